@@ -1,0 +1,1 @@
+"""`tracekeeper`, the command line for people; also a kubectl plug-in."""

@@ -1,0 +1,1 @@
+"""The control plane: the controller and the injector."""

@@ -1,0 +1,1 @@
+"""The data plane: receive → log → forward, with a ledger that accounts for every acknowledged span."""

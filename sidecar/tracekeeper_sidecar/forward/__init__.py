@@ -1,0 +1,1 @@
+"""Sending spans on: delivery entries with a cursor each, backends behind circuit breakers."""

@@ -1,0 +1,1 @@
+"""The segment log: append-only files, one writer, group commit, cursors, recovery."""
