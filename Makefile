@@ -1,0 +1,65 @@
+# The targets that people and CI share. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup setup-python setup-cluster check format test test-fast bench proto docs lock image demo demo-down demo-local clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: ## install all that a fresh Debian 12 machine needs; seconds when nothing is missing
+	@scripts/setup.sh all
+
+setup-python: ## the part of setup that needs no root: the virtual environment and the compiled modules
+	@scripts/setup.sh python
+
+check: setup-python ## format, lint, types, layers, spelling, generated files
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	codespell
+	$(PY) scripts/generate.py --check
+
+format: setup-python ## rewrite the code as ruff formats it
+	ruff format .
+	ruff check --fix .
+
+docs: setup-python ## write the generated reference pages and the CRD anew
+	$(PY) scripts/generate.py
+
+test: setup check ## everything, on a real cluster; without root all but the cluster, and it says so
+	@scripts/test.sh
+
+test-fast: setup-python ## all tests that need no cluster
+	$(PY) -m pytest -m "not cluster"
+
+bench: setup-python ## 30 s of load at three request sizes; table, JSON and plot in bench/results/
+	$(PY) bench/run.py
+
+proto: setup-python ## generate Python from the .proto files
+	scripts/proto.sh
+
+lock: ## write requirements/*.txt anew: current versions with hashes
+	scripts/lock.sh
+
+image: ## build both images; REGISTRY=… names them, PUSH=1 pushes
+	scripts/image.sh
+
+demo: ## the whole journey on a cluster of its own, or CLUSTER=current REGISTRY=… for yours
+	@scripts/setup.sh demo
+	@$(PY) scripts/demo.py up
+
+demo-down: ## remove every trace of the demo
+	@$(PY) scripts/demo.py down
+
+demo-local: setup-python ## the sidecar alone with two backends, one of which fails; no root, under a minute
+	@$(PY) scripts/demo_local.py
+
+clean: ## remove what was built inside the checkout; caches outside it stay
+	rm -rf build dist *.egg-info .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results
+	find operator sidecar proto -name '*.so' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,160 @@
+"""The command line: `tracekeeper-sidecar run | check | flush`. Only what the chosen command needs is imported."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from tracekeeper_sidecar.settings import Address, Listen, Settings
+
+T = TypeVar("T")
+FAULTY, FAILED = 2, 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 the configuration has faults."""
+    options = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = options.command
+    return command(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tracekeeper-sidecar", description="Keeps spans safe on disk and delivers them.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="receive spans, keep them, deliver them"))
+    check = commands.add_parser("check", help="report every fault of a TracingConfig manifest at once; exit 2 if any")
+    check.add_argument("--config", required=True, metavar="FILE")
+    check.set_defaults(command=_check)
+    flush = commands.add_parser("flush", help="wait until all that is pending now has been delivered")
+    flush.add_argument("--timeout", type=_duration, default=10.0, metavar="10s", help="give up after this long")
+    flush.add_argument("--admin", default="http://127.0.0.1:14316", metavar="URL", help="the sidecar's metrics port")
+    flush.set_defaults(command=_flush)
+    return parser
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    source = run.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", metavar="FILE", help="a TracingConfig manifest; faults end the process with exit 2")
+    source.add_argument("--policy", metavar="FILE", help="the operator's policy document; may come later, never ends the process")
+    run.add_argument("--secrets-dir", metavar="DIR", help="with --config: secrets as files DIR/NAME/KEY")
+    run.add_argument("--pod-info", metavar="DIR", help="with --policy: downward API folder with labels and annotations")
+    run.add_argument("--data-dir", required=True, metavar="DIR", help="where spans are kept until they are delivered")
+    run.add_argument("--storage-size", type=_quantity, metavar="1Gi", help="hard limit for DIR (default: the config's, or 1Gi)")
+    run.add_argument("--grpc-listen", type=_address, metavar="HOST:PORT", help="OTLP over gRPC (default 127.0.0.1:4317)")
+    run.add_argument("--http-listen", type=_address, metavar="HOST:PORT", help="OTLP over HTTP (default 127.0.0.1:4318)")
+    run.add_argument("--metrics-listen", type=_address, metavar="HOST:PORT", help="metrics, health (default 0.0.0.0:14316)")
+    run.add_argument("--drain-timeout", type=_duration, metavar="20s", help="how long a stop waits for pending spans")
+    run.add_argument("--log-level", default="Info", choices=["Debug", "Info", "Warning", "Error"], help="until the policy says otherwise")
+    run.add_argument("--log-format", default="auto", choices=["auto", "json", "text"])
+    run.set_defaults(command=_run)
+
+
+def _typed(read: Callable[[str], T], text: str) -> T:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _address(text: str) -> Address:
+    return _typed(Address.parse, text)
+
+
+def _duration(text: str) -> float:
+    from tracekeeper_spec.units import parse_duration
+
+    return _typed(parse_duration, text)
+
+
+def _quantity(text: str) -> int:
+    from tracekeeper_spec.units import parse_quantity
+
+    return _typed(parse_quantity, text)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from tracekeeper_sidecar.control.check import check_file
+
+    faults = check_file(options.config)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if faults:
+        print(f"{options.config}: {len(faults)} fault{'s' if len(faults) > 1 else ''}", file=sys.stderr)
+        return FAULTY
+    print(f"{options.config}: no faults")
+    return 0
+
+
+def _flush(options: argparse.Namespace) -> int:
+    from tracekeeper_sidecar.admin.client import request_flush
+
+    done, message = request_flush(options.admin, options.timeout)
+    print(message, file=sys.stdout if done else sys.stderr)
+    return 0 if done else FAILED
+
+
+def _run(options: argparse.Namespace) -> int:
+    from tracekeeper_sidecar import logs
+
+    logs.configure(options.log_level, options.log_format)
+    settings = _manifest_settings(options) if options.config else _pod_settings(options)
+    if settings is None:
+        return FAULTY
+    from tracekeeper_sidecar.app import serve
+
+    return serve(settings)
+
+
+def _listen(options: argparse.Namespace, default: Listen) -> Listen:
+    return Listen(
+        grpc=options.grpc_listen or default.grpc,
+        http=options.http_listen or default.http,
+        admin=options.metrics_listen or default.admin,
+    )
+
+
+def _pod_settings(options: argparse.Namespace) -> Settings:
+    return Settings(
+        data_dir=options.data_dir,
+        storage_bytes=options.storage_size or 1 << 30,
+        listen=_listen(options, Listen()),
+        policy_file=options.policy,
+        pod_info_dir=options.pod_info,
+        drain_timeout=20.0 if options.drain_timeout is None else options.drain_timeout,
+    )
+
+
+def _manifest_settings(options: argparse.Namespace) -> Settings | None:
+    """Settings with the manifest's ports, size and drain timeout; None, and its faults printed, when it has any."""
+    from tracekeeper_sidecar.control.source import ManifestSource
+    from tracekeeper_sidecar.errors import PolicyError
+
+    try:
+        instruction = ManifestSource(options.config, options.secrets_dir).read()
+    except (PolicyError, OSError) as error:
+        for fault in error.faults if isinstance(error, PolicyError) else [f"{options.config}: {error}"]:
+            print(fault, file=sys.stderr)
+        print(f"{options.config}: not started: correct the manifest and run again", file=sys.stderr)
+        return None
+    assert instruction is not None
+    sidecar = instruction.spec.sidecar
+    ports = Listen(
+        grpc=Address("127.0.0.1", sidecar.receivers.otlp.grpc_port),
+        http=Address("127.0.0.1", sidecar.receivers.otlp.http_port),
+        # On a laptop nobody outside needs the metrics; in a pod --metrics-listen says otherwise.
+        admin=Address("127.0.0.1", sidecar.ports.metrics),
+    )
+    return Settings(
+        data_dir=options.data_dir,
+        storage_bytes=options.storage_size or sidecar.storage.size,
+        listen=_listen(options, ports),
+        config_file=options.config,
+        secrets_dir=options.secrets_dir,
+        drain_timeout=sidecar.drain_timeout if options.drain_timeout is None else options.drain_timeout,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What people and probes ask the sidecar: metrics, health, ledger, flush."""

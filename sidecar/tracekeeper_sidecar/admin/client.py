@@ -1,0 +1,34 @@
+"""The other end of the admin server, for `tracekeeper-sidecar flush`: standard library only, so that it starts fast."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+
+
+def request_flush(admin: str, timeout: float) -> tuple[bool, str]:
+    """Ask the sidecar at `admin` to flush within `timeout` seconds; whether it did, and a line for people."""
+    url = f"{admin.rstrip('/')}/flush?timeout={timeout:g}"
+    # A few seconds more than the sidecar may take, so that its own answer comes first.
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=timeout + 5) as answer:
+            answer.read()
+            return True, "flushed: everything that was pending has been delivered"
+    except urllib.error.HTTPError as error:
+        body = error.read().decode(errors="replace")
+        return False, _unflushed(body, timeout) if error.code == 504 else f"not flushed: {body.strip()}"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return False, f"not flushed: no sidecar answers at {admin}: {reason}. Is it running, and is --admin right?"
+
+
+def _unflushed(body: str, timeout: float) -> str:
+    try:
+        pending = json.loads(body)["pending"]
+    except (ValueError, KeyError, TypeError):
+        return f"not flushed: unexpected answer {body!r}"
+    return (
+        f"not flushed: {pending} spans still pending after {timeout:g} s. They are safe on disk and will be sent; "
+        "see /health on the same port for which backend keeps them waiting"
+    )

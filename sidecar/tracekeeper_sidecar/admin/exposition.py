@@ -1,0 +1,84 @@
+"""A snapshot as Prometheus text. prometheus-client is imported at the first scrape, not on the way to the ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from tracekeeper_sidecar import metrics as m
+from tracekeeper_sidecar.admin.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric as Family
+
+CIRCUITS = ("Closed", "Open", "HalfOpen")
+Sample = tuple[tuple[str, ...], float]
+
+
+def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
+    """Every metric of the table with its samples: label values in the declared order, and the value."""
+    yield m.SPANS_RECEIVED, _one(snapshot.received)
+    yield m.SPANS_ACKNOWLEDGED, _one(snapshot.acknowledged)
+    yield m.SPANS_REFUSED, _by(snapshot.refused)
+    yield m.SPANS_SUSPENDED, _one(snapshot.suspended_spans)
+    yield m.REQUESTS_REFUSED, _by(snapshot.refused_requests)
+    yield m.SPANS_DELIVERED, [((e.name, b), n) for e in snapshot.entries for b, n in e.delivered.items()]
+    yield m.SPANS_DROPPED, [((e.name, why), n) for e in snapshot.entries for why, n in e.dropped.items()]
+    yield m.SPANS_PENDING, [((e.name,), e.pending) for e in snapshot.entries]
+    yield m.DELIVERY_LAG, [((e.name,), e.lag) for e in snapshot.entries]
+    backends = snapshot.backends
+    yield m.CIRCUIT_STATE, [((b.name, c), float(b.circuit == c)) for b in backends for c in CIRCUITS]
+    yield m.CIRCUIT_TRANSITIONS, [((b.name, c), n) for b in backends for c, n in b.transitions.items()]
+    yield m.CIRCUIT_REJECTED, [((b.name,), b.rejected_calls) for b in backends]
+    yield m.BACKEND_CALLS, [((b.name, outcome), n) for b in backends for outcome, n in b.calls.items()]
+    yield m.BACKEND_LAST_SUCCESS, [((b.name,), b.last_success) for b in backends]
+    yield from _log_samples(snapshot)
+    yield m.POLICY_REVISION, [((snapshot.policy.config,), snapshot.policy.revision)]
+    yield m.POLICY_FAULTS, _one(len(snapshot.policy.faults))
+    yield m.BUILD_INFO, [((version,), 1)]
+
+
+def _log_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
+    log = snapshot.log
+    yield m.LOG_AVAILABLE, _one(float(log.available))
+    yield m.LOG_BYTES, _one(log.bytes)
+    yield m.LOG_QUOTA_BYTES, _one(log.quota)
+    yield m.LOG_SEGMENTS, _one(log.segments)
+    yield m.LOG_COMMITS, _one(log.commits)
+    yield m.LOG_SYNC_SECONDS, _one(log.sync_seconds)
+    yield m.LOG_DAMAGED_BYTES, _one(log.damaged_bytes)
+
+
+def render(snapshot: Snapshot, version: str) -> bytes:
+    """The text that `/metrics` answers with, the process's own CPU and memory included."""
+    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest  # noqa: PLC0415 - slow import
+
+    registry = CollectorRegistry()
+    registry.register(_Collector(snapshot, version))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)
+
+
+class _Collector:
+    """Hands one snapshot's families to prometheus-client."""
+
+    def __init__(self, snapshot: Snapshot, version: str) -> None:
+        self._snapshot, self._version = snapshot, version
+
+    def collect(self) -> Iterator[Family]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - slow import
+
+        for metric, values in samples(self._snapshot, self._version):
+            kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
+            family = kind(metric.name, metric.help, labels=metric.labels)
+            for labels, value in values:
+                family.add_metric(labels, value)
+            yield family
+
+
+def _one(value: float) -> list[Sample]:
+    return [((), value)]
+
+
+def _by(counts: Mapping[str, int]) -> list[Sample]:
+    return [((label,), value) for label, value in counts.items()]

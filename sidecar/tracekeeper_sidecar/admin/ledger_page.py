@@ -1,0 +1,31 @@
+"""The ledger as JSON: the message `Ledger` of proto/tracekeeper_proto/ledger/v1 in its canonical JSON form."""
+
+from __future__ import annotations
+
+from tracekeeper_sidecar.admin.snapshot import Snapshot
+
+
+def ledger_page(snapshot: Snapshot) -> dict[str, object]:
+    """The body of `/ledger`. protobuf is imported at the first request, not on the way to the ports."""
+    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - slow import
+
+    from tracekeeper_proto.ledger.v1 import ledger_pb2 as pb  # noqa: PLC0415 - slow import
+
+    page = pb.Ledger(
+        received=snapshot.received,
+        acknowledged=snapshot.acknowledged,
+        refused=snapshot.refused,
+        suspended=snapshot.suspended_spans,
+        delivery=[
+            pb.DeliveryEntry(
+                name=entry.name,
+                start=entry.start,
+                delivered=entry.delivered,
+                dropped=entry.dropped,
+                pending=entry.pending,
+            )
+            for entry in snapshot.entries
+        ],
+    )
+    page.time.FromNanoseconds(int(snapshot.time * 1e9))
+    return MessageToDict(page, always_print_fields_with_no_presence=True)

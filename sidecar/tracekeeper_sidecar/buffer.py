@@ -1,0 +1,84 @@
+"""The log as receivers see it: there from the first request, although opening it comes after the ports are bound.
+
+    opening ──▶ open ──▶ closed
+       │ ▲
+       ▼ │  read-only, locked, no room: tried again, and every request is told why
+     failing
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.log.files import Files
+from tracekeeper_sidecar.log.log import Log
+
+logger = logging.getLogger(__name__)
+
+OPENING_PATIENCE = 3.0
+"""Seconds that a request waits for the log to open before it is told to come back. Clients wait ten."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+
+
+class Buffer:
+    """Owns the log: opens it, tries again while that fails, closes it."""
+
+    def __init__(self, directory: str, quota: int, files: Files, clock: Clock) -> None:
+        self.problem = ""
+        """Why the log could not be opened at the last try; empty once it is."""
+        self.log: Log | None = None
+        self._directory, self._quota, self._files, self._clock = directory, quota, files, clock
+        self._opened = asyncio.Event()
+
+    async def append(self, payload: bytes, spans: int) -> object:
+        """As Log.append; waits a little for a log that is still being opened. Raises LogFull, LogUnavailable."""
+        if self.log is None:
+            await self._wait_briefly()
+        log = self.log
+        if log is None:
+            raise LogUnavailable(self.problem or f"the log in {self._directory} is still being opened")
+        return await log.append(payload, spans)
+
+    async def open(self) -> Log:
+        """Return the log once it is open, however long that takes."""
+        pause = FIRST_PAUSE
+        while self.log is None:
+            try:
+                self.log = await asyncio.to_thread(self._open_now)
+            except LogUnavailable as error:
+                if str(error) != self.problem:
+                    logger.error("the log cannot be opened; senders are told to come back: %s", error)
+                self.problem = str(error)
+                await self._clock.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, LONGEST_PAUSE)
+        self.problem = ""
+        self._opened.set()
+        return self.log
+
+    async def close(self) -> None:
+        """Close the log if it is open; what was not acknowledged by then is refused."""
+        if self.log is not None:
+            await self.log.close()
+
+    def _open_now(self) -> Log:
+        log = Log.open(self._directory, files=self._files, clock=self._clock, quota=self._quota)
+        report = log.recovery
+        logger.info(
+            "log open",
+            extra={"directory": self._directory, "spans": log.end.seq - log.begin.seq, "seconds": round(report.seconds, 3)},
+        )
+        for note in report.notes:
+            logger.warning("recovery: %s", note)
+        return log
+
+    async def _wait_briefly(self) -> None:
+        if self.problem:
+            return  # It has failed before: waiting would only hold up the application.
+        try:
+            await asyncio.wait_for(self._opened.wait(), OPENING_PATIENCE)
+        except TimeoutError:
+            return

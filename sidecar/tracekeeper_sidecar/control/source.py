@@ -1,0 +1,155 @@
+"""Where the sidecar's instructions come from: a manifest on a laptop, a policy document in a pod.
+
+Reading yields an `Instruction` or raises PolicyError; both sources are read again whenever their text changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tracekeeper_sidecar.errors import PolicyError
+from tracekeeper_spec.parse import load_manifest
+from tracekeeper_spec.policy import PolicyDocument, PolicyFormatError
+from tracekeeper_spec.resolve import ResolvedSpec, resolve
+from tracekeeper_spec.secrets import DirectorySecrets, DocumentSecrets, Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What is in force: a resolved config and the secrets that its backends refer to."""
+
+    config: str
+    """`namespace/name` of the TracingConfig."""
+    revision: int
+    """The policy's revision; 0 for a manifest."""
+    spec: ResolvedSpec
+    secrets: Secrets
+
+
+class Source(Protocol):
+    """Something that instructions are read from."""
+
+    file: str
+
+    def read(self) -> Instruction | None:
+        """What the file says now, or None when there is nothing for this pod yet. Raises PolicyError, OSError."""
+
+    def fingerprint(self) -> object:
+        """A value that differs when anything that `read` looks at has changed."""
+
+
+def _read(path: Path) -> str | None:
+    """The file's text, or None when there is no such file: in a pod the policy may come after the sidecar."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError as error:
+        raise PolicyError(str(path), [f"not UTF-8 text: byte {error.start} cannot be decoded"]) from None
+
+
+def _stamp(path: Path) -> object:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        return error.errno
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
+class ManifestSource:
+    """`run --config FILE`: a TracingConfig manifest, with secrets from a folder of NAME/KEY files."""
+
+    def __init__(self, file: str, secrets_dir: str | None) -> None:
+        self.file = file
+        self._path = Path(file)
+        self._secrets_dir = Path(secrets_dir) if secrets_dir else None
+
+    def read(self) -> Instruction | None:
+        text = _read(self._path)
+        if text is None:
+            raise PolicyError(self.file, ["there is no such file"])
+        config, faults = load_manifest(text, self.file)
+        if config is None or faults:
+            raise PolicyError(self.file, [str(fault) for fault in faults])
+        spec = resolve(config.spec)
+        if not spec.backends:
+            raise PolicyError(self.file, ["spec.backends: at least one backend is needed to deliver to"])
+        secrets = DirectorySecrets(str(self._secrets_dir)) if self._secrets_dir else DirectorySecrets(None)
+        return Instruction(f"{config.namespace}/{config.name}", 0, spec, secrets)
+
+    def fingerprint(self) -> object:
+        if self._secrets_dir is None:
+            return _stamp(self._path)
+        return (_stamp(self._path), *(_stamp(path) for path in sorted(self._secrets_dir.glob("*/*"))))
+
+
+class PolicySource:
+    """`run --policy FILE`: the document that the operator writes for the namespace; this pod picks its config from it."""
+
+    def __init__(self, file: str, pod_info_dir: str | None) -> None:
+        self.file = file
+        self._path = Path(file)
+        self._pod_info = Path(pod_info_dir) if pod_info_dir else None
+
+    def read(self) -> Instruction | None:
+        text = _read(self._path)
+        if text is None:
+            return None
+        try:
+            document = PolicyDocument.from_json(text)
+        except PolicyFormatError as error:
+            raise PolicyError(self.file, [str(error)]) from None
+        entry = document.pick(self._pod_map("labels"), self._pod_map("annotations"))
+        if entry is None:
+            return None
+        spec = resolve(entry.spec)
+        return Instruction(
+            f"{entry.namespace}/{entry.name}", document.revision, spec, DocumentSecrets(document)
+        )
+
+    def fingerprint(self) -> object:
+        if self._pod_info is None:
+            return _stamp(self._path)
+        return (_stamp(self._path), *(_stamp(self._pod_info / name) for name in ("labels", "annotations")))
+
+    def _pod_map(self, name: str) -> dict[str, str]:
+        """The pod's labels or annotations, as the downward API writes them: one `key="escaped value"` a line."""
+        text = _read(self._pod_info / name) if self._pod_info else None
+        return parse_downward_map(text or "")
+
+
+def parse_downward_map(text: str) -> dict[str, str]:
+    """Read the downward API's map files: `key="value"` lines with Go's quoting; odd lines are passed over."""
+    pairs: dict[str, str] = {}
+    for line in text.splitlines():
+        key, equals, quoted = line.partition("=")
+        if equals and len(quoted) >= 2 and quoted[0] == quoted[-1] == '"':
+            pairs[key] = _unquote(quoted[1:-1])
+    return pairs
+
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+
+
+def _unquote(text: str) -> str:
+    """Undo Go's strconv.Quote, as far as label and annotation values need it: simple, \\x, \\u and \\U escapes."""
+    out: list[str] = []
+    position = 0
+    while position < len(text):
+        character = text[position]
+        if character != "\\" or position + 1 >= len(text):
+            out.append(character)
+            position += 1
+            continue
+        kind = text[position + 1]
+        width = {"x": 2, "u": 4, "U": 8}.get(kind, 0)
+        digits = text[position + 2 : position + 2 + width]
+        if width and len(digits) == width and all(d in "0123456789abcdefABCDEF" for d in digits):
+            out.append(chr(int(digits, 16)) if int(digits, 16) < 0x110000 else "\N{REPLACEMENT CHARACTER}")
+        else:
+            out.append(_ESCAPES.get(kind, kind))
+            width = 0
+        position += 2 + width
+    return "".join(out)

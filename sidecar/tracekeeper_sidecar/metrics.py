@@ -1,0 +1,90 @@
+"""Every metric of the sidecar, declared once; the exposition and docs/reference/metrics.md are made from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric's name as scraped, its type, its labels in order, and its help text."""
+
+    name: str
+    type: Literal["counter", "gauge"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+def _counter(name: str, help: str, *labels: str) -> Metric:
+    return Metric(name, "counter", help, labels)
+
+
+def _gauge(name: str, help: str, *labels: str) -> Metric:
+    return Metric(name, "gauge", help, labels)
+
+
+SPANS_RECEIVED: Final = _counter(
+    "tracekeeper_spans_received_total", "Spans that arrived. Equals acknowledged + refused + suspended."
+)
+SPANS_ACKNOWLEDGED: Final = _counter(
+    "tracekeeper_spans_acknowledged_total", "Spans answered OK after they were synced to disk."
+)
+SPANS_REFUSED: Final = _counter(
+    "tracekeeper_spans_refused_total", "Spans refused, by reason; the sender was told.", "reason"
+)
+SPANS_SUSPENDED: Final = _counter(
+    "tracekeeper_spans_suspended_total", "Spans answered OK and not stored, because suspend is true."
+)
+REQUESTS_REFUSED: Final = _counter(
+    "tracekeeper_requests_refused_total",
+    "Requests refused, by reason. Requests that cannot be parsed have no countable spans and show here only.",
+    "reason",
+)
+SPANS_DELIVERED: Final = _counter(
+    "tracekeeper_spans_delivered_total", "Spans that a backend has taken.", "delivery", "backend"
+)
+SPANS_DROPPED: Final = _counter(
+    "tracekeeper_spans_dropped_total", "Acknowledged spans given up, by reason.", "delivery", "reason"
+)
+SPANS_PENDING: Final = _gauge(
+    "tracekeeper_spans_pending", "Acknowledged spans not yet delivered or dropped.", "delivery"
+)
+DELIVERY_LAG: Final = _gauge(
+    "tracekeeper_delivery_lag_seconds", "Age of the oldest pending span; 0 when none is pending.", "delivery"
+)
+CIRCUIT_STATE: Final = _gauge(
+    "tracekeeper_backend_circuit_state", "1 for the circuit breaker's present state, else 0.", "backend", "state"
+)
+CIRCUIT_TRANSITIONS: Final = _counter(
+    "tracekeeper_backend_circuit_transitions_total", "Changes of the circuit breaker, by new state.", "backend", "state"
+)
+CIRCUIT_REJECTED: Final = _counter(
+    "tracekeeper_backend_circuit_rejected_total", "Calls not made because the circuit was open.", "backend"
+)
+BACKEND_CALLS: Final = _counter(
+    "tracekeeper_backend_calls_total", "Export calls to a backend, by outcome.", "backend", "outcome"
+)
+BACKEND_LAST_SUCCESS: Final = _gauge(
+    "tracekeeper_backend_last_success_timestamp_seconds",
+    "Unix time of the last delivery; 0 before the first.",
+    "backend",
+)
+LOG_BYTES: Final = _gauge("tracekeeper_log_bytes", "Bytes that the data directory takes.")
+LOG_QUOTA_BYTES: Final = _gauge("tracekeeper_log_quota_bytes", "Bytes that the data directory may take.")
+LOG_SEGMENTS: Final = _gauge("tracekeeper_log_segments", "Segment files of the log.")
+LOG_COMMITS: Final = _counter("tracekeeper_log_commits_total", "Group commits: one write and one sync for many requests.")
+LOG_SYNC_SECONDS: Final = _counter("tracekeeper_log_sync_seconds_total", "Time spent waiting for the disk to sync.")
+LOG_DAMAGED_BYTES: Final = _counter(
+    "tracekeeper_log_damaged_bytes_total", "Bytes of the log that could not be read back."
+)
+LOG_AVAILABLE: Final = _gauge("tracekeeper_log_available", "1 when the log can be written, else 0.")
+POLICY_REVISION: Final = _gauge(
+    "tracekeeper_policy_revision", "Revision of the policy in force; 0 without one.", "config"
+)
+POLICY_FAULTS: Final = _gauge(
+    "tracekeeper_policy_faults", "Faults of the newest policy on disk; while there are any, the previous one is in force."
+)
+BUILD_INFO: Final = _gauge("tracekeeper_build_info", "Always 1; the version is a label.", "version")
+
+TABLE: Final[tuple[Metric, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -1,0 +1,59 @@
+"""What one process is told on its command line; all that can change while it runs is in the policy instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and port to listen on; port 0 takes any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `HOST:PORT` or `[IPV6]:PORT`; raises ValueError that says what is wrong."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:4317")
+        return cls(host.strip("[]") or "0.0.0.0", int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the sidecar listens."""
+
+    grpc: Address = Address("127.0.0.1", 4317)
+    """OTLP over gRPC. Localhost only: the pod's other containers share it, nobody else should."""
+    http: Address = Address("127.0.0.1", 4318)
+    """OTLP over HTTP."""
+    admin: Address = Address("0.0.0.0", 14316)
+    """Metrics and health. All addresses, because the kubelet and Prometheus come from outside the pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run of the sidecar."""
+
+    data_dir: str
+    """Directory of the log; its whole content belongs to the sidecar."""
+    storage_bytes: int
+    """Hard limit for everything in `data_dir`. In a pod 95 % of the volume's, so that the kubelet never evicts for it."""
+    listen: Listen = Listen()
+    config_file: str | None = None
+    """A TracingConfig manifest (`run --config`), or None."""
+    secrets_dir: str | None = None
+    """With `config_file`: folder of NAME/KEY files that secretKeyRefs are read from."""
+    policy_file: str | None = None
+    """The policy document that the operator writes (`run --policy`), or None."""
+    pod_info_dir: str | None = None
+    """Downward API volume with `labels` and `annotations`: what the policy's selectors are matched against."""
+    drain_timeout: float = 20.0
+    """Seconds that a stop may wait for pending spans to be delivered."""
+    poll_interval: float = 2.0
+    """Seconds between looks at the policy's files. Two, because kubelet swaps a symbolic link and tells nobody."""
