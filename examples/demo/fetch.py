@@ -1,4 +1,4 @@
-"""Ask a URL from inside a pod, whose image has no curl: `fetch.py [POST] URL` prints the body; exit 1 on failure."""
+"""Ask a URL from inside a pod whose image has no curl: `fetch.py [POST] URL` prints the body."""
 
 import sys
 import urllib.error
@@ -17,7 +17,8 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write(answer.read().decode())
             return 0
     except urllib.error.HTTPError as error:
-        print(f"{arguments[-1]}: {error.code}: {error.read().decode(errors='replace').strip()}", file=sys.stderr)
+        reason = error.read().decode(errors="replace").strip()
+        print(f"{arguments[-1]}: {error.code}: {reason}", file=sys.stderr)
     except (OSError, ValueError) as error:
         print(f"{arguments[-1]}: {error}", file=sys.stderr)
     return 1
