@@ -1,0 +1,152 @@
+"""What must hold between fields, and the values that are worked out from other fields.
+
+Each check gets what could be read of its object and yields (path below it, problem, hint); see
+`schema.Check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from tracekeeper_spec.config import Auth, Compression, Header, Otlp, Protocol, Resources, Tls
+from tracekeeper_spec.schema import Finding, Values
+from tracekeeper_spec.selector import LabelExpression, Operator
+from tracekeeper_spec.units import format_duration, parse_amount, show
+
+DEFAULT_REQUESTS = {"cpu": "50m", "memory": "96Mi"}
+DEFAULT_LIMITS = {"memory": "256Mi"}
+
+
+def resource_list(**amounts: str | None) -> dict[str, str]:
+    """Requests or limits as Kubernetes writes them."""
+    return {name.replace("_", "-"): amount for name, amount in amounts.items() if amount is not None}
+
+
+def make_resources(requests: dict[str, str] | None, limits: dict[str, str] | None) -> Resources:
+    """Fills in what was not written, so that a default request never exceeds a written limit, nor the other
+    way."""
+    if requests is None:
+        given = limits or {}
+        requests = {
+            name: _smaller(amount, given.get(name, amount)) for name, amount in DEFAULT_REQUESTS.items()
+        }
+    if limits is None:
+        limits = {
+            name: _larger(amount, requests.get(name, amount)) for name, amount in DEFAULT_LIMITS.items()
+        }
+    return Resources(requests, limits)
+
+
+def _smaller(a: str, b: str) -> str:
+    return min(a, b, key=parse_amount)
+
+
+def _larger(a: str, b: str) -> str:
+    return max(a, b, key=parse_amount)
+
+
+def make_expression(key: str, operator: Operator, values: tuple[str, ...] | None) -> LabelExpression:
+    return LabelExpression(key, operator, values or ())
+
+
+def make_otlp(
+    protocol: Protocol,
+    endpoint: str,
+    headers: tuple[Header, ...],
+    auth: Auth | None,
+    tls: Tls | None,
+    compression: Compression | None,
+) -> Otlp:
+    """Plaintext goes to a neighbour, where compressing costs more than it saves; TLS goes further away."""
+    if compression is None:
+        compression = Compression.GZIP if endpoint.startswith("https://") else Compression.NONE
+    return Otlp(protocol, endpoint, headers, auth, tls, compression)
+
+
+def requests_within_limits(values: Values) -> Iterator[Finding]:
+    requests, limits = values.get("requests") or {}, values.get("limits") or {}
+    for name, amount in requests.items():
+        if name in limits and parse_amount(amount) > parse_amount(limits[name]):
+            problem = f"{amount} is more than limits.{name}, which is {limits[name]}"
+            yield f"requests.{name}", problem, "Kubernetes would refuse every pod with such a sidecar"
+
+
+def ports_differ(values: Values) -> Iterator[Finding]:
+    ports: list[tuple[str, Any]] = []
+    if values.get("ports") is not None:
+        ports.append(("ports.metrics", values["ports"].metrics))
+    if values.get("receivers") is not None:
+        otlp = values["receivers"].otlp
+        ports += [("receivers.otlp.grpcPort", otlp.grpc_port), ("receivers.otlp.httpPort", otlp.http_port)]
+    seen: dict[int, str] = {}
+    for path, port in ports:
+        if seen.setdefault(port, path) != path:
+            yield path, f"{port} is already {seen[port]}", "give each listener a port of its own"
+
+
+def backoff_grows(values: Values) -> Iterator[Finding]:
+    yield from _ordered(values, "initial_backoff", "initialBackoff", "max_backoff", "maxBackoff")
+
+
+def open_time_grows(values: Values) -> Iterator[Finding]:
+    yield from _ordered(values, "open_for", "openFor", "max_open_for", "maxOpenFor")
+
+
+def _ordered(values: Values, low: str, low_name: str, high: str, high_name: str) -> Iterator[Finding]:
+    if low in values and high in values and values[high] < values[low]:
+        a, b = format_duration(values[high]), format_duration(values[low])
+        yield high_name, f"{a} is less than {low_name}, which is {b}", f"write {b} or more"
+
+
+def values_suit_operator(values: Values) -> Iterator[Finding]:
+    if "operator" not in values or "values" not in values:
+        return
+    operator, given = values["operator"], values["values"]
+    if operator in (Operator.IN, Operator.NOT_IN) and not given:
+        yield "values", f"must have at least one item, because operator is {operator}", ""
+    if operator in (Operator.EXISTS, Operator.DOES_NOT_EXIST) and given:
+        yield "values", f"does not go with operator {operator}", "remove it, or write In or NotIn"
+
+
+def entry_names_backend_once(values: Values) -> Iterator[Finding]:
+    names = values.get("backends") or ()
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield f"backends[{index}]", f"{show(name)} is in this list already", "remove it"
+
+
+def header_names_differ(values: Values) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for index, header in enumerate(values.get("headers") or ()):
+        lower = header.name.lower()
+        first = seen.setdefault(lower, index)
+        # The exact same name is reported by the list itself.
+        if first != index and values["headers"][first].name != header.name:
+            yield f"headers[{index}].name", f"is headers[{first}].name in other letters", "remove one of them"
+        if lower == "authorization" and values.get("auth") is not None:
+            yield (
+                f"headers[{index}].name",
+                "does not go with auth, which sets Authorization",
+                "remove one of them",
+            )
+
+
+def endpoint_suits_protocol(values: Values) -> Iterator[Finding]:
+    if "endpoint" not in values or "protocol" not in values:
+        return
+    parts = urlsplit(values["endpoint"])
+    if values["protocol"] == Protocol.GRPC:
+        if parts.path not in ("", "/"):
+            yield "endpoint", "must not have a path, because protocol is GRPC", "or write protocol: HTTP"
+        if parts.port is None:
+            yield "endpoint", "must say its port, because protocol is GRPC", f"usually {parts.netloc}:4317"
+    elif parts.path.rstrip("/").endswith("/v1/traces"):
+        hint = "the sidecar appends /v1/traces itself, as OTEL_EXPORTER_OTLP_ENDPOINT does"
+        yield "endpoint", "must not end with /v1/traces", hint
+
+
+def tls_needs_https(values: Values) -> Iterator[Finding]:
+    if values.get("tls") is not None and values.get("endpoint", "https:").startswith("http:"):
+        yield "tls", "has no effect, because the endpoint's scheme is http", "write https:// or remove tls"

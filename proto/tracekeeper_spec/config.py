@@ -1,0 +1,273 @@
+"""A TracingConfig as types. Names are the YAML's in snake_case, durations seconds (float), sizes bytes (int).
+
+A section (a field directly below `spec`) that was not written is None in ConfigSpec, because sections are
+replaced as a whole when configs are merged, and an absent one must stay absent until then; `resolve` fills it
+in afterwards. Inside a section that was written, defaults are already applied. So a resolved config looks
+like this, and every value is there:
+
+    ResolvedSpec
+      suspend: bool                       log_level: LogLevel
+      sidecar: Sidecar
+        resources: Resources              requests, limits: {"cpu": "50m", "memory": "96Mi"}, as in a pod
+        ports: Ports                      metrics: int
+        receivers: Receivers              otlp: OtlpReceiver(grpc_port, http_port)
+        storage: Storage                  type: StorageType, size: bytes
+        drain_timeout: seconds
+      backends: tuple[Backend, …]
+        name: str                         type: BackendType, always OTLP in this release
+        otlp: Otlp
+          protocol: Protocol              GRPC or HTTP
+          endpoint: str                   "https://tempo.obs:4317"; .secure, .target (GRPC), .traces_url (HTTP)
+          headers: tuple[Header, …]       name, and either value or secret_key_ref
+          auth: Auth | None               type: AuthType, bearer: SecretSource | None, basic: Basic | None
+          tls: Tls | None                 ca: SecretSource | None, client_certificate: …(secret_name) | None
+          compression: Compression        NONE or GZIP, worked out from the scheme when it was not written
+        timeout: seconds
+        batch: Batch                      max_spans, max_bytes, max_delay: seconds
+        retry: Retry                      initial_backoff, max_backoff: seconds
+        circuit_breaker: CircuitBreaker   failure_threshold, open_for, max_open_for: seconds
+      delivery: tuple[DeliveryEntry, …]   name, backends: names of backends, the first healthy one gets the spans
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from tracekeeper_spec.selector import Selector
+
+GROUP = "tracekeeper.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "TracingConfig"
+PLURAL = "tracingconfigs"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "Debug"
+    INFO = "Info"
+    WARNING = "Warning"
+    ERROR = "Error"
+
+
+class StorageType(StrEnum):
+    EMPTY_DIR = "EmptyDir"
+
+
+class BackendType(StrEnum):
+    OTLP = "OTLP"
+
+
+class Protocol(StrEnum):
+    GRPC = "GRPC"
+    HTTP = "HTTP"
+
+
+class AuthType(StrEnum):
+    BEARER = "Bearer"
+    BASIC = "Basic"
+
+
+class Compression(StrEnum):
+    NONE = "None"
+    GZIP = "Gzip"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the sidecar's container asks for and may use, as Kubernetes takes it."""
+
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    metrics: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpReceiver:
+    grpc_port: int
+    http_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    otlp: OtlpReceiver
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    type: StorageType
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    resources: Resources
+    ports: Ports
+    receivers: Receivers
+    storage: Storage
+    drain_timeout: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKeyRef:
+    """One key of a Secret in the TracingConfig's namespace."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """A value that is kept in a Secret."""
+
+    secret_key_ref: SecretKeyRef
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Sent with every request; exactly one of `value` and `secret_key_ref` is there."""
+
+    name: str
+    value: str | None
+    secret_key_ref: SecretKeyRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    username: str
+    password: SecretSource
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """The member named after `type` is there, the other is None."""
+
+    type: AuthType
+    bearer: SecretSource | None
+    basic: Basic | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A Secret of type kubernetes.io/tls, with the keys `tls.crt` and `tls.key`."""
+
+    secret_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    ca: SecretSource | None
+    """PEM certificates to trust instead of the system's."""
+    client_certificate: ClientCertificate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Otlp:
+    protocol: Protocol
+    endpoint: str
+    headers: tuple[Header, ...]
+    auth: Auth | None
+    tls: Tls | None
+    compression: Compression
+
+    @property
+    def secure(self) -> bool:
+        """Whether to speak TLS: the endpoint's scheme is https."""
+        return self.endpoint.startswith("https://")
+
+    @property
+    def target(self) -> str:
+        """`host:port` of a GRPC endpoint (IPv6 in brackets)."""
+        return urlsplit(self.endpoint).netloc
+
+    @property
+    def traces_url(self) -> str:
+        """Where an HTTP endpoint takes traces: `/v1/traces` below it."""
+        return self.endpoint.rstrip("/") + "/v1/traces"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    max_spans: int
+    max_bytes: int
+    max_delay: float
+    """Seconds to wait for a batch to fill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Seconds before the first retry, and at most before any."""
+
+    initial_backoff: float
+    max_backoff: float
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitBreaker:
+    failure_threshold: int
+    """Failures in a row that open it."""
+    open_for: float
+    max_open_for: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    name: str
+    type: BackendType
+    otlp: Otlp
+    timeout: float
+    """Seconds for one request."""
+    batch: Batch
+    retry: Retry
+    circuit_breaker: CircuitBreaker
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryEntry:
+    """Backends in order of preference: the first healthy one gets the spans."""
+
+    name: str
+    backends: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSpec:
+    """What one TracingConfig says; None for a section that it does not have."""
+
+    suspend: bool | None = None
+    selector: Selector | None = None
+    log_level: LogLevel | None = None
+    sidecar: Sidecar | None = None
+    backends: tuple[Backend, ...] | None = None
+    delivery: tuple[DeliveryEntry, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TracingConfig:
+    """A TracingConfig without faults, as it came from the API or from a file."""
+
+    name: str
+    namespace: str
+    """`default` when a file does not say."""
+    uid: str
+    """Empty, as `created` is, for a file."""
+    generation: int
+    """Grows with each change of the spec; 0 for a file."""
+    created: str
+    """metadata.creationTimestamp."""
+    spec: ConfigSpec
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """`spec` as it was written, for the policy document."""
+
+    @property
+    def selector(self) -> Selector | None:
+        return self.spec.selector

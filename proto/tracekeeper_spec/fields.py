@@ -1,0 +1,241 @@
+"""TracingConfig, declared: every field with its form, bounds, default and description.
+
+This is the only place where a field is declared. After a change run `scripts/generate_crd.py` and
+`scripts/generate_reference.py`. Descriptions are shown by `kubectl explain` and on the reference page.
+"""
+
+from __future__ import annotations
+
+from tracekeeper_spec import checks
+from tracekeeper_spec.backend_fields import BACKENDS
+from tracekeeper_spec.config import (
+    ConfigSpec,
+    DeliveryEntry,
+    LogLevel,
+    OtlpReceiver,
+    Ports,
+    Receivers,
+    Sidecar,
+    Storage,
+    StorageType,
+)
+from tracekeeper_spec.schema import (
+    Amount,
+    Boolean,
+    Check,
+    Choice,
+    Duration,
+    Field,
+    Integer,
+    ListOf,
+    Object,
+    Size,
+    TextMap,
+)
+from tracekeeper_spec.selector import Operator, Selector
+from tracekeeper_spec.texts import DNS_LABEL, LABEL_KEY, LABEL_VALUE
+
+PORT = Integer(1024, 65535)
+
+EXPRESSION = Object(
+    checks.make_expression,
+    (
+        Field("key", LABEL_KEY, "The label that is looked at.", required=True),
+        Field("operator", Choice(Operator), "How the label is compared with `values`.", required=True),
+        Field("values", ListOf(LABEL_VALUE, 32), "For `In` and `NotIn`: the values to compare with."),
+    ),
+    checks=(
+        Check(
+            checks.values_suit_operator,
+            "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0"
+            " : !has(self.values) || size(self.values) == 0",
+            "In and NotIn need values; Exists and DoesNotExist take none",
+        ),
+    ),
+)
+
+SELECTOR = Object(
+    Selector,
+    (
+        Field(
+            "matchLabels",
+            TextMap(LABEL_KEY, LABEL_VALUE, 16),
+            "Labels that a pod must have, with these values.",
+            default={},
+        ),
+        Field(
+            "matchExpressions",
+            ListOf(EXPRESSION, 16),
+            "Further requirements on labels; all of them must hold.",
+            default=[],
+        ),
+    ),
+)
+
+
+def _resource_list(what: str) -> Object:
+    return Object(
+        checks.resource_list,
+        (
+            Field("cpu", Amount(), f"CPU, in cores or thousandths: `50m` is a twentieth of a core. {what}"),
+            Field("memory", Amount(), f"Memory. {what}"),
+            Field("ephemeral-storage", Amount(), f"Node-local storage, the buffer included. {what}"),
+        ),
+    )
+
+
+RESOURCES = Object(
+    checks.make_resources,
+    (
+        Field(
+            "requests",
+            _resource_list("What the scheduler sets aside."),
+            "What is set aside for the sidecar's container.",
+            default_note="cpu 50m and memory 96Mi, or the limit where that is less",
+        ),
+        Field(
+            "limits",
+            _resource_list("What the container may use at most."),
+            "What the sidecar's container may use at most. A CPU limit of 100m makes its start slow "
+            "(seconds).",
+            default_note="memory 256Mi, or the request where that is more; no CPU limit",
+        ),
+    ),
+    checks=(Check(checks.requests_within_limits),),
+)
+
+PORTS = Object(
+    Ports,
+    (Field("metrics", PORT, "Metrics, probes and health, on all of the pod's addresses.", default=14316),),
+)
+
+OTLP_RECEIVER = Object(
+    OtlpReceiver,
+    (
+        Field("grpcPort", PORT, "OTLP over gRPC, on localhost.", default=4317),
+        Field("httpPort", PORT, "OTLP over HTTP, on localhost.", default=4318),
+    ),
+)
+
+RECEIVERS = Object(Receivers, (Field("otlp", OTLP_RECEIVER, "OpenTelemetry's own protocol.", default={}),))
+
+STORAGE = Object(
+    Storage,
+    (
+        Field(
+            "type",
+            Choice(StorageType),
+            "Where the buffer lives. `EmptyDir` is on the node, survives a restart of the container, and "
+            "goes "
+            "with the pod.",
+            default="EmptyDir",
+        ),
+        Field(
+            "size",
+            Size("1Mi", "1Ti"),
+            "Size of the volume. The buffer uses at most 95 % of it; when that is full, new spans are "
+            "refused and "
+            "the application's exporter retries.",
+            default="1Gi",
+        ),
+    ),
+)
+
+SIDECAR = Object(
+    Sidecar,
+    (
+        Field("resources", RESOURCES, "What the sidecar's container asks for and may use.", default={}),
+        Field("ports", PORTS, "Ports other than those of receivers.", default={}),
+        Field("receivers", RECEIVERS, "What the sidecar listens to for spans.", default={}),
+        Field(
+            "storage",
+            STORAGE,
+            "The buffer: every span is written to it before it is acknowledged.",
+            default={},
+        ),
+        Field(
+            "drainTimeout",
+            Duration("1s", "1h"),
+            "How long a sidecar that is told to stop goes on sending what it holds. The pod's "
+            "terminationGracePeriodSeconds (30 by default) must leave room for it.",
+            default="20s",
+        ),
+    ),
+    checks=(Check(checks.ports_differ),),
+)
+
+DELIVERY_ENTRY = Object(
+    DeliveryEntry,
+    (
+        Field("name", DNS_LABEL, "Name of the entry, in metrics and in the ledger.", required=True),
+        Field(
+            "backends",
+            ListOf(DNS_LABEL, 16, min_items=1),
+            "Names of backends in order of preference: the first healthy one gets the spans (failover).",
+            required=True,
+        ),
+    ),
+    checks=(
+        Check(
+            checks.entry_names_backend_once,
+            "self.backends.all(b, self.backends.exists_one(x, x == b))",
+            "a backend may be named only once in an entry",
+        ),
+    ),
+)
+
+DELIVERY = ListOf(DELIVERY_ENTRY, 16, min_items=1, unique="name")
+
+SPEC = Object(
+    ConfigSpec,
+    (
+        Field(
+            "suspend",
+            Boolean(),
+            "The kill switch: `true` makes sidecars answer OK, store nothing, and count what they let go.",
+            default_note="false",
+        ),
+        Field(
+            "selector",
+            SELECTOR,
+            "Which opted-in pods of the namespace this config is for. A config with a selector comes "
+            "before one "
+            "without; among several that match, the oldest wins.",
+            default_note="every opted-in pod of the namespace",
+        ),
+        Field(
+            "logLevel",
+            Choice(LogLevel),
+            "How much the sidecar logs. Reloads without a restart.",
+            default_note="Info",
+        ),
+        Field(
+            "sidecar",
+            SIDECAR,
+            "The injected container. Changes here take effect when a pod is replaced; all else reloads at "
+            "once.",
+            default_note="the defaults of its fields",
+        ),
+        Field(
+            "backends",
+            BACKENDS,
+            "Where spans can be sent. A config needs at least one, unless it is suspended.",
+            default_note="none: sidecars buffer and wait",
+        ),
+        Field(
+            "delivery",
+            DELIVERY,
+            "Who gets the spans: every entry gets all of them (replication) and hands them to the first "
+            "healthy of "
+            "its backends (failover).",
+            default_note="one entry for each backend, named like it",
+        ),
+    ),
+    checks=(
+        Check(
+            cel="!has(self.delivery) || !has(self.backends) || self.delivery.all(d, "
+            "d.backends.all(b, self.backends.exists(x, x.name == b)))",
+            message="delivery must name backends that are listed in backends",
+        ),
+    ),
+)

@@ -1,0 +1,109 @@
+"""From what configs say to what applies: defaults are filled in last, and the whole is checked once more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tracekeeper_spec.config import (
+    AuthType,
+    Backend,
+    Compression,
+    ConfigSpec,
+    DeliveryEntry,
+    LogLevel,
+    Protocol,
+    Sidecar,
+)
+from tracekeeper_spec.faults import Fault
+from tracekeeper_spec.fields import SIDECAR
+from tracekeeper_spec.units import show
+from tracekeeper_spec.walk import nearest, read
+
+DEFAULT_SIDECAR: Sidecar = read(SIDECAR, {}, "spec.sidecar", [])
+"""The sidecar section of a config that has none; also for pods that no config selects."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSpec:
+    """What applies to a pod; every value is there. See `config` for the shape of each section."""
+
+    suspend: bool
+    log_level: LogLevel
+    sidecar: Sidecar
+    backends: tuple[Backend, ...]
+    """May be empty: then spans are buffered and wait."""
+    delivery: tuple[DeliveryEntry, ...]
+
+    def backend(self, name: str) -> Backend:
+        """The backend called `name`; KeyError if there is none (check_resolved tells beforehand)."""
+        for backend in self.backends:
+            if backend.name == name:
+                return backend
+        raise KeyError(name)
+
+
+def resolve(spec: ConfigSpec) -> ResolvedSpec:
+    """`spec` with the default of every absent section; of no `delivery`, one entry for each backend."""
+    backends = spec.backends or ()
+    each = tuple(DeliveryEntry(backend.name, (backend.name,)) for backend in backends)
+    return ResolvedSpec(
+        suspend=bool(spec.suspend),
+        log_level=spec.log_level or LogLevel.INFO,
+        sidecar=spec.sidecar or DEFAULT_SIDECAR,
+        backends=backends,
+        delivery=each if spec.delivery is None else spec.delivery,
+    )
+
+
+def check_resolved(resolved: ResolvedSpec) -> list[Fault]:
+    """What keeps a resolved spec from working although each config in it is without fault."""
+    faults: list[Fault] = []
+    names = [backend.name for backend in resolved.backends]
+    if not names and not resolved.suspend:
+        hint = "write at least one, for example {name: a, type: OTLP, otlp: {protocol: GRPC, endpoint: …}}"
+        faults.append(Fault("spec.backends", "is required: spans have nowhere to go", hint))
+    for number, entry in enumerate(resolved.delivery):
+        for index, name in enumerate(entry.backends):
+            if name not in names:
+                path = f"spec.delivery[{number}].backends[{index}]"
+                faults.append(Fault(path, f"there is no backend {show(name)}", nearest(name, names)))
+    return faults
+
+
+def warnings(resolved: ResolvedSpec) -> list[Fault]:
+    """What is legal and probably not meant; nothing is refused for it."""
+    return [*_unused(resolved), *_in_the_clear(resolved), *_odd(resolved)]
+
+
+def _unused(resolved: ResolvedSpec) -> Iterator[Fault]:
+    used = {name for entry in resolved.delivery for name in entry.backends}
+    for index, backend in enumerate(resolved.backends):
+        if backend.name not in used:
+            problem = f"no delivery entry names {backend.name}, so it gets no spans"
+            yield Fault(f"spec.backends[{index}]", problem, "name it in spec.delivery, or remove it")
+
+
+def _in_the_clear(resolved: ResolvedSpec) -> Iterator[Fault]:
+    for index, backend in enumerate(resolved.backends):
+        otlp = backend.otlp
+        secret = any(header.secret_key_ref for header in otlp.headers)
+        if not otlp.secure and (otlp.auth is not None or secret):
+            what = "a token" if otlp.auth is None or otlp.auth.type is AuthType.BEARER else "a password"
+            problem = f"{what} is sent unencrypted, because the scheme is http"
+            yield Fault(
+                f"spec.backends[{index}].otlp.endpoint", problem, "write https:// where others could listen"
+            )
+
+
+def _odd(resolved: ResolvedSpec) -> Iterator[Fault]:
+    for index, backend in enumerate(resolved.backends):
+        path = f"spec.backends[{index}]"
+        if backend.otlp.protocol is Protocol.GRPC and backend.batch.max_bytes > 4 * 1024**2:
+            if backend.otlp.compression is Compression.NONE:
+                hint = "make sure that this backend takes more, or write 4Mi"
+                yield Fault(f"{path}.batch.maxBytes", "many gRPC servers take no message above 4Mi", hint)
+        if backend.circuit_breaker.open_for > 600:
+            yield Fault(
+                f"{path}.circuitBreaker.openFor", "a backend that recovers stays unused for that long"
+            )
