@@ -155,9 +155,7 @@ BATCH = Object(
     Batch,
     (
         Field("maxSpans", Integer(1, 65536), "Spans in one request, at most.", default=512),
-        Field(
-            "maxBytes", Size("1Ki", "64Mi"), "Size of one request before compression, at most.", default="4Mi"
-        ),
+        Field("maxBytes", Size("1Ki", "64Mi"), "Size of one request before compression, at most.", default="4Mi"),
         Field("maxDelay", Duration("0s", "1m"), "How long to wait for a batch to fill.", default="1s"),
     ),
 )
@@ -165,9 +163,7 @@ BATCH = Object(
 RETRY = Object(
     Retry,
     (
-        Field(
-            "initialBackoff", Duration("10ms", "5m"), "Wait before the first retry; doubles.", default="1s"
-        ),
+        Field("initialBackoff", Duration("10ms", "5m"), "Wait before the first retry; doubles.", default="1s"),
         Field(
             "maxBackoff",
             Duration("10ms", "1h"),
@@ -175,7 +171,14 @@ RETRY = Object(
             default="30s",
         ),
     ),
-    checks=(Check(checks.backoff_grows),),
+    checks=(
+        Check(
+            checks.backoff_grows,
+            "duration(has(self.maxBackoff) ? self.maxBackoff : '30s')"
+            " >= duration(has(self.initialBackoff) ? self.initialBackoff : '1s')",
+            "maxBackoff must not be less than initialBackoff",
+        ),
+    ),
 )
 
 CIRCUIT_BREAKER = Object(
@@ -190,7 +193,14 @@ CIRCUIT_BREAKER = Object(
         ),
         Field("maxOpenFor", Duration("10ms", "24h"), "How long it stays open, at most.", default="5m"),
     ),
-    checks=(Check(checks.open_time_grows),),
+    checks=(
+        Check(
+            checks.open_time_grows,
+            "duration(has(self.maxOpenFor) ? self.maxOpenFor : '5m')"
+            " >= duration(has(self.openFor) ? self.openFor : '30s')",
+            "maxOpenFor must not be less than openFor",
+        ),
+    ),
 )
 
 BACKEND = Object(
@@ -202,9 +212,7 @@ BACKEND = Object(
         Field("timeout", Duration("100ms", "5m"), "How long one request may take.", default="10s"),
         Field("batch", BATCH, "How spans are put together into requests.", default={}),
         Field("retry", RETRY, "How failed requests are repeated.", default={}),
-        Field(
-            "circuitBreaker", CIRCUIT_BREAKER, "When a failing backend is left alone for a while.", default={}
-        ),
+        Field("circuitBreaker", CIRCUIT_BREAKER, "When a failing backend is left alone for a while.", default={}),
     ),
     union=Union("type", {"OTLP": "otlp"}),
 )

@@ -29,13 +29,9 @@ def make_resources(requests: dict[str, str] | None, limits: dict[str, str] | Non
     way."""
     if requests is None:
         given = limits or {}
-        requests = {
-            name: _smaller(amount, given.get(name, amount)) for name, amount in DEFAULT_REQUESTS.items()
-        }
+        requests = {name: _smaller(amount, given.get(name, amount)) for name, amount in DEFAULT_REQUESTS.items()}
     if limits is None:
-        limits = {
-            name: _larger(amount, requests.get(name, amount)) for name, amount in DEFAULT_LIMITS.items()
-        }
+        limits = {name: _larger(amount, requests.get(name, amount)) for name, amount in DEFAULT_LIMITS.items()}
     return Resources(requests, limits)
 
 

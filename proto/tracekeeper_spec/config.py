@@ -17,7 +17,7 @@ like this, and every value is there:
         name: str                         type: BackendType, always OTLP in this release
         otlp: Otlp
           protocol: Protocol              GRPC or HTTP
-          endpoint: str                   "https://tempo.obs:4317"; .secure, .target (GRPC), .traces_url (HTTP)
+          endpoint: str                   "https://tempo.obs:4317"; .secure, .target (GRPC), .traces_url
           headers: tuple[Header, …]       name, and either value or secret_key_ref
           auth: Auth | None               type: AuthType, bearer: SecretSource | None, basic: Basic | None
           tls: Tls | None                 ca: SecretSource | None, client_certificate: …(secret_name) | None
@@ -26,7 +26,7 @@ like this, and every value is there:
         batch: Batch                      max_spans, max_bytes, max_delay: seconds
         retry: Retry                      initial_backoff, max_backoff: seconds
         circuit_breaker: CircuitBreaker   failure_threshold, open_for, max_open_for: seconds
-      delivery: tuple[DeliveryEntry, …]   name, backends: names of backends, the first healthy one gets the spans
+      delivery: tuple[DeliveryEntry, …]   name, backends: their names; the first healthy one gets the spans
 """
 
 from __future__ import annotations

@@ -96,8 +96,7 @@ RESOURCES = Object(
         Field(
             "limits",
             _resource_list("What the container may use at most."),
-            "What the sidecar's container may use at most. A CPU limit of 100m makes its start slow "
-            "(seconds).",
+            "What the sidecar's container may use at most. A CPU limit of 100m makes its start slow (seconds).",
             default_note="memory 256Mi, or the request where that is more; no CPU limit",
         ),
     ),
@@ -212,8 +211,7 @@ SPEC = Object(
         Field(
             "sidecar",
             SIDECAR,
-            "The injected container. Changes here take effect when a pod is replaced; all else reloads at "
-            "once.",
+            "The injected container. Changes here take effect when a pod is replaced; all else reloads at once.",
             default_note="the defaults of its fields",
         ),
         Field(

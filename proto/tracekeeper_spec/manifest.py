@@ -40,9 +40,7 @@ def load_manifest(text: str, file: str) -> tuple[TracingConfig | None, list[Faul
     The config is None if there is any fault. `file` is the name to show. Never raises, whatever the text is.
     """
     if len(text) > MAX_CHARACTERS:
-        return None, [
-            Fault("", f"is larger than {MAX_CHARACTERS} characters", "is this the right file?", 0, file)
-        ]
+        return None, [Fault("", f"is larger than {MAX_CHARACTERS} characters", "is this the right file?", 0, file)]
     loader = None
     try:
         loader = _Twins(text)
@@ -79,9 +77,7 @@ def _count(nodes: list[Any], file: str) -> Fault:
     if not nodes:
         return Fault("", "is empty", f"write a {KIND}: apiVersion: {API_VERSION}, kind: {KIND}, …", 0, file)
     line = nodes[1].start_mark.line + 1
-    return Fault(
-        "", "holds several documents, and one is expected", "put each into a file of its own", line, file
-    )
+    return Fault("", "holds several documents, and one is expected", "put each into a file of its own", line, file)
 
 
 def _syntax(error: yaml.YAMLError, file: str) -> Fault:

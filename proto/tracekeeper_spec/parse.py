@@ -25,9 +25,7 @@ def parse_manifest(obj: object) -> tuple[TracingConfig | None, list[Fault]]:
     come to be merged: see `resolve.check_resolved`.
     """
     if not isinstance(obj, Mapping):
-        return None, [
-            Fault("", f"must be a {KIND}, not {show(obj)}", f"start with apiVersion: {API_VERSION}")
-        ]
+        return None, [Fault("", f"must be a {KIND}, not {show(obj)}", f"start with apiVersion: {API_VERSION}")]
     faults: list[Fault] = []
     _check_header(obj, faults)
     metadata = obj.get("metadata")
@@ -109,9 +107,7 @@ def _check_header(obj: Mapping[Any, object], faults: list[Fault]) -> None:
         if key not in _TOP:
             hint = "it belongs into spec" if any(field.name == key for field in SPEC.fields) else ""
             text = key if isinstance(key, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", key) else show(key)
-            faults.append(
-                Fault(text, "is not a known field", hint or f"the fields here are {', '.join(_TOP)}")
-            )
+            faults.append(Fault(text, "is not a known field", hint or f"the fields here are {', '.join(_TOP)}"))
 
 
 def _name(metadata: Mapping[Any, object], key: str, form: Text, faults: list[Fault]) -> str:

@@ -72,8 +72,8 @@ class PolicyEntry:
 
     @property
     def selector(self) -> Selector | None:
-        """The spec's selector. One that cannot be read selects nothing: see `PolicyDocument.pick`."""
-        return self.parse()[0].selector
+        """The spec's selector; one that cannot be read counts as absent here, and is passed over by `pick`."""
+        return parse_spec({"selector": self.spec["selector"]})[0].selector if "selector" in self.spec else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,25 +151,20 @@ def _selector_is_bad(entry: PolicyEntry) -> bool:
 
 
 def _dump(obj: Mapping[str, Any]) -> str:
-    return json.dumps(obj, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(obj, sort_keys=True, separators=(",", ":"))
 
 
 def _document(obj: object) -> PolicyDocument:
     top = _mapping(obj, "document")
     version = _integer(top, "formatVersion", "")
     if version != FORMAT_VERSION:
-        problem = (
-            f"is {version}, and this version reads {FORMAT_VERSION}: operator and sidecar do not go together"
-        )
+        problem = f"is {version}, and this version reads {FORMAT_VERSION}: operator and sidecar do not go together"
         raise PolicyFormatError("formatVersion", problem)
     configs = top.get("configs", [])
     if not isinstance(configs, list):
         raise PolicyFormatError("configs", f"must be a list, not {show(configs)}")
     secrets = {
-        name: {
-            key: _decode(value, f"secrets.{name}.{key}")
-            for key, value in _mapping(keys, f"secrets.{name}").items()
-        }
+        name: {key: _decode(value, f"secrets.{name}.{key}") for key, value in _mapping(keys, f"secrets.{name}").items()}
         for name, keys in _mapping(top.get("secrets", {}), "secrets").items()
     }
     entries = tuple(_entry(item, f"configs[{index}]") for index, item in enumerate(configs))

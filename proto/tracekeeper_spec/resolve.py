@@ -91,9 +91,7 @@ def _in_the_clear(resolved: ResolvedSpec) -> Iterator[Fault]:
         if not otlp.secure and (otlp.auth is not None or secret):
             what = "a token" if otlp.auth is None or otlp.auth.type is AuthType.BEARER else "a password"
             problem = f"{what} is sent unencrypted, because the scheme is http"
-            yield Fault(
-                f"spec.backends[{index}].otlp.endpoint", problem, "write https:// where others could listen"
-            )
+            yield Fault(f"spec.backends[{index}].otlp.endpoint", problem, "write https:// where others could listen")
 
 
 def _odd(resolved: ResolvedSpec) -> Iterator[Fault]:
@@ -104,6 +102,4 @@ def _odd(resolved: ResolvedSpec) -> Iterator[Fault]:
                 hint = "make sure that this backend takes more, or write 4Mi"
                 yield Fault(f"{path}.batch.maxBytes", "many gRPC servers take no message above 4Mi", hint)
         if backend.circuit_breaker.open_for > 600:
-            yield Fault(
-                f"{path}.circuitBreaker.openFor", "a backend that recovers stays unused for that long"
-            )
+            yield Fault(f"{path}.circuitBreaker.openFor", "a backend that recovers stays unused for that long")

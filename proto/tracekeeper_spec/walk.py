@@ -214,9 +214,7 @@ def _report_unknown(node: Object, value: Mapping[Any, object], path: str, faults
     names = {field.name for field in node.fields}
     unknown = [key for key in value if not (isinstance(key, str) and key in names)]
     for key in unknown[:MAX_UNKNOWN]:
-        text = (
-            key if isinstance(key, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", key) else f"[{show(key)}]"
-        )
+        text = key if isinstance(key, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", key) else f"[{show(key)}]"
         faults.append(Fault(join(path, text), "is not a known field", _place_of(node, key)))
     if len(unknown) > MAX_UNKNOWN:
         faults.append(Fault(path, f"has {len(unknown) - MAX_UNKNOWN} more fields that are not known"))

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Writes the custom resource definition from the declared fields: charts/tracekeeper/templates/crd.yaml.
+
+usage: scripts/generate_crd.py           writes the file
+       scripts/generate_crd.py --check   exits 1 if the file is not what would be written
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "proto"))
+
+import yaml  # noqa: E402
+
+from tracekeeper_spec import config, schema  # noqa: E402
+from tracekeeper_spec.fields import SPEC  # noqa: E402
+from tracekeeper_spec.units import DURATION_PATTERN, QUANTITY_PATTERN  # noqa: E402
+
+FILE = ROOT / "charts/tracekeeper/templates/crd.yaml"
+NAME = f"{config.PLURAL}.{config.GROUP}"
+
+# In templates/ and not in crds/, because Helm never upgrades what is in crds/. What users have must survive
+# an uninstall, hence the resource policy.
+HEAD = """\
+{{- /* Written by scripts/generate_crd.py from proto/tracekeeper_spec. Do not edit. */ -}}
+{{- if .Values.crds.enabled }}
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: %s
+  labels:
+    app.kubernetes.io/name: tracekeeper
+    app.kubernetes.io/part-of: tracekeeper
+  {{- if .Values.crds.keep }}
+  annotations:
+    helm.sh/resource-policy: keep
+  {{- end }}
+"""
+TAIL = "{{- end }}\n"
+
+
+def openapi(node: schema.Node) -> dict[str, Any]:
+    """The OpenAPI form of `node`, as Kubernetes' structural schemas want it."""
+    match node:
+        case schema.Boolean():
+            return {"type": "boolean"}
+        case schema.Integer(minimum=low, maximum=high):
+            return {"type": "integer", "format": "int32", "minimum": low, "maximum": high}
+        case schema.Text(max_length=longest, pattern=pattern, min_length=shortest):
+            extra = {"pattern": pattern} if pattern else {}
+            return {"type": "string", "minLength": shortest, "maxLength": longest, **extra}
+        case schema.Choice(values=values):
+            return {"type": "string", "enum": [item.value for item in values]}
+        case schema.Duration(minimum=low, maximum=high):
+            rule = f"duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"
+            form = {"type": "string", "minLength": 2, "maxLength": 25, "pattern": DURATION_PATTERN}
+            return {**form, **_rules([(rule, f"must be from {low} to {high}")])}
+        case schema.Size() | schema.Amount():
+            kinds = [{"type": "integer"}, {"type": "string"}]
+            return {
+                "anyOf": kinds,
+                "x-kubernetes-int-or-string": True,
+                "maxLength": 32,
+                "pattern": QUANTITY_PATTERN,
+            }
+        case schema.TextMap(value=value, max_items=most):
+            return {"type": "object", "maxProperties": most, "additionalProperties": openapi(value)}
+        case schema.ListOf():
+            return _list(node)
+        case schema.Object():
+            return _object(node)
+
+
+def _list(node: schema.ListOf) -> dict[str, Any]:
+    kind: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+    if node.unique:
+        kind = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [node.unique]}
+    least = {"minItems": node.min_items} if node.min_items else {}
+    return {"type": "array", **least, "maxItems": node.max_items, **kind, "items": openapi(node.item)}
+
+
+def _object(node: schema.Object) -> dict[str, Any]:
+    properties = {field.name: {"description": describe(field), **openapi(field.node)} for field in node.fields}
+    required = [field.name for field in node.fields if field.required]
+    rules = [*_union_rules(node), *((check.cel, check.message) for check in node.checks if check.cel)]
+    form: dict[str, Any] = {"type": "object", **({"required": required} if required else {})}
+    return {**form, **_rules(rules), "properties": properties}
+
+
+def describe(field: schema.Field) -> str:
+    """The description with its default: the schema itself holds none, because merging must see what is absent."""
+    default = field.default_note or ("" if field.default in (None, {}, []) else str(field.default))
+    return f"{field.description} Default: {default}." if default else field.description
+
+
+def _union_rules(node: schema.Object) -> list[tuple[str, str]]:
+    rules = []
+    if node.union:
+        for kind, member in node.union.members.items():
+            rule = f"(self.{node.union.tag} == '{kind}') == has(self.{member})"
+            rules.append((rule, f"{member} goes with {node.union.tag} {kind}, and only with it"))
+    if node.one_of:
+        count = " != ".join(f"has(self.{name})" for name in node.one_of)
+        rules.append((count, f"exactly one of {' and '.join(node.one_of)} must be there"))
+    return rules
+
+
+def _rules(rules: list[tuple[str, str]]) -> dict[str, Any]:
+    listed = [{"rule": rule, "message": message} for rule, message in rules]
+    return {"x-kubernetes-validations": listed} if listed else {}
+
+
+def _text(description: str, most: int, **more: object) -> dict[str, Any]:
+    return {"description": description, "type": "string", "maxLength": most, **more}
+
+
+def _status() -> dict[str, Any]:
+    condition = {
+        "type": "object",
+        "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+        "properties": {
+            "type": _text("Accepted, ResolvedRefs or Ready.", 316),
+            "status": {"description": "Whether it holds.", "type": "string", "enum": ["True", "False", "Unknown"]},
+            "observedGeneration": {
+                "description": "The generation of the config that this is about.",
+                "type": "integer",
+                "format": "int64",
+                "minimum": 0,
+            },
+            "lastTransitionTime": {
+                "description": "When `status` last changed.",
+                "type": "string",
+                "format": "date-time",
+            },
+            "reason": _text("Why, in one word.", 1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
+            "message": _text("Why, and what to do about it.", 32768),
+        },
+    }
+    return {
+        "description": "What the operator made of it.",
+        "type": "object",
+        "properties": {
+            "observedGeneration": {
+                "description": "The newest generation that the operator has seen.",
+                "type": "integer",
+                "format": "int64",
+                "minimum": 0,
+            },
+            "conditions": {
+                "description": "Accepted: the config has no faults. ResolvedRefs: the Secrets that it names are "
+                "there. Ready: sidecars get it.",
+                "type": "array",
+                "maxItems": 16,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["type"],
+                "items": condition,
+            },
+            "policy": {
+                "description": "What was published for sidecars.",
+                "type": "object",
+                "properties": {
+                    "revision": {
+                        "description": "Revision of the namespace's policy; only grows.",
+                        "type": "integer",
+                        "format": "int64",
+                        "minimum": 0,
+                    },
+                    "current": _text("Digest of the policy, `sha256:…`.", 128),
+                },
+            },
+        },
+    }
+
+
+def _columns() -> list[dict[str, Any]]:
+    def condition(name: str, member: str) -> str:
+        return f'.status.conditions[?(@.type=="{name}")].{member}'
+
+    rows: list[tuple[str, str, str, str, int]] = [
+        ("Ready", "string", condition("Ready", "status"), "Whether sidecars get this config", 0),
+        ("Accepted", "string", condition("Accepted", "status"), "Whether this config has no faults", 0),
+        ("Reason", "string", condition("Ready", "reason"), "Why it is ready or not", 0),
+        ("Suspended", "boolean", ".spec.suspend", "Whether tracing is switched off", 0),
+        ("Revision", "integer", ".status.policy.revision", "Revision of the namespace's policy", 1),
+        ("Message", "string", condition("Ready", "message"), "What to do about it", 1),
+        ("Age", "date", ".metadata.creationTimestamp", "Time since it was created", 0),
+    ]
+    return [
+        {"name": name, "type": kind, "jsonPath": path, "description": about, "priority": priority}
+        for name, kind, path, about, priority in rows
+    ]
+
+
+def definition() -> dict[str, Any]:
+    """The `spec` of the CustomResourceDefinition."""
+    whole = {
+        "description": "Where the traces of a namespace's pods go, and how they get there safely.",
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": {"description": "What is wanted.", **openapi(SPEC)},
+            "status": _status(),
+        },
+    }
+    return {
+        "group": config.GROUP,
+        "scope": "Namespaced",
+        "names": {
+            "kind": config.KIND,
+            "listKind": f"{config.KIND}List",
+            "plural": config.PLURAL,
+            "singular": config.KIND.lower(),
+            "shortNames": ["tcfg"],
+            "categories": ["tracekeeper"],
+        },
+        "versions": [
+            {
+                "name": config.VERSION,
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "additionalPrinterColumns": _columns(),
+                "schema": {"openAPIV3Schema": whole},
+            }
+        ],
+    }
+
+
+def render() -> str:
+    """The whole template."""
+    body = yaml.safe_dump({"spec": definition()}, sort_keys=False, width=110, allow_unicode=True)
+    if "{{" in body:
+        raise SystemExit("a description holds {{, which Helm would take for a template")
+    return HEAD % NAME + body + TAIL
+
+
+def main() -> int:
+    if sys.argv[1:] == ["--check"]:
+        current = FILE.exists() and FILE.read_text(encoding="utf-8") == render()
+        print(f"{FILE.relative_to(ROOT)}: " + ("current" if current else "run scripts/generate_crd.py"))
+        return 0 if current else 1
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_text(render(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
