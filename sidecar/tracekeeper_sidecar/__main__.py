@@ -21,7 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tracekeeper-sidecar", description="Keeps spans safe on disk and delivers them.")
+    parser = argparse.ArgumentParser(
+        prog="tracekeeper-sidecar", description="Keeps spans safe on disk and delivers them."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="receive spans, keep them, deliver them"))
     check = commands.add_parser("check", help="report every fault of a TracingConfig manifest at once; exit 2 if any")
@@ -37,16 +39,36 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run(run: argparse.ArgumentParser) -> None:
     source = run.add_mutually_exclusive_group(required=True)
     source.add_argument("--config", metavar="FILE", help="a TracingConfig manifest; faults end the process with exit 2")
-    source.add_argument("--policy", metavar="FILE", help="the operator's policy document; may come later, never ends the process")
+    source.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="the operator's policy document; may come later, never ends the process",
+    )
     run.add_argument("--secrets-dir", metavar="DIR", help="with --config: secrets as files DIR/NAME/KEY")
     run.add_argument("--pod-info", metavar="DIR", help="with --policy: downward API folder with labels and annotations")
     run.add_argument("--data-dir", required=True, metavar="DIR", help="where spans are kept until they are delivered")
-    run.add_argument("--storage-size", type=_quantity, metavar="1Gi", help="hard limit for DIR (default: the config's, or 1Gi)")
-    run.add_argument("--grpc-listen", type=_address, metavar="HOST:PORT", help="OTLP over gRPC (default 127.0.0.1:4317)")
-    run.add_argument("--http-listen", type=_address, metavar="HOST:PORT", help="OTLP over HTTP (default 127.0.0.1:4318)")
-    run.add_argument("--metrics-listen", type=_address, metavar="HOST:PORT", help="metrics, health (default 0.0.0.0:14316)")
+    run.add_argument(
+        "--storage-size",
+        type=_quantity,
+        metavar="1Gi",
+        help="hard limit for DIR (default: the config's, or 1Gi)",
+    )
+    run.add_argument(
+        "--grpc-listen", type=_address, metavar="HOST:PORT", help="OTLP over gRPC (default 127.0.0.1:4317)"
+    )
+    run.add_argument(
+        "--http-listen", type=_address, metavar="HOST:PORT", help="OTLP over HTTP (default 127.0.0.1:4318)"
+    )
+    run.add_argument(
+        "--metrics-listen", type=_address, metavar="HOST:PORT", help="metrics, health (default 0.0.0.0:14316)"
+    )
     run.add_argument("--drain-timeout", type=_duration, metavar="20s", help="how long a stop waits for pending spans")
-    run.add_argument("--log-level", default="Info", choices=["Debug", "Info", "Warning", "Error"], help="until the policy says otherwise")
+    run.add_argument(
+        "--log-level",
+        default="Info",
+        choices=["Debug", "Info", "Warning", "Error"],
+        help="until the policy says otherwise",
+    )
     run.add_argument("--log-format", default="auto", choices=["auto", "json", "text"])
     run.set_defaults(command=_run)
 

@@ -1,9 +1,9 @@
 """The log as receivers see it: there from the first request, although opening it comes after the ports are bound.
 
-    opening ──▶ open ──▶ closed
-       │ ▲
-       ▼ │  read-only, locked, no room: tried again, and every request is told why
-     failing
+opening ──▶ open ──▶ closed
+   │ ▲
+   ▼ │  read-only, locked, no room: tried again, and every request is told why
+ failing
 """
 
 from __future__ import annotations
@@ -69,7 +69,11 @@ class Buffer:
         report = log.recovery
         logger.info(
             "log open",
-            extra={"directory": self._directory, "spans": log.end.seq - log.begin.seq, "seconds": round(report.seconds, 3)},
+            extra={
+                "directory": self._directory,
+                "spans": log.end.seq - log.begin.seq,
+                "seconds": round(report.seconds, 3),
+            },
         )
         for note in report.notes:
             logger.warning("recovery: %s", note)

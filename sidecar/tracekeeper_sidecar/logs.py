@@ -8,7 +8,12 @@ import sys
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
-LEVELS: Final = {"Debug": logging.DEBUG, "Info": logging.INFO, "Warning": logging.WARNING, "Error": logging.ERROR}
+LEVELS: Final = {
+    "Debug": logging.DEBUG,
+    "Info": logging.INFO,
+    "Warning": logging.WARNING,
+    "Error": logging.ERROR,
+}
 
 # What every LogRecord carries anyway; whatever else is on one came by `extra` and belongs in the line.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -45,7 +50,7 @@ class TextFormatter(logging.Formatter):
 
 
 def configure(level: str, style: str = "auto", stream: TextIO | None = None) -> None:
-    """Send the process's log lines to `stream` (standard error); `style` is `json`, `text` or `auto` (text on a terminal)."""
+    """Send log lines to `stream` (standard error); `style` is `json`, `text` or `auto`, which is text on a terminal."""
     target = sys.stderr if stream is None else stream
     text = style == "text" or (style == "auto" and target.isatty())
     handler = logging.StreamHandler(target)

@@ -54,10 +54,16 @@ DELIVERY_LAG: Final = _gauge(
     "tracekeeper_delivery_lag_seconds", "Age of the oldest pending span; 0 when none is pending.", "delivery"
 )
 CIRCUIT_STATE: Final = _gauge(
-    "tracekeeper_backend_circuit_state", "1 for the circuit breaker's present state, else 0.", "backend", "state"
+    "tracekeeper_backend_circuit_state",
+    "1 for the circuit breaker's present state, else 0.",
+    "backend",
+    "state",
 )
 CIRCUIT_TRANSITIONS: Final = _counter(
-    "tracekeeper_backend_circuit_transitions_total", "Changes of the circuit breaker, by new state.", "backend", "state"
+    "tracekeeper_backend_circuit_transitions_total",
+    "Changes of the circuit breaker, by new state.",
+    "backend",
+    "state",
 )
 CIRCUIT_REJECTED: Final = _counter(
     "tracekeeper_backend_circuit_rejected_total", "Calls not made because the circuit was open.", "backend"
@@ -73,7 +79,9 @@ BACKEND_LAST_SUCCESS: Final = _gauge(
 LOG_BYTES: Final = _gauge("tracekeeper_log_bytes", "Bytes that the data directory takes.")
 LOG_QUOTA_BYTES: Final = _gauge("tracekeeper_log_quota_bytes", "Bytes that the data directory may take.")
 LOG_SEGMENTS: Final = _gauge("tracekeeper_log_segments", "Segment files of the log.")
-LOG_COMMITS: Final = _counter("tracekeeper_log_commits_total", "Group commits: one write and one sync for many requests.")
+LOG_COMMITS: Final = _counter(
+    "tracekeeper_log_commits_total", "Group commits: one write and one sync for many requests."
+)
 LOG_SYNC_SECONDS: Final = _counter("tracekeeper_log_sync_seconds_total", "Time spent waiting for the disk to sync.")
 LOG_DAMAGED_BYTES: Final = _counter(
     "tracekeeper_log_damaged_bytes_total", "Bytes of the log that could not be read back."
@@ -83,7 +91,8 @@ POLICY_REVISION: Final = _gauge(
     "tracekeeper_policy_revision", "Revision of the policy in force; 0 without one.", "config"
 )
 POLICY_FAULTS: Final = _gauge(
-    "tracekeeper_policy_faults", "Faults of the newest policy on disk; while there are any, the previous one is in force."
+    "tracekeeper_policy_faults",
+    "Faults of the newest policy on disk; while there are any, the previous one is in force.",
 )
 BUILD_INFO: Final = _gauge("tracekeeper_build_info", "Always 1; the version is a label.", "version")
 

@@ -43,7 +43,7 @@ class Settings:
     data_dir: str
     """Directory of the log; its whole content belongs to the sidecar."""
     storage_bytes: int
-    """Hard limit for everything in `data_dir`. In a pod 95 % of the volume's, so that the kubelet never evicts for it."""
+    """Hard limit for everything in `data_dir`. In a pod 95 % of the volume's: the kubelet must never evict for it."""
     listen: Listen = Listen()
     config_file: str | None = None
     """A TracingConfig manifest (`run --config`), or None."""

@@ -32,7 +32,9 @@ class Tasks:
     def troubles(self) -> list[str]:
         """Tasks that died lately, each with its cause, in words for people."""
         since = self._clock.monotonic() - REMEMBERED
-        return [f"{name} died and was started again: {why}" for name, (when, why) in self._deaths.items() if when >= since]
+        return [
+            f"{name} died and was started again: {why}" for name, (when, why) in self._deaths.items() if when >= since
+        ]
 
     async def stop(self) -> None:
         """Cancel all tasks and wait until they have ended."""

@@ -20,7 +20,10 @@ def request_flush(admin: str, timeout: float) -> tuple[bool, str]:
         return False, _unflushed(body, timeout) if error.code == 504 else f"not flushed: {body.strip()}"
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        return False, f"not flushed: no sidecar answers at {admin}: {reason}. Is it running, and is --admin right?"
+        return (
+            False,
+            f"not flushed: no sidecar answers at {admin}: {reason}. Is it running, and is --admin right?",
+        )
 
 
 def _unflushed(body: str, timeout: float) -> str:

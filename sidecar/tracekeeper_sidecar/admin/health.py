@@ -14,15 +14,24 @@ def problems(snapshot: Snapshot) -> list[str]:
     log = snapshot.log
     if not log.available:
         found.append(f"the log cannot be written: {log.problem or 'it is still being opened'}")
-    elif snapshot.entries and log.quota and log.bytes >= FULL_SHARE * log.quota and any(e.pending for e in snapshot.entries):
-        found.append(f"the log is full ({log.bytes} of {log.quota} bytes): new spans are refused until backends catch up")
+    elif (
+        snapshot.entries
+        and log.quota
+        and log.bytes >= FULL_SHARE * log.quota
+        and any(e.pending for e in snapshot.entries)
+    ):
+        found.append(
+            f"the log is full ({log.bytes} of {log.quota} bytes): new spans are refused until backends catch up"
+        )
     found += [_stuck(entry) for entry in snapshot.entries if _is_stuck(entry, snapshot)]
     return found
 
 
 def warnings(snapshot: Snapshot) -> list[str]:
     """What somebody should look at although spans are safe."""
-    found = [f"backend {b.name}: circuit {b.circuit}: {b.last_error}" for b in snapshot.backends if b.circuit != "Closed"]
+    found = [
+        f"backend {b.name}: circuit {b.circuit}: {b.last_error}" for b in snapshot.backends if b.circuit != "Closed"
+    ]
     found += [f"policy: {fault}" for fault in snapshot.policy.faults]
     if not snapshot.policy.config:
         found.append("no policy yet: spans are kept on disk until a TracingConfig says where to send them")
@@ -42,7 +51,12 @@ def report(snapshot: Snapshot) -> dict[str, object]:
         "config": snapshot.policy.config,
         "revision": snapshot.policy.revision,
         "backends": [
-            {"name": b.name, "circuit": b.circuit, "lastSuccess": b.last_success or None, "lastError": b.last_error}
+            {
+                "name": b.name,
+                "circuit": b.circuit,
+                "lastSuccess": b.last_success or None,
+                "lastError": b.last_error,
+            }
             for b in snapshot.backends
         ],
         "memory": {"anonymousBytes": snapshot.anonymous_memory},

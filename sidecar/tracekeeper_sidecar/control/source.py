@@ -5,14 +5,14 @@ Reading yields an `Instruction` or raises PolicyError; both sources are read aga
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from tracekeeper_sidecar.errors import PolicyError
-from tracekeeper_spec.parse import load_manifest
-from tracekeeper_spec.policy import PolicyDocument, PolicyFormatError
-from tracekeeper_spec.resolve import ResolvedSpec, resolve
+from tracekeeper_spec.manifest import load_manifest
+from tracekeeper_spec.policy import PolicyDocument, PolicyEntry, PolicyFormatError
+from tracekeeper_spec.resolve import ResolvedSpec, check_resolved, resolve
 from tracekeeper_spec.secrets import DirectorySecrets, DocumentSecrets, Secrets
 
 
@@ -72,11 +72,11 @@ class ManifestSource:
             raise PolicyError(self.file, ["there is no such file"])
         config, faults = load_manifest(text, self.file)
         if config is None or faults:
-            raise PolicyError(self.file, [str(fault) for fault in faults])
+            raise PolicyError(self.file, [fault.located() for fault in faults])
         spec = resolve(config.spec)
-        if not spec.backends:
-            raise PolicyError(self.file, ["spec.backends: at least one backend is needed to deliver to"])
-        secrets = DirectorySecrets(str(self._secrets_dir)) if self._secrets_dir else DirectorySecrets(None)
+        if unusable := check_resolved(spec):
+            raise PolicyError(self.file, [f"{self.file}: {fault}" for fault in unusable])
+        secrets: Secrets = DirectorySecrets(self._secrets_dir) if self._secrets_dir else DocumentSecrets({})
         return Instruction(f"{config.namespace}/{config.name}", 0, spec, secrets)
 
     def fingerprint(self) -> object:
@@ -86,7 +86,7 @@ class ManifestSource:
 
 
 class PolicySource:
-    """`run --policy FILE`: the document that the operator writes for the namespace; this pod picks its config from it."""
+    """`run --policy FILE`: the document that the operator writes for the namespace; the pod picks its config from it."""
 
     def __init__(self, file: str, pod_info_dir: str | None) -> None:
         self.file = file
@@ -104,10 +104,17 @@ class PolicySource:
         entry = document.pick(self._pod_map("labels"), self._pod_map("annotations"))
         if entry is None:
             return None
-        spec = resolve(entry.spec)
         return Instruction(
-            f"{entry.namespace}/{entry.name}", document.revision, spec, DocumentSecrets(document)
+            f"{entry.namespace}/{entry.name}", document.revision, self._resolved(entry), document.lookup()
         )
+
+    def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:
+        """The entry's spec with defaults; of a retired one, suspended: what is held is drained, nothing new stored."""
+        written, faults = entry.parse()
+        spec = resolve(written)
+        if faults := [*faults, *check_resolved(spec)]:
+            raise PolicyError(self.file, [str(fault) for fault in faults])
+        return replace(spec, suspend=True) if entry.retired else spec
 
     def fingerprint(self) -> object:
         if self._pod_info is None:

@@ -1,0 +1,91 @@
+"""`tracekeeper`, also as `kubectl tracekeeper`: check a manifest, see the status of configs, read a pod's ledger."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from tracekeeper_cli.errors import CLIError
+
+FAULTY, FAILED = 2, 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 the manifest has faults."""
+    options = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except CLIError as error:
+        print(f"tracekeeper: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tracekeeper", description="See what Tracekeeper does in your cluster.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser("check", help="report every fault of a TracingConfig manifest; needs no cluster")
+    check.add_argument("file", metavar="FILE")
+    check.set_defaults(command=_check)
+    status = commands.add_parser("status", help="TracingConfigs and their conditions")
+    scope = status.add_mutually_exclusive_group()
+    scope.add_argument("-n", "--namespace")
+    scope.add_argument("-A", "--all-namespaces", action="store_true")
+    status.set_defaults(command=_status)
+    ledger = commands.add_parser("ledger", help="what became of every span of one pod")
+    ledger.add_argument("pod", metavar="POD")
+    ledger.add_argument("-n", "--namespace")
+    ledger.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    ledger.set_defaults(command=_ledger)
+    for command in (status, ledger):
+        command.add_argument("--context", help="kube context (default: the current one)")
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    from tracekeeper_spec.manifest import load_manifest
+
+    try:
+        with open(options.file, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CLIError(f"{options.file}: cannot be read: {error}") from None
+    _, faults = load_manifest(text, options.file)
+    for fault in faults:
+        print(fault.located(), file=sys.stderr)
+    print(f"{options.file}: {len(faults) or 'no'} faults")
+    return FAULTY if faults else 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cluster import Cluster
+    from tracekeeper_cli.tables import status_text
+
+    cluster = Cluster(options.context)
+    namespace = None if options.all_namespaces else options.namespace or cluster.namespace
+    configs = cluster.tracing_configs(namespace)
+    if not configs:
+        where = f"in namespace {namespace}" if namespace else "in any namespace"
+        print(f"no TracingConfig {where}; examples/tracingconfig.yaml is one to start from")
+        return 0
+    print(status_text(configs))
+    return 0
+
+
+def _ledger(options: argparse.Namespace) -> int:
+    from google.protobuf.json_format import Parse
+
+    from tracekeeper_cli.cluster import Cluster
+    from tracekeeper_cli.tables import ledger_text
+    from tracekeeper_proto.ledger.v1.ledger_pb2 import Ledger
+
+    cluster = Cluster(options.context)
+    text = cluster.ledger(options.namespace or cluster.namespace, options.pod)
+    # Unknown fields come from a sidecar newer than this command line; what is known is still true.
+    print(text if options.output == "json" else ledger_text(Parse(text, Ledger(), ignore_unknown_fields=True)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

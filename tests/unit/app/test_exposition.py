@@ -1,0 +1,57 @@
+"""What Prometheus scrapes: every declared metric, and a ledger that closes within one scrape."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tracekeeper_sidecar.admin.exposition import render, samples
+from tracekeeper_sidecar.admin.snapshot import BackendFacts, EntryFacts, LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.metrics import TABLE
+
+SNAPSHOT = Snapshot(
+    time=1.0,
+    policy=PolicyFacts("shop/agents", 7),
+    log=LogFacts(available=True, bytes=5, quota=10, segments=1, commits=2, sync_seconds=0.5),
+    acknowledged=100,
+    refused={"quota": 5, "invalid": 2},
+    refused_requests={"quota": 1},
+    suspended_spans=3,
+    entries=(EntryFacts("a", ("a",), 10, {"a": 60}, {"refused": 5}, 25, 1.5),),
+    backends=(BackendFacts("a", "Open", 0.0, "x", {"Open": 1}, 4, {"sent": 2, "retry": 5}),),
+)
+
+
+def scraped() -> dict[str, float]:
+    text = render(SNAPSHOT, "1.2.3").decode()
+    return {
+        sample.name + "".join(f" {k}={v}" for k, v in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_every_declared_metric_is_exposed_once() -> None:
+    assert sorted(m.name for m, _ in samples(SNAPSHOT, "1")) == sorted(m.name for m in TABLE)
+    assert len({metric.name for metric, _ in samples(SNAPSHOT, "1")}) == len(TABLE)
+
+
+def test_the_ledger_closes_within_one_scrape() -> None:
+    got = scraped()
+    received = got["tracekeeper_spans_received_total"]
+    refused = sum(value for name, value in got.items() if name.startswith("tracekeeper_spans_refused_total"))
+    assert received == got["tracekeeper_spans_acknowledged_total"] + refused + got["tracekeeper_spans_suspended_total"]
+    assert received == 110
+    settled = (
+        got["tracekeeper_spans_delivered_total backend=a delivery=a"]
+        + got["tracekeeper_spans_dropped_total delivery=a reason=refused"]
+    )
+    assert 10 + settled + got["tracekeeper_spans_pending delivery=a"] == 100
+
+
+def test_exactly_one_circuit_state_is_set() -> None:
+    got = scraped()
+    states = {name: value for name, value in got.items() if name.startswith("tracekeeper_backend_circuit_state")}
+    assert states["tracekeeper_backend_circuit_state backend=a state=Open"] == 1
+    assert sum(states.values()) == 1
+
+
+def test_the_process_reports_itself() -> None:
+    assert scraped()["process_resident_memory_bytes"] > 0
