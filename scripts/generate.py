@@ -26,8 +26,8 @@ def metrics_page() -> str:
         [
             "# Metrics of the sidecar",
             "",
-            "At `:14316/metrics`. Generated from `sidecar/tracekeeper_sidecar/metrics.py` by `make docs`. Never a label",
-            "per user, per session or per trace.",
+            "At `:14316/metrics`. Generated from `sidecar/tracekeeper_sidecar/metrics.py` by `make docs`. Never a",
+            "label per user, per session or per trace.",
             "",
             "| metric | type | labels | what it says |",
             "|---|---|---|---|",

@@ -86,7 +86,7 @@ class ManifestSource:
 
 
 class PolicySource:
-    """`run --policy FILE`: the document that the operator writes for the namespace; the pod picks its config from it."""
+    """`run --policy FILE`: the document that the operator writes for a namespace; the pod picks its config from it."""
 
     def __init__(self, file: str, pod_info_dir: str | None) -> None:
         self.file = file

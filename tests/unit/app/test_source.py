@@ -1,0 +1,135 @@
+"""Where instructions come from: manifests and policy documents as files, good and bad."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from tracekeeper_sidecar.control.source import ManifestSource, PolicySource, parse_downward_map
+from tracekeeper_sidecar.errors import PolicyError
+
+BACKEND = {"name": "a", "type": "OTLP", "otlp": {"protocol": "GRPC", "endpoint": "http://127.0.0.1:4317"}}
+MANIFEST = """\
+apiVersion: tracekeeper.dev/v1alpha1
+kind: TracingConfig
+metadata: {name: agents, namespace: shop}
+spec:
+  backends:
+    - {name: a, type: OTLP, otlp: {protocol: GRPC, endpoint: "http://127.0.0.1:4317"}}
+"""
+
+
+def document(*configs: dict[str, object], revision: int = 7) -> str:
+    secrets = {"tempo": {"token": base64.b64encode(b"s3cret").decode()}}
+    return json.dumps({"formatVersion": 1, "revision": revision, "configs": configs, "secrets": secrets})
+
+
+def config(name: str, **spec: object) -> dict[str, object]:
+    return {
+        "name": name,
+        "namespace": "shop",
+        "uid": name,
+        "generation": 1,
+        "created": "2026-01-01T00:00:00Z",
+        "retired": False,
+        "spec": {"backends": [BACKEND], **spec},
+    }
+
+
+def pod_info(tmp_path: Path, labels: str) -> str:
+    (tmp_path / "labels").write_text(labels)
+    (tmp_path / "annotations").write_text('tracekeeper.dev/inject="true"\n')
+    return str(tmp_path)
+
+
+def test_a_manifest_is_read_with_its_secrets(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(MANIFEST)
+    (tmp_path / "s" / "tempo").mkdir(parents=True)
+    (tmp_path / "s" / "tempo" / "token").write_bytes(b"s3cret")
+    instruction = ManifestSource(str(tmp_path / "c.yaml"), str(tmp_path / "s")).read()
+    assert instruction is not None
+    assert instruction.config == "shop/agents"
+    assert [backend.name for backend in instruction.spec.backends] == ["a"]
+    assert instruction.secrets.get("tempo", "token") == b"s3cret"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "is empty"),
+        ("{", "not valid YAML"),
+        (MANIFEST.replace("GRPC", "SOAP"), "spec.backends[0].otlp.protocol"),
+        (MANIFEST.split("spec:")[0] + "spec: {}\n", "spec.backends: is required"),
+    ],
+)
+def test_each_fault_of_a_manifest_names_its_place(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(PolicyError) as caught:
+        ManifestSource(str(tmp_path / "c.yaml"), None).read()
+    assert any(expected in fault for fault in caught.value.faults), caught.value.faults
+
+
+def test_a_manifest_that_is_no_text_says_where(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(b"spec: \xff")
+    with pytest.raises(PolicyError, match="byte 6"):
+        ManifestSource(str(tmp_path / "c.yaml"), None).read()
+
+
+def test_a_missing_manifest_is_a_fault_and_a_missing_policy_is_not(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="no such file"):
+        ManifestSource(str(tmp_path / "none.yaml"), None).read()
+    assert PolicySource(str(tmp_path / "policy" / "policy.json"), None).read() is None
+
+
+def test_a_pod_picks_its_config_by_its_labels(tmp_path: Path) -> None:
+    chosen = config("special", selector={"matchLabels": {"app": "billing"}})
+    (tmp_path / "policy.json").write_text(document(config("general"), chosen))
+    billing = PolicySource(str(tmp_path / "policy.json"), pod_info(tmp_path, 'app="billing"\n')).read()
+    assert billing is not None
+    assert (billing.config, billing.revision) == ("shop/special", 7)
+    assert billing.secrets.get("tempo", "token") == b"s3cret"
+    other = PolicySource(str(tmp_path / "policy.json"), pod_info(tmp_path, 'app="search"\n')).read()
+    assert other is not None
+    assert other.config == "shop/general"
+
+
+def test_no_config_for_this_pod_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_text(document(config("x", selector={"matchLabels": {"app": "billing"}})))
+    assert PolicySource(str(tmp_path / "policy.json"), pod_info(tmp_path, "")).read() is None
+
+
+def test_a_retired_config_drains_and_stores_nothing_new(tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_text(document({**config("agents"), "retired": True}))
+    instruction = PolicySource(str(tmp_path / "policy.json"), None).read()
+    assert instruction is not None
+    assert instruction.spec.suspend is True
+    assert instruction.spec.backends
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"formatVersion": 99}', document(config("x", backends="none"))])
+def test_a_policy_that_cannot_be_used_is_a_fault_and_nothing_else(tmp_path: Path, text: str) -> None:
+    (tmp_path / "policy.json").write_text(text)
+    with pytest.raises(PolicyError) as caught:
+        PolicySource(str(tmp_path / "policy.json"), None).read()
+    assert caught.value.faults
+
+
+def test_the_fingerprint_changes_with_every_file_that_counts(tmp_path: Path) -> None:
+    source = PolicySource(str(tmp_path / "policy.json"), pod_info(tmp_path, 'app="a"\n'))
+    before = source.fingerprint()
+    (tmp_path / "policy.json").write_text(document(config("x")))
+    between = source.fingerprint()
+    (tmp_path / "labels").write_text('app="other"\n')
+    assert len({before, between, source.fingerprint()}) == 3
+
+
+def test_the_downward_apis_quoting_is_undone() -> None:
+    text = 'plain="x"\nquote="say \\"hi\\""\nslash="a\\\\b"\nlines="one\\ntwo"\nwide="\\u00e9\\U0001F600\\x41"\nodd\n'
+    assert parse_downward_map(text) == {
+        "plain": "x",
+        "quote": 'say "hi"',
+        "slash": "a\\b",
+        "lines": "one\ntwo",
+        "wide": "\N{LATIN SMALL LETTER E WITH ACUTE}\N{GRINNING FACE}A",
+    }
