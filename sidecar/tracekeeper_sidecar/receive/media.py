@@ -1,0 +1,76 @@
+"""What OTLP over HTTP says in headers: content types, encodings and the answers that go with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tracekeeper_sidecar.receive.outcome import Refused
+from tracekeeper_sidecar.wire.status import INVALID_ARGUMENT, UNIMPLEMENTED, status, status_json
+
+PATH: Final = "/v1/traces"
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP response, before any library has to do with it."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_SUCCESS: Final = {PROTOBUF: Answer(200, PROTOBUF, b""), JSON: Answer(200, JSON, b"{}")}
+
+
+def content_type(header: str) -> str | None:
+    """`application/x-protobuf` or `application/json` without parameters such as charset, or None for any other."""
+    essence = header.partition(";")[0].strip().lower()
+    return essence if essence in (PROTOBUF, JSON) else None
+
+
+def success(media: str) -> Answer:
+    """An empty ExportTraceServiceResponse: everything was taken."""
+    return _SUCCESS[media]
+
+
+def refusal(refused: Refused, media: str | None, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    """A Status in the request's content type, JSON where that is not known; with the delay in Retry-After too."""
+    if refused.retry_after is not None:
+        # Whole seconds, rounded up: 0 would mean at once.
+        headers = (*headers, ("Retry-After", str(max(1, int(-(-refused.retry_after // 1))))))
+    encode = status if media == PROTOBUF else status_json
+    body = encode(refused.grpc_code, refused.message, refused.retry_after)
+    return Answer(refused.http_status, media or JSON, body, headers)
+
+
+def wrong_path(path: str) -> Refused:
+    return Refused(
+        "path",
+        UNIMPLEMENTED,
+        404,
+        f"nothing is served at {path[:200]!r}; this sidecar takes traces only, by POST {PATH} "
+        "(give metrics and logs an endpoint of their own: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, …_LOGS_ENDPOINT)",
+    )
+
+
+def wrong_method(method: str) -> Refused:
+    return Refused("method", UNIMPLEMENTED, 405, f"method {method[:20]!r} is not allowed on {PATH}; use POST")
+
+
+def wrong_type(header: str) -> Refused:
+    said = f"content type {header[:200]!r} is not OTLP" if header else "the Content-Type header is missing"
+    return Refused("media_type", INVALID_ARGUMENT, 415, f"{said}; use {PROTOBUF} or {JSON}")
+
+
+def wrong_encoding(header: str) -> Refused:
+    return Refused(
+        "encoding", INVALID_ARGUMENT, 415, f"content encoding {header[:200]!r} is not supported; use gzip or none"
+    )
+
+
+def slow_client(seconds: float) -> Refused:
+    return Refused("slow_client", INVALID_ARGUMENT, 408, f"the request's body was not complete within {seconds:g} s")
