@@ -11,6 +11,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import generate_crd
+import generate_reference
+
 from tracekeeper_sidecar.metrics import TABLE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +45,11 @@ def metrics_page() -> str:
     )
 
 
-PAGES: dict[str, Callable[[], str]] = {"docs/reference/metrics.md": metrics_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "charts/tracekeeper/templates/crd.yaml": generate_crd.render,
+    "docs/reference/metrics.md": metrics_page,
+    "docs/reference/tracingconfig.md": generate_reference.render,
+}
 
 
 def main(check: bool) -> int:

@@ -1,32 +1,21 @@
-#!/usr/bin/env python3
-"""Writes the custom resource definition from the declared fields: charts/tracekeeper/templates/crd.yaml.
-
-usage: scripts/generate_crd.py           writes the file
-       scripts/generate_crd.py --check   exits 1 if the file is not what would be written
-"""
+"""The custom resource definition from the declared fields; see `generate`, which writes it."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "proto"))
+import yaml
 
-import yaml  # noqa: E402
+from tracekeeper_spec import config, schema
+from tracekeeper_spec.fields import SPEC
+from tracekeeper_spec.units import DURATION_PATTERN, QUANTITY_PATTERN
 
-from tracekeeper_spec import config, schema  # noqa: E402
-from tracekeeper_spec.fields import SPEC  # noqa: E402
-from tracekeeper_spec.units import DURATION_PATTERN, QUANTITY_PATTERN  # noqa: E402
-
-FILE = ROOT / "charts/tracekeeper/templates/crd.yaml"
 NAME = f"{config.PLURAL}.{config.GROUP}"
 
 # In templates/ and not in crds/, because Helm never upgrades what is in crds/. What users have must survive
 # an uninstall, hence the resource policy.
 HEAD = """\
-{{- /* Written by scripts/generate_crd.py from proto/tracekeeper_spec. Do not edit. */ -}}
+{{- /* Written by `make docs` from proto/tracekeeper_spec. Do not edit. */ -}}
 {{- if .Values.crds.enabled }}
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -239,17 +228,3 @@ def render() -> str:
     if "{{" in body:
         raise SystemExit("a description holds {{, which Helm would take for a template")
     return HEAD % NAME + body + TAIL
-
-
-def main() -> int:
-    if sys.argv[1:] == ["--check"]:
-        current = FILE.exists() and FILE.read_text(encoding="utf-8") == render()
-        print(f"{FILE.relative_to(ROOT)}: " + ("current" if current else "run scripts/generate_crd.py"))
-        return 0 if current else 1
-    FILE.parent.mkdir(parents=True, exist_ok=True)
-    FILE.write_text(render(), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

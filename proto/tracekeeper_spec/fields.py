@@ -1,7 +1,7 @@
 """TracingConfig, declared: every field with its form, bounds, default and description.
 
-This is the only place where a field is declared. After a change run `scripts/generate_crd.py` and
-`scripts/generate_reference.py`. Descriptions are shown by `kubectl explain` and on the reference page.
+This is the only place where a field is declared. After a change run `make docs`, which writes the custom
+resource definition and the reference page. Descriptions are shown by `kubectl explain` and on the reference page.
 """
 
 from __future__ import annotations
