@@ -1,0 +1,201 @@
+"""Where each delivery entry stands, and its ledger, on disk.
+
+A cursor is saved before anything it has passed is released, so a crash leads to sending again, never to skipping.
+When both slots of a cursor are damaged the entry starts again from the beginning of the log, and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.ledger import Account, Intake
+from tracekeeper_sidecar.log.files import Files
+from tracekeeper_sidecar.log.slots import SLOTS, Slots
+from tracekeeper_sidecar.model import Position
+
+logger = logging.getLogger(__name__)
+
+_ENTRY = re.compile(r"[a-z0-9]([-a-z0-9.]{0,198}[a-z0-9])?")
+_PREFIX = "cursor."
+_INTAKE = "intake"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A delivery entry's place in the log, and what it did with the spans before it."""
+
+    position: Position
+    account: Account = field(default_factory=Account)
+
+
+class CursorStore:
+    """Cursors and the intake's ledger in one data directory.
+
+    Methods block for one or two syncs; different entries may be saved from different threads at once, one entry only
+    from one at a time.
+    """
+
+    def __init__(self, directory: str, files: Files) -> None:
+        self._directory, self._files = directory, files
+        self._slots: dict[str, Slots] = {}
+        self.damaged: list[str] = []
+        """One text for each file that was found damaged."""
+
+    def names(self) -> list[str]:
+        """Entries that have a cursor on disk, sound or not, sorted. Raises LogUnavailable."""
+        try:
+            listed = self._files.listdir(self._directory)
+        except OSError as fault:
+            raise _unavailable(self._directory, "list", fault) from fault
+        stems = {name[:-2] for name in listed if name.startswith(_PREFIX) and name[-2:] in _ENDINGS}
+        return sorted(stem.removeprefix(_PREFIX) for stem in stems if _ENTRY.fullmatch(stem[len(_PREFIX) :]))
+
+    def load(self, entry: str) -> Cursor | None:
+        """The cursor last saved; None if there is none, or (reported) if both slots are damaged.
+
+        Raises LogUnavailable when the files cannot be read at all.
+        """
+        found = self._load(self._stem(entry))
+        if found is None:
+            return None
+        try:
+            return Cursor(Position(*_integers(found["position"], 3)), _account(found["account"]))
+        except (KeyError, TypeError, ValueError) as fault:
+            self._report(f"cursor of {entry!r} in {self._directory} is not understood ({fault!r})")
+            return None
+
+    def save(self, entry: str, cursor: Cursor) -> None:
+        """Return when the cursor would survive a loss of power. Raises LogUnavailable; the previous one then stands."""
+        place, account = cursor.position, cursor.account
+        self._save(
+            self._stem(entry),
+            {
+                "position": [place.segment, place.offset, place.seq],
+                "account": {
+                    "start": account.start,
+                    "delivered": dict(account.delivered),
+                    "dropped": dict(account.dropped),
+                },
+            },
+        )
+
+    def remove(self, entry: str) -> None:
+        """Forget an entry; no error if it has no cursor. Raises LogUnavailable."""
+        stem = self._stem(entry)
+        try:
+            self._slot(stem).remove()
+        except OSError as fault:
+            raise _unavailable(f"{self._directory}/{stem}", "remove", fault) from fault
+        del self._slots[stem]
+
+    def load_intake(self) -> Intake | None:
+        """The intake's ledger last saved; None if there is none or it is damaged. Raises LogUnavailable."""
+        found = self._load(_INTAKE)
+        if found is None:
+            return None
+        try:
+            return Intake(
+                refused=_counter(found["refused"]),
+                suspended=_integers([found["suspended"]], 1)[0],
+                refused_requests=_counter(found["refused_requests"]),
+            )
+        except (KeyError, TypeError, ValueError) as fault:
+            self._report(f"intake ledger in {self._directory} is not understood ({fault!r})")
+            return None
+
+    def save_intake(self, intake: Intake) -> None:
+        """Return when the intake's ledger would survive a loss of power. Raises LogUnavailable."""
+        self._save(
+            _INTAKE,
+            {
+                "refused": dict(intake.refused),
+                "suspended": intake.suspended,
+                "refused_requests": dict(intake.refused_requests),
+            },
+        )
+
+    def _stem(self, entry: str) -> str:
+        if not _ENTRY.fullmatch(entry):
+            raise ValueError(f"delivery entry {entry!r}: not a DNS-like name")
+        return _PREFIX + entry
+
+    def _slot(self, stem: str) -> Slots:
+        if stem not in self._slots:
+            slots = Slots(self._directory, stem, self._files)
+            slots.load()
+            self._slots[stem] = slots
+        return self._slots[stem]
+
+    def _load(self, stem: str) -> dict[str, Any] | None:
+        slots = Slots(self._directory, stem, self._files)
+        try:
+            body = slots.load()
+        except OSError as fault:
+            raise _unavailable(f"{self._directory}/{stem}", "read", fault) from fault
+        self._slots[stem] = slots
+        for path in slots.damaged:
+            consequence = "the other copy is used" if body is not None else "it starts again from the oldest span"
+            self._report(f"{path} is damaged: {consequence}; spans may be sent twice, none is skipped")
+        if body is None:
+            return None
+        try:
+            found = json.loads(body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            self._report(f"{self._directory}/{stem} does not hold a JSON object: it starts again")
+            return None
+        return found
+
+    def _save(self, stem: str, value: Mapping[str, object]) -> None:
+        try:
+            self._slot(stem).save(json.dumps(value, separators=(",", ":")).encode())
+        except OSError as fault:
+            raise _unavailable(f"{self._directory}/{stem}", "write", fault) from fault
+
+    def _report(self, text: str) -> None:
+        self.damaged.append(text)
+        logger.error("%s", text)
+
+
+_ENDINGS = tuple(f".{slot}" for slot in SLOTS)
+
+
+def is_ours(name: str) -> bool:
+    """True for the names that this module gives to files."""
+    return name[-2:] in _ENDINGS and (name[:-2] == _INTAKE or name.startswith(_PREFIX))
+
+
+def _unavailable(path: str, verb: str, fault: OSError) -> LogUnavailable:
+    return LogUnavailable(f"cannot {verb} {path}: {fault.strerror or fault}")
+
+
+def _integers(values: Any, count: int) -> list[int]:
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"expected {count} integers, found {values!r}")
+    for value in values:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ValueError(f"expected an integer of at least 0, found {value!r}")
+    return values
+
+
+def _counter(values: Any) -> Counter[str]:
+    if not isinstance(values, dict):
+        raise ValueError(f"expected counts by name, found {values!r}")
+    _integers(list(values.values()), len(values))
+    return Counter(values)
+
+
+def _account(found: Any) -> Account:
+    return Account(
+        start=_integers([found["start"]], 1)[0],
+        delivered=_counter(found["delivered"]),
+        dropped=_counter(found["dropped"]),
+    )

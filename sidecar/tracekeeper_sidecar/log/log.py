@@ -1,0 +1,295 @@
+"""The segment log as the rest of the sidecar sees it.
+
+`append` returns when the spans would survive a loss of power; readers see only what does. One event loop owns a `Log`:
+`open` and `Reader.read` may run in other threads, everything else is called from that loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from dataclasses import dataclass
+
+from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.errors import LogError, LogFull, LogUnavailable
+from tracekeeper_sidecar.log import recovery, retention, segment
+from tracekeeper_sidecar.log.files import READ_ONLY, Files
+from tracekeeper_sidecar.log.reader import Reader
+from tracekeeper_sidecar.log.record import MAX_PAYLOAD
+from tracekeeper_sidecar.log.recovery import RecoveryReport
+from tracekeeper_sidecar.log.writer import Outcome, Writer
+from tracekeeper_sidecar.model import Position
+
+logger = logging.getLogger(__name__)
+
+QUEUE_BYTES = 64 << 20
+"""Bytes that may wait for the disk; beyond, appends are refused. One append is always let in."""
+QUEUE_APPENDS = 16384
+CLOSE_TIMEOUT = 10.0
+"""Seconds that closing waits for a disk that hangs."""
+_DAMAGE_KEPT = 4096
+"""Damaged stretches remembered, so that several readers count one only once."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogStats:
+    """Figures for metrics and health. Bytes, unless said otherwise."""
+
+    segments: int
+    bytes: int
+    """Everything in the data directory, preallocation, cursors and foreign files included."""
+    quota: int
+    oldest_time: float
+    """Unix time at which the oldest segment was begun; 0 when there is none."""
+    begin_seq: int
+    """Spans appended before the oldest one kept."""
+    end_seq: int
+    """Spans ever acknowledged."""
+    appends: int
+    commits: int
+    bytes_written: int
+    sync_seconds: float
+    """Seconds spent in fdatasync, all commits together."""
+    write_faults: int
+    """Segments closed early because a write or sync failed."""
+    damaged_bytes: int
+    """Damage found since the start, by recovery and by readers."""
+    quarantined: int
+    """Files set aside because they cannot be read."""
+    foreign: int
+    """Files in the directory that are not the log's."""
+    queued_appends: int
+    queued_bytes: int
+
+
+class Log:
+    """See the module. Made by `open`."""
+
+    def __init__(
+        self,
+        directory: str,
+        files: Files,
+        clock: Clock,
+        lock: int,
+        recovered: recovery.Recovered,
+        sizes: tuple[int, int],
+    ) -> None:
+        self._directory, self._files, self._clock, self._lock = directory, files, clock, lock
+        self._quota, segment_size = sizes
+        self._recovery = recovered.report
+        self._largest = min(MAX_PAYLOAD, retention.largest_payload(self._quota))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queued_appends = self._queued_bytes = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._damage: dict[tuple[int, int], int] = {}
+        self._damaged_bytes = recovered.report.damaged_bytes
+        self._closed = False
+        self._writer = Writer(directory, files, clock, self._quota, segment_size, recovered, self._hand_over)
+
+    @classmethod
+    def open(cls, directory: str, *, files: Files, clock: Clock, quota: int, segment_size: int | None = None) -> Log:
+        """Recover the log in `directory`, which is made if it is not there. Blocks; call it in a thread.
+
+        `quota` bounds every byte in the directory. Raises LogUnavailable when the directory is locked by another
+        process, cannot be written, or the quota is too small to hold anything.
+        """
+        if quota < retention.MIN_QUOTA:
+            raise LogUnavailable(
+                f"storage size {quota} bytes is too small for {directory}: at least {retention.MIN_QUOTA} are needed"
+            )
+        lock = _lock(directory, files)
+        try:
+            recovered = recovery.recover(directory, files, clock)
+            size = segment_size or retention.segment_size_for(quota)
+            return cls(directory, files, clock, lock, recovered, (quota, size))
+        except OSError as fault:
+            files.close(lock)
+            raise _cannot_open(directory, fault) from fault
+        except BaseException:
+            files.close(lock)
+            raise
+
+    @property
+    def recovery(self) -> RecoveryReport:
+        """What `open` found."""
+        return self._recovery
+
+    @property
+    def begin(self) -> Position:
+        """Where the oldest span still kept starts."""
+        return self._writer.view.begin
+
+    @property
+    def end(self) -> Position:
+        """Everything before it is durable."""
+        return self._writer.view.end
+
+    async def append(self, payload: bytes, spans: int) -> Position:
+        """Store one request of `spans` spans, at least 1; return when it is durable.
+
+        The position returned is the log's end after the commit that holds it: a cursor that reached it has passed
+        this request. Raises LogFull or LogUnavailable; nothing is acknowledged then. When the caller is cancelled, or
+        LogUnavailable tells of a failed sync, the spans may be stored all the same.
+        """
+        if spans < 1 or len(payload) > MAX_PAYLOAD:
+            raise ValueError(f"append of {spans} spans in {len(payload)} bytes")
+        self._admit(len(payload))
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Position] = loop.create_future()
+        self._queued_appends += 1
+        self._queued_bytes += len(payload)
+        self._writer.submit(payload, spans, waiter)
+        return await waiter
+
+    def reader(self, position: Position) -> Reader:
+        """A reader that starts at `position`. Segments that are gone count as lost where spans were in them."""
+        return Reader(self._directory, self._files, lambda: self._writer.view, position, self._note_damage)
+
+    async def wait(self, after: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
+        """True as soon as there are spans behind `after`, False after `timeout` seconds without any."""
+        if self.end.seq > after.seq:
+            return True
+        if timeout <= 0 or self._closed:
+            return False
+        loop = self._loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        timer = asyncio.ensure_future(self._clock.sleep(timeout))
+        self._waiting.add(waiter)
+        try:
+            # A commit may have ended between the first look and the entry into the set.
+            if self.end.seq <= after.seq:
+                await asyncio.wait((waiter, timer), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting.discard(waiter)
+            timer.cancel()
+        return self.end.seq > after.seq
+
+    def release(self, position: Position) -> None:
+        """Segments wholly before `position` may be deleted; the caller passes the least of all saved cursors."""
+        self._writer.release(position.seq)
+
+    def stats(self) -> LogStats:
+        """Figures as of now; lists the directory, so not for every append. Raises LogUnavailable."""
+        view, counts = self._writer.view, self._writer.counts
+        try:
+            names = self._files.listdir(self._directory)
+        except OSError as fault:
+            raise LogUnavailable(f"cannot list {self._directory}: {fault.strerror or fault}") from fault
+        return LogStats(
+            segments=len(view.segments),
+            bytes=counts.used,
+            quota=self._quota,
+            oldest_time=view.segments[0].created if view.segments else 0.0,
+            begin_seq=view.begin.seq,
+            end_seq=view.end.seq,
+            appends=counts.appends,
+            commits=counts.commits,
+            bytes_written=counts.bytes_written,
+            sync_seconds=counts.sync_seconds,
+            write_faults=counts.write_faults,
+            damaged_bytes=self._damaged_bytes,
+            quarantined=sum(segment.quarantined_number(name) is not None for name in names),
+            foreign=sum(not recovery.is_ours(name) for name in names),
+            queued_appends=self._queued_appends,
+            queued_bytes=self._queued_bytes,
+        )
+
+    async def close(self) -> None:
+        """Commit what is queued, close the files, let the directory go. Later appends raise LogUnavailable."""
+        if self._closed:
+            return
+        self._closed = True
+        stopped = await asyncio.to_thread(self._writer.stop, CLOSE_TIMEOUT)
+        # Outcomes that the writer handed over last come through the loop's queue: let it run once.
+        await asyncio.sleep(0)
+        for waiter in list(self._waiting):
+            if not waiter.done():
+                waiter.set_result(None)
+        if stopped:
+            self._files.close(self._lock)
+        else:
+            logger.error("the log in %s did not close within %.0f s: the disk hangs", self._directory, CLOSE_TIMEOUT)
+
+    def _admit(self, size: int) -> None:
+        if self._closed or not self._writer.alive:
+            raise LogUnavailable(f"the log in {self._directory} is closed")
+        if size > self._largest:
+            raise LogFull(
+                "quota",
+                f"a request of {size} bytes can never fit into the buffer of {self._quota} bytes in {self._directory}; "
+                "make the storage larger or the sender's batches smaller",
+                retry_after=30.0,
+            )
+        if self._queued_appends and (self._queued_bytes + size > QUEUE_BYTES or self._queued_appends >= QUEUE_APPENDS):
+            raise LogUnavailable(
+                f"the disk under {self._directory} is slow: {self._queued_appends} appends of {self._queued_bytes} "
+                "bytes wait for it",
+                retry_after=1.0,
+            )
+
+    def _hand_over(self, outcomes: list[Outcome]) -> None:
+        """Called in the writer's thread, once per commit."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._settle, outcomes, self._writer.view.end)
+
+    def _settle(self, outcomes: list[Outcome], end: Position) -> None:
+        for waiters, size, error in outcomes:
+            self._queued_appends -= len(waiters)
+            self._queued_bytes -= size
+            for waiter in waiters:
+                if waiter.done():
+                    continue
+                if error is None:
+                    waiter.set_result(end)
+                else:
+                    waiter.set_exception(_copy(error))
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    def _note_damage(self, number: int, offset: int, damaged: int, /) -> None:
+        known = self._damage.get((number, offset), 0)
+        if damaged > known and (known or len(self._damage) < _DAMAGE_KEPT):
+            self._damage[number, offset] = damaged
+            self._damaged_bytes += damaged - known
+            logger.error(
+                "%s/%s is damaged: %d bytes from offset %d; the spans in them are lost and counted",
+                self._directory, segment.name_of(number), damaged, offset,
+            )  # fmt: skip
+
+
+def _copy(error: LogError) -> LogError:
+    """One for each waiter, because raising writes a traceback into it."""
+    if isinstance(error, LogFull):
+        return LogFull(error.reason, str(error), error.retry_after)
+    if isinstance(error, LogUnavailable):
+        return LogUnavailable(str(error), error.retry_after)
+    return LogError(str(error))
+
+
+def _lock(directory: str, files: Files) -> int:
+    try:
+        files.make_directory(directory)
+        return files.lock_directory(directory)
+    except BlockingIOError as fault:
+        raise LogUnavailable(
+            f"{directory} is in use by another process: two sidecars cannot share a data directory; stop the other one "
+            "or give each its own --data-dir"
+        ) from fault
+    except OSError as fault:
+        raise _cannot_open(directory, fault) from fault
+
+
+def _cannot_open(directory: str, fault: OSError) -> LogUnavailable:
+    cause = fault.strerror or str(fault)
+    if fault.errno in READ_ONLY:
+        hint = "it must be writable for the sidecar's user; nothing can be acknowledged until it is"
+    elif fault.errno in (errno.EEXIST, errno.ENOTDIR):
+        hint = "it must be a directory"
+    else:
+        hint = "nothing can be acknowledged until it can be opened"
+    return LogUnavailable(f"cannot open the log in {directory}: {cause}; {hint}")

@@ -1,0 +1,185 @@
+"""Reads the log in order from a position on, for one consumer.
+
+Spans that damage has taken are counted from the sequence numbers around it: the next sound frame, or the next
+segment's base, says how many spans should have come before. Frames whose numbers reach past the next segment's base
+were written but never acknowledged (the sync after them failed), and are passed over.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Protocol
+
+from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.log.files import Files
+from tracekeeper_sidecar.log.frames import Ended, Found, FrameReader
+from tracekeeper_sidecar.log.record import HEADER_SIZE, TRACES
+from tracekeeper_sidecar.log.segment import DATA_START, Segment, View, name_of
+from tracekeeper_sidecar.model import Batch, Position
+
+
+class DamageSink(Protocol):
+    """Called once per damaged stretch that a reader steps over; several readers may report the same one."""
+
+    def __call__(self, number: int, offset: int, damaged: int, /) -> None: ...
+
+
+class _Collected:
+    """A batch in the making."""
+
+    __slots__ = ("lost", "oldest", "payloads", "size", "spans")
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.spans = 0
+        self.size = 0
+        self.lost = 0
+        self.oldest = 0.0
+
+
+class Reader:
+    """One consumer's way through the log. Used by one thread at a time; holds one file open, nothing while idle."""
+
+    def __init__(
+        self, directory: str, files: Files, view: Callable[[], View], position: Position, damage: DamageSink
+    ) -> None:
+        self._directory, self._files, self._view, self._damage = directory, files, view, damage
+        self._position = position
+        self._frames: FrameReader | None = None
+        self._ahead: tuple[int, int, Found] | None = None
+        """A frame that the last batch had no room for, with the segment and offset from which it was found."""
+
+    @property
+    def position(self) -> Position:
+        """Where the next read starts."""
+        return self._position
+
+    def read(self, max_spans: int, max_bytes: int) -> Batch | None:
+        """The next whole frames within both limits, at least one even if it alone exceeds them; None at the end.
+
+        A batch may hold nothing but `lost` spans. Blocks for reads that the page cache usually answers. Raises
+        LogUnavailable when files cannot be opened or read; the position then stays where it was.
+        """
+        view, begin = self._view(), self._position
+        if begin.seq >= view.end.seq:
+            self._let_go()
+            return None
+        collected = _Collected()
+        try:
+            end = self._collect(view, begin, collected, max_spans, max_bytes)
+        except OSError as fault:
+            self.close()
+            raise LogUnavailable(f"cannot read the log in {self._directory}: {fault.strerror or fault}") from fault
+        self._position = end
+        return Batch(
+            tuple(collected.payloads), collected.spans, collected.size, begin, end, collected.lost, collected.oldest
+        )
+
+    def close(self) -> None:
+        """Close the file. The reader may be used again."""
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
+        self._ahead = None
+
+    def _let_go(self) -> None:
+        self._ahead = None
+        if self._frames is not None:
+            self._frames.let_go()
+
+    def _collect(self, view: View, at: Position, into: _Collected, max_spans: int, max_bytes: int) -> Position:
+        segments, seq, offset = view.segments, at.seq, at.offset
+        index = _index_of(segments, at.segment)
+        while index < len(segments):
+            segment = segments[index]
+            if segment.number != at.segment:
+                offset = DATA_START
+            last = index + 1 == len(segments)
+            ceiling = view.end.seq if last else segments[index + 1].base
+            limit = view.end.offset if segment.number == view.end.segment else segment.end
+            frames = self._open(segment, limit) if seq < ceiling else None
+            if frames is not None:
+                bounds = (offset, limit, seq, ceiling)
+                seq, offset, full = self._take(frames, bounds, into, max_spans, max_bytes)
+                if full:
+                    return Position(segment.number, offset, seq)
+            # Behind the last frame of this segment: what its numbers left open is gone.
+            into.lost += max(0, ceiling - seq)
+            seq = max(seq, ceiling)
+            index += 1
+        return Position(view.end.segment, view.end.offset, max(seq, view.end.seq))
+
+    def _take(
+        self,
+        frames: FrameReader,
+        bounds: tuple[int, int, int, int],
+        into: _Collected,
+        max_spans: int,
+        max_bytes: int,
+    ) -> tuple[int, int, bool]:
+        """Collect from one segment. Returns seq and offset reached, and whether the batch is full."""
+        offset, limit, seq, ceiling = bounds
+        number = frames.number
+        while seq < ceiling:
+            if into.payloads and (into.spans >= max_spans or into.size >= max_bytes):
+                return seq, offset, True
+            found = self._next(frames, offset, limit, seq)
+            if isinstance(found, Ended):
+                if found.damaged:
+                    self._damage(number, offset, found.damaged)
+                break
+            at, frame, payload = found
+            if frame.seq + frame.spans > ceiling:
+                break
+            if into.payloads and (into.spans + frame.spans > max_spans or into.size + frame.length > max_bytes):
+                self._ahead = number, offset, found
+                return seq, offset, True
+            if at > offset:
+                self._damage(number, offset, at - offset)
+            into.lost += frame.seq - seq
+            if frame.type == TRACES:
+                into.payloads.append(payload)
+                into.spans += frame.spans
+                into.size += frame.length
+                into.oldest = into.oldest or frame.time
+            else:
+                into.lost += frame.spans
+            offset = at + HEADER_SIZE + frame.length
+            seq = frame.seq + frame.spans
+        return seq, offset, False
+
+    def _next(self, frames: FrameReader, offset: int, limit: int, floor: int) -> Found | Ended:
+        if self._ahead is not None:
+            number, start, found = self._ahead
+            self._ahead = None
+            if number == frames.number and start == offset:
+                return found
+        return frames.next(offset, limit, floor)
+
+    def _open(self, segment: Segment, limit: int) -> FrameReader | None:
+        """The open segment; None when its file is gone, which loses what it held but stops nothing."""
+        if self._frames is not None and self._frames.number == segment.number:
+            return self._frames
+        self.close()
+        try:
+            handle = self._files.open(f"{self._directory}/{name_of(segment.number)}")
+        except OSError as fault:
+            if fault.errno != errno.ENOENT:
+                raise
+            self._damage(segment.number, DATA_START, max(0, limit - DATA_START))
+            return None
+        self._frames = FrameReader(self._files, handle, segment.number)
+        return self._frames
+
+
+def _index_of(segments: tuple[Segment, ...], number: int) -> int:
+    """Index of the first segment whose number is at least `number`."""
+    low, high = 0, len(segments)
+    while low < high:
+        middle = (low + high) // 2
+        if segments[middle].number < number:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -1,0 +1,111 @@
+"""One frame of the log: 40 bytes of header, then one payload.
+
+    offset  size  field
+         0     4  magic F1 54 4B A7
+         4     4  length of the payload in bytes
+         8     8  seq: spans appended to the log before this frame
+        16     4  spans in this frame, at least 1
+        20     1  type: 1 = one serialised ExportTraceServiceRequest
+        21     1  flags: 0
+        22     2  reserved: 0
+        24     8  time: nanoseconds since the Unix epoch
+        32     4  CRC32C of the payload
+        36     4  CRC32C of bytes 0 to 35
+
+Integers are little-endian. Both checksums start from the checksum of the segment's number (`seed`), so that a frame
+is only valid in the segment it was written to: a block that the volume hands back from a deleted segment, or a
+payload that quotes a frame, is never taken for one. The header has a checksum of its own so that a damaged length is
+never believed, and headers can be walked without reading payloads. The whole format is in docs/reference/log-format.md.
+
+What a check finds is a value, never an exception: `Valid`, `Torn` (the bytes end first) or `Corrupt`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from crc32c import crc32c
+
+MAGIC = b"\xf1TK\xa7"
+HEADER_SIZE = 40
+MAX_PAYLOAD = 128 << 20
+"""Bytes. Twice what OTLP lets a request be, because a payload may grow between receipt and log."""
+TRACES = 1
+"""Frame type: one serialised ExportTraceServiceRequest."""
+
+_FIELDS = struct.Struct("<4sIQIBBHQI")
+_CHECKED = _FIELDS.size
+_HEADER = struct.Struct("<4sIQIBBHQII")
+_CRC = struct.Struct("<I")
+
+
+class Valid(NamedTuple):
+    """A sound header. The payload, `length` bytes after it, is still to be checked against `payload_crc`."""
+
+    length: int
+    seq: int
+    spans: int
+    type: int
+    time: float
+    """Unix time in seconds."""
+    payload_crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """The bytes end before the frame does."""
+
+    need: int
+    """Bytes from the frame's start that the next step of the check needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corrupt:
+    """These bytes are not a frame of this segment."""
+
+    reason: str
+
+
+def seed_of(segment: int) -> int:
+    """The value that checksums of a segment's frames start from."""
+    return crc32c(segment.to_bytes(8, "little"))
+
+
+def encode_header(seed: int, payload: bytes, seq: int, spans: int, time_ns: int, kind: int = TRACES) -> bytes:
+    """The 40 bytes that go before `payload`. `time_ns` is Unix time in nanoseconds."""
+    fields = _FIELDS.pack(MAGIC, len(payload), seq, spans, kind, 0, 0, time_ns, crc32c(payload, seed))
+    return fields + _CRC.pack(crc32c(fields, seed))
+
+
+def check_header(data: bytes | memoryview, offset: int, seed: int) -> Valid | Torn | Corrupt:
+    """Judge the header at `offset` of `data`; says nothing about the payload."""
+    if len(data) - offset < HEADER_SIZE:
+        return Torn(HEADER_SIZE)
+    magic, length, seq, spans, kind, _, _, time_ns, payload_crc, crc = _HEADER.unpack_from(data, offset)
+    if magic != MAGIC:
+        return Corrupt("no magic number")
+    if crc32c(data[offset : offset + _CHECKED], seed) != crc:
+        return Corrupt("header checksum does not match")
+    if length > MAX_PAYLOAD or not spans:
+        return Corrupt("length or span count out of bounds")
+    return Valid(length, seq, spans, kind, time_ns / 1e9, payload_crc)
+
+
+def payload_intact(frame: Valid, payload: bytes | memoryview, seed: int) -> bool:
+    """True when `payload` is what the frame's header was written for."""
+    return len(payload) == frame.length and crc32c(payload, seed) == frame.payload_crc
+
+
+def check(data: bytes | memoryview, offset: int, seed: int) -> Valid | Torn | Corrupt:
+    """Judge the whole frame at `offset`: header and payload."""
+    found = check_header(data, offset, seed)
+    if not isinstance(found, Valid):
+        return found
+    start = offset + HEADER_SIZE
+    if len(data) - start < found.length:
+        return Torn(HEADER_SIZE + found.length)
+    if not payload_intact(found, data[start : start + found.length], seed):
+        return Corrupt("payload checksum does not match")
+    return found

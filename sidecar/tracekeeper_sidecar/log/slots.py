@@ -1,0 +1,115 @@
+"""A small value kept in two files in turn, so that a crash in the middle of saving it leaves the older one.
+
+    offset  size  field
+         0     8  magic "TKSLOT" 0D 0A
+         8     4  format version: 1
+        12     4  length of the body in bytes
+        16     8  generation: the slot with the higher one is newer
+        24     4  CRC32C of bytes 0 to 23 and the body
+        28     -  body: JSON, UTF-8
+
+Saving overwrites the older slot in place: a full volume does not keep a cursor from being saved. Bytes behind the body
+are left from longer bodies and mean nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+from crc32c import crc32c
+
+from tracekeeper_sidecar.log.files import Files
+
+VERSION = 1
+MAGIC = b"TKSLOT\r\n"
+MAX_BODY = 1 << 20
+_FIELDS = struct.Struct("<8sIIQ")
+_CRC = struct.Struct("<I")
+_BODY = _FIELDS.size + _CRC.size
+SLOTS = ("a", "b")
+
+
+class Slots:
+    """The two files `STEM.a` and `STEM.b`. Not thread-safe: one owner at a time. Raises OSError as files do."""
+
+    def __init__(self, directory: str, stem: str, files: Files) -> None:
+        self._directory, self._files = directory, files
+        self._paths = [f"{directory}/{stem}.{slot}" for slot in SLOTS]
+        self._generation = 0
+        self._next = 0
+        self._suspect = [False, False]
+        """True for a slot whose last save failed: what is on disk is unknown, so it is made anew."""
+        self.damaged: list[str] = []
+        """Paths of slots that were found damaged by `load`."""
+
+    def load(self) -> bytes | None:
+        """The newest sound body, or None when there is none; `damaged` then tells whether there was one."""
+        self.damaged = []
+        best: bytes | None = None
+        self._generation, self._next = 0, 0
+        for index, path in enumerate(self._paths):
+            try:
+                found = self._read(path)
+            except FileNotFoundError:
+                continue
+            if found is None:
+                self.damaged.append(path)
+                self._suspect[index] = True
+                continue
+            generation, body = found
+            if generation > self._generation:
+                best, self._generation, self._next = body, generation, 1 - index
+        return best
+
+    def save(self, body: bytes) -> None:
+        """Return when `body` would survive a loss of power. After an OSError the previous body still stands."""
+        index = self._next
+        fields = _FIELDS.pack(MAGIC, VERSION, len(body), self._generation + 1)
+        self._write(index, fields + _CRC.pack(crc32c(body, crc32c(fields))) + body)
+        self._generation += 1
+        self._next = 1 - index
+
+    def remove(self) -> None:
+        """Delete both files; no error if there are none."""
+        for path in self._paths:
+            with contextlib.suppress(FileNotFoundError):
+                self._files.unlink(path)
+        self._files.sync_directory(self._directory)
+        self._generation, self._next, self._suspect = 0, 0, [False, False]
+
+    def _read(self, path: str) -> tuple[int, bytes] | None:
+        handle = self._files.open(path)
+        try:
+            data = self._files.pread(handle, _BODY + MAX_BODY, 0)
+        finally:
+            self._files.close(handle)
+        if len(data) < _BODY:
+            return None
+        magic, version, length, generation = _FIELDS.unpack_from(data)
+        body = data[_BODY : _BODY + length]
+        crc = crc32c(body, crc32c(data[: _FIELDS.size]))
+        if magic != MAGIC or version != VERSION or len(body) != length:
+            return None
+        return (generation, body) if crc == _CRC.unpack_from(data, _FIELDS.size)[0] else None
+
+    def _write(self, index: int, data: bytes) -> None:
+        path, made = self._paths[index], False
+        if self._suspect[index]:
+            with contextlib.suppress(FileNotFoundError):
+                self._files.unlink(path)
+        self._suspect[index] = True
+        try:
+            handle = self._files.open(path, write=True)
+        except FileNotFoundError:
+            handle, made = self._files.open(path, write=True, create=True), True
+        try:
+            written = 0
+            while written < len(data):
+                written += self._files.pwritev(handle, [data[written:]], written)
+            self._files.fdatasync(handle)
+        finally:
+            self._files.close(handle)
+        if made:
+            self._files.sync_directory(self._directory)
+        self._suspect[index] = False
