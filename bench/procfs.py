@@ -1,0 +1,66 @@
+"""CPU time and anonymous memory of a process and its children, read from /proc."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all that descend from it, those that still live."""
+    found = [pid]
+    for one in found:
+        try:
+            for task in Path(f"/proc/{one}/task").iterdir():
+                found += [int(child) for child in (task / "children").read_text().split()]
+        except OSError:
+            continue  # It ended while we looked.
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of the tree so far, ended and awaited children included."""
+    total = 0
+    for one in tree(pid):
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += sum(int(ticks) for ticks in fields[11:15])  # utime, stime, cutime, cstime: proc(5)
+    return total / TICKS
+
+
+def anonymous_bytes(pid: int) -> int:
+    """RssAnon of the tree: what only this process holds, without files in the page cache."""
+    total = 0
+    for one in tree(pid):
+        try:
+            status = Path(f"/proc/{one}/status").read_text()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("RssAnon:"))
+    return total
+
+
+class Peak:
+    """Samples a tree's anonymous memory until stopped, and keeps the highest value in bytes."""
+
+    def __init__(self, pid: int, every: float = 0.05) -> None:
+        self._pid, self._every = pid, every
+        self._stop = threading.Event()
+        self.first = self.highest = anonymous_bytes(pid)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(self._every):
+            self.highest = max(self.highest, anonymous_bytes(self._pid))
+
+    def stop(self) -> int:
+        """Stop sampling; returns the highest."""
+        self._stop.set()
+        self._thread.join(5)
+        return self.highest
