@@ -1,0 +1,234 @@
+"""All delivery entries of the sidecar: started, changed, drained and stopped as the policy says.
+
+Where a new entry begins decides whether spans are lost when a config changes:
+
+    no entry was ever there             the log's begin: everything acknowledged before the first policy is sent
+    entries were there, and some stay   the log's end: what is older has had its own entries
+    entries were there, and none stay   the earliest place that the former ones had reached: renaming a backend, or
+                                        replacing it, loses nothing
+    its cursor on disk is damaged       the log's begin: sent again rather than skipped
+
+Cursors of entries that are gone are removed once the new ones are on disk; as long as no entry is left at all, the
+last ones are kept, and with them the spans.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as random_module
+from collections.abc import Callable, Mapping, Sequence
+
+from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.forward.backend import Backend, BackendHealth
+from tracekeeper_sidecar.forward.build import build
+from tracekeeper_sidecar.forward.connection import Unusable, connect
+from tracekeeper_sidecar.forward.entry import DeliveryEntry, EntryHealth
+from tracekeeper_sidecar.forward.filling import Limits
+from tracekeeper_sidecar.forward.keeper import Keeper
+from tracekeeper_sidecar.forward.placement import first_positions
+from tracekeeper_sidecar.forward.saver import Saver
+from tracekeeper_sidecar.forward.sender import Sender
+from tracekeeper_sidecar.forward.signal import Signal
+from tracekeeper_sidecar.ledger import Account
+from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
+from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.model import Position
+from tracekeeper_spec.config import Backend as BackendSpec
+from tracekeeper_spec.config import DeliveryEntry as EntrySpec
+from tracekeeper_spec.secrets import Secrets
+
+logger = logging.getLogger(__name__)
+
+
+class Forwarder:
+    """Owned by one event loop. `apply`, `drain` and `close` are never called at the same time as each other."""
+
+    def __init__(
+        self, log: Log, cursors: CursorStore, clock: Clock, random: Callable[[], float] = random_module.random
+    ) -> None:
+        self._log, self._cursors, self._clock, self._random = log, cursors, clock, random
+        self._signal = Signal(clock)
+        self._backends: dict[str, Backend] = {}
+        self._entries: dict[str, DeliveryEntry] = {}
+        self._keeper = Keeper(clock, random)
+        self._released: Position | None = None
+        self._lock = asyncio.Lock()
+        self._closed = asyncio.Event()
+
+    async def apply(self, backends: Sequence[BackendSpec], delivery: Sequence[EntrySpec], secrets: Secrets) -> None:
+        """Make these the entries and backends in force. What did not change keeps its connection, circuit and cursor.
+
+        Raises LogUnavailable when cursors cannot be read or written; what was in force then stays.
+        """
+        async with self._lock:
+            positions = await self._place(delivery)
+            gone_backends = await self._apply_backends(backends, secrets)
+            wanted = {entry.name for entry in delivery}
+            for name in [name for name in self._entries if name not in wanted]:
+                await self._stop(self._entries.pop(name))
+            for entry in delivery:
+                self._apply_entry(entry, positions.get(entry.name))
+            for backend in gone_backends:
+                await backend.close()
+            if delivery:
+                await self._forget(wanted)
+            self._signal.fire()
+
+    async def run(self) -> None:
+        """Run until cancelled, or until `close`; delivery stops then."""
+        try:
+            await self._closed.wait()
+        finally:
+            await self.close()
+
+    async def flush(self, position: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
+        """Deliver everything before `position` without waiting for batches to fill; False when time is up."""
+        entries = self._entries.values()
+        return all(await asyncio.gather(*(entry.reach(position, timeout) for entry in entries)))
+
+    def pending(self) -> int:
+        """Spans that the delivery entry furthest behind has still to deliver."""
+        return max((entry.pending for entry in self._entries.values()), default=0)
+
+    async def drain(self, timeout: float) -> Mapping[str, int]:  # noqa: ASYNC109 (the clock is a parameter)
+        """Deliver what can be delivered in `timeout` seconds, trying open circuits and paused retries once more, and
+        stop. Returns the spans that are left, by entry. To be called when nothing is received any longer."""
+        for backend in self._backends.values():
+            backend.hasten()
+        for entry in self._entries.values():
+            entry.sender.urgency += 1
+        self._signal.fire()
+        if not await self.flush(self._log.end, timeout):
+            for entry in self._entries.values():
+                if entry.pending:
+                    logger.warning(
+                        "time to drain is up: %d spans of delivery %r stay on disk",
+                        entry.pending,
+                        entry.name,
+                        extra={"delivery": entry.name, "pending": entry.pending},
+                    )
+        await self.close()
+        return {name: entry.pending for name, entry in self._entries.items()}
+
+    async def close(self) -> None:
+        """Stop at once; cursors are saved, and what was in flight is sent again after the next start."""
+        self._closed.set()
+        async with self._lock:
+            for entry in self._entries.values():
+                await self._stop(entry)
+            for backend in self._backends.values():
+                await backend.close()
+
+    def backends(self) -> tuple[BackendHealth, ...]:
+        """One moment of every backend."""
+        return tuple(backend.health() for backend in self._backends.values())
+
+    def entries(self) -> tuple[EntryHealth, ...]:
+        """One moment of every delivery entry; taken in one go, so that ledgers close."""
+        return tuple(entry.health() for entry in self._entries.values())
+
+    def troubles(self) -> list[str]:
+        """Entries that died lately and were started again, and cursors that cannot be saved, in words for people."""
+        unsaved = [
+            f"the cursor of delivery {entry.name!r} cannot be saved: {entry.saver.problem}"
+            for entry in self._entries.values()
+            if entry.saver.problem
+        ]
+        return self._keeper.troubles() + unsaved
+
+    async def _apply_backends(self, specs: Sequence[BackendSpec], secrets: Secrets) -> list[Backend]:
+        """Add and change backends. Returns those that are no longer named, still open."""
+        wanted: dict[str, Backend] = {}
+        for spec in specs:
+            backend = self._backends.get(spec.name)
+            if backend is None:
+                backend = Backend(spec, self._clock, self._random, self._signal.fire)
+            else:
+                backend.configure(spec)
+            connection = connect(spec, secrets)
+            if connection != backend.connection:
+                exporter = connection if isinstance(connection, Unusable) else await build(connection)
+                await backend.connect(connection, exporter)
+            wanted[spec.name] = backend
+        gone = [backend for name, backend in self._backends.items() if name not in wanted]
+        self._backends = wanted
+        return gone
+
+    async def _place(self, delivery: Sequence[EntrySpec]) -> dict[str, Cursor]:
+        """Cursors of the entries that are not running yet, saved."""
+        wanted = [entry.name for entry in delivery if entry.name not in self._entries]
+        on_disk = await asyncio.to_thread(self._cursors.names)
+        loaded = {
+            name: await asyncio.to_thread(self._cursors.load, name) for name in on_disk if name not in self._entries
+        }
+        known = {name: cursor.position if cursor else None for name, cursor in loaded.items()}
+        known |= {name: entry.position for name, entry in self._entries.items()}
+        starts = first_positions([entry.name for entry in delivery], known, self._log.begin, self._log.end)
+        placed: dict[str, Cursor] = {}
+        for name in wanted:
+            cursor = loaded.get(name)
+            if cursor is None or cursor.position != starts[name]:
+                cursor = _restarted(cursor, starts[name])
+                await asyncio.to_thread(self._cursors.save, name, cursor)
+            placed[name] = cursor
+        return placed
+
+    def _apply_entry(self, spec: EntrySpec, cursor: Cursor | None) -> None:
+        backends = [self._backends[name] for name in spec.backends]
+        limits = _limits(backends)
+        entry = self._entries.get(spec.name)
+        if entry is not None:
+            entry.sender.backends = backends
+            entry.limit(limits)
+            return
+        assert cursor is not None  # _place has made one for every entry that does not run.
+        entry = DeliveryEntry(
+            spec.name,
+            limits,
+            cursor,
+            log=self._log,
+            sender=Sender(spec.name, backends, self._clock, self._random, self._signal),
+            saver=Saver(spec.name, cursor, self._cursors, self._clock, self._release),
+            clock=self._clock,
+        )
+        self._entries[spec.name] = entry
+        self._keeper.start(f"delivery {spec.name}", entry.run)
+        logger.info(
+            "delivery %r begins with %d spans pending",
+            entry.name,
+            entry.pending,
+            extra={"delivery": entry.name, "backends": list(spec.backends), "pending": entry.pending},
+        )
+
+    async def _stop(self, entry: DeliveryEntry) -> None:
+        await self._keeper.stop(f"delivery {entry.name}")
+        await entry.saver.save()
+
+    async def _forget(self, wanted: set[str]) -> None:
+        for name in await asyncio.to_thread(self._cursors.names):
+            if name not in wanted:
+                await asyncio.to_thread(self._cursors.remove, name)
+                logger.info("delivery %r is gone", name, extra={"delivery": name})
+
+    def _release(self) -> None:
+        """Let the log go up to where every saved cursor has passed."""
+        lowest = min((entry.saver.saved for entry in self._entries.values()), default=None)
+        if lowest is not None and (self._released is None or lowest > self._released):
+            self._released = lowest
+            self._log.release(lowest)
+
+
+def _restarted(cursor: Cursor | None, start: Position) -> Cursor:
+    """A cursor at `start`. Its account stays closed: what it had settled between is no longer claimed."""
+    return Cursor(start, Account(start=start.seq))
+
+
+def _limits(backends: Sequence[Backend]) -> Limits:
+    """What suits every backend of the list, because any of them may get the batch."""
+    batches = [backend.spec.batch for backend in backends]
+    return Limits(
+        min(batch.max_spans for batch in batches),
+        min(batch.max_bytes for batch in batches),
+        min(batch.max_delay for batch in batches),
+    )
