@@ -4,6 +4,8 @@ Creates an annotated pod as a server-side dry run (admission runs in full, nothi
 Only the standard library. Exit code 0: injected; 1: not injected, the reason and the next step on standard output.
 """
 
+# ruff: noqa: INP001, T201  (a script that a pod runs by itself, and what it prints is its result)
+
 import json
 import os
 import ssl
