@@ -31,7 +31,8 @@ class Buffer:
         self.problem = ""
         """Why the log could not be opened at the last try; empty once it is."""
         self.log: Log | None = None
-        self._directory, self._quota, self._files, self._clock = directory, quota, files, clock
+        self.files = files
+        self._directory, self._quota, self._clock = directory, quota, clock
         self._opened = asyncio.Event()
 
     async def append(self, payload: bytes, spans: int) -> object:
@@ -65,7 +66,7 @@ class Buffer:
             await self.log.close()
 
     def _open_now(self) -> Log:
-        log = Log.open(self._directory, files=self._files, clock=self._clock, quota=self._quota)
+        log = Log.open(self._directory, files=self.files, clock=self._clock, quota=self._quota)
         report = log.recovery
         logger.info(
             "log open",

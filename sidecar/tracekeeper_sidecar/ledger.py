@@ -24,6 +24,10 @@ class Intake:
     refused_requests: Counter[str] = field(default_factory=Counter)
     """Requests refused, by reason; a request that cannot be parsed has no countable spans and shows here alone."""
 
+    def copy(self) -> Intake:
+        """These counts, apart from what comes."""
+        return Intake(Counter(self.refused), self.suspended, Counter(self.refused_requests))
+
     def received(self, acknowledged: int) -> int:
         """All spans that came in, given how many the log has acknowledged."""
         return acknowledged + sum(self.refused.values()) + self.suspended

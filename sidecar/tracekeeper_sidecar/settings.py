@@ -15,6 +15,10 @@ class Address:
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def with_port(self, port: int) -> Address:
+        """The same host with the port that was really bound."""
+        return Address(self.host, port)
+
     @classmethod
     def parse(cls, text: str) -> Address:
         """Read `HOST:PORT` or `[IPV6]:PORT`; raises ValueError that says what is wrong."""

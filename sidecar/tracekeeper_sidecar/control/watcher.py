@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control.source import Instruction, Source
-from tracekeeper_sidecar.errors import PolicyError
+from tracekeeper_sidecar.errors import LogUnavailable, PolicyError
 
 logger = logging.getLogger(__name__)
 
@@ -52,29 +52,36 @@ class Watcher:
             self._fault([f"{self._source.file}: cannot be read: {error.strerror or error}"])
         else:
             if instruction is not None:
-                await self._put_in_force(instruction)
+                if not await self._put_in_force(instruction):
+                    return  # For a passing reason: look at it again next time.
             elif self.state.instruction is None:
                 logger.info("no policy yet: spans are kept on disk until one comes", extra={"file": self._source.file})
             else:
                 logger.warning("the policy is gone: the last one stays in force", extra={"file": self._source.file})
-        # Only now: an instruction that could not be applied for a passing reason is looked at again.
         self._seen = fingerprint
 
-    async def _put_in_force(self, instruction: Instruction) -> None:
+    async def _put_in_force(self, instruction: Instruction) -> bool:
         current = self.state.instruction
         if current is not None and 0 < instruction.revision < current.revision:
             logger.warning(
                 "an older policy is ignored",
                 extra={"revision": instruction.revision, "in_force": current.revision},
             )
-            return
-        await self._apply(instruction)
+            return True
+        try:
+            await self._apply(instruction)
+        except LogUnavailable as error:
+            self._fault([f"it cannot be put in force: {error}"])
+            return False
         self.state.instruction = instruction
         self.state.faults = ()
         self.state.applied_at = self._clock.now()
         logger.info("policy in force", extra={"config": instruction.config, "revision": instruction.revision})
+        return True
 
     def _fault(self, faults: list[str]) -> None:
+        if self.state.faults == tuple(faults):
+            return
         self.state.faults = tuple(faults)
         kept = "the previous policy stays in force" if self.state.instruction else "spans are kept on disk meanwhile"
         for fault in faults:

@@ -116,6 +116,11 @@ class Log:
         return self._recovery
 
     @property
+    def alive(self) -> bool:
+        """False once the writer has ended: nothing can be appended any more."""
+        return self._writer.alive
+
+    @property
     def begin(self) -> Position:
         """Where the oldest span still kept starts."""
         return self._writer.view.begin

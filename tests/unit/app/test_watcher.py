@@ -4,7 +4,7 @@ import asyncio
 
 from tracekeeper_sidecar.control.source import Instruction
 from tracekeeper_sidecar.control.watcher import Watcher
-from tracekeeper_sidecar.errors import PolicyError
+from tracekeeper_sidecar.errors import LogUnavailable, PolicyError
 from tracekeeper_spec.config import ConfigSpec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
@@ -108,3 +108,22 @@ async def test_an_unreadable_file_is_a_fault_with_its_cause() -> None:
     source.set(PermissionError(13, "Permission denied"))
     await watch.look()
     assert watch.state.faults == ("policy.json: cannot be read: Permission denied",)
+
+
+async def test_a_policy_that_cannot_be_put_in_force_now_is_tried_again() -> None:
+    source = ScriptedSource()
+    attempts: list[int] = []
+
+    async def apply(instruction: Instruction) -> None:
+        attempts.append(instruction.revision)
+        if len(attempts) == 1:
+            raise LogUnavailable("the disk is read-only")
+
+    watch = Watcher(source, apply, Clock(), 1.0)
+    source.set(instruction(1))
+    await watch.look()
+    assert watch.state.instruction is None
+    assert "the disk is read-only" in watch.state.faults[0]
+    await watch.look()
+    assert watch.state.instruction is not None
+    assert (attempts, watch.state.faults) == ([1, 1], ())
