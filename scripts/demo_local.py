@@ -322,7 +322,7 @@ def run(progress: Progress) -> int:
 
 def main() -> int:
     """Run it; what went wrong is said with what to do next."""
-    progress = Progress()
+    progress = Progress(plain_every=2.0)
     try:
         return run(progress)
     except DemoFailed as failure:

@@ -11,7 +11,7 @@ from typing import TextIO, TypeVar
 
 T = TypeVar("T")
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-PLAIN_EVERY = 5.0
+PLAIN_EVERY = 10.0
 """Seconds between two live lines where there is no terminal to rewrite them on: enough for a log to show progress."""
 
 
@@ -26,11 +26,12 @@ class DemoFailed(Exception):
 class Progress:
     """Prints steps. Colours and the live line only where the output is a terminal and NO_COLOR is not set."""
 
-    def __init__(self, output: TextIO = sys.stdout) -> None:
+    def __init__(self, output: TextIO = sys.stdout, plain_every: float = PLAIN_EVERY) -> None:
         self._output = output
         self._tty = output.isatty()
         self._colours = self._tty and "NO_COLOR" not in os.environ
         self._begin = time.monotonic()
+        self._plain_every = plain_every
         self._plain_at = 0.0
         self._live = False
         self._turn = 0
@@ -74,7 +75,7 @@ class Progress:
             self._write(f"\r\x1b[2K{line[: _width() - 1]}")
             self._live = True
         elif self.elapsed() >= self._plain_at:
-            self._plain_at = self.elapsed() + PLAIN_EVERY
+            self._plain_at = self.elapsed() + self._plain_every
             self._write(f"{self.elapsed():6.1f} s  … {text}\n")
 
     @contextmanager
@@ -82,7 +83,7 @@ class Progress:
         """Say what is being done, and how long it took when it is."""
         self._clear()
         self.say(f"→ {doing}", stamp=True)
-        self._plain_at = self.elapsed() + PLAIN_EVERY
+        self._plain_at = self.elapsed() + self._plain_every
         begin = time.monotonic()
         yield
         self.good(f"{done or doing} ({time.monotonic() - begin:.1f} s)")
