@@ -1,0 +1,137 @@
+"""The injector's HTTPS side: /mutate, /mutate/namespace and /validate. Answers from memory, and never asks
+the API.
+
+Whatever goes wrong here, the pod starts: a fault of ours is logged and counted, and answered with yes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+
+from . import review
+from .catalog import Catalog
+from .events import Notice, subject
+from .inject import Injection, Skip, inject
+from .metrics import InjectorMetrics
+from .review import Request, ReviewError
+from .sidecar import Options
+from .validate import shorten, validate
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of a request; the API server sends an object and its predecessor, each at most 1.5 MiB in etcd."""
+
+
+class Admission:
+    """Judges reviews; holds nothing but what it was given."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        options: Options,
+        metrics: InjectorMetrics,
+        announce: Callable[[Notice], None],
+    ) -> None:
+        self._catalog, self._options = catalog, options
+        self._metrics, self._announce = metrics, announce
+
+    def application(self) -> web.Application:
+        """The routes, for `web.Server`."""
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_post("/mutate", self._mutate_pod)
+        app.router.add_post("/mutate/namespace", self._mutate_by_namespace)
+        app.router.add_post("/validate", self._validate)
+        return app
+
+    async def _mutate_pod(self, request: web.Request) -> web.StreamResponse:
+        return await self._mutate(request, by_namespace=False)
+
+    async def _mutate_by_namespace(self, request: web.Request) -> web.StreamResponse:
+        return await self._mutate(request, by_namespace=True)
+
+    async def _mutate(self, http: web.Request, *, by_namespace: bool) -> web.StreamResponse:
+        body = await http.read()
+        begin = time.perf_counter()
+        try:
+            request = review.parse(body)
+        except ReviewError as error:
+            return self._malformed("mutate", error)
+        answer, notice = self.judge_pod(request, by_namespace=by_namespace)
+        self._metrics.admission_seconds.observe(time.perf_counter() - begin)
+        response = await _send(http, answer)
+        if notice is not None and not request.dry_run:
+            self._announce(notice)
+        return response
+
+    def judge_pod(self, request: Request, *, by_namespace: bool) -> tuple[bytes, Notice | None]:
+        """The answer about one pod, and what its owner should hear."""
+        count = self._metrics.admissions.labels
+        try:
+            configs = self._catalog.of(request.namespace)
+            outcome = inject(request.object, request.namespace, configs, self._options, by_namespace=by_namespace)
+        except Exception:
+            count("mutate", "failed").inc()
+            logger.exception("a pod in namespace %s was not understood; it starts untraced", request.namespace)
+            return review.allow(request.uid), None
+        if isinstance(outcome, Skip):
+            count("mutate", "skipped").inc()
+            self._metrics.skipped.labels(outcome.reason).inc()
+            if outcome.silent:
+                return review.allow(request.uid), None
+            text = f"{outcome.reason}: {outcome.message}"
+            notice = _notice(request, "SidecarSkipped", text, warning=True)
+            return review.allow(request.uid, warnings=[shorten(f"tracekeeper: {text}")]), notice
+        count("mutate", "injected").inc()
+        return review.allow(request.uid, patch=outcome.patch), _injected(request, outcome)
+
+    async def _validate(self, http: web.Request) -> web.StreamResponse:
+        body = await http.read()
+        begin = time.perf_counter()
+        try:
+            request = review.parse(body)
+        except ReviewError as error:
+            return self._malformed("validate", error)
+        answer = self.judge_config(request)
+        self._metrics.admission_seconds.observe(time.perf_counter() - begin)
+        return await _send(http, answer)
+
+    def judge_config(self, request: Request) -> bytes:
+        """The answer about one TracingConfig."""
+        count = self._metrics.admissions.labels
+        try:
+            verdict = validate(request.object, request.old, self._catalog.of(request.namespace))
+        except Exception:
+            count("validate", "failed").inc()
+            logger.exception("a TracingConfig in namespace %s was not understood", request.namespace)
+            return review.allow(request.uid, warnings=["tracekeeper could not check this: see the injector's log"])
+        count("validate", "allowed" if verdict.allowed else "denied").inc()
+        if verdict.allowed:
+            return review.allow(request.uid, warnings=verdict.warnings)
+        return review.deny(request.uid, verdict.message, warnings=verdict.warnings)
+
+    def _malformed(self, webhook: str, error: ReviewError) -> web.Response:
+        self._metrics.admissions.labels(webhook, "malformed").inc()
+        return web.json_response({"error": str(error)}, status=400)
+
+
+def _injected(request: Request, outcome: Injection) -> Notice | None:
+    reason = "SidecarInjectedWithoutPolicy" if outcome.resolved_from == "none" else "SidecarInjected"
+    return _notice(request, reason, outcome.message, warning=outcome.warning)
+
+
+def _notice(request: Request, reason: str, message: str, *, warning: bool) -> Notice | None:
+    owner = subject(request.object, request.namespace)
+    return Notice(owner, reason, message, warning) if owner is not None else None
+
+
+async def _send(http: web.Request, answer: bytes) -> web.StreamResponse:
+    """Write the whole answer now, so that what comes after it really does."""
+    response = web.Response(body=answer, content_type="application/json")
+    await response.prepare(http)
+    await response.write_eof()
+    return response

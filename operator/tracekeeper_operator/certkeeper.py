@@ -1,0 +1,158 @@
+"""Keeps the webhooks' certificates: one Secret, and the `caBundle` of the webhook configurations.
+
+Level-based: each round reads what is there, decides with `certs.renew`, and writes only differences. So a
+Secret that was deleted, or a configuration that an upgrade of the chart wrote anew, is mended within one
+period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import certs, names
+from .backoff import Backoff
+from .certs import Lives, Material
+from .clock import Clock
+from .errors import CertificateError, KubeError, NotFound
+from .kinds import MUTATING, SECRETS, VALIDATING, Kind
+from .kube import Kube, Object
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the certificate is kept, whom it names, and who must trust it."""
+
+    namespace: str
+    service: str
+    mutating: str
+    validating: str
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names by which the API server, and people, may call the injector."""
+        base = f"{self.service}.{self.namespace}"
+        return [f"{base}.svc", f"{base}.svc.cluster.local", base, self.service]
+
+    @property
+    def configurations(self) -> Sequence[tuple[Kind, str]]:
+        return ((MUTATING, self.mutating), (VALIDATING, self.validating))
+
+
+class CertKeeper:
+    """One task: `run` until cancelled."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        place: Place,
+        clock: Clock,
+        *,
+        period: float = 60.0,
+        lives: Lives | None = None,
+        on_expiry: Callable[[float], None] | None = None,
+    ) -> None:
+        self._kube, self._place, self._clock = kube, place, clock
+        self._period, self._lives = period, lives or Lives()
+        self._on_expiry = on_expiry
+        self._trusted = False
+        self.ready = asyncio.Event()
+        """Set once the Secret holds a certificate."""
+
+    async def run(self) -> None:
+        """Look after the certificates until cancelled."""
+        backoff = Backoff()
+        while True:
+            try:
+                settled = await self.once()
+                backoff.reset()
+                # After a change, look again soon: a new serving certificate waits for the authority to be
+                # trusted.
+                wait = self._period if settled else min(1.0, self._period)
+            except KubeError as error:
+                wait = backoff.next(error.retry_after)
+                logger.warning("certificates: %s; trying again in %.1f s", error, wait)
+            await asyncio.sleep(wait)
+
+    async def once(self) -> bool:
+        """One round; True when nothing had to be changed. Raises KubeError."""
+        old = await self._read()
+        material = self._renewed(old)
+        if material != old:
+            await self._write(material)
+            logger.info("certificates: wrote secret %s/%s", self._place.namespace, names.TLS_SECRET)
+        self.ready.set()
+        if self._on_expiry is not None:
+            self._on_expiry(certs.expires(material))
+        patched = [await self._trust(kind, name, material.ca) for kind, name in self._place.configurations]
+        self._trusted = True
+        return material == old and not any(patched)
+
+    def _renewed(self, old: Material | None) -> Material:
+        hosts, now = self._place.hosts, self._clock.now()
+        try:
+            return certs.renew(old, now, hosts, trusted=self._trusted, lives=self._lives)
+        except CertificateError as error:
+            logger.warning("certificates: secret %s is unusable (%s); making new ones", names.TLS_SECRET, error)
+            return certs.make(now, hosts, self._lives)
+
+    async def _read(self) -> Material | None:
+        where = f"secret {self._place.namespace}/{names.TLS_SECRET}"
+        try:
+            secret = await self._kube.get(SECRETS, self._place.namespace, names.TLS_SECRET)
+            return Material.from_secret(secret.get("data") or {}, where)
+        except NotFound:
+            return None
+        except CertificateError as error:
+            logger.warning("certificates: %s; making new ones", error)
+            return None
+
+    async def _write(self, material: Material) -> None:
+        """Only the data: the chart owns the Secret's type and labels, so that uninstalling it removes the
+        Secret.
+        """
+        self._trusted = False
+        body: Object = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"namespace": self._place.namespace, "name": names.TLS_SECRET},
+            "data": material.to_secret(),
+        }
+        await self._kube.apply(SECRETS, body)
+
+    async def _trust(self, kind: Kind, name: str, ca: str) -> bool:
+        """Put the authorities into one webhook configuration; False when they were there, or nobody asks."""
+        try:
+            found = await self._kube.get(kind, None, name)
+        except NotFound:
+            logger.warning("certificates: there is no %s; install the chart, or switch it on", kind.target(None, name))
+            return False
+        operations = bundle_patch(found, base64.b64encode(ca.encode()).decode())
+        if not operations:
+            return False
+        await self._kube.json_patch(kind, None, name, operations)
+        logger.info("certificates: %s trusts the current authority", kind.target(None, name))
+        return True
+
+
+def bundle_patch(configuration: Object, bundle: str) -> list[dict[str, Any]]:
+    """The JSON patch that gives every webhook of a configuration this `caBundle`; empty when all have it.
+
+    It tests the resourceVersion, because it names webhooks by their place in the list. It can never create
+    anything, which server-side apply would.
+    """
+    operations: list[dict[str, Any]] = []
+    for index, webhook in enumerate(configuration.get("webhooks") or []):
+        if webhook.get("clientConfig", {}).get("caBundle") != bundle:
+            path = f"/webhooks/{index}/clientConfig/caBundle"
+            operations.append({"op": "add", "path": path, "value": bundle})
+    if operations:
+        version = configuration["metadata"]["resourceVersion"]
+        operations.insert(0, {"op": "test", "path": "/metadata/resourceVersion", "value": version})
+    return operations

@@ -1,0 +1,92 @@
+"""`tracekeeper-operator controller`: puts the pieces together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import kopf
+
+from . import handlers
+from .access import Access
+from .backoff import Backoff
+from .certkeeper import CertKeeper, Place
+from .clock import Clock
+from .errors import KubeError, NotFound
+from .kube import Kube
+from .metrics import ControllerMetrics
+from .reconcile import Reconciler
+from .settings import ControllerSettings
+from .store import Store
+from .tasks import run_until
+from .web import Server, health
+
+logger = logging.getLogger(__name__)
+
+
+class Controller:
+    """One process: `run` until `stop` is set."""
+
+    def __init__(self, settings: ControllerSettings, access: Access, clock: Clock) -> None:
+        self._settings, self._access, self._clock = settings, access, clock
+        self._kube = Kube(access)
+        self._metrics = ControllerMetrics()
+        self._store = Store()
+        self._reconciler = Reconciler(self._kube, self._store, clock, self._metrics, resync=settings.resync_seconds)
+        place = Place(settings.namespace, settings.service, settings.mutating_webhook, settings.validating_webhook)
+        self._keeper = CertKeeper(self._kube, place, clock, on_expiry=self._metrics.certificate_expiry.set)
+        self._listed = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`. Raises ListenError, AccessError."""
+        checks = {"certificate": self._certificate, "tracingconfigs": self._configs}
+        async with self._kube, Server(health(self._metrics, checks), self._settings.metrics_listen):
+            await run_until(stop, {"certificates": self._keeper.run(), "configs": self._follow(stop)})
+        logger.info("stopped")
+
+    async def _follow(self, stop: asyncio.Event) -> None:
+        """The complete list first, so that no namespace is ever published from half of its configs; then
+        kopf.
+        """
+        await self._first_list()
+        kopf_stop = asyncio.Event()
+        try:
+            await run_until(stop, {"reconcile": self._reconciler.run(), "kopf": self._kopf(kopf_stop)})
+        finally:
+            kopf_stop.set()
+
+    async def _first_list(self) -> None:
+        backoff = Backoff(most=10.0)
+        while True:
+            try:
+                await self._reconciler.list_once()
+            except NotFound:
+                wait = backoff.next()
+                logger.warning(
+                    "the CustomResourceDefinition tracingconfigs.tracekeeper.dev is not installed: install it "
+                    "with the chart (crds.enabled); looking again in %.1f s",
+                    wait,
+                )
+                await asyncio.sleep(wait)
+            except KubeError as error:
+                wait = backoff.next(error.retry_after)
+                logger.warning("%s; trying again in %.1f s", error, wait)
+                await asyncio.sleep(wait)
+            else:
+                self._listed = True
+                return
+
+    async def _kopf(self, stop: asyncio.Event) -> None:
+        await kopf.operator(
+            registry=handlers.registry(self._access, self._store, self._reconciler),
+            settings=handlers.settings(),
+            clusterwide=True,
+            standalone=True,
+            stop_flag=stop,
+        )
+
+    def _certificate(self) -> str:
+        return "" if self._keeper.ready.is_set() else "not written yet"
+
+    def _configs(self) -> str:
+        return "" if self._listed else "not listed yet: is the API server reachable, and the CRD there?"

@@ -1,0 +1,226 @@
+"""What is done to a pod at admission: pure, from the pod and the TracingConfigs of its namespace to a JSON
+patch.
+
+Only additions are made: the sidecar as first init container, up to three volumes, two annotations, and two
+variables in each other container that says nothing about its traces exporter. A pod that already has a
+container of our name is left alone, so applying a patch and injecting again adds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tracekeeper_spec.config import ConfigSpec, TracingConfig
+from tracekeeper_spec.resolve import ResolvedSpec, resolve
+from tracekeeper_spec.selector import pick
+
+from . import names, sidecar
+from .pod import Container, MalformedPod, Pod, parse
+from .sidecar import Options
+
+Operation = dict[str, Any]
+"""One operation of RFC 6902; always `add`."""
+
+
+class SkipReason(StrEnum):
+    """Why a pod was left alone; the label of the metric and the first word of the Event."""
+
+    NOT_OPTED_IN = "NotOptedIn"
+    ALREADY_INJECTED = "AlreadyInjected"
+    INVALID_ANNOTATION = "InvalidAnnotation"
+    HOST_NETWORK = "HostNetwork"
+    PORT_CONFLICT = "PortConflict"
+    UNSUPPORTED_OS = "UnsupportedOS"
+    MALFORMED_POD = "MalformedPod"
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The pod is left as it is."""
+
+    reason: SkipReason
+    message: str
+    """What it means and what to do, for the Event on the pod's owner."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether nobody needs to hear of it."""
+        return self.reason in (SkipReason.NOT_OPTED_IN, SkipReason.ALREADY_INJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """The pod gets a sidecar."""
+
+    patch: tuple[Operation, ...]
+    resolved_from: str
+    """`namespace/name@generation`, or `none` when no TracingConfig selects the pod."""
+    message: str
+    """For the Event on the pod's owner."""
+    warning: bool
+    """Whether the message asks for something to be done."""
+
+
+def inject(
+    body: Mapping[str, Any],
+    namespace: str,
+    configs: Iterable[TracingConfig],
+    options: Options,
+    *,
+    by_namespace: bool = False,
+) -> Injection | Skip:
+    """Decide about one pod. `configs` are the valid ones of `namespace`; never raises for what the pod says.
+
+    `by_namespace` is True when the namespace's label opted in, so that the pod itself need not say anything.
+    """
+    try:
+        pod = parse(body)
+        config = pick(configs, pod.labels, pod.annotations)
+        spec = resolve(config.spec if config is not None else ConfigSpec())
+        skip = _skip(pod, spec, by_namespace=by_namespace)
+        return skip if skip is not None else _injection(pod, namespace, config, spec, options)
+    except MalformedPod as error:
+        return Skip(SkipReason.MALFORMED_POD, f"{error}: the pod was not understood and is left as it is")
+
+
+def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
+    """The first reason that speaks against injection, or None."""
+    wish = pod.annotations.get(names.INJECT, "true" if by_namespace else "false")
+    if wish == "false":
+        return Skip(SkipReason.NOT_OPTED_IN, f"the pod is not annotated {names.INJECT}: true")
+    if pod.injected:
+        return Skip(SkipReason.ALREADY_INJECTED, f"the pod has a container named {names.SIDECAR} already")
+    if wish != "true":
+        return Skip(
+            SkipReason.INVALID_ANNOTATION,
+            f'annotation {names.INJECT} is {wish[:63]!r}: write "true" or "false"; the pod starts without tracing',
+        )
+    if _foreign_os(pod) is not None:
+        return Skip(
+            SkipReason.UNSUPPORTED_OS,
+            f"the pod runs on {_foreign_os(pod)} and the sidecar on linux; the pod starts without tracing",
+        )
+    if pod.spec.get("hostNetwork") is True:
+        return Skip(
+            SkipReason.HOST_NETWORK,
+            "the pod uses hostNetwork, where the sidecar's ports would belong to the whole node; "
+            "the pod starts without tracing",
+        )
+    return _port_conflict(pod, spec)
+
+
+def _foreign_os(pod: Pod) -> str | None:
+    """The pod's operating system when it is said and not linux."""
+    system = pod.spec.get("os")
+    name = system.get("name") if isinstance(system, Mapping) else None
+    return str(name) if name not in (None, "linux") else None
+
+
+def _port_conflict(pod: Pod, spec: ResolvedSpec) -> Skip | None:
+    ours = sidecar.ports(spec)
+    for container in (*pod.init_containers, *pod.containers):
+        for port in sorted(container.tcp_ports & ours.keys()):
+            return Skip(
+                SkipReason.PORT_CONFLICT,
+                f"container {container.name} declares port {port}, which is the sidecar's for {ours[port]}; "
+                "move one of them (spec.sidecar.ports and spec.sidecar.receivers of the TracingConfig); "
+                "the pod starts without tracing",
+            )
+    return None
+
+
+def _injection(
+    pod: Pod, namespace: str, config: TracingConfig | None, spec: ResolvedSpec, options: Options
+) -> Injection:
+    source = f"{namespace}/{config.name}@{config.generation}" if config is not None else "none"
+    patch = (
+        *_annotations(pod, {names.INJECTED: options.version, names.RESOLVED_FROM: source}),
+        *_volumes(pod, spec),
+        *_environment(pod, spec),
+        # Last, because it moves the places of the other init containers.
+        *_insert_first(pod, sidecar.container(spec, options)),
+    )
+    message, warning = _message(pod, namespace, source, spec)
+    return Injection(patch, source, message, warning)
+
+
+def _message(pod: Pod, namespace: str, source: str, spec: ResolvedSpec) -> tuple[str, bool]:
+    if source == "none":
+        text = (
+            f"injected {names.SIDECAR}, but no TracingConfig in namespace {namespace} selects this pod: its spans "
+            "wait in the buffer until one does (kubectl get tracingconfigs)"
+        )
+        return text, True
+    text = f"injected {names.SIDECAR} as {source} says"
+    if spec.suspend:
+        text += "; it is suspended: spans are answered and not stored"
+    from_env = [item.name for item in pod.containers if item.body.get("envFrom") and not item.sets_traces_exporter]
+    if from_env:
+        text += (
+            f"; {names.TRACES_ENDPOINT} now wins over one from envFrom in {', '.join(from_env)}: to keep that one, "
+            "name it in env"
+        )
+    return text, False
+
+
+def _annotations(pod: Pod, wanted: Mapping[str, str]) -> list[Operation]:
+    if pod.meta.get("annotations") is None:
+        return [_add("/metadata/annotations", dict(wanted))]
+    return [_add(f"/metadata/annotations/{_escape(key)}", value) for key, value in wanted.items()]
+
+
+def _volumes(pod: Pod, spec: ResolvedSpec) -> list[Operation]:
+    """A volume of our name that the pod declares is used as it is: that is how a buffer gets a claim of its
+    own.
+    """
+    missing = [volume for volume in sidecar.volumes(spec) if volume["name"] not in pod.volumes]
+    if pod.spec.get("volumes") is None:
+        return [_add("/spec/volumes", missing)]
+    return [_add("/spec/volumes/-", volume) for volume in missing]
+
+
+def _environment(pod: Pod, spec: ResolvedSpec) -> list[Operation]:
+    """Init containers too: the sidecar runs before them, and they may trace."""
+    wanted = exporter(pod.annotations.get(names.OTLP_PROTOCOL), spec)
+    operations: list[Operation] = []
+    for container in (*pod.init_containers, *pod.containers):
+        if not container.sets_traces_exporter:
+            operations += _variables(container, wanted)
+    return operations
+
+
+def exporter(protocol: str | None, spec: ResolvedSpec) -> dict[str, str]:
+    """The variables that lead an OpenTelemetry SDK's traces, and nothing else of it, to the sidecar.
+
+    Only the traces' own: the general ones would take metrics and logs along, which the sidecar does not take.
+    """
+    otlp = spec.sidecar.receivers.otlp
+    if protocol == "grpc":
+        return {names.TRACES_ENDPOINT: f"http://127.0.0.1:{otlp.grpc_port}", names.TRACES_PROTOCOL: "grpc"}
+    endpoint = f"http://127.0.0.1:{otlp.http_port}/v1/traces"
+    return {names.TRACES_ENDPOINT: endpoint, names.TRACES_PROTOCOL: "http/protobuf"}
+
+
+def _variables(container: Container, wanted: Mapping[str, str]) -> list[Operation]:
+    variables = [{"name": name, "value": value} for name, value in wanted.items()]
+    if container.entries("env") is None:
+        return [_add(f"{container.path}/env", variables)]
+    return [_add(f"{container.path}/env/-", variable) for variable in variables]
+
+
+def _insert_first(pod: Pod, container: dict[str, Any]) -> list[Operation]:
+    if pod.spec.get("initContainers") is None:
+        return [_add("/spec/initContainers", [container])]
+    return [_add("/spec/initContainers/0", container)]
+
+
+def _add(path: str, value: Any) -> Operation:
+    return {"op": "add", "path": path, "value": value}
+
+
+def _escape(key: str) -> str:
+    """A key as a part of a JSON pointer, RFC 6901."""
+    return key.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,72 @@
+"""`tracekeeper-operator injector`: puts the pieces together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from . import __version__
+from .access import Access
+from .admission import Admission
+from .catalog import Catalog
+from .clock import Clock
+from .events import Events
+from .identity import Identity
+from .kube import Kube
+from .metrics import InjectorMetrics
+from .settings import InjectorSettings
+from .sidecar import Options
+from .tasks import run_until
+from .watch import Watch
+from .web import Server, health
+
+logger = logging.getLogger(__name__)
+
+
+class Injector:
+    """One process: `run` until `stop` is set."""
+
+    def __init__(self, settings: InjectorSettings, access: Access, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._kube = Kube(access)
+        self._metrics = InjectorMetrics()
+        self._catalog = Catalog()
+        self._identity = Identity(self._kube, settings.namespace, self._metrics)
+        self._serving = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`. Raises ListenError, AccessError."""
+        checks = {"certificate": self._certificate, "tracingconfigs": self._configs}
+        async with self._kube, Server(health(self._metrics, checks), self._settings.metrics_listen):
+            events = Events(self._kube, self._clock, self._metrics)
+            watch = Watch(self._kube, self._catalog, self._clock, self._metrics)
+            await run_until(
+                stop,
+                {
+                    "certificate": self._identity.run(),
+                    "watch": watch.run(),
+                    "events": events.run(),
+                    "admission": self._serve(events),
+                },
+            )
+        logger.info("stopped")
+
+    async def _serve(self, events: Events) -> None:
+        """The HTTPS port opens with the first certificate: before that, there is nothing to answer with."""
+        options = Options(
+            image=self._settings.sidecar_image,
+            pull_policy=self._settings.sidecar_pull_policy,
+            version=__version__,
+        )
+        admission = Admission(self._catalog, options, self._metrics, events.offer)
+        await self._identity.ready.wait()
+        async with Server(admission.application(), self._settings.listen, tls=self._identity.context):
+            logger.info("answering admission requests on %s", self._settings.listen)
+            self._serving.set()
+            await asyncio.Event().wait()
+
+    def _certificate(self) -> str:
+        return "" if self._serving.is_set() else "none yet: is the controller running?"
+
+    def _configs(self) -> str:
+        return "" if self._catalog.synced_at else "not listed yet: is the API server reachable, and the CRD there?"

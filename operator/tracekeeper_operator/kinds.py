@@ -1,0 +1,50 @@
+"""The kinds of objects that the operator reads and writes, and how the API server addresses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from . import names
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One resource type of the API server."""
+
+    group: str
+    """Empty for the core group."""
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The request path of one object, of a namespace's list, or of the whole cluster's."""
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if namespace is not None:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, subresource) if part is not None]
+        return "/" + "/".join(quote(part, safe="") for part in parts)
+
+    def target(self, namespace: str | None = None, name: str | None = None) -> str:
+        """The object in words, as kubectl would print it: `secrets shop/tempo`."""
+        place = "/".join(part for part in (namespace, name) if part is not None)
+        return f"{self.plural} {place}" if place else f"{self.plural} of all namespaces"
+
+
+TRACING_CONFIGS = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
+SECRETS = Kind("", "v1", "secrets", "Secret")
+EVENTS = Kind("", "v1", "events", "Event")
+REPLICA_SETS = Kind("apps", "v1", "replicasets", "ReplicaSet")
+JOBS = Kind("batch", "v1", "jobs", "Job")
+MUTATING = Kind(
+    "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", False
+)
+VALIDATING = Kind(
+    "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", False
+)

@@ -1,0 +1,100 @@
+"""Every metric of the operator: name, type, labels and meaning, declared once.
+
+Each process owns one `Metrics`; the controller's and the injector's values are zero in the other one, and
+left out.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+ADMISSION_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
+"""Seconds; the goal is 0.02 for 99 of 100."""
+RECONCILE_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
+
+
+class Metrics:
+    """What both processes have: the certificate and the API server."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.certificate_expiry = Gauge(
+            "tracekeeper_operator_certificate_expiry_timestamp_seconds",
+            "When the webhooks' serving certificate or its authority ends, as Unix time; 0 until there is one.",
+            registry=self.registry,
+        )
+        self.configs = Gauge(
+            "tracekeeper_operator_tracingconfigs",
+            "TracingConfigs known to this process.",
+            registry=self.registry,
+        )
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class ControllerMetrics(Metrics):
+    """`tracekeeper-operator controller`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reconciles = Counter(
+            "tracekeeper_controller_reconciles",
+            "Rounds of one namespace, by result: ok or error.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.reconcile_seconds = Histogram(
+            "tracekeeper_controller_reconcile_seconds",
+            "How long one round of one namespace took.",
+            buckets=RECONCILE_BUCKETS,
+            registry=self.registry,
+        )
+        self.policy_writes = Counter(
+            "tracekeeper_controller_policy_writes",
+            "Policies written to a namespace's Secret.",
+            registry=self.registry,
+        )
+        self.status_writes = Counter(
+            "tracekeeper_controller_status_writes",
+            "Status updates of TracingConfigs.",
+            registry=self.registry,
+        )
+
+
+class InjectorMetrics(Metrics):
+    """`tracekeeper-operator injector`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.admissions = Counter(
+            "tracekeeper_injector_admissions",
+            "Answered admission requests, by webhook (mutate or validate) and result "
+            "(injected, skipped, allowed, denied, malformed, failed).",
+            ["webhook", "result"],
+            registry=self.registry,
+        )
+        self.skipped = Counter(
+            "tracekeeper_injector_skipped",
+            "Pods that were left alone, by reason.",
+            ["skip_reason"],
+            registry=self.registry,
+        )
+        self.admission_seconds = Histogram(
+            "tracekeeper_injector_admission_seconds",
+            "From a whole request to its answer.",
+            buckets=ADMISSION_BUCKETS,
+            registry=self.registry,
+        )
+        self.events = Counter(
+            "tracekeeper_injector_events",
+            "Events on owners, by result: sent, repeated, dropped or failed.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.synced = Gauge(
+            "tracekeeper_injector_watch_timestamp_seconds",
+            "When the API server was last heard of TracingConfigs, as Unix time; 0 until the first list.",
+            registry=self.registry,
+        )

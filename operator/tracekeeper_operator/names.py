@@ -1,0 +1,44 @@
+"""Every name that the operator shares with the API server, the chart, the sidecar and people."""
+
+from __future__ import annotations
+
+GROUP = "tracekeeper.dev"
+VERSION = "v1alpha1"
+PLURAL = "tracingconfigs"
+KIND = "TracingConfig"
+
+FIELD_MANAGER = "tracekeeper"
+"""Owner of every field that the operator writes by server-side apply."""
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "tracekeeper"
+
+POLICY_SECRET = "tracekeeper-policy"
+"""One in each namespace that has a TracingConfig; pods mount it as optional."""
+POLICY_KEY = "policy.json"
+
+TLS_SECRET = "tracekeeper-webhook-tls"
+"""In the operator's own namespace: the certificate that the injector serves, and the authority that signed
+it.
+"""
+
+INJECT = "tracekeeper.dev/inject"
+"""Opt-in: annotation on a pod, label on a namespace."""
+OTLP_PROTOCOL = "tracekeeper.dev/otlp-protocol"
+"""Annotation on a pod: `http/protobuf` (default) or `grpc`."""
+INJECTED = "tracekeeper.dev/injected"
+"""Set on injected pods: the version of the operator that did it."""
+RESOLVED_FROM = "tracekeeper.dev/resolved-from"
+"""Set on injected pods: `namespace/name@generation` of the TracingConfig picked at admission, or `none`."""
+
+SIDECAR = "tracekeeper-sidecar"
+BUFFER_VOLUME = "tracekeeper-buffer"
+POLICY_VOLUME = "tracekeeper-policy"
+POD_INFO_VOLUME = "tracekeeper-pod-info"
+
+BUFFER_PATH = "/var/lib/tracekeeper"
+POLICY_PATH = "/etc/tracekeeper/policy"
+POD_INFO_PATH = "/etc/tracekeeper/pod"
+
+TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"

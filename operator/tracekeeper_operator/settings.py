@@ -1,0 +1,150 @@
+"""What the two processes are told: flags, each of which may also come from the environment. A flag wins."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tracekeeper_spec.units import parse_duration
+
+from .errors import SettingsError
+
+LEVELS = ("Debug", "Info", "Warning", "Error")
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """`tracekeeper-operator controller`."""
+
+    namespace: str
+    """The operator's own namespace, where the certificate is kept."""
+    service: str
+    """The injector's Service, which the certificate names."""
+    mutating_webhook: str
+    validating_webhook: str
+    metrics_listen: Address
+    resync_seconds: float
+    """How often Secrets are read again and drift is repaired; the default of 60 bounds how long a rotated
+    credential takes to arrive."""
+    log_level: str
+
+
+@dataclass(frozen=True, slots=True)
+class InjectorSettings:
+    """`tracekeeper-operator injector`."""
+
+    namespace: str
+    sidecar_image: str
+    sidecar_pull_policy: str
+    listen: Address
+    metrics_listen: Address
+    log_level: str
+
+
+Settings = ControllerSettings | InjectorSettings
+
+
+def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Read the command line. Raises SettingsError naming the flag; SystemExit for --help and unknown
+    flags.
+    """
+    options = _parser(environ).parse_args(arguments)
+    namespace = _needed(options.namespace, "--namespace", "TRACEKEEPER_NAMESPACE")
+    metrics_listen = _read(options.metrics_listen, "--metrics-listen", parse_address)
+    log_level = _one_of(options.log_level, "--log-level", LEVELS)
+    if options.command == "controller":
+        return ControllerSettings(
+            namespace=namespace,
+            service=options.service,
+            mutating_webhook=options.mutating_webhook,
+            validating_webhook=options.validating_webhook,
+            metrics_listen=metrics_listen,
+            resync_seconds=_read(options.resync, "--resync", _resync),
+            log_level=log_level,
+        )
+    return InjectorSettings(
+        namespace=namespace,
+        sidecar_image=_needed(options.sidecar_image, "--sidecar-image", "TRACEKEEPER_SIDECAR_IMAGE"),
+        sidecar_pull_policy=_one_of(options.sidecar_pull_policy, "--sidecar-pull-policy", PULL_POLICIES),
+        listen=_read(options.listen, "--listen", parse_address),
+        metrics_listen=metrics_listen,
+        log_level=log_level,
+    )
+
+
+def parse_address(text: str) -> Address:
+    """`host:port`, with IPv6 addresses in brackets. Raises ValueError."""
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not host:port, for example 0.0.0.0:8080")
+    return Address(host.strip("[]") or "0.0.0.0", int(port))
+
+
+def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tracekeeper-operator",
+        description="Tracekeeper's control plane. Every flag may be set as TRACEKEEPER_<FLAG> in the environment.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    controller = commands.add_parser("controller", help="publish TracingConfigs to the sidecars; one replica")
+    injector = commands.add_parser("injector", help="put sidecars beside opted-in pods; any number of replicas")
+
+    def flag(target: argparse.ArgumentParser, name: str, default: str | None, text: str) -> None:
+        variable = "TRACEKEEPER_" + name.upper().replace("-", "_")
+        note = f" (default: {default})" if default is not None else ""
+        target.add_argument(f"--{name}", default=environ.get(variable) or default, help=text + note)
+
+    for command in (controller, injector):
+        flag(command, "namespace", None, "the operator's own namespace")
+        flag(command, "metrics-listen", "0.0.0.0:8080", "plain HTTP: /metrics, /healthz, /readyz")
+        flag(command, "log-level", "Info", "Debug, Info, Warning or Error")
+    flag(controller, "service", "tracekeeper-injector", "the injector's Service; the certificate names it")
+    flag(controller, "mutating-webhook", "tracekeeper-injector", "MutatingWebhookConfiguration to give trust")
+    flag(controller, "validating-webhook", "tracekeeper-validator", "ValidatingWebhookConfiguration likewise")
+    flag(controller, "resync", "60s", "how often Secrets are read again and drift is repaired")
+    flag(injector, "sidecar-image", None, "the image of the injected sidecar")
+    flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
+    flag(injector, "listen", "0.0.0.0:9443", "HTTPS: /mutate, /mutate/namespace, /validate")
+    return parser
+
+
+def _needed(value: str | None, flag: str, variable: str) -> str:
+    if not value:
+        raise SettingsError(flag, f"is required (or set {variable})")
+    return value
+
+
+def _one_of(value: str, flag: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise SettingsError(flag, f"{value!r} is none of {', '.join(allowed)}")
+    return value
+
+
+def _read(value: str, flag: str, reader: Callable[[str], T]) -> T:
+    try:
+        return reader(value)
+    except ValueError as error:
+        raise SettingsError(flag, str(error)) from error
+
+
+def _resync(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds < 1:
+        raise ValueError(f"{text} is too often; the least is 1s")
+    return seconds

@@ -1,0 +1,213 @@
+"""What a TracingConfig's status says: pure, from the plan and from how carrying it out went.
+
+Conditions are `Accepted` (can the spec be used?), `ResolvedRefs` (are its Secrets there?) and `Ready` (does
+it reach the sidecars?). Every reason is in `Reason`, and explained in docs/reference/conditions.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from . import names
+from .errors import KubeError
+from .plan import Assessed, Plan, SecretRead
+
+MAX_MESSAGE = 4096
+"""Characters of one condition's message; the API allows 32768, and nobody reads that."""
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is."""
+
+    ACCEPTED = "Accepted"
+    INVALID = "Invalid"
+    RESOLVED_REFS = "ResolvedRefs"
+    SECRET_NOT_FOUND = "SecretNotFound"
+    SECRET_FORBIDDEN = "SecretForbidden"
+    SECRET_UNREADABLE = "SecretUnreadable"
+    PUBLISHED = "Published"
+    SUSPENDED = "Suspended"
+    NO_BACKENDS = "NoBackends"
+    SHADOWED = "Shadowed"
+    POLICY_TOO_LARGE = "PolicyTooLarge"
+    PUBLISH_FAILED = "PublishFailed"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, before its time of transition is known."""
+
+    type: str
+    status: str
+    """True, False or Unknown."""
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How publishing went."""
+
+    problem: str = ""
+    """Why the Secret could not be written; empty when it is as it should be."""
+    error: KubeError | None = None
+
+
+def conditions(
+    item: Assessed, plan: Plan, secrets: Mapping[str, SecretRead], outcome: Outcome
+) -> tuple[Condition, ...]:
+    """Accepted, ResolvedRefs and Ready of one config."""
+    refs = _resolved_refs(item, secrets)
+    return _accepted(item), refs, _ready(item, plan, refs, outcome)
+
+
+def _accepted(item: Assessed) -> Condition:
+    if not item.faults:
+        return Condition("Accepted", "True", Reason.ACCEPTED, "the spec has no faults")
+    count = "1 fault" if len(item.faults) == 1 else f"{len(item.faults)} faults"
+    text = f"{count}: " + "; ".join(str(fault) for fault in item.faults)
+    return Condition("Accepted", "False", Reason.INVALID, _shorten(text, _effect(item)))
+
+
+def _effect(item: Assessed) -> str:
+    if item.entry is None:
+        return "; it takes no part until they are mended"
+    return f"; generation {item.entry.generation} stays in effect until they are mended"
+
+
+def _resolved_refs(item: Assessed, secrets: Mapping[str, SecretRead]) -> Condition:
+    if item.entry is None:
+        return Condition("ResolvedRefs", "Unknown", Reason.INVALID, "the spec could not be read: see Accepted")
+    wanted = sorted(set(item.secrets))
+    problems = [_problem(name, key, secrets.get(name)) for name, key in wanted]
+    found = [problem for problem in problems if problem is not None]
+    if not found:
+        text = f"all {len(wanted)} keys of Secrets were found" if wanted else "no Secret is referred to"
+        return Condition("ResolvedRefs", "True", Reason.RESOLVED_REFS, text)
+    reason = found[0][0]
+    text = "; ".join(dict.fromkeys(text for _, text in found))
+    status = "Unknown" if reason is Reason.SECRET_UNREADABLE else "False"
+    return Condition("ResolvedRefs", status, reason, _shorten(text, ""))
+
+
+def _problem(name: str, key: str, read: SecretRead | None) -> tuple[Reason, str] | None:
+    if read is None or (read.data is None and not read.absent and not read.forbidden):
+        problem = read.problem if read is not None else "it was not read"
+        return Reason.SECRET_UNREADABLE, f"Secret {name}: {problem}; the published value stays in effect"
+    if read.forbidden:
+        return Reason.SECRET_FORBIDDEN, (
+            f"Secret {name}: the operator may not read it ({read.problem}); check the chart's RBAC"
+        )
+    if read.absent:
+        return Reason.SECRET_NOT_FOUND, f"Secret {name} does not exist: create it, or mend the reference"
+    if key not in (read.data or {}):
+        return Reason.SECRET_NOT_FOUND, f"Secret {name} has no key {key}: add it, or mend the reference"
+    return None
+
+
+def _ready(item: Assessed, plan: Plan, refs: Condition, outcome: Outcome) -> Condition:
+    reason, text = _obstacle(item, plan, refs, outcome)
+    if reason is not None:
+        return Condition("Ready", "False", reason, _shorten(text, ""))
+    where = f"revision {plan.document.revision} in Secret {plan.namespace}/{names.POLICY_SECRET}"
+    if item.spec.suspend:
+        text = f"{where} says suspend: spans are answered, counted and not stored"
+        return Condition("Ready", "True", Reason.SUSPENDED, text)
+    text = f"{where}; running sidecars take it within about a minute"
+    return Condition("Ready", "True", Reason.PUBLISHED, text)
+
+
+def _obstacle(item: Assessed, plan: Plan, refs: Condition, outcome: Outcome) -> tuple[Reason | None, str]:
+    """The worst thing between this config and the sidecars."""
+    if item.faults:
+        return Reason.INVALID, "the spec has faults: see Accepted"
+    if outcome.problem:
+        return Reason.PUBLISH_FAILED, f"{outcome.problem}; it is tried again, and sidecars go on with what they have"
+    if plan.size is not None:
+        return Reason.POLICY_TOO_LARGE, f"{plan.size}; sidecars go on with what they have"
+    if item.unresolved:
+        return Reason.NO_BACKENDS, "; ".join(str(fault) for fault in item.unresolved)
+    if (other := shadowed_by(item, plan.configs)) is not None:
+        return Reason.SHADOWED, (
+            f"no pod gets this config, because the older {other.name} selects every pod too: "
+            "give one of them a selector, or delete one"
+        )
+    if refs.status == "False" and refs.reason is not Reason.RESOLVED_REFS:
+        return refs.reason, f"published, but backends lack their Secrets: {refs.message}"
+    return None, ""
+
+
+def shadowed_by(item: Assessed, configs: Sequence[Assessed]) -> Assessed | None:
+    """The older config that takes every pod as this one does; None when this one has pods of its own."""
+    if item.entry is None or not _takes_all(item):
+        return None
+    rank = (item.entry.created, item.name)
+    for other in configs:
+        older = other.entry is not None and (other.entry.created, other.name) < rank
+        if older and _takes_all(other):
+            return other
+    return None
+
+
+def _takes_all(item: Assessed) -> bool:
+    return item.spec.selector is None or item.spec.selector.empty
+
+
+def status(item: Assessed, plan: Plan, found: Sequence[Condition], outcome: Outcome, now: float) -> dict[str, Any]:
+    """The whole status to apply; equal to the present one when nothing changed."""
+    generation = item.meta.get("generation", 0)
+    present = item.manifest.get("status")
+    before = _by_type(present if isinstance(present, Mapping) else {})
+    body: dict[str, Any] = {
+        "observedGeneration": generation,
+        "conditions": [_condition(condition, before.get(condition.type), generation, now) for condition in found],
+    }
+    if plan.document.configs and not outcome.problem:
+        body["policy"] = {"current": plan.document.digest, "revision": plan.document.revision}
+    return body
+
+
+def known_revision(manifests: Sequence[Mapping[str, Any]]) -> int:
+    """The highest revision that a status of these configs tells of; 0 when none does."""
+    found = [_revision(manifest.get("status")) for manifest in manifests]
+    return max(found, default=0)
+
+
+def _revision(present: Any) -> int:
+    policy = present.get("policy") if isinstance(present, Mapping) else None
+    revision = policy.get("revision") if isinstance(policy, Mapping) else None
+    return revision if isinstance(revision, int) else 0
+
+
+def _by_type(present: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    items = present.get("conditions")
+    found = items if isinstance(items, list) else []
+    return {str(item.get("type")): item for item in found if isinstance(item, Mapping)}
+
+
+def _condition(condition: Condition, before: Mapping[str, Any] | None, generation: Any, now: float) -> dict[str, Any]:
+    """In the API's shape; the time of transition moves only when the status does."""
+    moved = before is None or before.get("status") != condition.status
+    time = timestamp(now) if moved or before is None else before.get("lastTransitionTime", timestamp(now))
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": str(condition.reason),
+        "message": condition.message,
+        "lastTransitionTime": time,
+        "observedGeneration": generation,
+    }
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, to the second, as the API server writes times."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _shorten(text: str, end: str) -> str:
+    room = MAX_MESSAGE - len(end)
+    return (text if len(text) <= room else text[: room - 1] + "…") + end

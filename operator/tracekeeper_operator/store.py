@@ -1,0 +1,98 @@
+"""The TracingConfigs of the whole cluster in memory, as the API server last sent them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+Object = dict[str, Any]
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+class Store:
+    """Filled by events, and set right by complete lists. One task writes it; it never does I/O."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, dict[str, Object]] = {}
+        self._touched: dict[Key, int] = {}
+        self._count = 0
+
+    def mark(self) -> int:
+        """A point in the row of changes; taken before a list is asked for, and given to `replace`."""
+        self._touched.clear()
+        return self._count
+
+    def put(self, manifest: Object) -> bool:
+        """Take over one object; False when its spec is the one that was known."""
+        namespace, name = key_of(manifest)
+        known = self._objects.setdefault(namespace, {})
+        old = known.get(name)
+        known[name] = manifest
+        self._touch((namespace, name))
+        return old is None or identity(old) != identity(manifest)
+
+    def remove(self, manifest: Object) -> bool:
+        """Forget one object; False when it was not known."""
+        namespace, name = key_of(manifest)
+        self._touch((namespace, name))
+        return self._drop((namespace, name))
+
+    def replace(self, manifests: Iterable[Object], since: int) -> set[str]:
+        """Take over a complete list; the namespaces in which a spec changed, appeared or went.
+
+        What changed by events after `since` is newer than the list may be, and stays.
+        """
+        changed: set[str] = set()
+        listed: set[Key] = set()
+        newer = {key for key, count in self._touched.items() if count > since}
+        for manifest in manifests:
+            key = key_of(manifest)
+            listed.add(key)
+            if key not in newer and self.put(manifest):
+                changed.add(key[0])
+        for key in self.keys() - listed - newer:
+            self._drop(key)
+            changed.add(key[0])
+        return changed
+
+    def of(self, namespace: str) -> list[Object]:
+        """The objects of one namespace, oldest first."""
+        return sorted(self._objects.get(namespace, {}).values(), key=_age)
+
+    def namespaces(self) -> set[str]:
+        return set(self._objects)
+
+    def keys(self) -> set[Key]:
+        return {(namespace, name) for namespace, known in self._objects.items() for name in known}
+
+    def __len__(self) -> int:
+        return sum(len(known) for known in self._objects.values())
+
+    def _touch(self, key: Key) -> None:
+        self._count += 1
+        self._touched[key] = self._count
+
+    def _drop(self, key: Key) -> bool:
+        namespace, name = key
+        known = self._objects.get(namespace, {})
+        gone = known.pop(name, None) is not None
+        if not known:
+            self._objects.pop(namespace, None)
+        return gone
+
+
+def key_of(manifest: Object) -> Key:
+    meta = manifest.get("metadata") or {}
+    return str(meta.get("namespace", "")), str(meta.get("name", ""))
+
+
+def identity(manifest: Object) -> tuple[object, object]:
+    """What changes with the spec, and not with the status."""
+    meta = manifest.get("metadata") or {}
+    return meta.get("uid"), meta.get("generation")
+
+
+def _age(manifest: Object) -> tuple[str, str]:
+    meta = manifest.get("metadata") or {}
+    return str(meta.get("creationTimestamp", "")), str(meta.get("name", ""))
