@@ -1,4 +1,4 @@
-"""Runs the demo's programs as processes on the loopback and talks to them over HTTP."""
+"""Runs the project's programs as processes on the loopback and talks to them over HTTP. A pytest plugin, for all tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-DEMO = Path(__file__).parents[3] / "examples" / "demo"
+DEMO = Path(__file__).parent.parent / "examples" / "demo"
 
 
 def ask(port: int, path: str, method: str = "GET") -> bytes:
