@@ -113,7 +113,8 @@ class Writer:
         self._released = 0
         self._retired = 0
         self._stopping = False
-        self._pause: tuple[float, LogError] | None = None
+        self._pause: tuple[float, int, LogError] | None = None
+        """Until when, unless more than this is released, to answer what."""
         self._measure()
         self._thread = threading.Thread(target=self._run, name="tracekeeper-log", daemon=True)
         self._thread.start()
@@ -257,8 +258,8 @@ class Writer:
         A frame that does not fit leaves the active segment open, since smaller ones may.
         """
         if self._pause is not None:
-            until, refusal = self._pause
-            if self._clock.monotonic() < until:
+            until, released, refusal = self._pause
+            if self._clock.monotonic() < until and self._released == released:
                 return refusal
             self._pause = None
         try:
@@ -406,7 +407,7 @@ class Writer:
             self._active = None
 
     def _refuse(self, error: LogError) -> LogError:
-        self._pause = (self._clock.monotonic() + PAUSE, error)
+        self._pause = (self._clock.monotonic() + PAUSE, self._released, error)
         return error
 
     def _full(self) -> LogFull:

@@ -1,0 +1,66 @@
+"""What the tests of the log share: a clock under their control, and small steps on a log."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tracekeeper_sidecar.log.files import Files
+from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.model import Batch, Position
+
+DIRECTORY = "/data"
+QUOTA = 1 << 20
+
+
+class ManualClock:
+    """Time that passes only when a test says so; sleepers wake when it reaches them."""
+
+    def __init__(self) -> None:
+        self.time = 1_700_000_000.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        sleeper = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self.time + seconds, sleeper))
+        await sleeper
+
+    def advance(self, seconds: float) -> None:
+        self.time += seconds
+        for due, sleeper in self._sleepers:
+            if due <= self.time and not sleeper.done():
+                sleeper.set_result(None)
+
+
+def open_log(
+    files: Files, clock: ManualClock | None = None, quota: int = QUOTA, segment_size: int | None = None
+) -> Log:
+    return Log.open(DIRECTORY, files=files, clock=clock or ManualClock(), quota=quota, segment_size=segment_size)
+
+
+def read_all(log: Log, position: Position | None = None, max_spans: int = 64, max_bytes: int = 1 << 20) -> list[Batch]:
+    """Every batch from `position` (default: the beginning) to the end, each checked for its own arithmetic."""
+    reader = log.reader(position or log.begin)
+    batches = []
+    while (batch := reader.read(max_spans, max_bytes)) is not None:
+        assert batch.end.seq - batch.begin.seq == batch.spans + batch.lost
+        assert batch.size == sum(map(len, batch.payloads))
+        assert batch.begin < batch.end
+        if batches:
+            assert batch.begin == batches[-1].end
+        batches.append(batch)
+    reader.close()
+    return batches
+
+
+def payloads_of(batches: list[Batch]) -> list[bytes]:
+    return [payload for batch in batches for payload in batch.payloads]
+
+
+def lost_in(batches: list[Batch]) -> int:
+    return sum(batch.lost for batch in batches)
