@@ -72,9 +72,9 @@ def parse_spec(obj: object, path: str = "spec") -> tuple[ConfigSpec, list[Fault]
 
 def _strangers(spec: Mapping[Any, object], path: str) -> list[Fault]:
     """Names in delivery that no backend has; found in what was written, whatever else is wrong with it."""
-    if "backends" not in spec:
-        return []
     names = [name for _, name in _members(spec.get("backends"), "name") if isinstance(name, str)]
+    if not names:
+        return []
     wanted = [
         (f"{entry}.backends[{index}]", name)
         for entry, backends in _members(spec.get("delivery"), "backends")

@@ -1,0 +1,259 @@
+"""TracingConfigs that are right, and wrong in one way each; for the parser and for a real API server alike."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+BACKEND: dict[str, Any] = {
+    "name": "a",
+    "type": "OTLP",
+    "otlp": {"protocol": "GRPC", "endpoint": "http://127.0.0.1:4317"},
+}
+REF = {"name": "creds", "key": "token"}
+
+FULL: dict[str, Any] = {
+    "suspend": False,
+    "selector": {
+        "matchLabels": {"app.kubernetes.io/part-of": "agents"},
+        "matchExpressions": [{"key": "tier", "operator": "In", "values": ["gold", "silver"]}],
+    },
+    "logLevel": "Debug",
+    "sidecar": {
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "1Gi"},
+            "limits": {"cpu": 1, "memory": "512Mi", "ephemeral-storage": "2Gi"},
+        },
+        "ports": {"metrics": 15000},
+        "receivers": {"otlp": {"grpcPort": 15001, "httpPort": 15002}},
+        "storage": {"type": "EmptyDir", "size": "2Gi"},
+        "drainTimeout": "1m30s",
+    },
+    "backends": [
+        {
+            "name": "tempo",
+            "type": "OTLP",
+            "otlp": {
+                "protocol": "GRPC",
+                "endpoint": "https://tempo.obs:4317",
+                "headers": [{"name": "X-Scope-OrgID", "value": "shop"}, {"name": "X-Key", "secretKeyRef": REF}],
+                "auth": {"type": "Bearer", "bearer": {"secretKeyRef": REF}},
+                "tls": {
+                    "ca": {"secretKeyRef": {"name": "tempo-ca", "key": "ca.crt"}},
+                    "clientCertificate": {"secretName": "tempo-client"},
+                },
+                "compression": "None",
+            },
+            "timeout": "3s",
+            "batch": {"maxSpans": 100, "maxBytes": "1Mi", "maxDelay": "250ms"},
+            "retry": {"initialBackoff": "2s", "maxBackoff": "1m"},
+            "circuitBreaker": {"failureThreshold": 3, "openFor": "10s", "maxOpenFor": "1h"},
+        },
+        {
+            "name": "standby",
+            "type": "OTLP",
+            "otlp": {
+                "protocol": "HTTP",
+                "endpoint": "https://tempo.dr/otlp/",
+                "auth": {
+                    "type": "Basic",
+                    "basic": {"username": "shop", "password": {"secretKeyRef": {"name": "dr", "key": "password"}}},
+                },
+            },
+        },
+    ],
+    "delivery": [{"name": "primary", "backends": ["tempo", "standby"]}, {"name": "copy", "backends": ["standby"]}],
+}
+"""Every field there is."""
+
+
+def manifest(spec: object, name: str = "agents") -> dict[str, Any]:
+    """A whole object, as the API server would have it."""
+    return {
+        "apiVersion": "tracekeeper.dev/v1alpha1",
+        "kind": "TracingConfig",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": spec,
+    }
+
+
+def changed(spec: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """A copy of `spec` with `value` at `path`, for example `backends.0.otlp.endpoint`."""
+    result = copy.deepcopy(spec)
+    *parents, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    place: Any = result
+    for step in parents:
+        place = place[step]
+    place[last] = value
+    return result
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """FULL with `value` at `at`; the fault is at `path` and its text holds `words`."""
+
+    at: str
+    value: object
+    path: str
+    words: str
+    server: bool = True
+    """Whether the API server refuses it too, without any webhook."""
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return changed(FULL, self.at, self.value)
+
+    def __str__(self) -> str:
+        return f"{self.at}={self.value!r}"[:80]
+
+
+E = "backends.0.otlp.endpoint"
+EP = "spec.backends[0].otlp.endpoint"
+FAULTY = [
+    Faulty("suspend", "yes", "spec.suspend", "must be true or false, not 'yes'"),
+    Faulty("loglevel", "Info", "spec.loglevel", "did you mean logLevel?"),
+    Faulty("logLevel", "debug", "spec.logLevel", "did you mean Debug?"),
+    Faulty("logLevel", None, "spec.logLevel", "is empty", False),
+    Faulty("selector", [], "spec.selector", "must be a mapping, not a list"),
+    Faulty("selector.matchLabels", {"app": 1}, "spec.selector.matchLabels['app']", "put it in quotes"),
+    Faulty("selector.matchLabels", {"a b": "c"}, "spec.selector.matchLabels['a b'] (the name)", "label's name", False),
+    Faulty(
+        "selector.matchLabels",
+        {f"a{i}": "" for i in range(17)},
+        "spec.selector.matchLabels",
+        "at most 16 entries, and has 17",
+    ),
+    Faulty(
+        "selector.matchExpressions.0.operator",
+        "Equals",
+        "spec.selector.matchExpressions[0].operator",
+        "must be one of In, NotIn, Exists, DoesNotExist",
+    ),
+    Faulty("selector.matchExpressions.0.values", [], "spec.selector.matchExpressions[0].values", "operator is In"),
+    Faulty(
+        "selector.matchExpressions.0.operator",
+        "Exists",
+        "spec.selector.matchExpressions[0].values",
+        "does not go with operator Exists",
+    ),
+    Faulty("sidecar.drainTimeout", 20, "spec.sidecar.drainTimeout", "write 20s for seconds"),
+    Faulty("sidecar.drainTimeout", "20 s", "spec.sidecar.drainTimeout", "is not a duration"),
+    Faulty("sidecar.drainTimeout", "2h", "spec.sidecar.drainTimeout", "must be from 1s to 1h, not 2h"),
+    Faulty("sidecar.ports.metrics", "15000", "spec.sidecar.ports.metrics", "leave the quotes out"),
+    Faulty("sidecar.ports.metrics", 80, "spec.sidecar.ports.metrics", "must be from 1024 to 65535, not 80"),
+    Faulty("sidecar.ports.metrics", True, "spec.sidecar.ports.metrics", "must be a whole number"),
+    Faulty("sidecar.ports.grpcPort", 4317, "spec.sidecar.ports.grpcPort", "is not a known field"),
+    Faulty("sidecar.grpcPort", 4317, "spec.sidecar.grpcPort", "the fields here are resources, ports"),
+    Faulty("sidecar.size", "1Gi", "spec.sidecar.size", "it belongs into storage"),
+    Faulty(
+        "sidecar.ports.metrics", 15001, "spec.sidecar.receivers.otlp.grpcPort", "15001 is already ports.metrics", False
+    ),
+    Faulty("sidecar.storage.size", "1", "spec.sidecar.storage.size", "must be from 1Mi to 1Ti", False),
+    Faulty("sidecar.storage.size", "1 GB", "spec.sidecar.storage.size", "is not a quantity"),
+    Faulty("sidecar.storage.size", 1.5, "spec.sidecar.storage.size", "must be a size such as 512Mi"),
+    Faulty("sidecar.storage.type", "HostPath", "spec.sidecar.storage.type", "must be EmptyDir, not 'HostPath'"),
+    Faulty("sidecar.resources.limits.cpu", 0.5, "spec.sidecar.resources.limits.cpu", "put it in quotes"),
+    Faulty("sidecar.resources.limits.cpu", "0", "spec.sidecar.resources.limits.cpu", "must be more than zero", False),
+    Faulty("sidecar.resources.limits.gpu", "1", "spec.sidecar.resources.limits.gpu", "is not a known field"),
+    Faulty(
+        "sidecar.resources.requests.memory",
+        "1Gi",
+        "spec.sidecar.resources.requests.memory",
+        "1Gi is more than limits.memory, which is 512Mi",
+        False,
+    ),
+    Faulty("backends", [], "spec.backends", "must have at least one item"),
+    Faulty("backends", BACKEND, "spec.backends", "must be a list, not a dict"),
+    Faulty("backends", "a", "spec.backends", "must be a list, not 'a'"),
+    Faulty(
+        "backends", [{**BACKEND, "name": f"b{i}"} for i in range(17)], "spec.backends", "at most 16 items, and has 17"
+    ),
+    Faulty("backends.1.name", "tempo", "spec.backends[1].name", "'tempo' is already the name of spec.backends[0]"),
+    Faulty("backends.0.name", "Tempo", "spec.backends[0].name", "lower-case letters"),
+    Faulty("backends.0.name", "tempo\n", "spec.backends[0].name", "lower-case letters"),
+    Faulty("backends.0.name", "t" * 64, "spec.backends[0].name", "at most 63 characters, and has 64"),
+    Faulty("backends.0.name", "", "spec.backends[0].name", "and is empty"),
+    Faulty("backends.0.type", "Otlp", "spec.backends[0].type", "did you mean OTLP?"),
+    Faulty("backends.0", {"name": "tempo", "type": "OTLP"}, "spec.backends[0].otlp", "because type is OTLP"),
+    Faulty("backends.0.endpoint", "http://a", "spec.backends[0].endpoint", "it belongs into otlp"),
+    Faulty("backends.0.time_out", "1s", "spec.backends[0].time_out", "did you mean timeout?"),
+    Faulty("backends.0.timeout", "0s", "spec.backends[0].timeout", "must be from 100ms to 5m"),
+    Faulty("backends.0.batch.maxSpans", 0, "spec.backends[0].batch.maxSpans", "must be from 1 to 65536, not 0"),
+    Faulty("backends.0.batch.maxBytes", "1Gi", "spec.backends[0].batch.maxBytes", "must be from 1Ki to 64Mi", False),
+    Faulty("backends.0.batch.maxDelay", "61s", "spec.backends[0].batch.maxDelay", "must be from 0s to 1m"),
+    Faulty(
+        "backends.0.retry.maxBackoff",
+        "1s",
+        "spec.backends[0].retry.maxBackoff",
+        "1s is less than initialBackoff, which is 2s",
+    ),
+    Faulty(
+        "backends.0.circuitBreaker",
+        {"openFor": "10m"},
+        "spec.backends[0].circuitBreaker.maxOpenFor",
+        "5m is less than openFor, which is 10m",
+    ),
+    Faulty("backends.0.otlp.protocol", "grpc", "spec.backends[0].otlp.protocol", "did you mean GRPC?"),
+    Faulty(E, "tempo:4317", EP, "write http://tempo:4317 for plaintext or https://tempo:4317 for TLS"),
+    Faulty(E, "grpc://tempo:4317", EP, "must start with http:// (plaintext) or https:// (TLS)"),
+    Faulty(E, "https://tempo", EP, "must say its port, because protocol is GRPC (usually https://tempo:4317)"),
+    Faulty(E, "https://tempo:4317/otlp", EP, "must not have a path, because protocol is GRPC"),
+    Faulty(E, "https://tempo:0", EP, "must name a host, and a port from 1 to 65535", False),
+    Faulty(E, "https://tempo:99999", EP, "is not a valid URL", False),
+    Faulty(E, "https://[::1:4317", EP, "is not a valid URL", False),
+    Faulty(E, "https://:4317", EP, "must name a host"),
+    Faulty(E, "https://tempo:4317?x=1", EP, "must not have a query"),
+    Faulty(E, "https://te mpo:4317", EP, "without spaces"),
+    Faulty(E, "https://me:secret@tempo:4317", EP, "use auth, with a Secret"),
+    Faulty("backends.1.otlp.endpoint", "https://a/v1/traces", "spec.backends[1].otlp.endpoint", "must not end with"),
+    Faulty(
+        "backends.0.otlp",
+        {"protocol": "GRPC", "endpoint": "http://a:1", "tls": {}},
+        "spec.backends[0].otlp.tls",
+        "scheme is http",
+    ),
+    Faulty(
+        "backends.0.otlp.headers.0",
+        {"name": "a", "value": "b", "secretKeyRef": REF},
+        "spec.backends[0].otlp.headers[0]",
+        "exactly one of value and secretKeyRef, and both are there",
+    ),
+    Faulty("backends.0.otlp.headers.0", {"name": "a"}, "spec.backends[0].otlp.headers[0]", "and none is there"),
+    Faulty("backends.0.otlp.headers.0.name", "a b", "spec.backends[0].otlp.headers[0].name", "name of an HTTP header"),
+    Faulty("backends.0.otlp.headers.0.value", "a\nb", "spec.backends[0].otlp.headers[0].value", "printable ASCII"),
+    Faulty("backends.0.otlp.headers.0.name", "Host", "spec.backends[0].otlp.headers[0].name", "sidecar itself", False),
+    Faulty("backends.0.otlp.headers.0.name", "x-bin", "spec.backends[0].otlp.headers[0].name", "for binary", False),
+    Faulty("backends.0.otlp.headers.0.name", "x-key", "spec.backends[0].otlp.headers[1].name", "other letters", False),
+    Faulty(
+        "backends.0.otlp.headers.0.name", "Authorization", "spec.backends[0].otlp.headers[0].name", "with auth", False
+    ),
+    Faulty(
+        "backends.0.otlp.auth",
+        {"type": "Bearer", "basic": FULL["backends"][1]["otlp"]["auth"]["basic"]},
+        "spec.backends[0].otlp.auth.basic",
+        "does not go with type: Bearer",
+    ),
+    Faulty("backends.0.otlp.auth.type", "Basic", "spec.backends[0].otlp.auth.basic", "because type is Basic"),
+    Faulty("backends.1.otlp.auth.basic.username", "a:b", "spec.backends[1].otlp.auth.basic.username", "colon"),
+    Faulty(
+        "backends.0.otlp.tls.ca.secretKeyRef.key",
+        "../x",
+        "spec.backends[0].otlp.tls.ca.secretKeyRef.key",
+        "name of a key in a Secret",
+    ),
+    Faulty(
+        "backends.0.otlp.tls.ca.secretKeyRef.name",
+        "..",
+        "spec.backends[0].otlp.tls.ca.secretKeyRef.name",
+        "name of a Kubernetes object",
+    ),
+    Faulty("backends.0.otlp.tls.ca", {}, "spec.backends[0].otlp.tls.ca.secretKeyRef", "is required"),
+    Faulty(
+        "delivery.0.backends", ["temp0", "tempo"], "spec.delivery[0].backends[0]", "there is no backend 'temp0' (did"
+    ),
+    Faulty("delivery.0.backends", ["tempo", "tempo"], "spec.delivery[0].backends[1]", "is in this list already"),
+    Faulty("delivery.0.backends", [], "spec.delivery[0].backends", "at least one item"),
+    Faulty("delivery.1.name", "primary", "spec.delivery[1].name", "is already the name of spec.delivery[0]"),
+    Faulty("delivery", [], "spec.delivery", "at least one item"),
+]

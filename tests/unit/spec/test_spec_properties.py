@@ -1,0 +1,153 @@
+"""The parser against anything: it never raises, and what it takes, the CRD's schema takes, too."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import jsonschema
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spec_cases import FAULTY, FULL, changed, manifest
+from spec_crd import crd_schema
+from tracekeeper_spec import schema
+from tracekeeper_spec.fields import SPEC
+from tracekeeper_spec.parse import parse_manifest, parse_spec
+from tracekeeper_spec.units import format_duration, format_quantity, parse_duration, parse_quantity
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(10**3000)
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(SCALARS.filter(bool), inner, max_size=4)
+)
+WORDS = [
+    "a",
+    "OTLP",
+    "GRPC",
+    "10s",
+    "1Gi",
+    "http://a:1",
+    "Bearer",
+    "In",
+    "name",
+    "type",
+    "otlp",
+    "backends",
+    "delivery",
+]
+
+
+def paths(value: object, at: str = "") -> list[str]:
+    """The path of everything inside `value`."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [(f"{at}.{key}".lstrip("."), item) for key, item in items]
+    return [path for path, _ in found] + [deep for path, item in found for deep in paths(item, path)]
+
+
+PATHS = [path for path in paths(FULL) if "kubernetes" not in path]
+
+
+def valid(node: schema.Node) -> st.SearchStrategy[Any]:
+    """Values that `node` declares to be right."""
+    match node:
+        case schema.Boolean():
+            return st.booleans()
+        case schema.Integer(minimum=low, maximum=high):
+            return st.integers(low, high)
+        case schema.Choice(values=values):
+            return st.sampled_from([item.value for item in values])
+        case schema.Duration(minimum=low, maximum=high):
+            return st.integers(round(parse_duration(low) * 1000), round(parse_duration(high) * 1000)).map(
+                lambda milliseconds: format_duration(milliseconds / 1000)
+            )
+        case schema.Size(minimum=low, maximum=high):
+            return st.integers(parse_quantity(low), parse_quantity(high)).map(format_quantity)
+        case schema.Amount():
+            return st.sampled_from(["1", "500m", 3, "0.5", "1Gi", "1e3", "12M"])
+        case schema.Text(max_length=longest):
+            return st.sampled_from(["a", "b", "http://a:1", "https://b:2"]).filter(lambda text: len(text) <= longest)
+        case schema.TextMap(key=key, value=value, max_items=most):
+            return st.dictionaries(valid(key), valid(value), max_size=min(most, 3))
+        case schema.ListOf(item=item, min_items=least, max_items=most):
+            return st.lists(valid(item), min_size=least, max_size=min(most, 3))
+        case schema.Object(fields=fields):
+            required = {field.name: valid(field.node) for field in fields if field.required}
+            optional = {field.name: valid(field.node) for field in fields if not field.required}
+            return st.fixed_dictionaries(required, optional=optional)
+
+
+@given(ANYTHING)
+def test_no_object_makes_it_raise(obj: object) -> None:
+    config, faults = parse_manifest(obj)
+    assert config is None and faults
+    parse_manifest(manifest(obj))
+    assert all(str(fault) for fault in parse_spec(obj)[1])
+
+
+@given(st.lists(st.tuples(st.sampled_from(PATHS), ANYTHING | st.sampled_from(WORDS)), min_size=1, max_size=3))
+def test_no_change_of_a_config_makes_it_raise(changes: list[tuple[str, object]]) -> None:
+    spec: dict[str, Any] = FULL
+    for path, value in changes:
+        try:
+            spec = changed(spec, path, value)
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier change took that place away
+    config, faults = parse_manifest(manifest(spec))
+    assert (config is None) == bool(faults)
+    assert all(str(fault).startswith(fault.path) for fault in faults)
+
+
+def test_a_number_without_a_decimal_text_is_a_fault_like_others() -> None:
+    for path in PATHS:
+        _, faults = parse_manifest(manifest(changed(FULL, path, 10**6000)))
+        assert faults and all(len(str(fault)) < 300 for fault in faults)
+
+
+SERVER = jsonschema.Draft202012Validator(crd_schema())
+
+
+@given(valid(SPEC))
+def test_what_the_parser_takes_the_crd_takes(spec: dict[str, Any]) -> None:
+    _, faults = parse_spec(spec)
+    if not faults:
+        SERVER.validate(manifest(spec))
+
+
+def test_the_full_config_has_every_field_and_the_crd_takes_it() -> None:
+    SERVER.validate(manifest(FULL))
+    written = {".".join(step for step in path.split(".") if not step.isdigit()) for path in PATHS}
+    assert declared(SPEC) <= written
+
+
+def declared(node: schema.Node, at: str = "") -> set[str]:
+    if isinstance(node, schema.ListOf):
+        return declared(node.item, at)
+    if not isinstance(node, schema.Object):
+        return set()
+    here = {f"{at}{field.name}" for field in node.fields}
+    return here.union(*(declared(field.node, f"{at}{field.name}.") for field in node.fields))
+
+
+def test_most_valid_looking_configs_are_indeed_taken() -> None:
+    """Else the test above would compare nothing."""
+    taken = 0
+
+    @given(valid(SPEC))
+    def count(spec: dict[str, Any]) -> None:
+        nonlocal taken
+        taken += not parse_spec(spec)[1]
+
+    count()
+    assert taken >= 10
+
+
+def test_parsing_changes_nothing() -> None:
+    before = copy.deepcopy(FULL)
+    for case in FAULTY:
+        parse_manifest(manifest(case.spec))
+    assert before == FULL
+
+
+def test_a_config_reads_the_same_after_a_journey_through_yaml() -> None:
+    assert parse_spec(yaml.safe_load(yaml.safe_dump(FULL))) == parse_spec(FULL)

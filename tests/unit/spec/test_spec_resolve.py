@@ -1,0 +1,130 @@
+"""Defaults, and what only the resolved whole can tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spec_cases import BACKEND, FULL, REF, changed
+from tracekeeper_spec.config import ConfigSpec, LogLevel
+from tracekeeper_spec.parse import parse_spec
+from tracekeeper_spec.resolve import DEFAULT_SIDECAR, ResolvedSpec, check_resolved, resolve, warnings
+
+
+def resolved(spec: dict[str, Any]) -> ResolvedSpec:
+    read, faults = parse_spec(spec)
+    assert faults == []
+    return resolve(read)
+
+
+def backend(name: str, endpoint: str = "http://127.0.0.1:4317", **otlp: object) -> dict[str, Any]:
+    return {**BACKEND, "name": name, "otlp": {"protocol": "GRPC", "endpoint": endpoint, **otlp}}
+
+
+def test_the_defaults() -> None:
+    got = resolved({"backends": [BACKEND]})
+    assert (got.suspend, got.log_level, got.sidecar) == (False, LogLevel.INFO, DEFAULT_SIDECAR)
+    sidecar = got.sidecar
+    assert sidecar.resources.requests == {"cpu": "50m", "memory": "96Mi"}
+    assert sidecar.resources.limits == {"memory": "256Mi"}
+    assert (sidecar.ports.metrics, sidecar.receivers.otlp.grpc_port, sidecar.receivers.otlp.http_port) == (
+        14316,
+        4317,
+        4318,
+    )
+    assert (sidecar.storage.type, sidecar.storage.size, sidecar.drain_timeout) == ("EmptyDir", 2**30, 20)
+    (a,) = got.backends
+    assert a.timeout == 10
+    assert (a.batch.max_spans, a.batch.max_bytes, a.batch.max_delay) == (512, 4 * 2**20, 1)
+    assert (a.retry.initial_backoff, a.retry.max_backoff) == (1, 30)
+    assert (a.circuit_breaker.failure_threshold, a.circuit_breaker.open_for, a.circuit_breaker.max_open_for) == (
+        5,
+        30,
+        300,
+    )
+    assert (a.otlp.headers, a.otlp.auth, a.otlp.tls) == ((), None, None)
+
+
+def test_without_delivery_each_backend_has_an_entry_of_its_own() -> None:
+    got = resolved({"backends": [backend("a"), backend("b")]})
+    assert [(entry.name, entry.backends) for entry in got.delivery] == [("a", ("a",)), ("b", ("b",))]
+
+
+def test_compression_follows_the_scheme_unless_it_is_written() -> None:
+    specs = [backend("a"), backend("b", "https://b:1"), backend("c", compression="Gzip")]
+    got = resolved({"backends": [*specs, backend("d", "https://d:1", compression="None")]})
+    assert [b.otlp.compression.value for b in got.backends] == ["None", "Gzip", "Gzip", "None"]
+
+
+def test_a_section_that_is_written_gets_the_defaults_of_its_fields() -> None:
+    got = resolved({"sidecar": {"storage": {"size": "2Gi"}}, "backends": [BACKEND]})
+    assert got.sidecar.storage.size == 2**31
+    assert got.sidecar.storage.type == "EmptyDir" and got.sidecar.ports == DEFAULT_SIDECAR.ports
+
+
+@pytest.mark.parametrize(
+    ("resources", "requests", "limits"),
+    [
+        ({"limits": {"memory": "64Mi"}}, {"cpu": "50m", "memory": "64Mi"}, {"memory": "64Mi"}),
+        ({"limits": {"cpu": "10m"}}, {"cpu": "10m", "memory": "96Mi"}, {"cpu": "10m"}),
+        ({"requests": {"memory": "1Gi"}}, {"memory": "1Gi"}, {"memory": "1Gi"}),
+        ({"limits": {}}, {"cpu": "50m", "memory": "96Mi"}, {}),
+        ({"requests": {}}, {}, {"memory": "256Mi"}),
+    ],
+)
+def test_default_requests_never_exceed_limits(
+    resources: dict[str, Any], requests: dict[str, str], limits: dict[str, str]
+) -> None:
+    got = resolved({"sidecar": {"resources": resources}, "backends": [BACKEND]}).sidecar.resources
+    assert (got.requests, got.limits) == (requests, limits)
+
+
+def test_a_config_needs_a_backend_unless_it_is_suspended() -> None:
+    (fault,) = check_resolved(resolve(ConfigSpec()))
+    assert fault.path == "spec.backends" and "spans have nowhere to go" in fault.problem
+    assert check_resolved(resolve(ConfigSpec(suspend=True))) == []
+    assert check_resolved(resolved(FULL)) == []
+
+
+def test_delivery_from_another_config_is_checked_against_the_backends_that_there_are() -> None:
+    mine, _ = parse_spec({"delivery": [{"name": "x", "backends": ["tempoo"]}]})
+    theirs, _ = parse_spec({"backends": [backend("tempo")]})
+    merged = resolve(ConfigSpec(backends=theirs.backends, delivery=mine.delivery))
+    assert [str(fault) for fault in check_resolved(merged)] == [
+        "spec.delivery[0].backends[0]: there is no backend 'tempoo' (did you mean tempo?)"
+    ]
+
+
+def test_a_backend_is_found_by_name() -> None:
+    assert resolved(FULL).backend("standby").name == "standby"
+    with pytest.raises(KeyError):
+        resolved(FULL).backend("nobody")
+
+
+def test_where_requests_go() -> None:
+    tempo, standby = resolved(FULL).backends
+    assert tempo.otlp.target == "tempo.obs:4317" and tempo.otlp.secure
+    assert standby.otlp.traces_url == "https://tempo.dr/otlp/v1/traces"
+    six = resolved({"backends": [backend("a", "http://[::1]:4317/")]}).backends[0].otlp
+    assert six.target == "[::1]:4317" and not six.secure
+
+
+def test_a_sound_config_gives_no_warning() -> None:
+    assert warnings(resolved(FULL)) == []
+
+
+def test_what_is_probably_not_meant_is_a_warning() -> None:
+    spec = changed(FULL, "backends.1.otlp.endpoint", "http://tempo.dr")
+    spec = changed(spec, "delivery", [{"name": "x", "backends": ["standby"]}])
+    spec = changed(spec, "backends.0.batch.maxBytes", "8Mi")
+    spec = changed(spec, "backends.0.circuitBreaker", {"openFor": "20m", "maxOpenFor": "1h"})
+    assert [fault.path for fault in warnings(resolved(spec))] == [
+        "spec.backends[0]",
+        "spec.backends[1].otlp.endpoint",
+        "spec.backends[0].batch.maxBytes",
+        "spec.backends[0].circuitBreaker.openFor",
+    ]
+    header = backend("a", headers=[{"name": "k", "secretKeyRef": REF}])
+    (warning,) = warnings(resolved({"backends": [header]}))
+    assert "a token is sent unencrypted" in warning.problem
