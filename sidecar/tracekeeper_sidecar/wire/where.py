@@ -19,15 +19,26 @@ _PROBLEMS: Final = {
     NO_TRACE_ID: "missing; must be 16 bytes, not all zero",
     NO_SPAN_ID: "missing; must be 8 bytes, not all zero",
 }
-_NOT_PROTOBUF: Final = "request"
+_NOT_PROTOBUF: Final = {
+    b"{": "this is JSON, but the content type says protobuf; send it as application/json",
+    b"\x1f\x8b": "this is gzip, but no Content-Encoding header says so",
+}
+_SHOWN: Final = 12
+"""Names of a path that are worth showing; only messages nested without end have more."""
 
 
 def explain(body: bytes, code: int, offset: int) -> WireError:
     """The error for `code` at `offset` of `body`."""
+    if offset == 0:
+        for start, problem in _NOT_PROTOBUF.items():
+            if body.startswith(start):
+                return WireError("body", problem, 0)
     path, culprit = _locate(body, code, offset)
     if code in (NO_TRACE_ID, NO_SPAN_ID):
         path.append("trace_id" if code == NO_TRACE_ID else "span_id")
-    return WireError(".".join(path) or _NOT_PROTOBUF, _problem(body, code, offset, culprit), offset)
+    if len(path) > _SHOWN:
+        path[_SHOWN:] = ["…"]
+    return WireError(".".join(path) or "body", _problem(body, code, offset, culprit), offset)
 
 
 def _problem(body: bytes, code: int, offset: int, culprit: schema.Field | None) -> str:
@@ -54,7 +65,7 @@ def _locate(body: bytes, code: int, offset: int) -> tuple[list[str], schema.Fiel
     path: list[str] = []
     name, pos, end = schema.ROOT, 0, len(body)
     whole = code in (DEPTH, NO_TRACE_ID, NO_SPAN_ID)
-    while True:
+    while not (whole and (len(path) == schema.MAX_DEPTH if code == DEPTH else name == "Span")):
         step = _step(body, name, pos, end, offset, whole)
         if step is None:
             return path, None
@@ -62,10 +73,8 @@ def _locate(body: bytes, code: int, offset: int) -> tuple[list[str], schema.Fiel
         path.append(text)
         if inner is None or field is None:
             return path, field
-        name, pos, end = field.message, inner[0], inner[1]
-        if whole and pos == offset and (code != DEPTH or len(path) >= schema.MAX_DEPTH):
-            if code == DEPTH or name == "Span":
-                return path, field
+        name, (pos, end) = field.message, inner
+    return path, None
 
 
 def _step(
@@ -80,26 +89,21 @@ def _step(
             text = _text(number, field, index)
             if start == offset and not whole:
                 return text, field, None
-            if (
-                value <= offset
-                and (offset < stop or (whole and offset == stop))
-                and field
-                and field.message
-                and wire == 2
-            ):
+            inside = value <= offset < stop or (whole and value <= offset == stop)
+            if inside and field is not None and field.message and wire == 2:
                 return text, field, (value, stop)
             pos = stop
         return None
     except ValueError:
-        return _cut_off(body, pos, known, index)
+        return _cut_off(body, pos, end, known, index)
 
 
 def _cut_off(
-    body: bytes, pos: int, known: dict[int, schema.Field], index: dict[int, int]
+    body: bytes, pos: int, end: int, known: dict[int, schema.Field], index: dict[int, int]
 ) -> tuple[str, schema.Field | None, None] | None:
     """The field whose value runs out of its message: its tag may still be readable."""
     try:
-        tag, _ = varint.decode(body, pos, len(body))
+        tag, _ = varint.decode(body, pos, end)
     except ValueError:
         return None
     number = tag >> 3
