@@ -145,7 +145,7 @@ FAULTY = [
     Faulty("sidecar.ports.metrics", True, "spec.sidecar.ports.metrics", "must be a whole number"),
     Faulty("sidecar.ports.grpcPort", 4317, "spec.sidecar.ports.grpcPort", "is not a known field"),
     Faulty("sidecar.grpcPort", 4317, "spec.sidecar.grpcPort", "the fields here are resources, ports"),
-    Faulty("sidecar.size", "1Gi", "spec.sidecar.size", "it belongs into storage"),
+    Faulty("sidecar.size", "1Gi", "spec.sidecar.size", "it belongs in storage"),
     Faulty(
         "sidecar.ports.metrics", 15001, "spec.sidecar.receivers.otlp.grpcPort", "15001 is already ports.metrics", False
     ),
@@ -176,7 +176,7 @@ FAULTY = [
     Faulty("backends.0.name", "", "spec.backends[0].name", "and is empty"),
     Faulty("backends.0.type", "Otlp", "spec.backends[0].type", "did you mean OTLP?"),
     Faulty("backends.0", {"name": "tempo", "type": "OTLP"}, "spec.backends[0].otlp", "because type is OTLP"),
-    Faulty("backends.0.endpoint", "http://a", "spec.backends[0].endpoint", "it belongs into otlp"),
+    Faulty("backends.0.endpoint", "http://a", "spec.backends[0].endpoint", "it belongs in otlp"),
     Faulty("backends.0.time_out", "1s", "spec.backends[0].time_out", "did you mean timeout?"),
     Faulty("backends.0.timeout", "0s", "spec.backends[0].timeout", "must be from 100ms to 5m"),
     Faulty("backends.0.batch.maxSpans", 0, "spec.backends[0].batch.maxSpans", "must be from 1 to 65536, not 0"),

@@ -105,7 +105,7 @@ def _check_header(obj: Mapping[Any, object], faults: list[Fault]) -> None:
             faults.append(Fault(key, f"must be {expected}, not {show(obj[key])}"))
     for key in obj:
         if key not in _TOP:
-            hint = "it belongs into spec" if any(field.name == key for field in SPEC.fields) else ""
+            hint = "it belongs in spec" if any(field.name == key for field in SPEC.fields) else ""
             text = key if isinstance(key, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", key) else show(key)
             faults.append(Fault(text, "is not a known field", hint or f"the fields here are {', '.join(_TOP)}"))
 

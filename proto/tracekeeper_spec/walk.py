@@ -229,7 +229,7 @@ def _place_of(node: Object, key: object) -> str:
     for field in node.fields:
         below = field.node.item if isinstance(field.node, ListOf) else field.node
         if isinstance(below, Object) and any(inner.name == key for inner in below.fields):
-            return f"it belongs into {field.name}"
+            return f"it belongs in {field.name}"
     return f"the fields here are {', '.join(names)}"
 
 
