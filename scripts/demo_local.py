@@ -21,6 +21,7 @@ from typing import Any
 
 from demo_progress import DemoFailed, Progress
 from demo_view import Arrived, compare, ledger_faults, ledger_lines, trace_tree
+from demo_watch import Watch
 
 DEMO = Path(__file__).parents[1] / "examples" / "demo"
 RUNS = int(os.environ.get("DEMO_RUNS", "200"))
@@ -182,64 +183,26 @@ def start_agent(local: Local, progress: Progress) -> None:
     )
 
 
-class Watch:
-    """Follows the sidecar: one live line, and a line whenever a circuit changes."""
-
-    def __init__(self, local: Local, progress: Progress) -> None:
-        self._local, self._progress = local, progress
-        self.circuits: dict[str, str] = {}
-        self.pending: dict[str, int] = {}
-        self.done = False
-
-    def look(self) -> None:
-        """Ask once, show once."""
-        health, ledger = self._local.json("sidecar", "/health"), self._local.json("sidecar", "/ledger")
-        agent = self._local.json("agent", "/stats")
-        self.done = bool(agent.get("done"))
-        for backend in health.get("backends", []):
-            self._circuit(backend["name"], backend["circuit"], backend.get("lastError") or "")
-        parts = [f"agent: {agent.get('created', 0)} spans, {agent.get('acknowledged', 0)} acknowledged"]
-        for entry in ledger.get("delivery", []):
-            self.pending[entry["name"]] = int(entry["pending"])
-            delivered = sum(int(n) for n in entry["delivered"].values())
-            parts.append(f"{entry['name']}: {delivered} delivered, {entry['pending']} waiting")
-        self._progress.live(" │ ".join(parts))
-
-    def _circuit(self, name: str, circuit: str, error: str) -> None:
-        before = self.circuits.get(name)
-        self.circuits[name] = circuit
-        if before is None or before == circuit:
-            return
-        text = f"{name}: circuit {before} → {circuit}"
-        if circuit == "Closed":
-            self._progress.good(text)
-        else:
-            self._progress.bad(f"{text}{f' ({error})' if error else ''}")
-
-    def until(self, what: str, ready: Any, timeout: float) -> None:
-        """Look until `ready()`; raises DemoFailed with the sidecar's last lines when time is up."""
-        deadline = time.monotonic() + timeout
-        while not ready():
-            if time.monotonic() > deadline:
-                last = ["the sidecar's last lines:", *self._local.log("sidecar")]
-                raise DemoFailed(f"{what}: not within {timeout:.0f} s", *last)
-            self.look()
-            time.sleep(0.15)
+def look(local: Local) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """What Watch asks for."""
+    health, ledger = local.json("sidecar", "/health"), local.json("sidecar", "/ledger")
+    return health, ledger, local.json("agent", "/stats")
 
 
 def outage(local: Local, progress: Progress, watch: Watch) -> None:
     """Let backend-b fail and come back while the agent goes on."""
     begin = time.monotonic()
-    watch.until("spans arrive", lambda: time.monotonic() > begin + 3, 10)
+    last = partial(local.log, "sidecar")
+    watch.until("spans arrive", lambda: time.monotonic() > begin + 3, 10, last)
     local.json("backend-b", "/fail?mode=reset", "POST")
     progress.bad("backend-b goes down: it cuts every connection from now on")
     down = time.monotonic()
-    watch.until("the circuit opens", lambda: watch.circuits.get("backend-b") == "Open", 20)
-    watch.until("the outage ends", lambda: time.monotonic() > down + OUTAGE, OUTAGE + 5)
+    watch.until("the circuit opens", lambda: watch.circuits.get("backend-b") == "Open", 20, last)
+    watch.until("the outage ends", lambda: time.monotonic() > down + OUTAGE, OUTAGE + 5, last)
     waiting = watch.pending.get("backend-b", 0)
     local.json("backend-b", "/fail?mode=ok", "POST")
     progress.good(f"backend-b is back; {waiting} spans wait for it on disk, backend-a missed nothing")
-    watch.until("the circuit closes", lambda: watch.circuits.get("backend-b") == "Closed", 30)
+    watch.until("the circuit closes", lambda: watch.circuits.get("backend-b") == "Closed", 30, last)
 
 
 def finish(local: Local, progress: Progress) -> list[str]:
@@ -306,9 +269,9 @@ def run(progress: Progress) -> int:
             start_sidecar(local, progress)
         with progress.step("starting the agent", f"the agent makes {4 * RATE} spans a second"):
             start_agent(local, progress)
-        watch = Watch(local, progress)
+        watch = Watch(progress, partial(look, local))
         outage(local, progress, watch)
-        watch.until("the agent ends", lambda: watch.done, RUNS / RATE + 30)
+        watch.until("the agent ends", lambda: watch.done, RUNS / RATE + 30, partial(local.log, "sidecar"))
         progress.good("the agent has done its work")
         faults = finish(local, progress)
         progress.say()

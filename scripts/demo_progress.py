@@ -36,6 +36,11 @@ class Progress:
         self._live = False
         self._turn = 0
 
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody sits at a terminal and can be asked."""
+        return self._tty and sys.stdin.isatty()
+
     def elapsed(self) -> float:
         """Seconds since the demo began."""
         return time.monotonic() - self._begin

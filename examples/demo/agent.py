@@ -221,17 +221,13 @@ def work(agent: Agent, journal: Journal, runs: int, rate: float, stop: threading
         took = time.monotonic() - at
         journal.runs += 1
         journal.slowest_run = max(journal.slowest_run, took)
-        counts = (
-            f"spans {len(journal.created)}, acknowledged {len(journal.acknowledged)}, failed {journal.failed}"
-        )
+        counts = f"spans {len(journal.created)}, acknowledged {len(journal.acknowledged)}, failed {journal.failed}"
         print(f"{line} in {took * 1000:.0f} ms ({counts})", flush=True)
 
 
 def main() -> None:
     """Trace, work, report."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout
-    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     environment = os.environ
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -241,9 +237,7 @@ def main() -> None:
         serve(address, journal)
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Recorder(official_exporter(), journal)))
-    agent = Agent(
-        provider.get_tracer("demo.agent"), journal, int(environment.get("AGENT_PROMPT_BYTES", "120"))
-    )
+    agent = Agent(provider.get_tracer("demo.agent"), journal, int(environment.get("AGENT_PROMPT_BYTES", "120")))
     print(f"ready after {time.time() - STARTED:.3f} s, tracing over {protocol()}", flush=True)
     rate = float(environment.get("AGENT_RUNS_PER_SECOND", "5"))
     work(agent, journal, int(environment.get("AGENT_RUNS", "0")), rate, stop)

@@ -182,9 +182,7 @@ class Backend:
 
     async def _http_export(self, request: web.Request) -> web.Response:
         if request.content_type != PROTOBUF:
-            return web.Response(
-                status=415, text=f"this backend reads {PROTOBUF}, not {request.content_type}\n"
-            )
+            return web.Response(status=415, text=f"this backend reads {PROTOBUF}, not {request.content_type}\n")
         body = await request.read()
         if self.mode == "reset":
             self.store.received(len(body))
@@ -244,9 +242,7 @@ class Backend:
     async def start(self) -> None:
         """Bind all three ports. Raises OSError or RuntimeError naming the address that is taken."""
         await self._start_grpc(self.options.grpc_port)
-        self.ports["http"] = await self._start_http(
-            self.options.http_port, [web.post("/v1/traces", self._http_export)]
-        )
+        self.ports["http"] = await self._start_http(self.options.http_port, [web.post("/v1/traces", self._http_export)])
         routes = [web.get("/stats", self._stats), web.get("/spans", self._spans), web.get("/ids", self._ids)]
         routes += [web.get("/requests", self._requests), web.post("/fail", self._fail)]
         routes += [web.post("/reset", self._reset)]

@@ -1,0 +1,48 @@
+"""`make demo` and `make demo-down`, after scripts/demo.sh has prepared the machine. Standard library only."""
+
+from __future__ import annotations
+
+import sys
+
+from demo_cluster import chosen
+from demo_journey import Journey
+from demo_progress import DemoFailed, Progress
+
+
+def up(progress: Progress) -> int:
+    """The whole journey; exit code 1 when something is missing at its end."""
+    faults = Journey(chosen(progress), progress).run()
+    progress.say()
+    for fault in faults:
+        progress.bad(fault)
+    if not faults:
+        progress.good("equal: every span the agent was told is safe arrived in both backends, none dropped")
+    return 1 if faults else 0
+
+
+def down(progress: Progress) -> int:
+    """Remove every trace of it."""
+    chosen(progress).remove()
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the two; what went wrong is said with what to do next."""
+    progress = Progress()
+    commands = {"up": up, "down": down}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        print("usage: scripts/demo.py up | down", file=sys.stderr)
+        return 2
+    try:
+        return commands[arguments[0]](progress)
+    except DemoFailed as failure:
+        progress.bad(str(failure))
+        progress.lines(list(failure.advice))
+        return 1
+    except KeyboardInterrupt:
+        progress.say("\nstopped half way: `make demo` goes on from here, `make demo-down` removes it")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,262 @@
+"""The cluster that the demo runs on: one of its own, or the one that kubectl points to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from demo_progress import DemoFailed, Progress
+
+REPO = Path(__file__).resolve().parents[1]
+DEMO_IMAGE = "tracekeeper-demo"
+OWN_NAME = "tracekeeper-demo"
+OURS = "app.kubernetes.io/part-of=tracekeeper-demo"
+"""The label of every namespace that the demo makes; nothing without it is ever removed."""
+
+
+def version() -> str:
+    """The project's version: the images' tag and the chart's appVersion."""
+    for line in (REPO / "pyproject.toml").read_text().splitlines():
+        if line.startswith("version = "):
+            return line.split('"')[1]
+    raise DemoFailed("pyproject.toml names no version")
+
+
+class Kube:
+    """kubectl and helm on one cluster. `prefix` is what a person types before `kubectl` to do the same."""
+
+    prefix = ""
+    registry = ""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def argv(self, tool: str, *args: str) -> list[str]:
+        """The words that run a tool on this cluster."""
+        return [tool, *args]
+
+    def try_kubectl(self, *args: str, stdin: str | None = None, timeout: float = 60) -> tuple[bool, str]:
+        """Whether kubectl succeeded, and what it printed: stdout, or stderr after a failure."""
+        try:
+            done = subprocess.run(
+                self.argv("kubectl", *args), input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False, f"no answer within {timeout:.0f} s"
+        return done.returncode == 0, done.stdout if done.returncode == 0 else done.stderr.strip()
+
+    def kubectl(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
+        """What kubectl printed; raises DemoFailed with its complaint."""
+        good, text = self.try_kubectl(*args, stdin=stdin, timeout=timeout)
+        if not good:
+            raise DemoFailed(f"kubectl {' '.join(args[:6])} failed", *text.splitlines()[-8:])
+        return text
+
+    def json(self, *args: str) -> Any:
+        """An object or list as kubectl prints it with -o json; raises DemoFailed."""
+        return json.loads(self.kubectl(*args, "-o", "json"))
+
+    def run(self, what: str, argv: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None) -> None:
+        """Run a long command, showing its newest line; raises DemoFailed with its last lines and where all of them are."""
+        with tempfile.NamedTemporaryFile("w+", prefix="tracekeeper-demo-", suffix=".log", delete=False) as log:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=REPO,
+                env={**os.environ, **(environment or {})},
+            )
+            code = self._follow(what, process, Path(log.name), timeout)
+        lines = Path(log.name).read_text(errors="replace").splitlines()
+        if code != 0:
+            problem = f"{what}: not done within {timeout:.0f} s" if code is None else f"{what}: exit code {code}"
+            raise DemoFailed(problem, *lines[-20:], f"all of its output: {log.name}")
+        os.unlink(log.name)
+
+    def _follow(self, what: str, process: subprocess.Popen[bytes], log: Path, timeout: float) -> int | None:
+        deadline = time.monotonic() + timeout
+        try:
+            while process.poll() is None:
+                if time.monotonic() > deadline:
+                    return None
+                lines = log.read_bytes()[-400:].decode(errors="replace").strip().splitlines()
+                self._progress.live(f"{what}{': ' + lines[-1].strip()[:90] if lines else ''}")
+                time.sleep(0.2)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(30)
+        return process.returncode
+
+    def prepare(self) -> None:
+        """Make sure that the cluster is there and may be used."""
+
+    def images(self) -> None:
+        """Build the three images and make them known to the cluster."""
+
+    def remove(self) -> None:
+        """Remove every trace of the demo."""
+
+    def image(self, name: str) -> str:
+        """The full name of one of our images."""
+        return f"{self.registry}/{name}:{version()}"
+
+
+class OwnCluster(Kube):
+    """A real Kubernetes that the demo starts on this machine: see scripts/cluster.sh."""
+
+    prefix = f"scripts/cluster.sh --name {OWN_NAME} "
+    registry = "localhost"
+    _script = str(REPO / "scripts" / "cluster.sh")
+
+    def argv(self, tool: str, *args: str) -> list[str]:
+        return [self._script, "--name", OWN_NAME, tool, *args]
+
+    def prepare(self) -> None:
+        with self._progress.step("starting Kubernetes, in namespaces of its own", "Kubernetes runs"):
+            self.run("starting Kubernetes", self.argv("up"), 1800)
+
+    def images(self) -> None:
+        builds = [(self.image(f"tracekeeper-{target}"), ".", "--target", target) for target in ("operator", "sidecar")]
+        builds.append((self.image(DEMO_IMAGE), "examples/demo"))
+        with self._progress.step("building the images (minutes the first time)", "three images are built"):
+            for build in builds:
+                self.run(f"building {build[0]}", self.argv("build-image", *build), 1500)
+        with self._progress.step("loading the images into the cluster", "the cluster has the images"):
+            self.run("loading images", self.argv("load-image", *(build[0] for build in builds)), 300)
+
+    def remove(self) -> None:
+        if os.geteuid() != 0:
+            raise DemoFailed("removing the demo's cluster needs root", "sudo make demo-down")
+        with self._progress.step("removing the demo's Kubernetes", "the demo's Kubernetes is gone"):
+            self.run("removing Kubernetes", self.argv("down"), 120)
+        cache = self._cache()
+        if os.environ.get("CACHES", "0") not in ("", "0"):
+            shutil.rmtree(cache, ignore_errors=True)
+            self._progress.good(f"removed the caches, {cache}")
+        elif cache.exists():
+            self._progress.say(
+                f"Kept: built programs and images in {cache}. To remove them too: make demo-down CACHES=1"
+            )
+
+    def _cache(self) -> Path:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return Path(os.environ.get("TRACEKEEPER_CACHE") or base / "tracekeeper")
+
+
+class CurrentCluster(Kube):
+    """The cluster of the current kube context; images go through a registry that its nodes can pull from."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(progress)
+        self.registry = os.environ.get("REGISTRY", "").rstrip("/")
+
+    def prepare(self) -> None:
+        self._check_tools("kubectl", "helm")
+        if not self.registry:
+            raise DemoFailed(
+                "CLUSTER=current needs REGISTRY=…: a registry that you may push to and the cluster can pull from",
+                "make demo CLUSTER=current REGISTRY=registry.example.com/you",
+            )
+        good, context = self.try_kubectl("config", "current-context")
+        good, server = self.try_kubectl("version") if good else (False, context)
+        if not good:
+            raise DemoFailed("kubectl reaches no cluster", server, "try: kubectl config get-contexts; kubectl version")
+        self._check_foreign()
+        self._progress.say(f"On the kube context {context.strip()!r}. It creates: namespaces tracekeeper-system and")
+        self._progress.say(
+            "tracekeeper-demo, a Helm release, its webhooks and cluster roles, and the CRD of TracingConfig."
+        )
+        self._progress.say(f"It pushes three images to {self.registry}. To remove it: make demo-down CLUSTER=current")
+        if self._progress.interactive and os.environ.get("YES", "0") in ("", "0"):
+            if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+                raise DemoFailed("nothing was done", "without the question: make demo CLUSTER=current REGISTRY=… YES=1")
+
+    def _check_tools(self, *tools: str) -> None:
+        for tool in tools:
+            if shutil.which(tool) is None:
+                raise DemoFailed(f"{tool} is not on the PATH", f"install {tool}, or leave CLUSTER=current out")
+
+    def _check_foreign(self) -> None:
+        """Raises DemoFailed when somebody's own Tracekeeper is installed: the demo would get in its way."""
+        listed = subprocess.run(
+            ["helm", "list", "--all-namespaces", "--output", "json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        for release in json.loads(listed.stdout or "[]"):
+            if release["chart"].startswith("tracekeeper-") and not self.ours(release["namespace"]):
+                raise DemoFailed(
+                    f"Tracekeeper is already installed here: release {release['name']} in {release['namespace']}",
+                    "use it: kubectl apply -f examples/demo/manifests (set the image's registry first)",
+                )
+
+    def ours(self, namespace: str) -> bool:
+        """Whether the demo made this namespace."""
+        text = self.kubectl("get", "namespace", namespace, "--ignore-not-found", "-o", "json")
+        labels = json.loads(text)["metadata"].get("labels", {}) if text.strip() else {}
+        key, _, value = OURS.partition("=")
+        return bool(labels.get(key) == value)
+
+    def images(self) -> None:
+        environment = {"REGISTRY": self.registry, "PUSH": "1", "VERSION": version()}
+        with self._progress.step("building and pushing operator and sidecar", "operator and sidecar are pushed"):
+            self.run("scripts/image.sh", [str(REPO / "scripts" / "image.sh")], 1800, environment)
+        with self._progress.step("building and pushing the demo's image", f"pushed {self.image(DEMO_IMAGE)}"):
+            for argv in self._demo_commands():
+                self.run(" ".join(argv[:2]), argv, 900, {"BUILDAH_ISOLATION": "chroot", "BUILDAH_FORMAT": "docker"})
+
+    def _demo_commands(self) -> list[list[str]]:
+        tag, context = self.image(DEMO_IMAGE), "examples/demo"
+        docker = (
+            shutil.which("docker")
+            and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+        )
+        tool = os.environ.get("TOOL") or ("docker" if docker else "podman" if shutil.which("podman") else "buildah")
+        if tool == "buildah":
+            return [["buildah", "bud", "--layers", "--tag", tag, context], ["buildah", "push", tag, f"docker://{tag}"]]
+        return [[tool, "build", "--tag", tag, context], [tool, "push", tag]]
+
+    def remove(self) -> None:
+        self._check_tools("kubectl", "helm")
+        for namespace in ("tracekeeper-demo", "tracekeeper-system"):
+            if not self.ours(namespace):
+                self._progress.say(f"Namespace {namespace}: not there, or not made by the demo; left alone.")
+                continue
+            with self._progress.step(f"removing namespace {namespace} and what is in it", f"{namespace} is gone"):
+                if namespace == "tracekeeper-system":
+                    argv = ["helm", "uninstall", "tracekeeper", "-n", namespace, "--ignore-not-found", "--wait"]
+                    self.run("helm uninstall", argv, 180)
+                self.kubectl("delete", "namespace", namespace, "--timeout=120s", timeout=150)
+        self._remove_definition()
+
+    def _remove_definition(self) -> None:
+        definition = "tracingconfigs.tracekeeper.dev"
+        if not self.kubectl("get", "crd", definition, "--ignore-not-found", "-o", "name").strip():
+            return
+        if left := self.json("get", definition, "--all-namespaces")["items"]:
+            where = ", ".join(sorted({item["metadata"]["namespace"] for item in left}))
+            self._progress.say(f"Kept the CRD {definition}: TracingConfigs that the demo did not make are in {where}.")
+            return
+        self.kubectl("delete", "crd", definition)
+        self._progress.good(f"removed the CRD {definition}")
+
+
+def chosen(progress: Progress) -> Kube:
+    """The cluster that the environment asks for; raises DemoFailed on a value that means nothing."""
+    name = os.environ.get("CLUSTER") or "own"
+    if name == "own":
+        return OwnCluster(progress)
+    if name == "current":
+        return CurrentCluster(progress)
+    raise DemoFailed(f"CLUSTER={name} means nothing", "CLUSTER=current is your cluster; without it the demo starts one")

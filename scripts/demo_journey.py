@@ -1,0 +1,220 @@
+"""The journey that a user makes, step by step: install, configure, annotate, see spans, lose a backend, miss nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from demo_cluster import DEMO_IMAGE, OURS, REPO, Kube, OwnCluster, version
+from demo_diagnosis import diagnose
+from demo_progress import DemoFailed, Progress
+from demo_view import Arrived, compare, ledger_faults, ledger_lines, table, trace_tree
+from demo_watch import Watch
+
+SYSTEM, SHOP = "tracekeeper-system", "tracekeeper-demo"
+MANIFESTS = REPO / "examples" / "demo" / "manifests"
+BACKENDS = ("backend-a", "backend-b")
+OUTAGE = 8.0
+"""Seconds that backend-b stays away."""
+
+
+class Journey:
+    """One run of the demo on one cluster."""
+
+    def __init__(self, kube: Kube, progress: Progress) -> None:
+        self._kube, self._progress = kube, progress
+        self._pod = ""
+
+    def run(self) -> list[str]:
+        """Do all of it; returns what is not as it should be, nothing when all is well. Raises DemoFailed."""
+        self._kube.prepare()
+        self._kube.images()
+        self._install()
+        self._backends()
+        self._configure()
+        self._agent()
+        watch = Watch(self._progress, self._look)
+        self._outage(watch)
+        watch.until("the agent ends", lambda: watch.done, 240, self._advice)
+        self._progress.good("the agent has made its 1,000 spans")
+        faults = self._finish()
+        self._look_around()
+        return faults
+
+    # -- the steps
+
+    def _install(self) -> None:
+        registry = self._kube.registry
+        typed = f"helm install tracekeeper charts/tracekeeper -n {SYSTEM} --set image.registry={registry}"
+        self._progress.heading("1. helm install")
+        self._progress.say(f"          {typed}")
+        self._namespace(SYSTEM)
+        arguments = ["upgrade", "--install", "tracekeeper", str(REPO / "charts" / "tracekeeper"), "-n", SYSTEM]
+        arguments += ["--set", f"image.registry={registry}", "--set", f"image.tag={version()}"]
+        if isinstance(self._kube, OwnCluster):
+            arguments += ["--set", "injector.replicas=1"]  # One node: a second one protects from nothing.
+        with self._progress.step("installing the chart", "the operator runs"):
+            self._kube.run("helm", self._kube.argv("helm", *arguments), 120)
+            for part in ("controller", "injector"):
+                self._rollout(SYSTEM, f"tracekeeper-{part}", f"app.kubernetes.io/component={part}", 180)
+
+    def _namespace(self, name: str) -> None:
+        key, _, value = OURS.partition("=")
+        labels = {key: value, "pod-security.kubernetes.io/enforce": "restricted"}
+        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        self._kube.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+    def _rollout(self, namespace: str, deployment: str, selector: str, timeout: int) -> None:
+        """Wait for a Deployment; on failure its pods' troubles are told, also early when they cannot mend themselves."""
+        deadline = time.monotonic() + timeout
+        while True:
+            status = self._kube.json("get", "deployment", deployment, "-n", namespace)
+            if _rolled_out(status):
+                return
+            if time.monotonic() > deadline:
+                advice = diagnose(self._kube, namespace, selector)
+                raise DemoFailed(f"{namespace}/{deployment} is not ready after {timeout} s", *advice)
+            self._progress.live(f"waiting for {deployment}")
+            time.sleep(0.5)
+
+    def _backends(self) -> None:
+        self._progress.heading("2. two trace backends, and one TracingConfig that names both")
+        self._apply("00-namespace.yaml")
+        self._apply("10-backends.yaml")
+        with self._progress.step("starting two trace backends", "backend-a and backend-b run"):
+            for name in BACKENDS:
+                self._rollout(SHOP, name, f"app={name}", 120)
+            for name in BACKENDS:
+                self._fetch(f"deploy/{name}", "backend", "POST", "http://127.0.0.1:8080/reset")
+
+    def _apply(self, file: str) -> None:
+        """Apply one of the manifests with the image's name put in; says what a person would type."""
+        text = (MANIFESTS / file).read_text().replace("localhost/tracekeeper-demo:dev", self._kube.image(DEMO_IMAGE))
+        self._progress.say(f"          kubectl apply -f {(MANIFESTS / file).relative_to(Path(REPO))}")
+        self._kube.kubectl("apply", "-f", "-", stdin=text)
+
+    def _configure(self) -> None:
+        self._apply("20-tracingconfig.yaml")
+        with self._progress.step("waiting until the operator has accepted it", "the TracingConfig is Ready"):
+            argv = ("wait", "--for=condition=Ready", "tracingconfig/demo", "-n", SHOP, "--timeout=60s")
+            good, text = self._kube.try_kubectl(*argv, timeout=70)
+            if not good:
+                config = self._kube.json("get", "tracingconfig", "demo", "-n", SHOP)
+                said = [f"{c['type']}={c['status']}: {c.get('message', '')}" for c in _conditions(config)]
+                logs = f"next: {self._kube.prefix}kubectl -n {SYSTEM} logs deployment/tracekeeper-controller"
+                raise DemoFailed(f"the TracingConfig is not Ready: {text}", *(said or ["it has no conditions"]), logs)
+
+    def _agent(self) -> None:
+        self._progress.heading('3. an AI agent, annotated with tracekeeper.dev/inject: "true"')
+        gone = ("delete", "deployment", "weather-agent", "-n", SHOP, "--ignore-not-found", "--cascade=foreground")
+        self._kube.kubectl(*gone, "--timeout=60s", timeout=90)  # A second `make demo` starts from nothing again.
+        self._apply("30-agent.yaml")
+        with self._progress.step("starting the agent, and its sidecar before it", "the agent runs"):
+            self._rollout(SHOP, "weather-agent", "app=weather-agent", 120)
+        pods = self._kube.json("get", "pods", "-n", SHOP, "-l", "app=weather-agent")["items"]
+        pod = next(p for p in pods if "deletionTimestamp" not in p["metadata"])
+        self._pod = str(pod["metadata"]["name"])
+        injected = [c["name"] for c in pod["spec"].get("initContainers", [])]
+        if "tracekeeper-sidecar" not in injected:
+            events = f"next: {self._kube.prefix}kubectl -n {SHOP} get events"
+            logs = f"      {self._kube.prefix}kubectl -n {SYSTEM} logs deployment/tracekeeper-injector"
+            raise DemoFailed(
+                f"pod {self._pod} got no sidecar: the webhook did not answer in time, or skipped it", events, logs
+            )
+        self._progress.good(f"pod {self._pod}: sidecar injected, the application's manifest unchanged")
+
+    def _outage(self, watch: Watch) -> None:
+        self._progress.heading("4. spans arrive; then one backend fails and comes back")
+        begin = time.monotonic()
+        watch.until("spans arrive in both", lambda: watch.arrived and time.monotonic() > begin + 6, 60, self._advice)
+        self._fail("unavailable")
+        self._progress.bad("backend-b answers 503 from now on")
+        down = time.monotonic()
+        watch.until("the circuit opens", lambda: watch.circuits.get("backend-b") == "Open", 60, self._advice)
+        watch.until("the outage ends", lambda: time.monotonic() > down + OUTAGE, 60, self._advice)
+        waiting = watch.pending.get("backend-b", 0)
+        self._fail("ok")
+        self._progress.good(f"backend-b is back; {waiting} spans wait for it on disk, backend-a missed nothing")
+        watch.until("the circuit closes", lambda: watch.circuits.get("backend-b") == "Closed", 60, self._advice)
+
+    def _finish(self) -> list[str]:
+        argv = ("exec", "-n", SHOP, self._pod, "-c", "tracekeeper-sidecar", "--", "tracekeeper-sidecar", "flush")
+        good, text = self._kube.try_kubectl(*argv, "--timeout", "30s", timeout=60)
+        self._progress.say(f"          kubectl exec {self._pod} -c tracekeeper-sidecar -- tracekeeper-sidecar flush")
+        faults = [] if good else [f"flush: {text}"]
+        ledger = json.loads(self._from_agent("http://127.0.0.1:14316/ledger"))
+        acknowledged = frozenset(self._from_agent("http://127.0.0.1:8090/acknowledged").split())
+        arrived = [self._arrived(name) for name in BACKENDS]
+        self._progress.heading("5. the sidecar's ledger")
+        self._progress.lines(ledger_lines(ledger))
+        lines, missing = compare(acknowledged, arrived)
+        self._progress.heading("Is it true? The agent's own list of acknowledged spans beside the backends'")
+        self._progress.lines(lines)
+        spans = json.loads(self._from_agent("http://backend-b:8080/spans?limit=100"))
+        self._progress.heading("One of the traces that arrived in backend-b")
+        self._progress.lines(trace_tree(spans))
+        agent = json.loads(self._from_agent("http://127.0.0.1:8090/stats"))
+        if agent["failed"] or agent["created"] != len(acknowledged):
+            faults.append(f"the agent made {agent['created']} spans, {len(acknowledged)} were acknowledged")
+        return faults + ledger_faults(ledger) + missing
+
+    def _look_around(self) -> None:
+        kubectl = f"{self._kube.prefix}kubectl -n {SHOP}"
+        python = f"{kubectl} exec deploy/weather-agent -c agent -- python3 /demo/fetch.py"
+        own = isinstance(self._kube, OwnCluster)
+        self._progress.heading("To look around")
+        rows = [
+            (f"{kubectl} get pods,tracingconfigs", "what runs"),
+            (f"{kubectl} describe pod {self._pod}", "what was injected"),
+            (f"{python} http://127.0.0.1:14316/health", "the sidecar: also /ledger, /metrics"),
+            (f"{python} 'http://backend-a:8080/spans?limit=3'", "a backend: also /stats, /ids"),
+            (f"{python} POST 'http://backend-a:8080/fail?mode=hang'", "break it; mode=ok mends it"),
+            (f"{kubectl} rollout restart deployment/weather-agent", "1,000 spans more"),
+            (f"{kubectl} edit tracingconfig demo", "the sidecar follows without a restart"),
+        ]
+        self._progress.lines(table(["command", "what"], rows)[2:])
+        self._progress.say(f"\nTo remove it all: make demo-down{'' if own else ' CLUSTER=current'}")
+
+    # -- what the steps ask
+
+    def _arrived(self, name: str) -> Arrived:
+        stats = json.loads(self._from_agent(f"http://{name}:8080/stats"))
+        return Arrived(name, frozenset(self._from_agent(f"http://{name}:8080/ids").split()), stats["duplicates"])
+
+    def _look(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """The sidecar's health and ledger, and the agent's stats, in one exec; {} where nobody answers."""
+        paths = ("127.0.0.1:14316/health", "127.0.0.1:14316/ledger", "127.0.0.1:8090/stats")
+        argv = ("exec", "-n", SHOP, self._pod, "-c", "agent", "--", "python3", "/demo/fetch.py", "many")
+        good, text = self._kube.try_kubectl(*argv, *(f"http://{path}" for path in paths), timeout=45)
+        bodies = json.loads(text) if good else [None] * 3
+        health, ledger, agent = (json.loads(body) if body else {} for body in bodies)
+        return health, ledger, agent
+
+    def _from_agent(self, url: str) -> str:
+        return self._fetch(self._pod, "agent", url)
+
+    def _fail(self, mode: str) -> None:
+        self._fetch("deploy/backend-b", "backend", "POST", f"http://127.0.0.1:8080/fail?mode={mode}")
+
+    def _fetch(self, pod: str, container: str, *arguments: str) -> str:
+        argv = ("exec", "-n", SHOP, pod, "-c", container, "--", "python3", "/demo/fetch.py", *arguments)
+        return self._kube.kubectl(*argv)
+
+    def _advice(self) -> list[str]:
+        sidecar = f"next: {self._kube.prefix}kubectl -n {SHOP} logs {self._pod} -c tracekeeper-sidecar"
+        return [*diagnose(self._kube, SHOP, f"app.kubernetes.io/part-of={SHOP}"), sidecar]
+
+
+def _rolled_out(deployment: dict[str, Any]) -> bool:
+    """Whether every replica is of the newest template, ready, and no older one is left."""
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    counts = (status.get("updatedReplicas", 0), status.get("readyReplicas", 0), status.get("replicas", 0))
+    return bool(seen and counts == (wanted, wanted, wanted))
+
+
+def _conditions(config: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = config.get("status", {}).get("conditions", [])
+    return found
