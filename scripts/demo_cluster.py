@@ -64,7 +64,7 @@ class Kube:
         return json.loads(self.kubectl(*args, "-o", "json"))
 
     def run(self, what: str, argv: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None) -> None:
-        """Run a long command, showing its newest line; raises DemoFailed with its last lines and where all of them are."""
+        """Run a long command, showing its newest line; raises DemoFailed with the last ones and the file with all."""
         with tempfile.NamedTemporaryFile("w+", prefix="tracekeeper-demo-", suffix=".log", delete=False) as log:
             process = subprocess.Popen(
                 argv,
@@ -125,7 +125,9 @@ class OwnCluster(Kube):
             self.run("starting Kubernetes", self.argv("up"), 1800)
 
     def images(self) -> None:
-        builds = [(self.image(f"tracekeeper-{target}"), ".", "--target", target) for target in ("operator", "sidecar")]
+        builds: list[tuple[str, ...]] = [
+            (self.image(f"tracekeeper-{target}"), ".", "--target", target) for target in ("operator", "sidecar")
+        ]
         builds.append((self.image(DEMO_IMAGE), "examples/demo"))
         with self._progress.step("building the images (minutes the first time)", "three images are built"):
             for build in builds:

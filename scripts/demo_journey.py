@@ -1,4 +1,4 @@
-"""The journey that a user makes, step by step: install, configure, annotate, see spans, lose a backend, miss nothing."""
+"""A user's journey, step by step: install, configure, annotate, see spans, lose a backend, miss nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Journey:
         self._kube.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
 
     def _rollout(self, namespace: str, deployment: str, selector: str, timeout: int) -> None:
-        """Wait for a Deployment; on failure its pods' troubles are told, also early when they cannot mend themselves."""
+        """Wait until a Deployment runs what it should; raises DemoFailed that tells its pods' troubles."""
         deadline = time.monotonic() + timeout
         while True:
             status = self._kube.json("get", "deployment", deployment, "-n", namespace)
