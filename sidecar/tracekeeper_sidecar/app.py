@@ -63,6 +63,8 @@ class App:
         self.bound: Listen | None = None
         """The addresses that it listens on, ports resolved, once every one is bound."""
         self.suspended = False
+        self._instructed = asyncio.Event()
+        """Set once the policy's file has been looked at, whatever it said."""
         self.version = version("tracekeeper")
         self.recent_calls = facts.RecentCalls(clock)
         receiver = Receiver(self.buffer.append, self.intake, Admission(MAX_IN_FLIGHT), lambda: self.suspended)
@@ -129,6 +131,8 @@ class App:
             else PolicySource(settings.policy_file or "", settings.pod_info_dir)
         )
         watcher = self.watcher = Watcher(source, self._apply, self.clock, settings.poll_interval)
+        await watcher.look()
+        self._instructed.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(watcher.run(), name="policy")
             group.create_task(self._keep_intake(cursors), name="ledger")
@@ -165,8 +169,7 @@ class App:
         """Take nothing new, deliver what time allows, and say what stayed."""
         logger.info("stopping: delivering what is pending", extra={"timeout": self.settings.drain_timeout})
         await self._stop_receivers(RECEIVER_GRACE)
-        unsent = await self.forwarder.drain(self.settings.drain_timeout) if self.forwarder else {}
-        left = sum(unsent.values())
+        left = await self._deliver_rest(self.clock.monotonic() + self.settings.drain_timeout)
         if left:
             logger.warning(
                 "%d spans unsent: they stay in %s and are sent when a sidecar starts on it again",
@@ -176,6 +179,17 @@ class App:
             )
         else:
             logger.info("stopped: every acknowledged span has been delivered", extra={"unsent": 0})
+
+    async def _deliver_rest(self, deadline: float) -> int:
+        """Deliver until `deadline`; returns the spans that stay, owed to one delivery entry or another."""
+        try:  # A stop right after the start: what was taken meanwhile has not even had its entries yet.
+            await asyncio.wait_for(self._instructed.wait(), deadline - self.clock.monotonic())
+        except TimeoutError:
+            logger.warning("no policy was read in time: nothing can be delivered")
+        if self.forwarder is not None and self.forwarder.entries():
+            return sum((await self.forwarder.drain(deadline - self.clock.monotonic())).values())
+        log = self.buffer.log
+        return log.end.seq - log.begin.seq if log is not None else 0
 
     async def _stop_receivers(self, grace: float) -> None:
         receivers = [self._http.stop(grace)] + ([self._grpc.stop(grace)] if self._grpc else [])

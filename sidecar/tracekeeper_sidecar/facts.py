@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tracekeeper_sidecar.admin.snapshot import BackendFacts, EntryFacts, LogFacts, PolicyFacts, Snapshot
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
 
 if TYPE_CHECKING:
-    from tracekeeper_sidecar.app import App
     from tracekeeper_sidecar.buffer import Buffer
+    from tracekeeper_sidecar.control.watcher import Watcher
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.entry import EntryHealth
+    from tracekeeper_sidecar.forward.forwarder import Forwarder
+    from tracekeeper_sidecar.forward.keeper import Keeper
+    from tracekeeper_sidecar.ledger import Intake
 
 WINDOW = 300.0
 """Seconds that count as recent."""
@@ -39,7 +42,21 @@ class RecentCalls:
         return dict(totals - self._marks[0][1])
 
 
-def take(app: App) -> Snapshot:
+class Parts(Protocol):
+    """What a snapshot is taken of: the application, seen from here."""
+
+    clock: Clock
+    intake: Intake
+    buffer: Buffer
+    keeper: Keeper
+    forwarder: Forwarder | None
+    """None until the log is open."""
+    watcher: Watcher | None
+    suspended: bool
+    recent_calls: RecentCalls
+
+
+def take(app: Parts) -> Snapshot:
     """The whole sidecar at this moment."""
     log = app.buffer.log
     forwarder = app.forwarder
@@ -72,7 +89,7 @@ def anonymous_memory() -> int:
         return 0
 
 
-def _policy(app: App) -> PolicyFacts:
+def _policy(app: Parts) -> PolicyFacts:
     if app.watcher is None:
         return PolicyFacts()
     state = app.watcher.state

@@ -3,7 +3,7 @@
     log ──read──▶ flights (at most IN_FLIGHT, in log order) ──Sender──▶ backends
                      │ the oldest ones that are done
                      ▼
-                  position, account ──at most once a second──▶ cursor on disk ──▶ release
+                  position, account ──at most 5 times a second──▶ cursor on disk ──▶ release
 
 The cursor and the account move together, over whole batches, in the log's order; so at every moment
     account.start + delivered + dropped + pending == acknowledged
