@@ -13,6 +13,7 @@ from pathlib import Path
 
 import generate_crd
 import generate_reference
+import generate_values
 
 from tracekeeper_sidecar.metrics import TABLE
 
@@ -47,6 +48,7 @@ def metrics_page() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "charts/tracekeeper/templates/crd.yaml": generate_crd.render,
+    "docs/reference/chart-values.md": generate_values.render,
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/tracingconfig.md": generate_reference.render,
 }
