@@ -34,7 +34,8 @@ def main() -> None:
 
 
 async def _run(told: Settings, access: Access) -> None:
-    stop = stop_on_signals()
+    stop = asyncio.Event()
+    stop_on_signals(stop)
     # kopf costs 40 MB, and only one of the two processes needs it.
     if isinstance(told, ControllerSettings):
         from .controller import Controller

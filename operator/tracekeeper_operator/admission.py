@@ -120,6 +120,8 @@ class Admission:
 
 
 def _injected(request: Request, outcome: Injection) -> Notice | None:
+    if not outcome.message:
+        return None
     reason = "SidecarInjectedWithoutPolicy" if outcome.resolved_from == "none" else "SidecarInjected"
     return _notice(request, reason, outcome.message, warning=outcome.warning)
 

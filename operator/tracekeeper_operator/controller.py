@@ -18,7 +18,7 @@ from .metrics import ControllerMetrics
 from .reconcile import Reconciler
 from .settings import ControllerSettings
 from .store import Store
-from .tasks import run_until
+from .tasks import run_until, stop_on_signals
 from .web import Server, health
 
 logger = logging.getLogger(__name__)
@@ -49,11 +49,8 @@ class Controller:
         kopf.
         """
         await self._first_list()
-        kopf_stop = asyncio.Event()
-        try:
-            await run_until(stop, {"reconcile": self._reconciler.run(), "kopf": self._kopf(kopf_stop)})
-        finally:
-            kopf_stop.set()
+        logger.info("serving %d TracingConfigs in %d namespaces", len(self._store), len(self._store.namespaces()))
+        await run_until(stop, {"reconcile": self._reconciler.run(), "kopf": self._kopf(stop)})
 
     async def _first_list(self) -> None:
         backoff = Backoff(most=10.0)
@@ -77,13 +74,16 @@ class Controller:
                 return
 
     async def _kopf(self, stop: asyncio.Event) -> None:
-        await kopf.operator(
+        before = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
             registry=handlers.registry(self._access, self._store, self._reconciler),
             settings=handlers.settings(),
             clusterwide=True,
             standalone=True,
-            stop_flag=stop,
         )
+        # kopf has just put its own signal handlers in place of ours; with ours, everything ends at once.
+        stop_on_signals(stop)
+        await kopf.run_tasks(tasks, ignored=before)
 
     def _certificate(self) -> str:
         return "" if self._keeper.ready.is_set() else "not written yet"

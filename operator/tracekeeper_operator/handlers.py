@@ -71,7 +71,8 @@ def settings() -> kopf.OperatorSettings:
     found.watching.connect_timeout = 10.0
     # Dead watches are noticed by silence; the API server sends a bookmark about once a minute.
     found.watching.inactivity_timeout = 90.0
-    found.watching.server_timeout = 300.0
+    # A whole number without a point: it goes into the URL as it is.
+    found.watching.server_timeout = 300
     found.process.ultimate_exiting_timeout = None
     # Never used by event handlers, but if they ever were, they must be ours.
     found.persistence.finalizer = f"{names.GROUP}/controller"

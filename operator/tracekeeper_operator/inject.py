@@ -2,8 +2,9 @@
 patch.
 
 Only additions are made: the sidecar as first init container, up to three volumes, two annotations, and two
-variables in each other container that says nothing about its traces exporter. A pod that already has a
-container of our name is left alone, so applying a patch and injecting again adds nothing.
+variables in each other container that says nothing about its traces exporter. A pod that was injected already
+gets nothing but those variables, in containers that another webhook has added since: so applying a patch and
+injecting again adds nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Injection:
     resolved_from: str
     """`namespace/name@generation`, or `none` when no TracingConfig selects the pod."""
     message: str
-    """For the Event on the pod's owner."""
+    """For the Event on the pod's owner; empty when there is nothing new to say."""
     warning: bool
     """Whether the message asks for something to be done."""
 
@@ -81,7 +82,9 @@ def inject(
         config = pick(configs, pod.labels, pod.annotations)
         spec = resolve(config.spec if config is not None else ConfigSpec())
         skip = _skip(pod, spec, by_namespace=by_namespace)
-        return skip if skip is not None else _injection(pod, namespace, config, spec, options)
+        if skip is not None:
+            return _again(pod, spec) or skip if skip.reason is SkipReason.ALREADY_INJECTED else skip
+        return _injection(pod, namespace, config, spec, options)
     except MalformedPod as error:
         return Skip(SkipReason.MALFORMED_POD, f"{error}: the pod was not understood and is left as it is")
 
@@ -147,6 +150,12 @@ def _injection(
     return Injection(patch, source, message, warning)
 
 
+def _again(pod: Pod, spec: ResolvedSpec) -> Injection | None:
+    """What a pod of ours still lacks when the API server asks a second time; None when that is nothing."""
+    patch = tuple(_environment(pod, spec)) if names.INJECTED in pod.annotations else ()
+    return Injection(patch, pod.annotations.get(names.RESOLVED_FROM, "none"), "", False) if patch else None
+
+
 def _message(pod: Pod, namespace: str, source: str, spec: ResolvedSpec) -> tuple[str, bool]:
     if source == "none":
         text = (
@@ -187,7 +196,7 @@ def _environment(pod: Pod, spec: ResolvedSpec) -> list[Operation]:
     wanted = exporter(pod.annotations.get(names.OTLP_PROTOCOL), spec)
     operations: list[Operation] = []
     for container in (*pod.init_containers, *pod.containers):
-        if not container.sets_traces_exporter:
+        if container.name != names.SIDECAR and not container.sets_traces_exporter:
             operations += _variables(container, wanted)
     return operations
 
