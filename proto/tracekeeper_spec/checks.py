@@ -137,7 +137,11 @@ def endpoint_suits_protocol(values: Values) -> Iterator[Finding]:
         if parts.path not in ("", "/"):
             yield "endpoint", "must not have a path, because protocol is GRPC", "or write protocol: HTTP"
         if parts.port is None:
-            yield "endpoint", "must say its port, because protocol is GRPC", f"usually {parts.scheme}://{parts.netloc}:4317"
+            yield (
+                "endpoint",
+                "must say its port, because protocol is GRPC",
+                f"usually {parts.scheme}://{parts.netloc}:4317",
+            )
     elif parts.path.rstrip("/").endswith("/v1/traces"):
         hint = "the sidecar appends /v1/traces itself, as OTEL_EXPORTER_OTLP_ENDPOINT does"
         yield "endpoint", "must not end with /v1/traces", hint

@@ -17,11 +17,14 @@ from tracekeeper_spec.config import (
 )
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.fields import SIDECAR
-from tracekeeper_spec.units import show
+from tracekeeper_spec.units import format_quantity, parse_quantity, show
 from tracekeeper_spec.walk import nearest, read
 
 DEFAULT_SIDECAR: Sidecar = read(SIDECAR, {}, "spec.sidecar", [])
 """The sidecar section of a config that has none; also for pods that no config selects."""
+
+GRACE = 30
+"""terminationGracePeriodSeconds of a pod that does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,19 @@ def check_resolved(resolved: ResolvedSpec) -> list[Fault]:
 
 def warnings(resolved: ResolvedSpec) -> list[Fault]:
     """What is legal and probably not meant; nothing is refused for it."""
-    return [*_unused(resolved), *_in_the_clear(resolved), *_odd(resolved)]
+    return [*_short_of_room(resolved.sidecar), *_unused(resolved), *_in_the_clear(resolved), *_odd(resolved)]
+
+
+def _short_of_room(sidecar: Sidecar) -> Iterator[Fault]:
+    if sidecar.drain_timeout >= GRACE:
+        hint = "set it higher in the pods, or write less"
+        problem = f"pods are killed after their terminationGracePeriodSeconds, which is {GRACE} unless set"
+        yield Fault("spec.sidecar.drainTimeout", problem, hint)
+    limit = sidecar.resources.limits.get("ephemeral-storage")
+    if limit is not None and parse_quantity(limit) < sidecar.storage.size:
+        size = format_quantity(sidecar.storage.size)
+        problem = f"{limit} is less than storage.size, {size}: the pod can be evicted before the buffer is full"
+        yield Fault("spec.sidecar.resources.limits.ephemeral-storage", problem, f"write {size} or more")
 
 
 def _unused(resolved: ResolvedSpec) -> Iterator[Fault]:

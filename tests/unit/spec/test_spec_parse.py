@@ -81,7 +81,7 @@ def test_what_is_not_a_tracing_config_is_said_to_be_none(obj: object) -> None:
 
 def test_a_spec_field_at_the_top_is_shown_its_place() -> None:
     _, faults = parse_manifest({**manifest({"backends": [BACKEND]}), "delivery": []})
-    assert [str(fault) for fault in faults] == ["delivery: is not a known field (it belongs into spec)"]
+    assert [str(fault) for fault in faults] == ["delivery: is not a known field (it belongs in spec)"]
 
 
 def test_metadata_is_taken_over() -> None:

@@ -18,6 +18,9 @@ def resolved(spec: dict[str, Any]) -> ResolvedSpec:
     return resolve(read)
 
 
+SOUND = changed(FULL, "sidecar.drainTimeout", "20s")
+
+
 def backend(name: str, endpoint: str = "http://127.0.0.1:4317", **otlp: object) -> dict[str, Any]:
     return {**BACKEND, "name": name, "otlp": {"protocol": "GRPC", "endpoint": endpoint, **otlp}}
 
@@ -111,7 +114,7 @@ def test_where_requests_go() -> None:
 
 
 def test_a_sound_config_gives_no_warning() -> None:
-    assert warnings(resolved(FULL)) == []
+    assert warnings(resolved(SOUND)) == []
 
 
 def test_what_is_probably_not_meant_is_a_warning() -> None:
@@ -119,7 +122,10 @@ def test_what_is_probably_not_meant_is_a_warning() -> None:
     spec = changed(spec, "delivery", [{"name": "x", "backends": ["standby"]}])
     spec = changed(spec, "backends.0.batch.maxBytes", "8Mi")
     spec = changed(spec, "backends.0.circuitBreaker", {"openFor": "20m", "maxOpenFor": "1h"})
+    spec = changed(spec, "sidecar.storage.size", "4Gi")
     assert [fault.path for fault in warnings(resolved(spec))] == [
+        "spec.sidecar.drainTimeout",
+        "spec.sidecar.resources.limits.ephemeral-storage",
         "spec.backends[0]",
         "spec.backends[1].otlp.endpoint",
         "spec.backends[0].batch.maxBytes",
