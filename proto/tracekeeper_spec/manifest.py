@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tracekeeper_spec.config import API_VERSION, KIND, TracingConfig
-from tracekeeper_spec.faults import Fault
+from tracekeeper_spec.faults import Fault, shorten
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.units import show
 
@@ -28,9 +28,11 @@ class _Twins(yaml.SafeLoader):
         seen: dict[str, int] = {}
         for key, _ in node.value:
             line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and seen.setdefault(key.value, line) != line:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 problem = f"{show(key.value)} is written twice, first in line {seen[key.value]}"
                 self.twins.append(Fault("", problem, "remove one of them", line))
+            elif isinstance(key, yaml.ScalarNode):
+                seen[key.value] = line
         return node
 
 
@@ -58,7 +60,7 @@ def load_manifest(text: str, file: str) -> tuple[TracingConfig | None, list[Faul
         return None, [_count(nodes, file)]
     config, faults = parse_manifest(obj)
     found = [*loader.twins, *(_placed(fault, nodes[0]) for fault in faults)]
-    in_order = sorted(found, key=lambda fault: fault.line)
+    in_order = shorten(sorted(found, key=lambda fault: fault.line))
     located = [Fault(f.path, f.problem, f.hint, f.line, file) for f in in_order]
     return (None if located else config), located
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spec_cases import FULL, manifest
+from tracekeeper_spec.faults import MAX_FAULTS
 from tracekeeper_spec.manifest import MAX_CHARACTERS, load_manifest
 from tracekeeper_spec.resolve import check_resolved, resolve, warnings
 
@@ -94,6 +95,16 @@ def test_empty_documents_around_the_one_do_not_matter() -> None:
 )
 def test_what_is_no_manifest(text: str, told: str) -> None:
     assert one(text).startswith(told)
+
+
+def test_twins_are_found_on_one_line_and_at_any_depth() -> None:
+    _, faults = load_manifest("spec: {backends: [{name: a, timeout: 1s, timeout: 2s}]}\n", "t.yaml")
+    assert "t.yaml:1: 'timeout' is written twice, first in line 1 (remove one of them)" in [f.located() for f in faults]
+
+
+def test_faults_of_a_hopeless_file_are_counted() -> None:
+    _, faults = load_manifest("a: 1\n" * 500, "t.yaml")
+    assert len(faults) == MAX_FAULTS and "more faults are not listed" in faults[-1].problem
 
 
 def test_another_kind_is_named() -> None:
