@@ -133,7 +133,7 @@ class GrpcExporter:
         if code is Code.RESOURCE_EXHAUSTED:
             if delay is not None:
                 return Retry(f"it asks for a pause of {delay:g} s ({said})", delay, throttled=True)
-            if details.startswith(OVERSIZED):
+            if OVERSIZED in details:
                 return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes and was not read")
             return TooLarge(f"it calls the request too large, or limits its rate without saying so ({said})", False)
         if code is Code.INVALID_ARGUMENT:

@@ -19,6 +19,7 @@ Redirects are not followed, because they would carry credentials to an address t
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import zlib
 from collections.abc import Callable
@@ -84,7 +85,9 @@ class HttpExporter:
                 f"no answer from {self._connection.url} within {timeout:g} s; it hangs or is overloaded, or `timeout`"
                 " is short"
             )
-        except (aiohttp.ServerDisconnectedError, ConnectionError) as error:
+        except aiohttp.ClientConnectorError as error:
+            return Retry(_unreachable(self._connection, error))
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             return Retry(f"{self._connection.url} {_lost(error)}", suspect=len(body) > LARGE_BODY)
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
             # RuntimeError is what aiohttp raises for a session that close() has ended under us.
@@ -178,5 +181,11 @@ def _lost(error: Exception) -> str:
 
 def _unreachable(connection: Connection, error: Exception) -> str:
     check = "otlp.endpoint, the network, and otlp.tls" if connection.secure else "otlp.endpoint and the network"
-    text = answer.shorten(str(error)) or type(error).__name__
-    return f"{connection.url} cannot be reached ({text}); check {check}"
+    return f"{connection.url} cannot be reached ({_cause(error)}); check {check}"
+
+
+def _cause(error: Exception) -> str:
+    """The system's own word for it where there is one: aiohttp's leaves out why a connection failed."""
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return os.strerror(error.os_error.errno)
+    return answer.shorten(str(error)) or type(error).__name__

@@ -18,6 +18,8 @@ def client_context(connection: Connection) -> ssl.SSLContext:
     """
     try:
         authorities = None if connection.ca is None else connection.ca.decode("ascii")
+        if authorities == "":  # OpenSSL would fall back to the system's authorities: more trust than was asked for.
+            raise ValueError("it is empty")
         context = ssl.create_default_context(cadata=authorities)
     except (ssl.SSLError, ValueError) as error:
         raise ValueError(f"otlp.tls.ca holds no readable PEM certificates: {error}") from error

@@ -1,0 +1,436 @@
+"""Backends that misbehave on purpose, as real servers; after each, the ledger closes and nothing is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+from aiohttp import web
+from forward_support.rig import Rig, backend, running, until
+from forward_support.servers import (
+    GrpcBackend,
+    HttpBackend,
+    RawBackend,
+    grpc_ok,
+    http_ok,
+    read_http_request,
+    reset,
+    status_with_retry_info,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
+
+Code = grpc.StatusCode
+Context = grpc.aio.ServicerContext
+Server = GrpcBackend | HttpBackend | RawBackend
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with running(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[object]:
+    """Starts servers and stops them at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def start(server: Server) -> Server:
+            await server.start()
+            stack.push_async_callback(server.stop)
+            return server
+
+        yield start
+
+
+def failing(times: int, code: grpc.StatusCode = Code.UNAVAILABLE) -> object:
+    """Aborts the first `times` calls."""
+    left = times
+
+    async def behave(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        nonlocal left
+        if left > 0:
+            left -= 1
+            await context.abort(code, "not now")
+        return b""
+
+    return behave
+
+
+async def test_hanging_backend_delays_nobody_else(rig: Rig, serve) -> None:
+    async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    dead, well = await serve(GrpcBackend(hang)), await serve(GrpcBackend())
+    await rig.apply([backend("dead", dead.endpoint, timeout="200ms"), backend("well", well.endpoint)])
+    ids = await rig.put(10, requests=50)
+    await until(lambda: len(well.taken.ids) == len(ids), "the other entry is served")
+    assert Counter(well.taken.ids) == Counter(ids)
+    assert rig.entry("dead").pending == len(ids)
+    assert rig.entry("well").pending == 0
+    rig.check_ledger()
+    dead.behave = grpc_ok
+    await rig.settled()
+    assert set(dead.taken.ids) == set(ids)
+
+
+async def test_fails_over_within_an_entry_and_comes_back(rig: Rig, serve) -> None:
+    preferred, standby = await serve(GrpcBackend()), await serve(HttpBackend())
+    await rig.apply(
+        [backend("preferred", preferred.endpoint), backend("standby", standby.endpoint, "HTTP")],
+        {"main": ["preferred", "standby"]},
+    )
+    first = await rig.put(5)
+    await rig.settled()
+    assert preferred.taken.ids == first
+    assert standby.taken.calls == 0
+
+    await preferred.stop()
+    for _ in range(6):
+        await rig.put(5)
+        await rig.settled()
+    assert rig.backend("preferred").transitions["Open"] >= 1
+    assert len(standby.taken.ids) == 30
+
+    await preferred.start()
+    async with asyncio.timeout(10):
+        while rig.backend("preferred").circuit != "Closed":
+            await rig.put(1)
+            await rig.settled()
+    before = standby.taken.calls
+    last = await rig.put(5)
+    await rig.settled()
+    assert preferred.taken.ids[-5:] == last
+    assert standby.taken.calls == before
+    assert Counter(preferred.taken.ids + standby.taken.ids) == Counter(rig.sent)
+    assert set(rig.entry("main").account.delivered) == {"preferred", "standby"}
+
+
+async def test_open_circuit_sends_straight_to_the_standby(rig: Rig, serve) -> None:
+    async def broken(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        await context.abort(Code.UNAVAILABLE, "down")
+        return b""
+
+    preferred, standby = await serve(GrpcBackend(broken)), await serve(GrpcBackend())
+    breaker = {"failureThreshold": 3, "openFor": "1h", "maxOpenFor": "1h"}
+    await rig.apply(
+        [backend("preferred", preferred.endpoint, circuitBreaker=breaker), backend("standby", standby.endpoint)],
+        {"main": ["preferred", "standby"]},
+    )
+    for _ in range(10):
+        await rig.put(5)
+        await rig.settled()
+    assert preferred.taken.calls == 3
+    assert Counter(standby.taken.ids) == Counter(rig.sent)
+    assert rig.backend("preferred").rejected_calls >= 7
+    assert "backend 'preferred'" in rig.backend("preferred").last_error
+    assert "3 failures in a row" in rig.backend("preferred").last_transition
+
+
+async def test_flapping_backend(rig: Rig, serve) -> None:
+    calls = 0
+
+    async def flap(body: bytes, request: web.Request) -> web.StreamResponse:
+        nonlocal calls
+        calls += 1
+        return web.Response(status=200 if calls % 3 == 0 else 503)
+
+    server = await serve(HttpBackend(flap))
+    await rig.apply([backend("flapping", server.endpoint, "HTTP")])
+    for _ in range(10):
+        await rig.put(20)
+        await asyncio.sleep(0)
+    await rig.settled()
+    assert Counter(server.taken.ids) == Counter(rig.sent)
+
+
+@pytest.mark.parametrize("size", [10, 2000])
+async def test_resets_in_the_middle(rig: Rig, serve, size: int) -> None:
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if server.connections <= 6:
+            await reader.read(1)
+            reset(writer)
+            return
+        while True:
+            bodies.append(await read_http_request(reader))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+
+    bodies: list[bytes] = []
+    server = RawBackend(rude)
+    await serve(server)
+    await rig.apply([backend("rude", server.endpoint, "HTTP")])
+    await rig.put(100, size=size)
+    await rig.settled()
+    assert rig.entry("rude").account.delivered["rude"] == 100
+
+
+async def test_413_splits_down_to_what_fits(rig: Rig, serve) -> None:
+    async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=413 if len(body) > 3000 else 200)
+
+    server = await serve(HttpBackend(strict))
+    await rig.apply([backend("strict", server.endpoint, "HTTP")])
+    ids = await rig.put(400)
+    await rig.settled()
+    assert server.taken.ids == ids
+    assert rig.entry("strict").account.dropped == {}
+    assert rig.backend("strict").circuit == "Closed"
+
+
+async def test_a_single_span_that_is_too_large_is_dropped_alone(rig: Rig, serve) -> None:
+    async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=413 if len(body) > 3000 else 200)
+
+    server = await serve(HttpBackend(strict))
+    await rig.apply([backend("strict", server.endpoint, "HTTP")])
+    small = await rig.put(30)
+    large = await rig.put(1, size=5000)
+    more = await rig.put(30)
+    await rig.settled()
+    assert Counter(server.taken.ids) == Counter(small + more)
+    assert not set(server.taken.ids) & set(large)
+    assert rig.entry("strict").account.dropped == {"too_large": 1}
+
+
+async def test_grpc_message_limit_splits(rig: Rig, serve) -> None:
+    server = await serve(GrpcBackend(max_bytes=3000))
+    await rig.apply([backend("strict", server.endpoint)])
+    ids = await rig.put(400)
+    large = await rig.put(1, size=5000)
+    more = await rig.put(10)
+    await rig.settled()
+    assert Counter(server.taken.ids) == Counter(ids + more)
+    assert len(large) == 1
+    assert rig.entry("strict").account.dropped == {"too_large": 1}
+
+
+async def test_rate_limit_disguised_as_too_large_loses_nothing(rig: Rig, serve) -> None:
+    """Some backends answer RESOURCE_EXHAUSTED without RetryInfo when they mean: slower."""
+    budget = 3
+
+    async def limited(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        nonlocal budget
+        if budget <= 0:
+            await context.abort(Code.RESOURCE_EXHAUSTED, "rate limit")
+        budget -= 1
+        return b""
+
+    server = await serve(GrpcBackend(limited))
+    await rig.apply([backend("limited", server.endpoint, batch={"maxSpans": 50})])
+    await rig.put(50, requests=8)
+    await until(lambda: server.taken.calls > 20, "the limit has been hit often")
+    budget = 1_000_000
+    await rig.settled()
+    assert Counter(server.taken.ids) == Counter(rig.sent)
+    assert rig.entry("limited").account.dropped == {}
+    assert rig.backend("limited").circuit == "Closed"
+
+
+@pytest.mark.parametrize("header", ["1", None])
+async def test_throttling_is_honoured_and_opens_nothing(rig: Rig, serve, header: str | None) -> None:
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+
+    async def throttle(body: bytes, request: web.Request) -> web.StreamResponse:
+        times.append(loop.time())
+        if len(times) > 1:
+            return web.Response()
+        return web.Response(status=429, headers={"Retry-After": header} if header else {})
+
+    server = await serve(HttpBackend(throttle))
+    await rig.apply([backend("busy", server.endpoint, "HTTP")])
+    await rig.put(10)
+    await rig.settled()
+    assert server.taken.ids == rig.sent
+    if header:
+        assert times[1] - times[0] >= float(header)
+    assert rig.backend("busy").transitions == {}
+    assert rig.backend("busy").calls == {"throttled": 1, "sent": 1}
+
+
+async def test_retry_info_is_honoured(rig: Rig, serve) -> None:
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+
+    async def throttle(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        times.append(loop.time())
+        if len(times) == 1:
+            detail = status_with_retry_info(Code.RESOURCE_EXHAUSTED, 0.5)
+            await context.abort(Code.RESOURCE_EXHAUSTED, "later", (("grpc-status-details-bin", detail),))
+        return b""
+
+    server = await serve(GrpcBackend(throttle))
+    await rig.apply([backend("busy", server.endpoint)])
+    await rig.put(10)
+    await rig.settled()
+    assert server.taken.ids == rig.sent
+    assert times[1] - times[0] >= 0.5
+
+
+async def test_throttled_preferred_backend_is_passed_over(rig: Rig, serve) -> None:
+    async def throttle(body: bytes, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": "600"})
+
+    preferred, standby = await serve(HttpBackend(throttle)), await serve(HttpBackend())
+    await rig.apply(
+        [backend("preferred", preferred.endpoint, "HTTP"), backend("standby", standby.endpoint, "HTTP")],
+        {"main": ["preferred", "standby"]},
+    )
+    for _ in range(5):
+        await rig.put(5)
+        await rig.settled()
+    assert preferred.taken.calls == 1
+    assert standby.taken.ids == rig.sent
+
+
+async def test_partial_success_is_counted_and_never_sent_again(rig: Rig, serve) -> None:
+    async def picky(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        partial = ExportTracePartialSuccess(rejected_spans=4, error_message="too old")
+        return ExportTraceServiceResponse(partial_success=partial).SerializeToString()
+
+    server = await serve(GrpcBackend(picky))
+    await rig.apply([backend("picky", server.endpoint)])
+    await rig.put(10)
+    await rig.settled()
+    assert server.taken.calls == 1
+    assert rig.entry("picky").account.delivered == {"picky": 6}
+    assert rig.entry("picky").account.dropped == {"rejected": 4}
+    assert "too old" in rig.backend("picky").last_error
+
+
+async def test_absurd_partial_success_keeps_the_ledger_closed(rig: Rig, serve) -> None:
+    async def liar(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        partial = ExportTracePartialSuccess(rejected_spans=2**62)
+        return ExportTraceServiceResponse(partial_success=partial).SerializeToString()
+
+    server = await serve(GrpcBackend(liar))
+    await rig.apply([backend("liar", server.endpoint)])
+    await rig.put(10)
+    await rig.settled()
+    assert rig.entry("liar").account.dropped == {"rejected": 10}
+
+
+async def test_oversized_answers_do_not_repeat_the_spans(rig: Rig, serve) -> None:
+    async def shout(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        return b"\x12" * (5 << 20)
+
+    async def shout_http(body: bytes, request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"\x12" * (5 << 20), content_type="application/x-protobuf")
+
+    one, two = await serve(GrpcBackend(shout)), await serve(HttpBackend(shout_http))
+    await rig.apply([backend("one", one.endpoint), backend("two", two.endpoint, "HTTP")])
+    await rig.put(10)
+    await rig.settled()
+    assert one.taken.ids == two.taken.ids == rig.sent
+
+
+async def test_slow_drip_is_cut_off_by_the_timeout(rig: Rig, serve) -> None:
+    async def drip(body: bytes, request: web.Request) -> web.StreamResponse:
+        if server.taken.calls > 2:
+            return web.Response()
+        response = web.StreamResponse(status=503, headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b"x")
+            await asyncio.sleep(0.05)
+        return response
+
+    server = await serve(HttpBackend(drip))
+    await rig.apply([backend("slow", server.endpoint, "HTTP", timeout="300ms")])
+    await rig.put(10)
+    await rig.settled()
+    assert server.taken.ids == rig.sent
+
+
+async def test_invalid_spans_are_dropped_and_the_rest_goes_on(rig: Rig, serve) -> None:
+    async def judge(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        if len(body) > 2000:
+            await context.abort(Code.INVALID_ARGUMENT, "name is too long")
+        return b""
+
+    server = await serve(GrpcBackend(judge))
+    await rig.apply([backend("judge", server.endpoint, batch={"maxSpans": 1})])
+    good = await rig.put(1)
+    await rig.put(1, size=3000)
+    more = await rig.put(1)
+    await rig.settled()
+    assert Counter(server.taken.ids) == Counter(good + more)
+    assert rig.entry("judge").account.dropped == {"refused": 1}
+    assert rig.backend("judge").circuit == "Closed"
+
+
+async def test_poison_span_is_found_and_dropped_alone(rig: Rig, serve) -> None:
+    """A backend that fails by itself on one span, every time, must not hold up all the others for good."""
+
+    async def allergic(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        if b"y" * 100 in body:
+            raise RuntimeError("cannot digest this")
+        return b""
+
+    server = await serve(GrpcBackend(allergic))
+    await rig.apply([backend("allergic", server.endpoint, circuitBreaker={"failureThreshold": 2, "openFor": "10ms"})])
+    from forward_support.spans import ids_of, request
+
+    poisoned = request(9)[0] + request(1, 500)[0].replace(b"x" * 500, b"y" * 500)
+    await rig.log.append(poisoned, 10)
+    others = await rig.put(5, requests=5)
+    await rig.settled()
+    *good, bad = ids_of(poisoned)
+    assert Counter(server.taken.ids) == Counter(good + others)
+    assert bad not in server.taken.ids
+    assert rig.entry("allergic").account.dropped == {"refused": 1}
+
+
+async def test_backend_that_fails_on_everything_is_down_not_poisoned(rig: Rig, serve) -> None:
+    async def broken(body: bytes, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=500)
+
+    server = await serve(HttpBackend(broken))
+    await rig.apply([backend("broken", server.endpoint, "HTTP")])
+    await rig.put(16, requests=4)
+    await until(lambda: server.taken.calls > 40, "it has been tried often")
+    rig.check_ledger()
+    assert rig.entry("broken").pending == 64
+    server.behave = http_ok
+    await rig.settled()
+    assert Counter(server.taken.ids) == Counter(rig.sent)
+    assert rig.entry("broken").account.dropped == {}
+
+
+@pytest.mark.parametrize("code", [Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.UNIMPLEMENTED])
+async def test_spans_wait_while_credentials_or_address_are_wrong(rig: Rig, serve, code: grpc.StatusCode) -> None:
+    server = await serve(GrpcBackend(failing(10**9, code)))
+    await rig.apply([backend("strict", server.endpoint)])
+    await rig.put(10)
+    await until(lambda: rig.backend("strict").transitions.get("Open", 0) >= 3, "the circuit has opened again and again")
+    assert rig.entry("strict").pending == 10
+    assert code.name in rig.backend("strict").last_error
+    server.behave = grpc_ok
+    await rig.settled()
+    assert server.taken.ids == rig.sent
+
+
+async def test_nobody_listens_until_somebody_does(rig: Rig) -> None:
+    server = GrpcBackend()
+    await server.start()
+    await server.stop()
+    await rig.apply([backend("late", server.endpoint)])
+    await rig.put(10, requests=5)
+    await until(lambda: rig.backend("late").transitions.get("Open", 0) >= 2, "it has been tried")
+    rig.check_ledger()
+    await server.start()
+    try:
+        await rig.settled()
+        assert Counter(server.taken.ids) == Counter(rig.sent)
+    finally:
+        await server.stop()

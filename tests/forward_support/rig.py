@@ -1,0 +1,112 @@
+"""A real log and a real forwarder in a temporary directory, with what tests ask of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from forward_support.spans import request
+from tracekeeper_sidecar.clock import SystemClock
+from tracekeeper_sidecar.forward.backend import BackendHealth
+from tracekeeper_sidecar.forward.entry import EntryHealth
+from tracekeeper_sidecar.forward.forwarder import Forwarder
+from tracekeeper_sidecar.log.cursor import CursorStore
+from tracekeeper_sidecar.log.files import SystemFiles
+from tracekeeper_sidecar.log.log import Log
+from tracekeeper_spec.parse import parse_spec
+from tracekeeper_spec.resolve import resolve
+from tracekeeper_spec.secrets import DocumentSecrets
+
+PATIENCE = 20.0
+"""Seconds that a condition may take to come true."""
+QUICK: dict[str, Any] = {
+    "timeout": "5s",
+    "batch": {"maxDelay": "10ms"},
+    "retry": {"initialBackoff": "10ms", "maxBackoff": "50ms"},
+    "circuitBreaker": {"failureThreshold": 3, "openFor": "50ms", "maxOpenFor": "200ms"},
+}
+"""Backend settings under which nothing takes long."""
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Return when `condition` is true; fail when it never is."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"never came true: {what}") from None
+
+
+def backend(name: str, endpoint: str, protocol: str = "GRPC", otlp: Any = None, **settings: Any) -> dict[str, Any]:
+    """A backend as written in a TracingConfig, with quick settings unless others are given."""
+    wanted = {"protocol": protocol, "endpoint": endpoint, **(otlp or {})}
+    return {"name": name, "type": "OTLP", "otlp": wanted, **QUICK, **settings}
+
+
+class Rig:
+    """Made by `rig`."""
+
+    def __init__(self, log: Log, forwarder: Forwarder) -> None:
+        self.log, self.forwarder = log, forwarder
+        self.sent: list[str] = []
+        """Ids of every acknowledged span."""
+
+    async def apply(
+        self,
+        backends: Sequence[dict[str, Any]],
+        delivery: Mapping[str, Sequence[str]] | None = None,
+        secrets: Mapping[str, Mapping[str, bytes]] | None = None,
+    ) -> None:
+        """Put a config into force."""
+        spec: dict[str, Any] = {"backends": list(backends)} if backends else {}
+        if delivery:
+            spec["delivery"] = [{"name": name, "backends": list(chosen)} for name, chosen in delivery.items()]
+        parsed, faults = parse_spec(spec)
+        assert not faults, faults
+        resolved = resolve(parsed)
+        await self.forwarder.apply(resolved.backends, resolved.delivery, DocumentSecrets(secrets or {}))
+
+    async def put(self, spans: int, requests: int = 1, size: int = 20) -> list[str]:
+        """Acknowledge `requests` requests of `spans` spans each; returns their ids."""
+        made = [request(spans, size) for _ in range(requests)]
+        await asyncio.gather(*(self.log.append(body, spans) for body, _ in made))
+        ids = [span for _, batch in made for span in batch]
+        self.sent += ids
+        return ids
+
+    def entry(self, name: str) -> EntryHealth:
+        return next(entry for entry in self.forwarder.entries() if entry.name == name)
+
+    def backend(self, name: str) -> BackendHealth:
+        return next(health for health in self.forwarder.backends() if health.name == name)
+
+    async def settled(self) -> None:
+        """Wait until no entry has anything pending."""
+        await until(lambda: not self.forwarder.pending(), "everything is settled")
+        self.check_ledger()
+
+    def check_ledger(self) -> None:
+        """The equation that must hold at every moment."""
+        for entry in self.forwarder.entries():
+            account = entry.account
+            assert account.start + account.settled() + entry.pending == self.log.end.seq, entry
+
+
+@asynccontextmanager
+async def running(directory: Path, **log_settings: Any) -> AsyncIterator[Rig]:
+    """A forwarder over the log in `directory`, closed in order at the end."""
+    files, clock = SystemFiles(), SystemClock()
+    settings = {"quota": 64 << 20, **log_settings}
+    log = await asyncio.to_thread(lambda: Log.open(str(directory), files=files, clock=clock, **settings))
+    forwarder = Forwarder(log, CursorStore(str(directory), files), clock)
+    made = Rig(log, forwarder)
+    try:
+        yield made
+        made.check_ledger()
+    finally:
+        await forwarder.close()
+        await log.close()

@@ -1,0 +1,293 @@
+"""The HTTP exporter against real servers: what each answer is taken for."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from aiohttp import web
+from forward_support.servers import HttpBackend, RawBackend, read_http_request, reset
+from forward_support.spans import request
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
+from tracekeeper_sidecar.forward.connection import Connection
+from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
+from tracekeeper_sidecar.forward.otlp_http import LARGE_BODY, HttpExporter
+from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
+from tracekeeper_spec.config import Protocol
+
+NOW = 784111680.0
+PROTOBUF = "application/x-protobuf"
+
+
+def to(endpoint: str, **settings: Any) -> Connection:
+    return Connection(Protocol.HTTP, endpoint + "/v1/traces", endpoint.split("//")[1], **settings)
+
+
+@asynccontextmanager
+async def exporter(connection: Connection) -> AsyncIterator[HttpExporter]:
+    made = HttpExporter(connection, now=lambda: NOW)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def answered(response: Callable[[], web.StreamResponse]) -> Outcome:
+    """What one request becomes whose server answers with `response`."""
+
+    async def behave(body: bytes, request: web.Request) -> web.StreamResponse:
+        return response()
+
+    backend = HttpBackend(behave)
+    await backend.start()
+    try:
+        async with exporter(to(backend.endpoint)) as sender:
+            return await sender.send(request(1)[0], 5)
+    finally:
+        await backend.stop()
+
+
+async def raw(handle: Callable[..., Awaitable[None]], body: bytes = b"\n\x00", timeout: float = 5) -> Outcome:  # noqa: ASYNC109
+    """What one request becomes at a server that is no HTTP server at all."""
+    backend = RawBackend(handle)
+    await backend.start()
+    try:
+        async with exporter(to(backend.endpoint)) as sender:
+            return await sender.send(body, timeout)
+    finally:
+        await backend.stop()
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+async def test_any_2xx_is_success(status: int) -> None:
+    assert await answered(lambda: web.Response(status=status)) == Sent()
+
+
+async def test_partial_success_in_protobuf() -> None:
+    partial = ExportTracePartialSuccess(rejected_spans=3, error_message="too old")
+    body = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
+    assert await answered(lambda: web.Response(body=body, content_type=PROTOBUF)) == Sent(3, "too old")
+
+
+async def test_partial_success_in_json() -> None:
+    body = '{"partialSuccess": {"rejectedSpans": "3", "errorMessage": "too old"}}'
+    assert await answered(lambda: web.Response(text=body, content_type="application/json")) == Sent(3, "too old")
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_wrong_spans_are_refused_with_the_backends_words(status: int) -> None:
+    body = Status(code=3, message="trace_id is empty").SerializeToString()
+    outcome = await answered(lambda: web.Response(status=status, body=body, content_type=PROTOBUF))
+    assert isinstance(outcome, Refused)
+    assert "trace_id is empty" in outcome.reason
+    assert str(status) in outcome.reason
+
+
+async def test_413_is_too_large_for_certain() -> None:
+    outcome = await answered(lambda: web.Response(status=413))
+    assert isinstance(outcome, TooLarge)
+    assert outcome.certain
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "after", "throttled"),
+    [
+        (429, "7", 7.0, True),
+        (429, formatdate(NOW + 97, usegmt=True), 97.0, True),
+        (429, None, None, True),
+        (429, "whenever", None, True),
+        (503, "7", 7.0, True),
+        (503, None, None, False),
+        (502, "7", 7.0, False),
+        (504, None, None, False),
+        (408, None, None, False),
+    ],
+)
+async def test_retryable(status: int, header: str | None, after: float | None, throttled: bool) -> None:
+    headers = {"Retry-After": header} if header is not None else {}
+    outcome = await answered(lambda: web.Response(status=status, headers=headers))
+    assert isinstance(outcome, Retry)
+    assert (outcome.after, outcome.throttled, outcome.suspect) == (after, throttled, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (401, "credentials"),
+        (403, "credentials"),
+        (404, "otlp.endpoint"),
+        (405, "otlp.endpoint"),
+        (415, "otlp.endpoint"),
+    ],
+)
+async def test_a_wrong_configuration_is_never_blamed_on_the_spans(status: int, hint: str) -> None:
+    outcome = await answered(lambda: web.Response(status=status))
+    assert isinstance(outcome, Retry)
+    assert not outcome.suspect
+    assert hint in outcome.reason
+
+
+@pytest.mark.parametrize("status", [500, 501, 409, 418, 599])
+async def test_other_failures_may_be_the_requests_fault(status: int) -> None:
+    outcome = await answered(lambda: web.Response(status=status))
+    assert isinstance(outcome, Retry)
+    assert outcome.suspect
+
+
+async def test_redirects_are_not_followed() -> None:
+    elsewhere = HttpBackend()
+    await elsewhere.start()
+    try:
+        location = {"Location": elsewhere.endpoint + "/v1/traces"}
+        outcome = await answered(lambda: web.Response(status=307, headers=location))
+        assert isinstance(outcome, Retry)
+        assert elsewhere.taken.calls == 0
+    finally:
+        await elsewhere.stop()
+
+
+async def test_sends_headers_and_gzip() -> None:
+    backend = HttpBackend()
+    await backend.start()
+    headers = (("authorization", "Bearer token"), ("x-scope-orgid", "shop"))
+    body, ids = request(300, 200)
+    try:
+        async with exporter(to(backend.endpoint, headers=headers, gzip=True)) as sender:
+            assert await sender.send(body, 5) == Sent()
+            small, more = request(1)
+            assert await sender.send(small, 5) == Sent()
+    finally:
+        await backend.stop()
+    assert backend.taken.ids == ids + more
+    for seen in backend.headers:
+        assert seen["authorization"] == "Bearer token"
+        assert seen["x-scope-orgid"] == "shop"
+        assert seen["content-type"] == PROTOBUF
+        assert seen["content-encoding"] == "gzip"
+    assert int(backend.headers[0]["content-length"]) < len(body)
+
+
+async def test_large_body_goes_whole_and_connections_are_reused() -> None:
+    backend = HttpBackend()
+    await backend.start()
+    body, ids = request(2000, 2000)
+    try:
+        async with exporter(to(backend.endpoint)) as sender:
+            peers = set()
+
+            async def behave(body: bytes, request: web.Request) -> web.StreamResponse:
+                peers.add(request.transport.get_extra_info("peername") if request.transport else None)
+                return web.Response()
+
+            backend.behave = behave
+            for _ in range(3):
+                assert await sender.send(body, 10) == Sent()
+    finally:
+        await backend.stop()
+    assert backend.taken.ids == ids * 3
+    assert len(peers) == 1
+
+
+async def test_hanging_server_is_a_timeout() -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    outcome = await raw(hang, timeout=0.1)
+    assert isinstance(outcome, Retry)
+    assert "no answer" in outcome.reason
+    assert "0.1 s" in outcome.reason
+
+
+async def test_nobody_listens() -> None:
+    backend = RawBackend(lambda reader, writer: asyncio.sleep(0))
+    await backend.start()
+    await backend.stop()
+    async with exporter(to(backend.endpoint)) as sender:
+        outcome = await sender.send(b"", 5)
+    assert isinstance(outcome, Retry)
+    assert "otlp.endpoint" in outcome.reason
+
+
+@pytest.mark.parametrize(("size", "suspect"), [(10, False), (LARGE_BODY + 1, True)])
+async def test_reset_in_the_middle(size: int, suspect: bool) -> None:
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        reset(writer)
+
+    outcome = await raw(rude, body=b"x" * size)
+    assert isinstance(outcome, Retry)
+    assert outcome.suspect is suspect
+
+
+async def test_garbage_instead_of_http() -> None:
+    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x00\x01 not http at all\r\n\r\n")
+        await writer.drain()
+
+    outcome = await raw(garbage)
+    assert isinstance(outcome, Retry)
+
+
+async def test_oversized_answer_is_judged_by_its_status() -> None:
+    body = b"\x12" * (LARGEST_ANSWER + 1)
+    outcome = await answered(lambda: web.Response(body=body, content_type=PROTOBUF))
+    assert isinstance(outcome, Sent)
+    assert "over" in outcome.message
+    outcome = await answered(lambda: web.Response(status=503, body=body, content_type=PROTOBUF))
+    assert isinstance(outcome, Retry)
+
+
+async def test_endless_answer_is_judged_by_its_status() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_http_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 100\r\n\r\n")
+        await writer.drain()
+        await reader.read()
+
+    outcome = await raw(drip, timeout=0.2)
+    assert isinstance(outcome, Sent)
+    assert "did not arrive whole" in outcome.message
+
+
+async def test_answer_that_stops_short() -> None:
+    async def short(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_http_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 100\r\n\r\nabc")
+        await writer.drain()
+
+    assert isinstance(await raw(short), Sent)
+
+
+async def test_compressed_answer_is_not_inflated() -> None:
+    bomb = gzip.compress(b"\x00" * (64 << 20))
+    outcome = await answered(
+        lambda: web.Response(body=bomb, content_type=PROTOBUF, headers={"Content-Encoding": "gzip"})
+    )
+    assert isinstance(outcome, Sent)
+
+
+async def test_close_ends_what_still_runs() -> None:
+    started = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        started.set()
+        await reader.read()
+
+    backend = RawBackend(hang)
+    await backend.start()
+    async with exporter(to(backend.endpoint)) as sender:
+        sending = asyncio.create_task(sender.send(b"x", 30))
+        await started.wait()
+        await sender.close()
+        assert isinstance(await sending, Retry)
+    await backend.stop()
