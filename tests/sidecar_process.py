@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
+from otlp_requests import body
+
 T = TypeVar("T")
 SIDECAR = [sys.executable, "-m", "tracekeeper_sidecar"]
 
@@ -97,6 +99,20 @@ class RunningSidecar:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def post(self, spans: int, seed: int) -> int:
+        """Send one request of so many spans over HTTP; the status of the answer."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.http}/v1/traces",
+            data=body(spans, seed=seed),
+            headers={"Content-Type": "application/x-protobuf"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=15) as answer:
+                status: int = answer.status
+                return status
+        except urllib.error.HTTPError as error:
+            return error.code
 
     def health(self) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(self.get("/health")[1])

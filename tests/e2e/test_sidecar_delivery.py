@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from otlp_requests import body
 from programs import Backend, RunningAgent, ask
 from sidecar_process import SIDECAR, RunningSidecar, Sidecars, manifest, otlp, until
 
@@ -33,21 +30,6 @@ def towards(sidecar: RunningSidecar, protocol: str) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
-
-
-def post(sidecar: RunningSidecar, spans: int, seed: int) -> int:
-    """Send one request over HTTP; the status of the answer."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{sidecar.http}/v1/traces",
-        data=body(spans, seed=seed),
-        headers={"Content-Type": "application/x-protobuf"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=15) as answer:
-            status: int = answer.status
-            return status
-    except urllib.error.HTTPError as error:
-        return error.code
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -91,7 +73,7 @@ def test_failover_gives_the_spans_to_the_standby_and_returns(sidecars: Sidecars,
     a, b = start_backend("--name", "a"), start_backend("--name", "b")
     sidecar = sidecars.start(config=two(a, b, delivery=[{"name": "primary", "backends": ["a", "b"]}]))
     a.fail("unavailable")
-    assert post(sidecar, 10, seed=1) == 200
+    assert sidecar.post(10, seed=1) == 200
     sidecar.settled()
     assert (a.json("/stats")["distinct"], b.json("/stats")["distinct"]) == (0, 10)
     a.fail("ok")
@@ -100,7 +82,7 @@ def test_failover_gives_the_spans_to_the_standby_and_returns(sidecars: Sidecars,
     def preferred_again() -> bool:
         nonlocal sent
         sent += 1
-        assert post(sidecar, 1, seed=100 + sent) == 200
+        assert sidecar.post(1, seed=100 + sent) == 200
         sidecar.settled()
         return bool(a.json("/stats")["distinct"])
 
@@ -144,7 +126,7 @@ def test_what_was_acknowledged_without_a_backend_is_sent_after_a_restart(
     a.fail("unavailable")
     b.fail("unavailable")
     sidecar = sidecars.start("--drain-timeout=0s", config=two(a, b))
-    assert [post(sidecar, 20, seed=n) for n in range(5)] == [200] * 5
+    assert [sidecar.post(20, seed=n) for n in range(5)] == [200] * 5
     assert sidecar.stop() == 0
     (last,) = sidecar.logged("unsent")
     assert last["unsent"] == 200  # A hundred spans, owed to two delivery entries.
@@ -162,7 +144,7 @@ def test_sigterm_delivers_what_is_pending_before_it_ends(sidecars: Sidecars, sta
     for backend in config["spec"]["backends"]:
         backend["batch"] = {"maxDelay": "10s"}
     sidecar = sidecars.start(config=config)
-    assert post(sidecar, 30, seed=1) == 200
+    assert sidecar.post(30, seed=1) == 200
     assert sidecar.stop() == 0
     assert a.json("/stats")["distinct"] == b.json("/stats")["distinct"] == 30
     assert sidecar.logged("every acknowledged span has been delivered")
@@ -179,12 +161,12 @@ def test_flush_waits_for_delivery_and_says_when_it_could_not(sidecars: Sidecars,
     for backend in config["spec"]["backends"]:
         backend["batch"] = {"maxDelay": "60s"}
     sidecar = sidecars.start(config=config)
-    assert post(sidecar, 30, seed=1) == 200
+    assert sidecar.post(30, seed=1) == 200
     done = flush(sidecar, "10s")
     assert (done.returncode, done.stderr) == (0, "")
     assert a.json("/stats")["distinct"] == b.json("/stats")["distinct"] == 30
     a.fail("unavailable")
-    assert post(sidecar, 7, seed=2) == 200
+    assert sidecar.post(7, seed=2) == 200
     late = flush(sidecar, "300ms")
     assert late.returncode == 1
     assert "7 spans still pending" in late.stderr
@@ -204,7 +186,7 @@ def test_a_full_buffer_refuses_politely_and_never_outgrows_its_quota(sidecars: S
     sidecar = sidecars.start(f"--storage-size={quota}", config=manifest(otlp("a", "GRPC", a.grpc)))
     statuses = []
     while 429 not in statuses:
-        statuses.append(post(sidecar, 512, seed=len(statuses)))
+        statuses.append(sidecar.post(512, seed=len(statuses)))
         assert sum(f.stat().st_blocks * 512 for f in sidecars.data.iterdir()) <= quota
         assert len(statuses) < 200
     accepted = statuses.count(200)
@@ -214,7 +196,7 @@ def test_a_full_buffer_refuses_politely_and_never_outgrows_its_quota(sidecars: S
     assert sidecar.get("/health")[0] == 503
     a.fail("ok")
     sidecar.settled()
-    until(lambda: post(sidecar, 512, seed=1000) == 200, "spans are taken again once there is room")
+    until(lambda: sidecar.post(512, seed=1000) == 200, "spans are taken again once there is room")
     sidecar.settled()
     assert a.json("/stats")["distinct"] == 512 * (accepted + 1)
 
@@ -245,10 +227,10 @@ def test_a_sidecar_ends_with_a_clear_message_when_its_port_is_taken(sidecars: Si
 def test_the_ledger_and_the_metrics_agree_and_survive_a_restart(sidecars: Sidecars, start_backend: Start) -> None:
     a = start_backend("--name", "a")
     sidecar = sidecars.start(config=manifest(otlp("a", "GRPC", a.grpc)))
-    assert post(sidecar, 12, seed=1) == 200
+    assert sidecar.post(12, seed=1) == 200
     sidecar.settled()
     a.fail("refuse")
-    assert post(sidecar, 3, seed=2) == 200
+    assert sidecar.post(3, seed=2) == 200
     book = sidecar.settled()
     assert book["delivery"]["a"] == {"start": 0, "pending": 0, "delivered": 12, "dropped": 3}
     assert 'tracekeeper_spans_dropped_total{delivery="a",reason="refused"} 3.0' in sidecar.get("/metrics")[1]
