@@ -81,7 +81,7 @@ class Log:
         self._largest = min(MAX_PAYLOAD, retention.largest_payload(self._quota))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queued_appends = self._queued_bytes = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], int] = {}  # the seq that each wants the end to pass
         self._damage: dict[tuple[int, int], int] = {}
         self._damaged_bytes = recovered.report.damaged_bytes
         self._closed = False
@@ -162,13 +162,13 @@ class Log:
         loop = self._loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         timer = asyncio.ensure_future(self._clock.sleep(timeout))
-        self._waiting.add(waiter)
+        self._waiting[waiter] = after.seq
         try:
             # A commit may have ended between the first look and the entry into the set.
             if self.end.seq <= after.seq:
                 await asyncio.wait((waiter, timer), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._waiting.discard(waiter)
+            del self._waiting[waiter]
             timer.cancel()
         return self.end.seq > after.seq
 
@@ -252,8 +252,8 @@ class Log:
                     waiter.set_result(end)
                 else:
                     waiter.set_exception(_copy(error))
-        for waiting in self._waiting:
-            if not waiting.done():
+        for waiting, seq in self._waiting.items():
+            if end.seq > seq and not waiting.done():
                 waiting.set_result(None)
 
     def _note_damage(self, number: int, offset: int, damaged: int, /) -> None:
