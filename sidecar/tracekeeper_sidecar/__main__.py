@@ -59,9 +59,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--http-listen", type=_address, metavar="HOST:PORT", help="OTLP over HTTP (default 127.0.0.1:4318)"
     )
-    run.add_argument(
-        "--metrics-listen", type=_address, metavar="HOST:PORT", help="metrics, health (default 0.0.0.0:14316)"
-    )
+    run.add_argument("--metrics-listen", type=_address, metavar="HOST:PORT", help="metrics, health (default :14316)")
     run.add_argument("--drain-timeout", type=_duration, metavar="20s", help="how long a stop waits for pending spans")
     run.add_argument(
         "--log-level",

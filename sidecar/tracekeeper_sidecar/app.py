@@ -47,6 +47,7 @@ MAX_IN_FLIGHT = 96 << 20
 LEDGER_INTERVAL = 1.0
 """Seconds between looks at whether the receivers' counts need saving."""
 DELIVERY = "delivery"
+ANY = "0.0.0.0"
 STOPPED, NOT_BOUND = 0, 1
 
 
@@ -104,11 +105,11 @@ class App:
         """Metrics and HTTP first: gRPC's library takes longest to import, and probes are answered meanwhile."""
         listen = self.settings.listen
         admin = await self._admin.start(listen.admin)
-        http = await self._http.start(listen.http.host, listen.http.port)
+        http = await self._http.start(listen.http.host or ANY, listen.http.port)
         from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver  # noqa: PLC0415 - slow import
 
         self._grpc = GrpcReceiver(self._receiver)
-        grpc = await self._grpc.start(listen.grpc.host, listen.grpc.port)
+        grpc = await self._grpc.start(listen.grpc.host or ANY, listen.grpc.port)
         self.bound = Listen(listen.grpc.with_port(grpc), listen.http.with_port(http), listen.admin.with_port(admin))
         logger.info("listening", extra={"grpc": self.bound.grpc, "http": self.bound.http, "metrics": self.bound.admin})
 

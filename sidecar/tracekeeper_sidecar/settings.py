@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and port to listen on; port 0 takes any free one."""
+    """A host and port to listen on; no host means every address, IPv4 and IPv6; port 0 takes any free one."""
 
     host: str
     port: int
@@ -25,7 +25,7 @@ class Address:
         host, colon, port = text.rpartition(":")
         if not colon or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:4317")
-        return cls(host.strip("[]") or "0.0.0.0", int(port))
+        return cls(host.strip("[]"), int(port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Listen:
     """OTLP over gRPC. Localhost only: the pod's other containers share it, nobody else should."""
     http: Address = Address("127.0.0.1", 4318)
     """OTLP over HTTP."""
-    admin: Address = Address("0.0.0.0", 14316)
-    """Metrics and health. All addresses, because the kubelet and Prometheus come from outside the pod."""
+    admin: Address = Address("", 14316)
+    """Metrics and health. Every address, because the kubelet and Prometheus come from outside the pod."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class AdminServer:
     async def start(self, address: Address) -> int:
         """Bind `address` and serve; returns the port. Raises ListenError."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, address.host, address.port)
+        site = web.TCPSite(self._runner, address.host or None, address.port)
         try:
             await site.start()
         except OSError as error:

@@ -10,7 +10,7 @@ from tracekeeper_sidecar.settings import Address
     [
         ("127.0.0.1:4317", Address("127.0.0.1", 4317), "127.0.0.1:4317"),
         ("[::1]:0", Address("::1", 0), "[::1]:0"),
-        (":4318", Address("0.0.0.0", 4318), "0.0.0.0:4318"),
+        (":4318", Address("", 4318), ":4318"),
     ],
 )
 def test_addresses(text: str, address: Address, printed: str) -> None:
