@@ -31,7 +31,7 @@ class BodyReader:
     def announce(self, length: int | None) -> Refused | None:
         """Refuse by the Content-Length header alone, before a byte of the body is read."""
         if length is not None and length > MAX_REQUEST:
-            return outcome.too_large(f"{length} bytes")
+            return outcome.too_large(length)
         return None
 
     async def read(self, content: Content) -> bytes | Refused:
@@ -54,7 +54,7 @@ class BodyReader:
     def _keep(self, piece: bytes) -> Refused | None:
         self._size += len(piece)
         if self._size > MAX_REQUEST:
-            return outcome.too_large(f"more than {MAX_REQUEST} bytes")
+            return outcome.too_large()
         if not self._lease.grow(len(piece)):
             return outcome.overloaded(self._admission_limit)
         self._pieces.append(piece)

@@ -49,7 +49,7 @@ class Receiver:
         `lease` is the request's share of the admission if the transport holds one already, while it read the body.
         """
         if len(body) > MAX_REQUEST:
-            return self.refuse(outcome.too_large(f"{len(body)} bytes"))
+            return self.refuse(outcome.too_large(len(body)))
         try:
             spans = count_spans(body)
         except WireError as error:

@@ -28,32 +28,45 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 _MAX_CALLS: Final = 1024
 """Calls at once in the whole server; gRPC refuses more. Bounds what stalled clients can hold."""
 
-_OPTIONS: Final = (
+_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.so_reuseport", 0),  # or a second process would share the port, and take half of the spans, silently
     ("grpc.max_receive_message_length", MAX_REQUEST),
     ("grpc.max_send_message_length", 64 * 1024),
-    ("grpc.max_concurrent_streams", 256),  # of one connection; the client keeps the rest back
+    ("grpc.max_concurrent_streams", _MAX_CALLS),  # of one connection; the client keeps the rest back
     ("grpc.max_metadata_size", 64 * 1024),
-    ("grpc.server_handshake_timeout_ms", 10_000),  # a connection that never speaks HTTP/2
-    ("grpc.keepalive_time_ms", 60_000),  # a peer that is gone without a word
-    ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients may ping as often; else they are sent away
     ("grpc.http2.max_ping_strikes", 0),
 )
+
+HANDSHAKE_TIMEOUT: Final = 10.0
+"""Seconds in which a new connection must speak HTTP/2."""
+KEEPALIVE: Final = 60.0
+"""Seconds of silence after which a client is asked whether it is there, in mid-request too; it has a third of that to
+answer. Clients that hang within a request but answer are bounded by their own deadline."""
 
 
 class GrpcReceiver(grpc.GenericRpcHandler):
     """The gRPC server. Start once, stop once."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(
+        self, receiver: Receiver, *, handshake_timeout: float = HANDSHAKE_TIMEOUT, keepalive: float = KEEPALIVE
+    ) -> None:
         self._receiver = receiver
+        self._options = (
+            *_OPTIONS,
+            ("grpc.server_handshake_timeout_ms", round(handshake_timeout * 1000)),
+            ("grpc.keepalive_time_ms", round(keepalive * 1000)),
+            ("grpc.keepalive_timeout_ms", round(keepalive * 1000 / 3)),
+            ("grpc.http2.ping_timeout_ms", round(keepalive * 1000 / 3)),
+            ("grpc.keepalive_permit_without_calls", 1),
+        )
         self._server: grpc.aio.Server | None = None
         self._export_handler: _Handler = grpc.unary_unary_rpc_method_handler(self._export)
         self._unknown_handler: _Handler = grpc.unary_unary_rpc_method_handler(self._unknown)
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port (which one it is when `port` is 0); raises ListenError."""
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS)
+        server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=_MAX_CALLS)
         server.add_generic_rpc_handlers((self,))
         try:
             bound = server.add_insecure_port(listen.join(host, port))

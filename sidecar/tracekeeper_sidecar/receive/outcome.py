@@ -51,13 +51,14 @@ def malformed(error: WireError) -> Refused:
     return Refused("malformed", status.INVALID_ARGUMENT, 400, f"not a valid OTLP trace request: {error}")
 
 
-def too_large(size: str) -> Refused:
-    """Beyond the size limit. Without a delay: OTLP says that such a request must not be sent again."""
+def too_large(size: int | None = None) -> Refused:
+    """Beyond the size limit; `size` in bytes where it is known. Such a request must not be sent again, says OTLP."""
+    known = "" if size is None else f" of {size} bytes"
     return Refused(
         "too_large",
         status.RESOURCE_EXHAUSTED,
         413,
-        f"request of {size} is over the limit of {MAX_REQUEST} bytes (after decompression); "
+        f"the request{known} is over the limit of {MAX_REQUEST} bytes (after decompression); "
         "make the exporter's batches smaller (OTEL_BSP_MAX_EXPORT_BATCH_SIZE)",
     )
 

@@ -1,0 +1,95 @@
+"""The receivers as an application meets them: both servers on ports of their own, before a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+import otlp_requests
+from tracekeeper_sidecar.ledger import Intake
+from tracekeeper_sidecar.receive.admission import Admission
+from tracekeeper_sidecar.receive.intake import Receiver
+from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
+from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
+
+EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+
+@dataclass(slots=True)
+class Store:
+    """What the receivers append to. Can be told to refuse, and to wait."""
+
+    payloads: list[bytes] = field(default_factory=list)
+    fault: BaseException | None = None
+    refusals: int = 0
+    """How often the fault was raised."""
+    heal_after: int = 0
+    """The fault goes away after this many refusals; 0: never."""
+    gate: asyncio.Event | None = None
+    """While there is one and it is not set, appends wait."""
+    waiting: int = 0
+
+    async def append(self, payload: bytes, spans: int) -> None:
+        if self.gate is not None:
+            self.waiting += 1
+            await self.gate.wait()
+        if self.fault is not None and (not self.heal_after or self.refusals < self.heal_after):
+            self.refusals += 1
+            raise self.fault
+        self.payloads.append(payload)
+
+    def span_ids(self) -> list[bytes]:
+        requests = [ExportTraceServiceRequest.FromString(payload) for payload in self.payloads]
+        return [one for request in requests for one in otlp_requests.span_ids(request)]
+
+
+@dataclass(slots=True)
+class Serving:
+    """Both servers and what is behind them."""
+
+    receiver: Receiver
+    grpc: GrpcReceiver
+    http: HttpReceiver
+    store: Store
+    ledger: Intake
+    grpc_port: int
+    http_port: int
+    suspended: bool = False
+
+    @property
+    def traces_url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}/v1/traces"
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    *, admission: int = 64 << 20, append_timeout: float = 8.0, patience: float = 30.0, silence: float = 60.0
+) -> AsyncIterator[Serving]:
+    """Servers that give a body `patience` seconds, and a silent connection `silence` seconds."""
+    store, ledger = Store(), Intake()
+    receiver = Receiver(
+        store.append, ledger, Admission(admission), lambda: found.suspended, append_timeout=append_timeout
+    )
+    grpc_receiver = GrpcReceiver(receiver, handshake_timeout=silence, keepalive=silence)
+    http_receiver = HttpReceiver(receiver, body_timeout=patience, idle_timeout=silence)
+    grpc_port = await grpc_receiver.start("127.0.0.1", 0)
+    http_port = await http_receiver.start("127.0.0.1", 0)
+    found = Serving(receiver, grpc_receiver, http_receiver, store, ledger, grpc_port, http_port)
+    try:
+        yield found
+    finally:
+        await grpc_receiver.stop(0)
+        await http_receiver.stop(0)
+
+
+async def until(condition: Callable[[], object], what: str, deadline: float = 20.0) -> None:
+    """Return once the condition holds, and fail with `what` when it does not in time."""
+    end = time.monotonic() + deadline
+    while not condition():
+        assert time.monotonic() < end, f"within {deadline:g} s: {what}"
+        await asyncio.sleep(0.005)

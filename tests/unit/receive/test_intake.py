@@ -1,0 +1,153 @@
+"""What becomes of a request, and that the ledger says so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+import otlp_requests
+from receivers import Store, until
+from tracekeeper_sidecar.errors import LogFull, LogUnavailable
+from tracekeeper_sidecar.ledger import Intake
+from tracekeeper_sidecar.receive.admission import Admission
+from tracekeeper_sidecar.receive.intake import Receiver
+from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
+from tracekeeper_sidecar.wire.varint import delimited
+
+
+class Rig:
+    """A receiver before a store in memory."""
+
+    def __init__(self, limit: int = 1 << 20, append_timeout: float = 5.0) -> None:
+        self.store, self.ledger, self.suspended = Store(), Intake(), False
+        self.admission = Admission(limit)
+        self.receiver = Receiver(
+            self.store.append, self.ledger, self.admission, lambda: self.suspended, append_timeout=append_timeout
+        )
+
+    async def export(self, body: bytes) -> Outcome:
+        return await self.receiver.export(body)
+
+
+def expect(result: Outcome, reason: str, grpc_code: int, http_status: int, retry_after: float | None) -> str:
+    assert isinstance(result, Refused)
+    assert (result.reason, result.grpc_code, result.http_status, result.retry_after) == (
+        reason,
+        grpc_code,
+        http_status,
+        retry_after,
+    )
+    return result.message
+
+
+async def test_accepted_after_the_append() -> None:
+    rig = Rig()
+    rig.store.gate = asyncio.Event()
+    body = otlp_requests.body(4)
+    answer = asyncio.create_task(rig.export(body))
+    await until(lambda: rig.store.waiting, "the append begins")
+    assert not answer.done()
+    assert rig.admission.in_flight == len(body)
+    rig.store.gate.set()
+    assert await answer == Accepted(4)
+    assert rig.store.payloads == [body]
+    assert rig.admission.in_flight == 0
+    assert rig.ledger == Intake()
+
+
+@pytest.mark.parametrize("body", [b"", delimited(1, b"")])
+async def test_empty_requests_succeed_and_store_nothing(body: bytes) -> None:
+    rig = Rig()
+    rig.store.fault = LogFull("quota", "no room", 1)
+    assert await rig.export(body) == Accepted(0)
+    assert rig.store.payloads == []
+
+
+async def test_suspended_answers_ok_stores_nothing_and_counts() -> None:
+    rig = Rig()
+    rig.suspended = True
+    assert await rig.export(otlp_requests.body(4)) == Accepted(4)
+    assert (rig.store.payloads, rig.ledger.suspended) == ([], 4)
+    rig.suspended = False
+    assert await rig.export(otlp_requests.body(2)) == Accepted(2)
+    assert rig.ledger.received(acknowledged=2) == 6
+
+
+async def test_malformed() -> None:
+    rig = Rig()
+    message = expect(await rig.export(otlp_requests.body(2)[:-1]), "malformed", 3, 400, None)
+    assert message.startswith("not a valid OTLP trace request: resource_spans[0]: the value ends beyond")
+    assert rig.ledger.refused_requests == {"malformed": 1}
+    assert rig.ledger.refused == {}
+
+
+async def test_over_the_limit() -> None:
+    rig = Rig()
+    message = expect(await rig.export(bytes(MAX_REQUEST + 1)), "too_large", 8, 413, None)
+    assert "of 67108865 bytes is over the limit of 67108864 bytes" in message
+    assert "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" in message
+    assert rig.ledger.refused_requests == {"too_large": 1}
+
+
+@pytest.mark.parametrize("reason", ["quota", "disk"])
+async def test_full(reason: str) -> None:
+    rig = Rig()
+    rig.store.fault = LogFull(reason, "1 GiB of 1 GiB used", 2.5)
+    message = expect(await rig.export(otlp_requests.body(3)), reason, 8, 429, 2.5)
+    assert message == "the buffer is full: 1 GiB of 1 GiB used"
+    assert rig.ledger.refused == {reason: 3}
+    assert rig.ledger.refused_requests == {reason: 1}
+
+
+async def test_unavailable() -> None:
+    rig = Rig()
+    rig.store.fault = LogUnavailable("/data: read-only file system", 3)
+    message = expect(await rig.export(otlp_requests.body(3)), "unavailable", 14, 503, 3)
+    assert message == "the buffer cannot be written: /data: read-only file system"
+    assert rig.ledger.refused == {"unavailable": 3}
+
+
+async def test_overloaded() -> None:
+    rig = Rig(limit=1000)
+    rig.store.gate = asyncio.Event()
+    first = asyncio.create_task(rig.export(otlp_requests.body(5)))
+    await until(lambda: rig.store.waiting, "the first request waits for the disk")
+    message = expect(await rig.export(otlp_requests.body(4)), "overloaded", 8, 429, 1.0)
+    assert "already waiting for the disk" in message
+    assert rig.ledger.refused == {"overloaded": 4}
+    rig.store.gate.set()
+    assert await first == Accepted(5)
+    assert await rig.export(otlp_requests.body(4)) == Accepted(4)
+
+
+async def test_a_disk_that_does_not_answer() -> None:
+    rig = Rig(append_timeout=0.05)
+    rig.store.gate = asyncio.Event()
+    message = expect(await rig.export(otlp_requests.body(3)), "timeout", 14, 503, 1.0)
+    assert "within 0.05 s; they may still be stored" in message
+    assert rig.ledger.refused_requests == {"timeout": 1}
+    assert rig.ledger.refused == {}, "whether they were stored is not known; if so, the log counts them"
+    assert rig.admission.in_flight == 0
+
+
+async def test_a_fault_of_ours_is_logged_and_answered(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    rig.store.fault = ZeroDivisionError("oops")
+    with caplog.at_level(logging.ERROR):
+        message = expect(await rig.export(otlp_requests.body(3)), "internal", 14, 503, 1.0)
+    assert "its log has the details" in message
+    assert "ZeroDivisionError: oops" in caplog.text
+
+
+async def test_a_client_that_hangs_up_frees_its_share() -> None:
+    rig = Rig()
+    rig.store.gate = asyncio.Event()
+    task = asyncio.create_task(rig.export(otlp_requests.body(3)))
+    await until(lambda: rig.store.waiting, "the append begins")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert rig.admission.in_flight == 0
+    assert rig.ledger.refused_requests == {}
