@@ -1,4 +1,4 @@
-"""Runs the project's programs as processes on the loopback and talks to them over HTTP. A pytest plugin, for all tests."""
+"""Runs the project's programs as processes on the loopback and talks to them over HTTP. A pytest plugin."""
 
 from __future__ import annotations
 
@@ -46,11 +46,7 @@ class Backend:
         self.json(f"/fail?mode={mode}{more}", "POST")
 
     def endpoint(self, protocol: str) -> str:
-        return (
-            f"http://127.0.0.1:{self.grpc}"
-            if protocol == "grpc"
-            else f"http://127.0.0.1:{self.http}/v1/traces"
-        )
+        return f"http://127.0.0.1:{self.grpc}" if protocol == "grpc" else f"http://127.0.0.1:{self.http}/v1/traces"
 
 
 @pytest.fixture
