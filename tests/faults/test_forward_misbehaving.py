@@ -11,6 +11,11 @@ from pathlib import Path
 import grpc
 import pytest
 from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
+
 from forward_support.rig import Rig, backend, running, until
 from forward_support.servers import (
     GrpcBackend,
@@ -21,10 +26,6 @@ from forward_support.servers import (
     read_http_request,
     reset,
     status_with_retry_info,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTracePartialSuccess,
-    ExportTraceServiceResponse,
 )
 
 Code = grpc.StatusCode

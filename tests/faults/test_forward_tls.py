@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from aiohttp import web
+
 from forward_support.certificates import Authority, Pair, server_context
 from forward_support.rig import Rig, backend, running, until
 from forward_support.servers import GrpcBackend, HttpBackend

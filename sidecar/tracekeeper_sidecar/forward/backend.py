@@ -114,9 +114,13 @@ class Backend:
         now = self._clock.monotonic()
         if self._exporter is None:
             return UNTIL_CHANGED
-        if self.breaker.circuit is Circuit.HALF_OPEN:
+        if self.breaker.probing:
             return max(self._not_before - now, self.spec.timeout)  # The probe's end is signalled.
-        return max(self._not_before - now, self.breaker.wait(now))
+        return max(0.0, self._not_before - now, self.breaker.wait(now))
+
+    def hopeless(self, seconds: float) -> bool:
+        """Whether nothing is on its way to it and nothing can be within `seconds`."""
+        return not any(self._users.values()) and self.wait() > seconds
 
     def hasten(self) -> None:
         """Let one probe through now although the circuit is open, for a last try before the process ends."""

@@ -83,6 +83,11 @@ class Breaker:
         self._open_until = 0.0
         self._probing = False
 
+    @property
+    def probing(self) -> bool:
+        """Half-open, with the one probe on its way."""
+        return self._probing
+
     def allow(self, now: float) -> Permit | None:
         """Leave for one call, or None (counted as rejected)."""
         if self.circuit is Circuit.CLOSED:

@@ -19,6 +19,9 @@ REST = 300.0
 WARM_BYTES = 16 << 20
 """So close behind the end the page cache answers, and reading on the event loop is quicker than by a thread."""
 
+FIRST_LOOK = 16
+"""Spans by which a batch that begins to fill is looked at for the first time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -77,7 +80,9 @@ class Filling:
         size = end.offset - begin.offset
         if size >= self.limits.max_bytes:
             return None
-        wanted = min(self.limits.max_spans, max(spans + 1, self.limits.max_bytes * spans // max(1, size)))
+        fitting = max(spans + 1, self.limits.max_bytes * spans // max(1, size))
+        # No further than twice as many, because those to come may be larger.
+        wanted = min(self.limits.max_spans, fitting, max(FIRST_LOOK, 2 * spans))
         # One less, because Log.wait wakes when there are spans beyond the goal.
         return Position(end.segment, end.offset, begin.seq + wanted - 1)
 

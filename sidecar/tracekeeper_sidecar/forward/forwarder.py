@@ -93,23 +93,37 @@ class Forwarder:
 
     async def drain(self, timeout: float) -> Mapping[str, int]:  # noqa: ASYNC109 (the clock is a parameter)
         """Deliver what can be delivered in `timeout` seconds, trying open circuits and paused retries once more, and
-        stop. Returns the spans that are left, by entry. To be called when nothing is received any longer."""
+        stop. Ends early when every backend that is still needed is down for longer than that. Returns the spans that
+        are left, by entry. To be called when nothing is received any longer."""
         for backend in self._backends.values():
             backend.hasten()
         for entry in self._entries.values():
             entry.sender.urgency += 1
         self._signal.fire()
-        if not await self.flush(self._log.end, timeout):
-            for entry in self._entries.values():
-                if entry.pending:
-                    logger.warning(
-                        "time to drain is up: %d spans of delivery %r stay on disk",
-                        entry.pending,
-                        entry.name,
-                        extra={"delivery": entry.name, "pending": entry.pending},
-                    )
+        deadline = self._clock.monotonic() + timeout
+        flushed = asyncio.ensure_future(self.flush(self._log.end, timeout))
+        hopeless = asyncio.ensure_future(self._hopeless(deadline))
+        try:
+            await asyncio.wait((flushed, hopeless), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            flushed.cancel()
+            hopeless.cancel()
         await self.close()
-        return {name: entry.pending for name, entry in self._entries.items()}
+        left = {name: entry.pending for name, entry in self._entries.items()}
+        for name, spans in left.items():
+            if spans:
+                logger.warning(
+                    "%d spans of delivery %r stay on disk", spans, name, extra={"delivery": name, "pending": spans}
+                )
+        return left
+
+    async def _hopeless(self, deadline: float) -> None:
+        """Return when no entry can deliver anything before `deadline`."""
+        while True:
+            seconds = deadline - self._clock.monotonic()
+            if all(not entry.pending or entry.sender.hopeless(seconds) for entry in self._entries.values()):
+                return
+            await self._signal.wait(max(0.0, seconds))
 
     async def close(self) -> None:
         """Stop at once; cursors are saved, and what was in flight is sent again after the next start."""

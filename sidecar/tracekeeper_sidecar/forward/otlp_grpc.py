@@ -154,7 +154,8 @@ class GrpcExporter:
 
 
 def _credentials(connection: Connection) -> grpc.ChannelCredentials:
-    client_context(connection)  # gRPC itself says what is wrong with a PEM only in the handshake, if at all.
+    if connection.ca is not None or connection.certificate is not None:
+        client_context(connection)  # gRPC itself says what is wrong with a PEM only in the handshake, if at all.
     return grpc.ssl_channel_credentials(connection.ca, connection.key, connection.certificate)
 
 

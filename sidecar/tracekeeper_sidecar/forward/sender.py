@@ -91,6 +91,10 @@ class Sender:
                 case Retry():
                     turn.tried.add(backend.name)
 
+    def hopeless(self, seconds: float) -> bool:
+        """Whether no backend can take anything within `seconds`."""
+        return all(backend.hopeless(seconds) for backend in self.backends)
+
     async def _acquire(self, turn: _Round, request: Request) -> tuple[Backend, Permit]:
         """Wait for a backend that has not failed the request in this round, and for its leave."""
         suspected = request.verdicts > 0

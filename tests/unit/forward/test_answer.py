@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceResponse,
 )
+
 from tracekeeper_sidecar.forward import answer
 from tracekeeper_sidecar.forward.outcome import Sent
 

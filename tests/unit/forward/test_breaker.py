@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
 from tracekeeper_sidecar.forward.breaker import Breaker, BreakerSettings, Circuit, Permit, Transition
 
 SETTINGS = BreakerSettings(failure_threshold=3, open_for=10.0, max_open_for=45.0)

@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import pytest
+
 from forward_support.certificates import Authority
 from forward_support.rig import backend
 from tracekeeper_sidecar.forward.build import build

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from forward_support.rig import Rig, backend, running, until
 from forward_support.servers import GrpcBackend, HttpBackend
 from tracekeeper_sidecar.log.cursor import CursorStore
@@ -205,6 +206,17 @@ async def test_drain_tries_an_open_circuit_once_more(rig: Rig, one: GrpcBackend)
     await one.start()
     assert await rig.forwarder.drain(10) == {"one": 0}
     assert one.taken.ids == rig.sent
+
+
+async def test_drain_does_not_wait_for_a_backend_that_is_down_for_longer(rig: Rig, one: GrpcBackend) -> None:
+    hour = {"failureThreshold": 1, "openFor": "1h", "maxOpenFor": "1h"}
+    await one.stop()
+    await rig.apply([backend("one", one.endpoint, circuitBreaker=hour)])
+    await rig.put(10)
+    await until(lambda: rig.backend("one").circuit == "Open", "the circuit opens")
+    async with asyncio.timeout(10):
+        assert await rig.forwarder.drain(3600) == {"one": 10}
+    assert rig.backend("one").transitions == {"Open": 2, "HalfOpen": 1}
 
 
 async def test_drain_says_what_is_left_and_the_next_start_sends_it(tmp_path: Path, one: GrpcBackend) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import grpc
 import pytest
-from forward_support.servers import GrpcBackend, GrpcBehaviour, RawBackend, grpc_ok, status_with_retry_info
-from forward_support.spans import request
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceResponse,
 )
+
+from forward_support.servers import GrpcBackend, GrpcBehaviour, RawBackend, grpc_ok, status_with_retry_info
+from forward_support.spans import request
 from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
 from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from forward_support.servers import HttpBackend, RawBackend, read_http_request, reset
-from forward_support.spans import request
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceResponse,
 )
+
+from forward_support.servers import HttpBackend, RawBackend, read_http_request, reset
+from forward_support.spans import request
 from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
 from tracekeeper_sidecar.forward.otlp_http import LARGE_BODY, HttpExporter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tracekeeper_sidecar.forward.retry import LONGEST_SERVER_DELAY, RetrySchedule, server_delay
 
 chance = st.floats(0, 1, exclude_max=True)
