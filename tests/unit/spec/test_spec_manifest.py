@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spec_cases import FULL, manifest
-from tracekeeper_spec.faults import MAX_FAULTS
+from tracekeeper_spec.faults import MAX_FAULTS, Fault, shorten
 from tracekeeper_spec.manifest import MAX_CHARACTERS, load_manifest
 from tracekeeper_spec.resolve import check_resolved, resolve, warnings
 
@@ -105,6 +105,9 @@ def test_twins_are_found_on_one_line_and_at_any_depth() -> None:
 def test_faults_of_a_hopeless_file_are_counted() -> None:
     _, faults = load_manifest("a: 1\n" * 500, "t.yaml")
     assert len(faults) == MAX_FAULTS and "more faults are not listed" in faults[-1].problem
+    fault = Fault("a", "b")
+    assert shorten([fault] * MAX_FAULTS) == [fault] * MAX_FAULTS
+    assert shorten([fault] * 150)[-1].problem == "51 more faults are not listed"
 
 
 def test_another_kind_is_named() -> None:
