@@ -1,0 +1,288 @@
+"""An API server for tests: a real HTTP server on loopback that keeps objects, and misbehaves when it is told to.
+
+It knows what the operator uses: get, list in pages, watch, server-side apply, JSON patch, create and delete, and the
+discovery that kopf does. Failures are queued with `fail` and `stream`, each for the next matching request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Object = dict[str, Any]
+
+GROUPS = {
+    "tracekeeper.dev": ("v1alpha1", {"tracingconfigs": "TracingConfig"}),
+    "apiextensions.k8s.io": ("v1", {"customresourcedefinitions": "CustomResourceDefinition"}),
+    "admissionregistration.k8s.io": (
+        "v1",
+        {
+            "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
+            "validatingwebhookconfigurations": "ValidatingWebhookConfiguration",
+        },
+    ),
+    "apps": ("v1", {"replicasets": "ReplicaSet"}),
+    "batch": ("v1", {"jobs": "Job"}),
+}
+CORE = {"secrets": "Secret", "events": "Event", "namespaces": "Namespace", "pods": "Pod"}
+CLUSTER_WIDE = {"namespaces", "customresourcedefinitions"} | set(GROUPS["admissionregistration.k8s.io"][1])
+VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+
+Script = Callable[[web.Request, web.StreamResponse], Any]
+
+
+@dataclass
+class Seen:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Api:
+    """The server's state; `url` is where it listens."""
+
+    url: str = ""
+    objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
+    seen: list[Seen] = field(default_factory=list)
+    version: int = 100
+    page: int = 500
+    failures: list[tuple[str, str, int, str | bytes, dict[str, str]]] = field(default_factory=list)
+    streams: deque[Script] = field(default_factory=deque)
+    watchers: list[asyncio.Queue[tuple[str, Object] | None]] = field(default_factory=list)
+
+    def put(self, plural: str, manifest: Object) -> Object:
+        """Create or replace an object, as kubectl would, and tell the watchers of TracingConfigs."""
+        meta = manifest.setdefault("metadata", {})
+        key = (plural, meta.get("namespace", ""), meta["name"])
+        old = self.objects.get(key)
+        self.version += 1
+        meta.setdefault("uid", old["metadata"]["uid"] if old else f"uid-{self.version}")
+        meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+        if old is None or old.get("spec") != manifest.get("spec"):
+            meta["generation"] = (old["metadata"].get("generation", 0) if old else 0) + 1
+        else:
+            meta["generation"] = old["metadata"].get("generation", 1)
+        meta["resourceVersion"] = str(self.version)
+        if old is not None and "status" in old:
+            manifest.setdefault("status", old["status"])
+        self.objects[key] = manifest
+        if plural == "tracingconfigs":
+            self._tell("MODIFIED" if old else "ADDED", manifest)
+        return manifest
+
+    def remove(self, plural: str, namespace: str, name: str) -> None:
+        gone = self.objects.pop((plural, namespace, name))
+        if plural == "tracingconfigs":
+            self._tell("DELETED", gone)
+
+    def get(self, plural: str, namespace: str, name: str) -> Object:
+        return self.objects[(plural, namespace, name)]
+
+    def fail(self, method: str, path: str, status: int, body: str | bytes = "", **headers: str) -> None:
+        """Answer the next request whose path ends so with this; status 0 closes the connection without a word."""
+        self.failures.append((method, path, status, body, headers))
+
+    def stream(self, script: Script) -> None:
+        """Answer the next watch by this."""
+        self.streams.append(script)
+
+    def requests(self, method: str, path_end: str = "") -> list[Seen]:
+        return [item for item in self.seen if item.method == method and item.path.endswith(path_end)]
+
+    def close_watches(self) -> None:
+        for queue in self.watchers:
+            queue.put_nowait(None)
+
+    def _tell(self, kind: str, manifest: Object) -> None:
+        for queue in self.watchers:
+            queue.put_nowait((kind, json.loads(json.dumps(manifest))))
+
+    # The HTTP side.
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        text = await request.text()
+        body = json.loads(text) if text else None
+        self.seen.append(Seen(request.method, request.path, dict(request.query), dict(request.headers), body))
+        for failure in self.failures:
+            method, path, status, answer, headers = failure
+            if method == request.method and request.path.endswith(path) and "watch" not in request.query:
+                self.failures.remove(failure)
+                if status == 0:
+                    assert request.transport is not None
+                    request.transport.close()
+                raw = answer.encode() if isinstance(answer, str) else answer
+                return web.Response(status=status or 500, body=raw, headers=headers)
+        return await self._route(request, body)
+
+    async def _route(self, request: web.Request, body: Any) -> web.StreamResponse:
+        parts = request.path.strip("/").split("/")
+        if found := discovery(parts):
+            return web.json_response(found)
+        rest = parts[2:] if parts[0] == "api" else parts[3:]
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2:
+            namespace, rest = rest[1], rest[2:]
+        plural, name, sub = [*rest, "", ""][:3]
+        if "watch" in request.query:
+            return await self._watch(request)
+        if not name and request.method == "GET":
+            return self._list(request, plural, namespace)
+        handler = {"GET": self._get, "PATCH": self._patch, "DELETE": self._delete, "POST": self._post}
+        return handler[request.method](request, (plural, namespace, name), sub, body)
+
+    def _get(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
+        found = self.objects.get(key)
+        return web.json_response(found) if found is not None else not_found(key)
+
+    def _post(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
+        return web.json_response(self.put(key[0], body), status=201)
+
+    def _delete(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
+        if key not in self.objects:
+            return not_found(key)
+        self.remove(*key)
+        return web.json_response({"kind": "Status", "status": "Success"})
+
+    def _patch(self, request: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
+        old = self.objects.get(key)
+        if old is None and (sub or "json-patch" in request.headers["Content-Type"]):
+            return not_found(key)
+        new = json.loads(json.dumps(old)) if old is not None else {}
+        if "json-patch" in request.headers["Content-Type"]:
+            if not all(value_at(new, item["path"]) == item["value"] for item in body if item["op"] == "test"):
+                return web.json_response({"message": "the test operation failed"}, status=422)
+            for item in body:
+                if item["op"] == "add":
+                    set_at(new, item["path"], item["value"])
+        elif sub == "status":
+            new["status"] = body["status"]
+        else:
+            new = {**new, **body, "metadata": {**new.get("metadata", {}), **body["metadata"]}}
+        return web.json_response(self.put(key[0], new))
+
+    def _list(self, request: web.Request, plural: str, namespace: str) -> web.Response:
+        items = [item for key, item in sorted(self.objects.items()) if key[0] == plural and namespace in ("", key[1])]
+        start = int(request.query.get("continue", "0"))
+        meta: Object = {"resourceVersion": str(self.version)}
+        if start + self.page < len(items):
+            meta["continue"] = str(start + self.page)
+        return web.json_response({"metadata": meta, "items": items[start : start + self.page]})
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        if self.streams:
+            return await self.streams.popleft()(request, response) or response
+        await response.prepare(request)
+        queue: asyncio.Queue[tuple[str, Object] | None] = asyncio.Queue()
+        self.watchers.append(queue)
+        try:
+            while (item := await queue.get()) is not None:
+                await response.write(line(*item))
+        finally:
+            self.watchers.remove(queue)
+        return response
+
+
+def line(kind: str, manifest: Object) -> bytes:
+    """One event of a watch."""
+    return json.dumps({"type": kind, "object": manifest}).encode() + b"\n"
+
+
+def not_found(key: tuple[str, str, str]) -> web.Response:
+    message = f'{key[0]} "{key[2]}" not found'
+    return web.json_response({"kind": "Status", "message": message, "code": 404}, status=404)
+
+
+def discovery(parts: list[str]) -> Object | None:
+    """The API server's description of itself, as far as kopf asks for it."""
+    if parts == ["api"]:
+        return {"versions": ["v1"]}
+    if parts == ["apis"]:
+        return {
+            "groups": [
+                {
+                    "name": name,
+                    "preferredVersion": {"version": version},
+                    "versions": [{"version": version, "groupVersion": f"{name}/{version}"}],
+                }
+                for name, (version, _) in GROUPS.items()
+            ]
+        }
+    if parts == ["api", "v1"]:
+        return {"resources": [described(plural, kind) for plural, kind in CORE.items()]}
+    if len(parts) == 3 and parts[0] == "apis":
+        return {"resources": [described(plural, kind) for plural, kind in GROUPS[parts[1]][1].items()]}
+    return None
+
+
+def described(plural: str, kind: str) -> Object:
+    return {
+        "name": plural,
+        "singularName": kind.lower(),
+        "kind": kind,
+        "namespaced": plural not in CLUSTER_WIDE,
+        "verbs": VERBS,
+    }
+
+
+def value_at(document: Any, pointer: str) -> Any:
+    """What a JSON pointer leads to; None when there is nothing."""
+    for part in pointer.strip("/").split("/"):
+        try:
+            document = document[int(part)] if isinstance(document, list) else document[part]
+        except (KeyError, IndexError):
+            return None
+    return document
+
+
+def set_at(document: Any, pointer: str, value: Any) -> None:
+    """RFC 6902 `add`: into a map, or before a place in a list (`-` is its end)."""
+    *path, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.strip("/").split("/")]
+    for part in path:
+        document = document[int(part)] if isinstance(document, list) else document[part]
+    if not isinstance(document, list):
+        document[last] = value
+    elif last == "-":
+        document.append(value)
+    else:
+        assert int(last) <= len(document)
+        document.insert(int(last), value)
+
+
+@asynccontextmanager
+async def serve(api: Api | None = None) -> AsyncIterator[Api]:
+    """The server on a free port of loopback."""
+    api = api or Api()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", api.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    api.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield api
+    finally:
+        api.close_watches()
+        await runner.cleanup()
+
+
+async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """What `condition` returns once that is true; fails after `seconds`."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        if found := condition():
+            return found
+        assert asyncio.get_running_loop().time() < deadline, f"it did not come true within {seconds} s"
+        await asyncio.sleep(0.01)

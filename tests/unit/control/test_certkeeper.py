@@ -1,0 +1,145 @@
+"""Keeping certificates: one Secret and two webhook configurations, mended whatever happens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+
+import pytest
+
+from control_api import Api, serve, until
+from control_objects import StoodClock
+from tracekeeper_operator.access import Access
+from tracekeeper_operator.certkeeper import CertKeeper, Place, bundle_patch
+from tracekeeper_operator.certs import Lives
+from tracekeeper_operator.errors import KubeError
+from tracekeeper_operator.kube import Kube
+from tracekeeper_operator.tasks import run_until
+
+PLACE = Place("tk", "injector", "tk-injector", "tk-validator")
+CONFIGURATIONS = (("mutatingwebhookconfigurations", "tk-injector"), ("validatingwebhookconfigurations", "tk-validator"))
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    async with serve() as api:
+        api.put("secrets", {"metadata": {"name": "tracekeeper-webhook-tls", "namespace": "tk"}, "type": "Opaque"})
+        for plural, name in CONFIGURATIONS:
+            hooks = [{"name": "a", "clientConfig": {}}, {"name": "b", "clientConfig": {}}]
+            api.put(plural, {"metadata": {"name": name}, "webhooks": hooks})
+        yield api
+
+
+@pytest.fixture
+async def kube(api: Api) -> AsyncIterator[Kube]:
+    async with Kube(Access(api.url), timeout=2.0) as kube:
+        yield kube
+
+
+def stored(api: Api, key: str) -> str:
+    data = api.get("secrets", "tk", "tracekeeper-webhook-tls")["data"]
+    return base64.b64decode(data[key]).decode()
+
+
+def bundles(api: Api) -> set[str]:
+    found = (hook for plural, name in CONFIGURATIONS for hook in api.get(plural, "", name)["webhooks"])
+    return {base64.b64decode(hook["clientConfig"].get("caBundle", "")).decode() for hook in found}
+
+
+async def settle(keeper: CertKeeper) -> int:
+    """Rounds until nothing changes."""
+    for count in range(10):
+        if await keeper.once():
+            return count
+    raise AssertionError("it never settled")
+
+
+async def test_makes_a_certificate_and_gives_trust(api: Api, kube: Kube) -> None:
+    keeper = CertKeeper(kube, PLACE, StoodClock())
+    await settle(keeper)
+    assert keeper.ready.is_set()
+    assert bundles(api) == {stored(api, "ca.crt")}
+    secret = api.get("secrets", "tk", "tracekeeper-webhook-tls")
+    assert secret["type"] == "Opaque"
+    assert set(secret["data"]) == {"tls.crt", "tls.key", "ca.crt", "ca.key"}
+    writes = len(api.requests("PATCH"))
+    await settle(keeper)
+    assert len(api.requests("PATCH")) == writes
+
+
+async def test_mends_a_configuration_that_was_written_anew(api: Api, kube: Kube) -> None:
+    keeper = CertKeeper(kube, PLACE, StoodClock())
+    await settle(keeper)
+    api.put("mutatingwebhookconfigurations", {"metadata": {"name": "tk-injector"}, "webhooks": [{"clientConfig": {}}]})
+    await settle(keeper)
+    assert bundles(api) == {stored(api, "ca.crt")}
+
+
+async def test_makes_everything_anew_when_the_secret_is_lost_or_damaged(api: Api, kube: Kube) -> None:
+    keeper = CertKeeper(kube, PLACE, StoodClock())
+    await settle(keeper)
+    first = stored(api, "ca.crt")
+    api.get("secrets", "tk", "tracekeeper-webhook-tls")["data"]["ca.key"] = "%%%"
+    await settle(keeper)
+    second = stored(api, "ca.crt")
+    api.remove("secrets", "tk", "tracekeeper-webhook-tls")
+    await settle(keeper)
+    assert len({first, second, stored(api, "ca.crt")}) == 3
+    assert bundles(api) == {stored(api, "ca.crt")}
+
+
+async def test_renews_in_the_order_that_keeps_trust(api: Api, kube: Kube) -> None:
+    clock = StoodClock()
+    expiries: list[float] = []
+    lives = Lives(authority=300.0, serving=60.0)
+    keeper = CertKeeper(kube, PLACE, clock, lives=lives, on_expiry=expiries.append)
+    await settle(keeper)
+    clock.wall += 180
+    await settle(keeper)
+    before = stored(api, "tls.crt")
+    clock.wall += 21
+    assert await keeper.once() is False
+    assert stored(api, "ca.crt").count("BEGIN") == 2
+    assert stored(api, "tls.crt") == before
+    await settle(keeper)
+    assert stored(api, "tls.crt") != before
+    assert bundles(api) == {stored(api, "ca.crt")}
+    assert expiries[-1] > expiries[0]
+
+
+async def test_a_configuration_that_is_not_there_holds_nothing_up(api: Api, kube: Kube) -> None:
+    api.remove("validatingwebhookconfigurations", "", "tk-validator")
+    keeper = CertKeeper(kube, PLACE, StoodClock())
+    await settle(keeper)
+    hooks = api.get("mutatingwebhookconfigurations", "", "tk-injector")["webhooks"]
+    assert all(hook["clientConfig"]["caBundle"] for hook in hooks)
+
+
+async def test_without_trust_no_new_authority_signs(api: Api, kube: Kube) -> None:
+    keeper = CertKeeper(kube, PLACE, StoodClock())
+    api.fail("PATCH", "/tk-injector", 403, '{"message": "no"}')
+    with pytest.raises(KubeError, match="patch mutatingwebhookconfigurations tk-injector: no"):
+        await keeper.once()
+    assert keeper.ready.is_set()
+
+
+async def test_goes_on_after_failures(api: Api, kube: Kube) -> None:
+    for _ in range(3):
+        api.fail("GET", "/tracekeeper-webhook-tls", 500)
+    keeper = CertKeeper(kube, PLACE, StoodClock(), period=0.05)
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_until(stop, {"keeper": keeper.run()}))
+    await until(lambda: "" not in bundles(api))
+    stop.set()
+    await running
+
+
+def test_the_patch_tests_the_version_it_was_made_for() -> None:
+    hooks = [{"clientConfig": {"caBundle": "new"}}, {"clientConfig": {"caBundle": "old"}}]
+    found = bundle_patch({"metadata": {"resourceVersion": "7"}, "webhooks": hooks}, "new")
+    assert found == [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": "new"},
+    ]
+    assert bundle_patch({"metadata": {"resourceVersion": "7"}, "webhooks": hooks[:1]}, "new") == []

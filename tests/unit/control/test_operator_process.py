@@ -1,0 +1,238 @@
+"""Both processes as they run in a pod: started, driven by an API server over HTTP, stopped by SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tomllib
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from control_api import Api, serve, until
+from control_objects import config, pod, review
+
+from tracekeeper_operator import __version__
+from tracekeeper_operator.certs import Material
+
+ROOT = Path(__file__).parents[3]
+
+
+class Program:
+    """One running process, its log lines, and where its health is."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self.process, self.health = process, f"http://127.0.0.1:{port}"
+        self.lines: list[dict[str, Any]] = []
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.lines.append(json.loads(line))
+
+    async def get(self, path: str) -> tuple[int, str]:
+        try:
+            async with aiohttp.request("GET", self.health + path) as answer:
+                return answer.status, await answer.text()
+        except aiohttp.ClientError as error:
+            return 0, str(error)
+
+    async def ready(self) -> None:
+        deadline = asyncio.get_running_loop().time() + 30
+        while (found := await self.get("/readyz"))[0] != 200:
+            assert asyncio.get_running_loop().time() < deadline, (found, self.lines)
+            await asyncio.sleep(0.05)
+
+    async def stop(self) -> int:
+        """The exit status after SIGTERM, which has to come soon."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(8):
+                status = await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            raise
+        await self._reading
+        return status
+
+    def faults(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["level"] == "Error" or "fault" in line]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    async with serve() as api:
+        for plural, name in (("mutating", "tracekeeper-injector"), ("validating", "tracekeeper-validator")):
+            hooks = [{"name": "x.tracekeeper.dev", "clientConfig": {}}]
+            api.put(f"{plural}webhookconfigurations", {"metadata": {"name": name}, "webhooks": hooks})
+        yield api
+
+
+@pytest.fixture
+def start(api: Api, tmp_path: Path) -> Start:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        yaml.safe_dump(
+            {
+                "current-context": "c",
+                "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+                "clusters": [{"name": "k", "cluster": {"server": api.url}}],
+                "users": [{"name": "u", "user": {"token": "t0ken"}}],
+            }
+        )
+    )
+
+    @asynccontextmanager
+    async def started(*arguments: str) -> AsyncIterator[Program]:
+        port = free_port()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tracekeeper_operator", arguments[0], "--namespace=tk"),
+            *(f"--metrics-listen=127.0.0.1:{port}", *arguments[1:]),
+            env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+            stderr=PIPE,
+        )
+        program = Program(process, port)
+        try:
+            yield program
+        finally:
+            await program.stop()
+
+    return started
+
+
+def policy(api: Api) -> Any:
+    return api.objects.get(("secrets", "shop", "tracekeeper-policy"))
+
+
+async def test_the_controller_serves_and_stops(api: Api, start: Start) -> None:
+    api.put("tracingconfigs", config())
+    async with start("controller", "--service=localhost") as controller:
+        await controller.ready()
+        first = await until(lambda: policy(api))
+        await until(lambda: api.watchers)
+        api.put("tracingconfigs", config(suspend=True))
+        await until(lambda: policy(api)["data"] != first["data"])
+        await until(lambda: api.get("tracingconfigs", "shop", "agents")["status"]["observedGeneration"] == 2)
+        api.remove("tracingconfigs", "shop", "agents")
+        await until(lambda: policy(api) is None)
+        _, metrics = await controller.get("/metrics")
+        assert "tracekeeper_controller_policy_writes_total 2.0" in metrics
+        assert await controller.get("/healthz") == (200, "ok\n")
+        assert await controller.stop() == 0
+    assert controller.faults() == []
+    assert controller.lines[-1]["message"] == "stopped"
+
+
+async def test_kopf_writes_nothing_of_its_own(api: Api, start: Start) -> None:
+    api.put("tracingconfigs", config())
+    async with start("controller") as controller:
+        await until(lambda: "status" in api.get("tracingconfigs", "shop", "agents"), 30)
+        await until(lambda: api.watchers)
+        assert await controller.stop() == 0
+    meta = api.get("tracingconfigs", "shop", "agents")["metadata"]
+    assert "finalizers" not in meta and "annotations" not in meta
+    written = {item.path.rsplit("/", 1)[-1] for item in api.seen if item.method not in ("GET",)}
+    assert written == {"status", "tracekeeper-policy", "tracekeeper-webhook-tls", *WEBHOOKS}
+    read = {item.path for item in api.seen if item.method == "GET" and item.path.startswith(("/api/v1/", "/apis/"))}
+    assert not [path for path in read if re.search(r"/(secrets|pods|namespaces|customresourcedefinitions)$", path)]
+
+
+WEBHOOKS = ("tracekeeper-injector", "tracekeeper-validator")
+
+
+async def test_the_controller_waits_for_the_crd(api: Api, start: Start) -> None:
+    for _ in range(3):
+        api.fail("GET", "/tracingconfigs", 404, '{"message": "the server could not find the requested resource"}')
+    async with start("controller") as controller:
+        await until(lambda: any("is not installed" in line["message"] for line in controller.lines), 30)
+        await controller.ready()
+        assert await controller.stop() == 0
+
+
+async def test_the_injector_is_ready_with_certificate_and_list(api: Api, start: Start) -> None:
+    port = free_port()
+    image = "--sidecar-image=registry.example/sidecar:1"
+    async with start("injector", image, f"--listen=127.0.0.1:{port}") as injector:
+        await until(lambda: any("has not written" in str(line) or "not found" in str(line) for line in injector.lines))
+        status, text = await injector.get("/readyz")
+        assert status == 503 and "certificate: none yet" in text
+        assert (await injector.get("/healthz"))[0] == 200
+        async with start("controller", "--service=localhost") as controller:
+            await controller.ready()
+            await injector.ready()
+            data = api.get("secrets", "tk", "tracekeeper-webhook-tls")["data"]
+            await assert_injects(port, data)
+            assert await controller.stop() == 0
+        assert await injector.stop() == 0
+    assert injector.faults() == []
+
+
+async def assert_injects(port: int, data: dict[str, str]) -> None:
+    material = Material.from_secret(data, "the Secret")
+    assert material is not None
+    trust = ssl.create_default_context(cadata=material.ca)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
+        url = f"https://localhost:{port}/mutate"
+        async with session.post(url, json=review(pod(inject="true"))) as answer:
+            document = await answer.json()
+    assert document["response"]["allowed"] is True
+    assert document["response"]["patchType"] == "JSONPatch"
+
+
+async def test_a_port_that_is_taken_is_named(api: Api, start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with start("controller", f"--metrics-listen={address}") as controller:
+            async with asyncio.timeout(30):
+                assert await controller.process.wait() == 1
+    assert f"cannot listen on {address}" in controller.lines[-1]["message"]
+
+
+@pytest.mark.parametrize("command", ["controller", "injector"])
+def test_a_wrong_start_exits_2_with_one_line(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tracekeeper_operator", command],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "tracekeeper-operator: --namespace: is required (or set TRACEKEEPER_NAMESPACE)\n"
+
+
+def test_the_version_is_the_projects() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
+
+
+def test_the_injector_does_not_load_kopf() -> None:
+    code = "import sys, tracekeeper_operator.injector; print('kopf' in sys.modules, 'kubernetes' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "False False"

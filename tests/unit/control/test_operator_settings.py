@@ -1,0 +1,67 @@
+"""Flags and variables of the two processes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tracekeeper_operator.errors import SettingsError
+from tracekeeper_operator.settings import Address, ControllerSettings, InjectorSettings, parse, parse_address
+
+
+def test_controller_defaults() -> None:
+    found = parse(["controller", "--namespace", "tk"], {})
+    assert found == ControllerSettings(
+        namespace="tk",
+        service="tracekeeper-injector",
+        mutating_webhook="tracekeeper-injector",
+        validating_webhook="tracekeeper-validator",
+        metrics_listen=Address("0.0.0.0", 8080),
+        resync_seconds=60.0,
+        log_level="Info",
+    )
+
+
+def test_injector_from_the_environment_and_flags() -> None:
+    environ = {
+        "TRACEKEEPER_NAMESPACE": "tk",
+        "TRACEKEEPER_SIDECAR_IMAGE": "image:1",
+        "TRACEKEEPER_SIDECAR_PULL_POLICY": "Never",
+        "TRACEKEEPER_LISTEN": "127.0.0.1:1",
+    }
+    found = parse(["injector", "--listen", "[::]:9443", "--log-level=Debug"], environ)
+    assert found == InjectorSettings(
+        namespace="tk",
+        sidecar_image="image:1",
+        sidecar_pull_policy="Never",
+        listen=Address("::", 9443),
+        metrics_listen=Address("0.0.0.0", 8080),
+        log_level="Debug",
+    )
+    assert str(found.listen) == "[::]:9443"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["controller"], "--namespace: is required (or set TRACEKEEPER_NAMESPACE)"),
+        (["injector", "--namespace", "tk"], "--sidecar-image: is required (or set TRACEKEEPER_SIDECAR_IMAGE)"),
+        (["controller", "--namespace", "tk", "--log-level", "loud"], "--log-level: 'loud' is none of Debug"),
+        (["controller", "--namespace", "tk", "--metrics-listen", "x"], "--metrics-listen: 'x' is not host:port"),
+        (["controller", "--namespace", "tk", "--resync", "soon"], "--resync: "),
+        (["controller", "--namespace", "tk", "--resync", "10ms"], "--resync: 10ms is too often"),
+    ],
+)
+def test_names_the_flag(arguments: list[str], text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(arguments, {})
+    assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize("text", ["", "8080", "a:b", "a:70000", "a:"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="host:port"):
+        parse_address(text)
+
+
+def test_the_host_may_be_left_out() -> None:
+    assert parse_address(":8080") == Address("0.0.0.0", 8080)

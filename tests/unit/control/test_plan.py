@@ -1,0 +1,169 @@
+"""What a namespace should have, decided without any I/O."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import Any
+
+from control_objects import backend, config, secret
+from tracekeeper_operator.plan import Plan, Published, SecretRead, assess, plan, read_published, read_secret
+from tracekeeper_spec.policy import PolicyDocument
+
+NOW = 1_800_000_000.0
+Object = dict[str, Any]
+
+
+def decide(
+    manifests: list[Object],
+    published: Published | None = None,
+    secrets: dict[str, SecretRead] | None = None,
+    floor: int = 0,
+    now: float = NOW,
+) -> Plan:
+    before = published or Published(None)
+    return plan("shop", assess(manifests, before.document), secrets or {}, before, floor=floor, now=now)
+
+
+def published(decided: Plan) -> Published:
+    return read_published(decided.secret)
+
+
+def test_publishes_what_is_written() -> None:
+    decided = decide([config()])
+    assert decided.write and not decided.delete
+    assert decided.document.revision == int(NOW)
+    (entry,) = decided.document.configs
+    assert (entry.name, entry.uid, entry.generation) == ("agents", "uid-agents", 1)
+    assert entry.spec == config()["spec"]
+
+
+def test_the_secret_belongs_to_its_configs() -> None:
+    decided = decide([config("a"), config("b")])
+    meta = decided.secret["metadata"]
+    assert [owner["uid"] for owner in meta["ownerReferences"]] == ["uid-a", "uid-b"]
+    assert meta["labels"] == {"app.kubernetes.io/managed-by": "tracekeeper"}
+    assert (meta["namespace"], meta["name"]) == ("shop", "tracekeeper-policy")
+    text = base64.b64decode(decided.secret["data"]["policy.json"])
+    assert PolicyDocument.from_json(text) == decided.document
+
+
+def test_writes_only_differences() -> None:
+    first = decide([config()])
+    again = decide([config()], published(first), now=NOW + 500)
+    assert not again.write
+    assert again.document == first.document
+
+
+def test_every_change_is_a_higher_revision() -> None:
+    first = decide([config()])
+    soon = decide([config(generation=2, suspend=True)], published(first))
+    assert soon.write and soon.document.revision == first.document.revision + 1
+    later = decide([config(generation=3)], published(soon), now=NOW + 100)
+    assert later.document.revision == int(NOW) + 100
+
+
+def test_the_revision_survives_deletion_and_a_clock_that_went_back() -> None:
+    first = decide([config()])
+    assert decide([config()], now=NOW + 10).document.revision > first.document.revision
+    back = decide([config()], floor=first.document.revision, now=NOW - 5000)
+    assert back.document.revision == first.document.revision + 1
+
+
+def test_an_older_document_that_was_put_back_gets_a_new_revision() -> None:
+    first = decide([config()])
+    put_back = decide([config()], published(first), floor=first.document.revision + 5)
+    assert put_back.write
+    assert put_back.document.revision == first.document.revision + 6
+
+
+def test_owners_are_kept_right_without_a_new_revision() -> None:
+    first = decide([config()])
+    stripped = replace(published(first), owners=frozenset())
+    again = decide([config()], stripped)
+    assert again.write and again.document == first.document
+
+
+def test_deletes_with_the_last_config() -> None:
+    first = decide([config()])
+    gone = decide([], published(first))
+    assert gone.delete and not gone.write
+    nothing = decide([], Published(None))
+    assert not nothing.delete and not nothing.write
+
+
+def test_a_config_with_faults_keeps_its_last_good_version() -> None:
+    first = decide([config("a"), config("b")])
+    broken = config("a", generation=2, backends=[{"name": "x"}])
+    again = decide([broken, config("b")], published(first))
+    assert not again.write
+    assert [entry.generation for entry in again.document.configs] == [1, 1]
+    bad, good = again.configs
+    assert bad.faults and bad.entry is not None and not good.faults
+
+
+def test_a_config_that_never_was_good_takes_no_part() -> None:
+    decided = decide([config("a", backends="no list"), config("b")])
+    assert [entry.name for entry in decided.document.configs] == ["b"]
+    assert decided.configs[0].entry is None
+    assert len(decided.secret["metadata"]["ownerReferences"]) == 2
+
+
+def test_a_new_config_of_the_same_name_is_not_taken_for_the_old() -> None:
+    first = decide([config("a")])
+    broken = config("a", backends="no list")
+    broken["metadata"]["uid"] = "another"
+    assert decide([broken], published(first)).document.configs == ()
+
+
+def test_carries_only_the_keys_that_are_referred_to() -> None:
+    wants = config(backends=[backend("a", "tempo")])
+    found = {"tempo": read_secret(secret("tempo", token="t0ken", other="never"))}
+    decided = decide([wants], secrets=found)
+    assert decided.document.secrets == {"tempo": {"token": b"t0ken"}}
+
+
+def test_a_rotated_secret_is_a_new_revision() -> None:
+    wants = config(backends=[backend("a", "tempo")])
+    first = decide([wants], secrets={"tempo": SecretRead({"token": b"old"})})
+    again = decide([wants], published(first), secrets={"tempo": SecretRead({"token": b"new"})})
+    assert again.write and again.document.secrets == {"tempo": {"token": b"new"}}
+    assert again.document.revision > first.document.revision
+
+
+def test_a_secret_that_cannot_be_read_stays_as_published() -> None:
+    wants = config(backends=[backend("a", "tempo")])
+    first = decide([wants], secrets={"tempo": SecretRead({"token": b"old"})})
+    for unread in ({}, {"tempo": SecretRead(None, problem="timeout")}, {"tempo": SecretRead(None, forbidden=True)}):
+        assert not decide([wants], published(first), secrets=unread).write
+
+
+def test_a_secret_that_is_gone_goes() -> None:
+    wants = config(backends=[backend("a", "tempo")])
+    first = decide([wants], secrets={"tempo": SecretRead({"token": b"old"})})
+    again = decide([wants], published(first), secrets={"tempo": SecretRead(None, absent=True)})
+    assert again.write and again.document.secrets == {}
+
+
+def test_a_policy_that_is_too_large_is_not_published() -> None:
+    first = decide([config()])
+    wants = config(generation=2, backends=[backend("a", "tempo")])
+    huge = {"tempo": SecretRead({"token": b"x" * 1_100_000})}
+    again = decide([wants], published(first), secrets=huge)
+    assert again.size is not None and "bytes" in str(again.size)
+    assert not again.write and again.document == first.document
+    alone = decide([wants], secrets=huge)
+    assert not alone.write and alone.document.configs == ()
+
+
+def test_a_document_that_cannot_be_read_counts_as_none() -> None:
+    garbage = {"metadata": {}, "data": {"policy.json": base64.b64encode(b"{nonsense").decode()}}
+    found = read_published(garbage)
+    assert found == Published(None, frozenset(), exists=True)
+    assert decide([config()], found).write
+    assert decide([], found).delete
+
+
+def test_values_that_are_no_base64_count_as_missing() -> None:
+    assert read_secret({"data": {"a": "%%%", "b": "eA=="}}).data == {"b": b"x"}
+    assert read_secret({}).data == {}

@@ -1,0 +1,55 @@
+"""The memory of TracingConfigs: events, and lists that set it right."""
+
+from __future__ import annotations
+
+from control_objects import config
+from tracekeeper_operator.store import Store
+
+
+def test_tells_what_changed() -> None:
+    store = Store()
+    assert store.put(config())
+    assert not store.put(config())
+    assert store.put(config(generation=2))
+    assert store.remove(config())
+    assert not store.remove(config())
+    assert store.namespaces() == set()
+
+
+def test_keeps_the_newest_status() -> None:
+    store = Store()
+    store.put(config())
+    assert not store.put({**config(), "status": {"observedGeneration": 1}})
+    assert store.of("shop")[0]["status"] == {"observedGeneration": 1}
+
+
+def test_a_list_brings_what_events_missed() -> None:
+    store = Store()
+    store.put(config("gone", "old"))
+    store.put(config("kept"))
+    mark = store.mark()
+    assert store.replace([config("kept"), config("new", "third")], mark) == {"old", "third"}
+    assert store.namespaces() == {"shop", "third"}
+
+
+def test_an_event_is_newer_than_a_list_that_was_under_way() -> None:
+    store = Store()
+    store.put(config("deleted"))
+    store.put(config("changed", generation=1))
+    mark = store.mark()
+    store.remove(config("deleted"))
+    store.put(config("changed", generation=2))
+    store.put(config("created"))
+    assert store.replace([config("deleted"), config("changed", generation=1)], mark) == set()
+    found = {item["metadata"]["name"]: item["metadata"]["generation"] for item in store.of("shop")}
+    assert found == {"changed": 2, "created": 1}
+
+
+def test_the_oldest_comes_first() -> None:
+    store = Store()
+    young, old = config("a"), config("b")
+    young["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"
+    store.put(young)
+    store.put(old)
+    assert [item["metadata"]["name"] for item in store.of("shop")] == ["b", "a"]
+    assert len(store) == 2
