@@ -23,6 +23,9 @@ READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Causes that mean: no room on the volume; room may return."""
 
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Causes that say nothing about the file: the process lacks handles or memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:

@@ -63,6 +63,10 @@ class FrameReader:
             return found
         return self._search(offset, limit, floor)
 
+    def head(self, size: int) -> bytes:
+        """The first bytes of the file, zeros for what cannot be read. Raises OSError as `next` does."""
+        return self._read(0, size)
+
     def let_go(self) -> None:
         """Free the window; what is read next is read from the file again."""
         self._data, self._base = b"", 0

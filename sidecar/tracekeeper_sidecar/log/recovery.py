@@ -17,7 +17,7 @@ from tracekeeper_sidecar.log import cursor as cursors
 from tracekeeper_sidecar.log import segment as segments
 from tracekeeper_sidecar.log.files import NO_ROOM, READ_ONLY, Files
 from tracekeeper_sidecar.log.frames import Ended, FrameReader
-from tracekeeper_sidecar.log.segment import DATA_START, QUARANTINED, BadHeader, Header, Segment, View
+from tracekeeper_sidecar.log.segment import DATA_START, QUARANTINED, Header, Segment, View
 from tracekeeper_sidecar.log.slots import SLOTS, Slots
 from tracekeeper_sidecar.model import Position
 
@@ -76,6 +76,8 @@ class _Findings:
     highest: int = 0
     seq: int = 0
     """Spans that cursors and state know to have been appended."""
+    torn: int = 0
+    """Bytes of a segment whose first commit never finished."""
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -105,8 +107,8 @@ def recover(directory: str, files: Files, clock: Clock) -> Recovered:
         spans=seq - view.begin.seq,
         damaged_bytes=scan.damaged,
         lost_spans=scan.lost,
-        torn=scan.torn,
-        torn_spans=scan.torn // MIN_SPAN,
+        torn=scan.torn + findings.torn,
+        torn_spans=(scan.torn + findings.torn) // MIN_SPAN,
         seconds=clock.monotonic() - started,
         notes=tuple(findings.notes),
     )
@@ -154,6 +156,7 @@ def _catalogue(directory: str, files: Files, names: list[str], findings: _Findin
     if foreign:
         shown = ", ".join(foreign[:5]) + (", …" if len(foreign) > 5 else "")
         findings.note(f"{len(foreign)} files in {directory} are not the log's and were left alone: {shown}")
+    newest = max((number for name in names if (number := segments.number_of(name)) is not None), default=0)
     for name in names:
         aside = segments.quarantined_number(name)
         if aside is not None:
@@ -162,40 +165,60 @@ def _catalogue(directory: str, files: Files, names: list[str], findings: _Findin
         number = segments.number_of(name)
         if number is not None:
             findings.highest = max(findings.highest, number)
-            _enter(directory, files, number, findings)
+            _enter(directory, files, number, findings, newest=number == newest)
 
 
-def _enter(directory: str, files: Files, number: int, findings: _Findings) -> None:
-    """Put one segment into the catalogue, or aside, or away if it never held anything."""
+@dataclass(frozen=True, slots=True)
+class _Unusable:
+    """A file under a segment's name that holds no sound frame."""
+
+    reason: str
+    empty: bool = False
+    """Nothing but zeros."""
+    torn: int = 0
+    """Bytes that are not zero although the header was never written."""
+
+
+def _enter(directory: str, files: Files, number: int, findings: _Findings, *, newest: bool) -> None:
+    """Put one segment into the catalogue, or aside, or away if nothing in it was ever acknowledged."""
     path = f"{directory}/{segments.name_of(number)}"
-    handle = files.open(path)
-    frames = FrameReader(files, handle, number)
-    try:
-        size = files.size(handle)
-        header = segments.decode_header(files.pread(handle, DATA_START, 0), number)
-        if isinstance(header, BadHeader) and not header.newer:
-            header = _from_frames(frames, header, size)
-    finally:
-        frames.close()
-    if isinstance(header, Header):
-        findings.found.append(Segment(number, header.base, header.created, size))
-    elif header.empty:
+    found = _identify(files, path, number)
+    if isinstance(found, Segment):
+        findings.found.append(found)
+    elif found.empty or (found.torn and newest):
         files.unlink(path)
+        findings.torn += found.torn
     else:
         files.rename(path, path + QUARANTINED)
         files.sync_directory(directory)
         findings.note(
-            f"{path} cannot be read ({header.reason}) and was renamed to …{QUARANTINED}; "
+            f"{path} cannot be read ({found.reason}) and was renamed to …{QUARANTINED}; "
             "it counts against the quota until somebody removes it"
         )
 
 
-def _from_frames(frames: FrameReader, header: BadHeader, size: int) -> Header | BadHeader:
-    """Without a sound header the first sound frame says where the segment starts."""
-    first = frames.next(DATA_START, size, 0)
-    if isinstance(first, Ended):
-        return BadHeader(header.reason, empty=header.empty and not first.damaged)
-    return Header(frames.number, first.frame.seq, first.frame.time)
+def _identify(files: Files, path: str, number: int) -> Segment | _Unusable:
+    if not files.stat(path).regular:
+        return _Unusable("not a regular file")
+    frames = FrameReader(files, files.open(path), number)
+    try:
+        size = files.stat(path).size
+        header = segments.decode_header(frames.head(DATA_START), number)
+        if isinstance(header, Header):
+            return Segment(number, header.base, header.created, size)
+        if header.newer:
+            return _Unusable(header.reason)
+        # Without a sound header the first sound frame says where the segment starts.
+        first = frames.next(DATA_START, size, 0)
+        if not isinstance(first, Ended):
+            return Segment(number, first.frame.seq, first.frame.time, size)
+        if frames.unreadable:
+            return _Unusable("the volume does not give its contents back")
+        if header.empty:
+            return _Unusable(header.reason, empty=not first.damaged, torn=first.damaged)
+        return _Unusable(header.reason)
+    finally:
+        frames.close()
 
 
 def _known_elsewhere(directory: str, files: Files, findings: _Findings) -> None:
@@ -226,7 +249,8 @@ def _seal_newest(directory: str, files: Files, findings: _Findings) -> _Scan:
     frames = FrameReader(files, handle, newest.number)
     try:
         scan = _scan(frames, newest)
-        if scan.end < newest.end:
+        unreadable = frames.unreadable
+        if scan.end < newest.end and not unreadable:
             files.truncate(handle, scan.end)
             files.fdatasync(handle)
     finally:
@@ -234,7 +258,9 @@ def _seal_newest(directory: str, files: Files, findings: _Findings) -> _Scan:
     findings.found[-1] = Segment(newest.number, newest.base, newest.created, scan.end)
     if scan.damaged:
         findings.note(f"{path}: {scan.damaged} bytes are damaged, {scan.lost} spans in them are lost")
-    if scan.torn:
+    if unreadable:
+        findings.note(f"{path}: the volume does not give {unreadable} bytes back; what it held there is lost")
+    elif scan.torn:
         findings.note(
             f"{path}: the last {scan.torn} bytes were cut short by a crash and removed; they held at most "
             f"{scan.torn // MIN_SPAN} spans, none of them acknowledged unless the volume lost what it had synced"

@@ -51,10 +51,11 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class BadHeader:
-    """The header cannot be used; `empty` when the whole of it is zeros, as after a crash just after creation."""
+    """The header cannot be used."""
 
     reason: str
     empty: bool = False
+    """True when all of it is zeros: the first commit, which brings it, never finished."""
     newer: bool = False
     """True when the header is sound but written by a later format version."""
 

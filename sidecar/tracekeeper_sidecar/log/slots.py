@@ -8,8 +8,9 @@
         24     4  CRC32C of bytes 0 to 23 and the body
         28     -  body: JSON, UTF-8
 
-Saving overwrites the older slot in place: a full volume does not keep a cursor from being saved. Bytes behind the body
-are left from longer bodies and mean nothing.
+The first save makes both files and reserves a block for each, and later ones overwrite the older slot in place: so a
+volume that fills up does not keep a cursor from being saved. Bytes behind the body are left from longer bodies and
+mean nothing; a slot of zeros has not been used yet.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import struct
 
 from crc32c import crc32c
 
-from tracekeeper_sidecar.log.files import Files
+from tracekeeper_sidecar.log.files import SHORTAGES, Files
 
 VERSION = 1
 MAGIC = b"TKSLOT\r\n"
@@ -27,6 +28,7 @@ MAX_BODY = 1 << 20
 _FIELDS = struct.Struct("<8sIIQ")
 _CRC = struct.Struct("<I")
 _BODY = _FIELDS.size + _CRC.size
+_RESERVED = 4096
 SLOTS = ("a", "b")
 
 
@@ -38,13 +40,17 @@ class Slots:
         self._paths = [f"{directory}/{stem}.{slot}" for slot in SLOTS]
         self._generation = 0
         self._next = 0
+        self._made = False
         self._suspect = [False, False]
         """True for a slot whose last save failed: what is on disk is unknown, so it is made anew."""
         self.damaged: list[str] = []
         """Paths of slots that were found damaged by `load`."""
 
     def load(self) -> bytes | None:
-        """The newest sound body, or None when there is none; `damaged` then tells whether there was one."""
+        """The newest sound body, or None when there is none; `damaged` then tells whether there was one.
+
+        Raises OSError only when the process lacks handles or memory.
+        """
         self.damaged = []
         best: bytes | None = None
         self._generation, self._next = 0, 0
@@ -53,6 +59,11 @@ class Slots:
                 found = self._read(path)
             except FileNotFoundError:
                 continue
+            except OSError as fault:
+                if fault.errno in SHORTAGES:
+                    raise
+                # Bad place on the volume, no permission, not a file: as good as damaged.
+                found = None
             if found is None:
                 self.damaged.append(path)
                 self._suspect[index] = True
@@ -64,6 +75,8 @@ class Slots:
 
     def save(self, body: bytes) -> None:
         """Return when `body` would survive a loss of power. After an OSError the previous body still stands."""
+        if not self._made:
+            self._make()
         index = self._next
         fields = _FIELDS.pack(MAGIC, VERSION, len(body), self._generation + 1)
         self._write(index, fields + _CRC.pack(crc32c(body, crc32c(fields))) + body)
@@ -76,7 +89,7 @@ class Slots:
             with contextlib.suppress(FileNotFoundError):
                 self._files.unlink(path)
         self._files.sync_directory(self._directory)
-        self._generation, self._next, self._suspect = 0, 0, [False, False]
+        self._generation, self._next, self._suspect, self._made = 0, 0, [False, False], False
 
     def _read(self, path: str) -> tuple[int, bytes] | None:
         handle = self._files.open(path)
@@ -84,6 +97,8 @@ class Slots:
             data = self._files.pread(handle, _BODY + MAX_BODY, 0)
         finally:
             self._files.close(handle)
+        if not data.strip(b"\0"):
+            return 0, b""
         if len(data) < _BODY:
             return None
         magic, version, length, generation = _FIELDS.unpack_from(data)
@@ -93,16 +108,27 @@ class Slots:
             return None
         return (generation, body) if crc == _CRC.unpack_from(data, _FIELDS.size)[0] else None
 
+    def _make(self) -> None:
+        """Make the files that are missing or whose contents are in doubt, with room for a usual body."""
+        for index, path in enumerate(self._paths):
+            if self._suspect[index] and index == self._next:
+                with contextlib.suppress(FileNotFoundError):
+                    self._files.unlink(path)
+            try:
+                handle = self._files.open(path, write=True, create=True)
+            except FileExistsError:
+                continue
+            try:
+                self._files.allocate(handle, _RESERVED)
+            finally:
+                self._files.close(handle)
+        self._files.sync_directory(self._directory)
+        self._made = True
+
     def _write(self, index: int, data: bytes) -> None:
-        path, made = self._paths[index], False
-        if self._suspect[index]:
-            with contextlib.suppress(FileNotFoundError):
-                self._files.unlink(path)
-        self._suspect[index] = True
-        try:
-            handle = self._files.open(path, write=True)
-        except FileNotFoundError:
-            handle, made = self._files.open(path, write=True, create=True), True
+        # Until the sync has worked the file is in doubt, and a later save makes it anew instead of trusting it.
+        self._suspect[index], made, self._made = True, self._made, False
+        handle = self._files.open(self._paths[index], write=True)
         try:
             written = 0
             while written < len(data):
@@ -110,6 +136,4 @@ class Slots:
             self._files.fdatasync(handle)
         finally:
             self._files.close(handle)
-        if made:
-            self._files.sync_directory(self._directory)
-        self._suspect[index] = False
+        self._suspect[index], self._made = False, made
