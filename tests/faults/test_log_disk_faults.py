@@ -177,7 +177,7 @@ async def test_a_read_only_directory_is_refused_at_opening_with_what_to_do(code:
     await log.append(b"kept", 1)
     await log.close()
     files.fault = failing("create", code)
-    with pytest.raises(LogUnavailable, match="cannot open the log in /data: .*; it must be writable"):
+    with pytest.raises(LogUnavailable, match=r"cannot open the log in /data: .*; it must be writable"):
         open_log(files)
     files.fault = lambda operation, path: None
     log = open_log(files)
