@@ -11,7 +11,7 @@ from typing import TextIO, TypeVar
 
 T = TypeVar("T")
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-PLAIN_EVERY = 10.0
+PLAIN_EVERY = 20.0
 """Seconds between two live lines where there is no terminal to rewrite them on: enough for a log to show progress."""
 
 

@@ -1,0 +1,121 @@
+"""The bench's own instruments: what they send and measure must be right, or every figure is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import load
+import plot
+import procfs
+import pytest
+import run
+import spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+BURN = "import time\nwhile time.process_time() < 0.5: pass\nprint('burnt', flush=True)\ninput()"
+
+
+def parsed(request: bytes) -> list:
+    (resource,) = ExportTraceServiceRequest.FromString(request).resource_spans
+    return list(resource.scope_spans[0].spans)
+
+
+@pytest.mark.parametrize("count", [1, 50, 512])
+def test_requests_hold_what_they_say_with_new_trace_ids_each(count) -> None:
+    template = spans.Template(count)
+    first, second = parsed(template.request()), parsed(template.request())
+    assert len(first) == len(second) == count
+    assert len({s.span_id for s in first}) == count
+    traces = {s.trace_id for s in first}
+    assert len(traces) == -(-count // spans.SPANS_PER_TRACE)
+    assert not traces & {s.trace_id for s in second}
+    assert len(first[0].attributes) == 10
+
+
+def test_spans_have_the_size_of_the_baseline() -> None:
+    assert len(spans.Template(512)) / 512 == pytest.approx(394, rel=0.03)
+
+
+def test_cpu_and_memory_include_children() -> None:
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BURN!r}])"
+    process = subprocess.Popen([sys.executable, "-c", child], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "burnt\n"
+        assert len(procfs.tree(process.pid)) == 2
+        assert procfs.cpu_seconds(process.pid) >= 0.5
+        assert procfs.anonymous_bytes(process.pid) > 1_000_000
+    finally:
+        process.communicate("\n", timeout=10)
+    assert procfs.anonymous_bytes(process.pid) == 0
+
+
+def test_the_peak_stays_after_memory_is_given_back() -> None:
+    code = "x = bytearray(50_000_000)\nprint('big', flush=True)\ninput()\ndel x\nprint('small', flush=True)\ninput()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()
+        peak = procfs.Peak(process.pid, every=0.005)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        deadline = time.monotonic() + 10
+        while procfs.anonymous_bytes(process.pid) > 40_000_000:
+            assert time.monotonic() < deadline
+        assert peak.stop() >= 50_000_000
+    finally:
+        process.communicate("\n", timeout=10)
+
+
+def test_percentiles_are_nearest_rank() -> None:
+    ordered = [n / 1000 for n in range(1, 101)]
+    assert load.percentile(ordered, 0.5) == 51.0
+    assert load.percentile(ordered, 0.99) == 100.0
+    assert load.percentile([], 0.5) == 0.0
+
+
+def result(**change: object) -> dict:
+    entry = {"name": "a", "dropped": {}, "pending": "0"}
+    figures = {"per_cpu_second": 216000, "acknowledged_per_second": 5, "rss_anon_mb": 1, "p50_ms": 2, "p99_ms": 3}
+    base = {"job": "512/16", "acknowledged": 100, "refused": {"UNAVAILABLE": 7}, **figures}
+    return {**base, "backends": {"a": {"spans": 100}}, "ledger": {"delivery": [entry]}, **change}
+
+
+def test_missing_pending_and_dropped_spans_are_faults() -> None:
+    assert run.faults(result()) == []
+    assert "a got 99 of 100" in run.faults(result(backends={"a": {"spans": 99}}))[0]
+    for entry in ({"dropped": {"x": "1"}, "pending": "0"}, {"dropped": {}, "pending": "1"}):
+        assert len(run.faults(result(ledger={"delivery": [entry]}))) == 1
+
+
+def test_the_table_shows_both_sides_and_the_ratio() -> None:
+    baseline = {"name": "c", "jobs": {"512/16": {**result(), "per_cpu_second": 21600}}}
+    _, ours, theirs = run.rows([result()], baseline)
+    assert "216,000" in ours
+    assert " 10.0 " in ours
+    assert "21,600" in theirs
+
+
+def test_the_picture_is_a_png(tmp_path) -> None:
+    plot.draw([result()], {"name": "c", "jobs": {}}, tmp_path / "p.png")
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+async def test_load_counts_exactly_what_was_acknowledged(start_backend) -> None:
+    backend = start_backend("--count-only")
+    tally = await load.load(f"127.0.0.1:{backend.grpc}", spans.Template(50), in_flight=4, seconds=0.5)
+    stats = backend.json("/stats")
+    assert tally["acknowledged"] == stats["spans"] == tally["requests"] * 50 > 0
+    assert tally["refused"] == {}
+    assert 0 < tally["p50_ms"] <= tally["p99_ms"] <= tally["max_ms"]
+
+
+async def test_refused_spans_are_counted_apart(backend) -> None:
+    backend.fail("unavailable")
+    tally = await load.load(f"127.0.0.1:{backend.grpc}", spans.Template(3), in_flight=2, seconds=0.3)
+    assert tally["acknowledged"] == 0
+    assert tally["refused"]["UNAVAILABLE"] == 3 * backend.json("/stats")["requests"]
