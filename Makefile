@@ -50,11 +50,10 @@ image: ## build both images; REGISTRY=… names them, PUSH=1 pushes
 	scripts/image.sh
 
 demo: ## the whole journey on a cluster of its own, or CLUSTER=current REGISTRY=… for yours
-	@scripts/setup.sh demo
-	@$(PY) scripts/demo.py up
+	@scripts/demo.sh up
 
 demo-down: ## remove every trace of the demo
-	@$(PY) scripts/demo.py down
+	@scripts/demo.sh down
 
 demo-local: setup-python ## the sidecar alone with two backends, one of which fails; no root, under a minute
 	@$(PY) scripts/demo_local.py
