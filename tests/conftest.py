@@ -1,3 +1,3 @@
 """What every test may use: the project's programs as processes, and the real cluster."""
 
-pytest_plugins = ["programs", "sidecar_process"]
+pytest_plugins = ["cluster.fixtures", "programs", "sidecar_process"]

@@ -24,6 +24,7 @@ SUITE = "bookworm"
 MACHINE_CA = "/usr/local/share/machine-ca.crt"  # not the usual path: installing ca-certificates rewrites that
 CA_CANDIDATES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 LIMIT = 900.0
+RECIPE = 1  # to be raised when what is done here changes
 
 
 def ensure(tag: str, buildah: Callable[..., str], env: Mapping[str, str]) -> str:
@@ -34,7 +35,8 @@ def ensure(tag: str, buildah: Callable[..., str], env: Mapping[str, str]) -> str
     key = _key()
     note = paths.cache() / "containers/base"
     known = note.read_text().split() if note.exists() else []
-    present = run(["buildah", "images", "-q", "--no-trunc", tag], check=False, env=env).stdout.split()
+    listed = run(["buildah", "images", "-q", "--no-trunc", tag], check=False, env=env).stdout.split()
+    present = [entry.removeprefix("sha256:") for entry in listed]
     if present and known == [key, present[0]]:
         return present[0]
     print(f"Making the base image {tag} with debootstrap (about a minute) …", file=sys.stderr, flush=True)
@@ -46,13 +48,21 @@ def ensure(tag: str, buildah: Callable[..., str], env: Mapping[str, str]) -> str
         print(f"It cannot be made anew; the old one is used.\n{error}", file=sys.stderr)
         return present[0]
     note.write_text(f"{key} {identifier}\n")
+    _remove_outdated(identifier, env)
     return identifier
+
+
+def _remove_outdated(base: str, env: Mapping[str, str]) -> None:
+    """Remove all images but the new base: whatever was built on the old one has to be built anew."""
+    listed = run(["buildah", "images", "-a", "-q", "--no-trunc"], check=False, env=env).stdout.split()
+    if old := sorted({identifier for identifier in listed if identifier.removeprefix("sha256:") != base}):
+        run(["buildah", "rmi", "--force", *old], check=False, timeout=LIMIT, env=env)
 
 
 def _key() -> str:
     year, week, _ = datetime.date.today().isocalendar()
     parts = [f"{year}-{week}", _sources(), _apt_options(), _pip_config(), hashlib.sha256(_ca()).hexdigest()]
-    return hashlib.sha256("\0".join([*parts, Path(__file__).read_text()]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\0".join([*parts, str(RECIPE)]).encode()).hexdigest()[:16]
 
 
 def _make(tag: str, buildah: Callable[..., str]) -> str:
@@ -83,9 +93,13 @@ def _make(tag: str, buildah: Callable[..., str]) -> str:
 
 def _configure(root: Path) -> None:
     """Trim what an image does not need, and add the machine's sources, certificates and proxies."""
-    for folder in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+    for folder in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/man", "usr/share/locale"):
         for entry in (root / folder).glob("*"):
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    # As in Debian's own slim image: licences stay, because the images made of it carry them on.
+    for entry in list((root / "usr/share/doc").rglob("*")):
+        if entry.name != "copyright" and entry.is_file() and not entry.is_symlink():
+            entry.unlink()
     (root / "etc/apt/sources.list").write_text(_sources())
     (root / "etc/apt/apt.conf.d/90machine").write_text(_apt_options())
     (root / "etc/pip.conf").write_text(_pip_config())

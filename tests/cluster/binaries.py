@@ -16,6 +16,7 @@ from pathlib import Path
 from cluster import golang, paths
 from cluster.commands import run
 from cluster.errors import ClusterError
+from cluster.lock import locked
 
 MODULE = paths.HERE / "tools"
 KUBERNETES = "k8s.io/kubernetes/cmd"
@@ -48,10 +49,20 @@ def ensure() -> Path:
     Raises ClusterError with the compiler's words when it fails.
     """
     done = folder()
-    if all((done / name).exists() for name in PROGRAMS):
-        return done
+    if not _complete(done):
+        done.mkdir(parents=True, exist_ok=True)
+        with locked(done.parent, LIMIT, "building the cluster's programs"):
+            if not _complete(done):
+                _build_into(done)
+    return done
+
+
+def _complete(folder: Path) -> bool:
+    return all((folder / name).exists() for name in PROGRAMS)
+
+
+def _build_into(done: Path) -> None:
     go = golang.ensure()
-    done.mkdir(parents=True, exist_ok=True)
     partial = done.with_name(f"{done.name}.{os.getpid()}")
     partial.mkdir(exist_ok=True)
     try:
@@ -60,7 +71,6 @@ def ensure() -> Path:
             (partial / name).replace(done / name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return done
 
 
 def version(module: str) -> str:

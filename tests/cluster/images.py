@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cluster import base, machine, paths
 from cluster.commands import run
 from cluster.components import PAUSE_IMAGE
+from cluster.lock import locked
 
 if TYPE_CHECKING:
     from cluster.client import Client
@@ -52,7 +53,9 @@ def buildah(*args: str, timeout: float = BUILD_LIMIT) -> str:
 
 def ensure_base() -> str:
     """Return the id of the base image, made of Debian's packages; anew each week, for their security updates."""
-    return base.ensure(BASE, buildah, environment())
+    env = environment()
+    with locked(paths.cache() / "containers", BUILD_LIMIT, "making the base image"):
+        return base.ensure(BASE, buildah, env)
 
 
 def build(tag: str, context: str | Path, *, file: str | None = None, target: str | None = None) -> str:

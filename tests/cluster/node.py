@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from cluster import binaries, components, images, kernel, machine, netns, paths, pki
 from cluster.client import Client
 from cluster.commands import run
 from cluster.errors import ClusterError, DeadlinePassed
+from cluster.lock import locked
 from cluster.process import Process
 from cluster.wait import wait_for
 
@@ -96,9 +96,9 @@ class Cluster(Client):
         env = {**os.environ, "PYTHONPATH": str(paths.HERE.parent)}
         env["PATH"] = f"{os.environ['PATH']}:/usr/sbin:/sbin"
         with (self.state / "log/init.log").open("w") as log:
-            subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd="/", start_new_session=True
-            )
+            # setsid ends at once; what it starts belongs to nobody here, and outlives this process.
+            argv = ["setsid", "--fork", *argv]
+            subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd="/", check=True)
 
     def _wait_ready(self) -> None:
         end = time.monotonic() + START
@@ -175,21 +175,7 @@ class Cluster(Client):
             shutil.copytree(self.state / "log", kept)
             print(f"The logs of the cluster that did not start are in {kept}", file=sys.stderr)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the lock of all clusters of this machine: starting and removing are done one at a time."""
+    def _locked(self) -> AbstractContextManager[None]:
+        """The lock of all clusters of this machine: starting and removing are done one at a time."""
         paths.states().mkdir(parents=True, exist_ok=True)
-        handle = os.open(paths.states(), os.O_RDONLY)
-        try:
-            wait_for(lambda: _lock(handle), 300, f"another process starts or removes a cluster in {paths.states()}")
-            yield
-        finally:
-            os.close(handle)
-
-
-def _lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return locked(paths.states(), 300, "starting or removing a cluster")
