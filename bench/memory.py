@@ -13,8 +13,8 @@ from pathlib import Path
 import procfs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from cluster.errors import ClusterError  # noqa: E402 - the cluster's module is in tests/
-from cluster.node import Cluster  # noqa: E402
+from cluster.errors import ClusterError
+from cluster.node import Cluster
 
 CONTAINERS = ("controller", "injector", "tracekeeper-sidecar")
 NAMESPACES = ("tracekeeper-system", "tracekeeper-demo")
