@@ -13,7 +13,7 @@ from forward_support.servers import HttpBackend
 
 TESTS = Path(__file__).parents[1]
 ROUNDS = 5
-LEAST = 400
+LEAST = 1500
 """Spans that a child acknowledges before it is killed."""
 
 
@@ -57,5 +57,7 @@ async def test_every_acknowledged_span_arrives_whatever_is_killed(tmp_path: Path
     assert not set(acknowledged) - set(arrived)
     # What was appended and not yet acknowledged when the kill came may arrive too; nothing else may.
     assert len(set(arrived) - set(acknowledged)) <= ROUNDS * 5 * 2
-    # A cursor is saved every second: a child that lives for less repeats at most what it delivered itself.
-    assert max(arrived.values()) <= 1 + ROUNDS
+    # Repeated is what was in flight, and what was delivered since the cursor was last noted, moments before.
+    repeated = sum(times - 1 for times in arrived.values())
+    print(f"{ROUNDS} kills: {len(acknowledged)} spans acknowledged, {len(set(arrived))} arrived, {repeated} twice")
+    assert repeated < len(acknowledged) / 2

@@ -17,7 +17,7 @@ from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.log.segment import name_of
+from tracekeeper_sidecar.log.segment import DATA_START, name_of
 
 
 def failing(operation: str, code: int, prefix: str = "") -> Fault:
@@ -137,6 +137,14 @@ async def test_frames_behind_a_failed_sync_are_passed_over_even_if_they_reached_
     batches = read_all(after)
     assert payloads_of(batches) == [b"before", b"after"]
     assert lost_in(batches) == 0
+    await after.close()
+    # Nor do they stand in for acknowledged ones that damage took.
+    damaged = files.restart()
+    damaged.content(name_of(1))[DATA_START] ^= 1
+    after = open_log(damaged)
+    batches = read_all(after)
+    assert payloads_of(batches) == [b"after"]
+    assert lost_in(batches) == 1
     await after.close()
     await log.close()
 

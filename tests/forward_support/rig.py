@@ -97,9 +97,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(directory: Path, **log_settings: Any) -> AsyncIterator[Rig]:
+async def running(directory: Path, files: SystemFiles | None = None, **log_settings: Any) -> AsyncIterator[Rig]:
     """A forwarder over the log in `directory`, closed in order at the end."""
-    files, clock = SystemFiles(), SystemClock()
+    files, clock = files or SystemFiles(), SystemClock()
     settings = {"quota": 64 << 20, **log_settings}
     log = await asyncio.to_thread(lambda: Log.open(str(directory), files=files, clock=clock, **settings))
     forwarder = Forwarder(log, CursorStore(str(directory), files), clock)

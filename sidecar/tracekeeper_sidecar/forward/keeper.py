@@ -54,6 +54,8 @@ class Keeper:
                 return
             except Exception as error:  # Also the ExceptionGroup of a task group.
                 logger.exception("%s died and is started again", name)
+                if self._tasks.get(name) is not asyncio.current_task():
+                    return  # A task group that has failed already swallows the cancellation that stop() sent.
                 self._deaths[name] = (self._clock.monotonic(), _cause(error))
             attempt = 0 if self._clock.monotonic() - began > WELL_AFTER else attempt + 1
             await self._clock.sleep(LEAST_PAUSE + PAUSES.delay(attempt, self._random))

@@ -1,4 +1,9 @@
-"""Keeps a delivery entry's cursor on disk: at most five times a second while spans flow, never while they do not."""
+"""Keeps a delivery entry's cursor on disk while spans flow, and touches nothing while they do not.
+
+Once a second it is saved: that survives a loss of power, and what it has passed may be released. In between it is
+noted every few hundredths of a second, without a sync: that survives the death of the process, which is far more
+frequent. So a kill repeats what was in flight and a moment's deliveries, not a second's.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,19 @@ from collections.abc import Callable
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.forward.signal import Signal
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.model import Position
 
 logger = logging.getLogger(__name__)
 
-INTERVAL = 0.2
-"""Seconds between saves, each one sync. A crash repeats what was delivered since the last one, so it is short."""
+SAVE_INTERVAL = 1.0
+"""Seconds between saves: at most one sync a second for each entry."""
+NOTE_INTERVAL = 0.02
+"""Seconds between notes."""
+REST = 300.0
+"""Seconds that one wait for the next settled batch lasts. It ends by the batch; this only bounds it."""
 
 
 class Saver:
@@ -31,30 +41,29 @@ class Saver:
         """Why the last save failed; empty when it did not."""
         self._name, self._cursors, self._clock, self._on_saved = name, cursors, clock, on_saved
         self._newest = cursor
-        self._offered = asyncio.Event()
+        self._noted = self._newest
+        self._offered = Signal(clock)
         self._lock = asyncio.Lock()
 
     def offer(self, cursor: Cursor) -> None:
-        """A newer cursor. Its account may go on changing: it is copied when it is saved."""
+        """A newer cursor. Its account may go on changing: it is copied when it is written."""
         self._newest = cursor
-        self._offered.set()
+        self._offered.fire()
 
     async def run(self) -> None:
         """Save what is offered, until cancelled."""
         while True:
-            await self._offered.wait()
-            if not await self.save():
-                self._offered.set()  # Again after the pause.
-            await self._clock.sleep(INTERVAL)
+            while self._newest.position == self.saved:
+                await self._offered.wait(REST)
+            due = self._clock.monotonic() + SAVE_INTERVAL
+            if await self.save():
+                await self._note_until(due)
+            await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
 
     async def save(self) -> bool:
         """Save the newest cursor now; False, and a log line, when the disk refuses."""
         async with self._lock:
-            self._offered.clear()
-            newest, account = self._newest, self._newest.account
-            cursor = Cursor(
-                newest.position, Account(account.start, Counter(account.delivered), Counter(account.dropped))
-            )
+            cursor = _copy(self._newest)
             try:
                 await _finish(asyncio.ensure_future(asyncio.to_thread(self._cursors.save, self._name, cursor)))
             except LogUnavailable as error:
@@ -66,17 +75,37 @@ class Saver:
                     )
                 self.problem = str(error)
                 return False
-            self.saved, self.problem = cursor.position, ""
+            self._noted, self.saved, self.problem = cursor, cursor.position, ""
         self._on_saved()
         return True
 
+    async def _note_until(self, due: float) -> None:
+        """Note what is offered until `due`, or until the disk refuses; the next save then says so."""
+        while (left := due - self._clock.monotonic()) > 0:
+            if self._newest.position == self._noted.position:
+                await self._offered.wait(left)
+                continue
+            async with self._lock:
+                cursor = _copy(self._newest)
+                try:
+                    await _finish(asyncio.ensure_future(asyncio.to_thread(self._cursors.note, self._name, cursor)))
+                except LogUnavailable:
+                    return
+                self._noted = cursor
+            await self._clock.sleep(min(NOTE_INTERVAL, left))
 
-async def _finish(saving: asyncio.Future[None]) -> None:
-    """Wait for the end of a save even when cancelled: two threads must never write one cursor."""
+
+def _copy(cursor: Cursor) -> Cursor:
+    account = cursor.account
+    return Cursor(cursor.position, Account(account.start, Counter(account.delivered), Counter(account.dropped)))
+
+
+async def _finish(writing: asyncio.Future[None]) -> None:
+    """Wait for the end of a write even when cancelled: two threads must never write one cursor."""
     try:
-        await asyncio.shield(saving)
+        await asyncio.shield(writing)
     except asyncio.CancelledError:
-        await asyncio.wait((saving,))
-        if not saving.cancelled():
-            saving.exception()  # Nobody is left to hear it.
+        await asyncio.wait((writing,))
+        if not writing.cancelled():
+            writing.exception()  # Nobody is left to hear it.
         raise

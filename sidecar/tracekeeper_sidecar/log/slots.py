@@ -77,11 +77,24 @@ class Slots:
         """Return when `body` would survive a loss of power. After an OSError the previous body still stands."""
         if not self._made:
             self._make()
-        index = self._next
-        fields = _FIELDS.pack(MAGIC, VERSION, len(body), self._generation + 1)
-        self._write(index, fields + _CRC.pack(crc32c(body, crc32c(fields))) + body)
+        self._write(self._next, self._encode(body))
         self._generation += 1
-        self._next = 1 - index
+        self._next = 1 - self._next
+
+    def note(self, body: bytes) -> None:
+        """Return when `body` would survive the end of this process, though not a loss of power: there is no sync.
+
+        It goes into the slot that the next `save` overwrites; the one last saved stays as it is. Before the first
+        save it does nothing: what `load` found newest may never have been synced, and must not be left alone with
+        another of that kind.
+        """
+        if not self._made:  # Only a save makes it, and one that failed takes it back.
+            return
+        handle = self._files.open(self._paths[self._next], write=True)
+        try:
+            self._overwrite(handle, self._encode(body))
+        finally:
+            self._files.close(handle)
 
     def remove(self) -> None:
         """Delete both files; no error if there are none."""
@@ -130,10 +143,18 @@ class Slots:
         self._suspect[index], made, self._made = True, self._made, False
         handle = self._files.open(self._paths[index], write=True)
         try:
-            written = 0
-            while written < len(data):
-                written += self._files.pwritev(handle, [data[written:]], written)
+            self._overwrite(handle, data)
             self._files.fdatasync(handle)
         finally:
             self._files.close(handle)
         self._suspect[index], self._made = False, made
+
+    def _overwrite(self, handle: int, data: bytes) -> None:
+        written = 0
+        while written < len(data):
+            written += self._files.pwritev(handle, [data[written:]], written)
+
+    def _encode(self, body: bytes) -> bytes:
+        """The whole of a slot that is newer than the last one saved."""
+        fields = _FIELDS.pack(MAGIC, VERSION, len(body), self._generation + 1)
+        return fields + _CRC.pack(crc32c(body, crc32c(fields))) + body

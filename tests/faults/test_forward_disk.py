@@ -1,0 +1,134 @@
+"""A disk that fails under the forwarder: reads, cursors, damage in the log. Spans wait, or are counted as lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from forward_support.rig import backend, running, until
+from forward_support.servers import GrpcBackend
+from tracekeeper_sidecar.log.files import SystemFiles
+
+
+class FailingFiles(SystemFiles):
+    """The machine's files, with faults that can be switched on."""
+
+    def __init__(self) -> None:
+        self.reads_fail = False
+        self.cursors_fail = False
+        self._cursors: set[int] = set()
+
+    def open(self, path: str, *, write: bool = False, create: bool = False) -> int:
+        handle = super().open(path, write=write, create=create)
+        if "/cursor." in path:
+            self._cursors.add(handle)
+        return handle
+
+    def close(self, handle: int) -> None:
+        self._cursors.discard(handle)
+        super().close(handle)
+
+    def pread(self, handle: int, size: int, offset: int) -> bytes:
+        if self.reads_fail and handle not in self._cursors:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return super().pread(handle, size, offset)
+
+    def pwritev(self, handle: int, buffers: Sequence[bytes], offset: int) -> int:
+        if self.cursors_fail and handle in self._cursors:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().pwritev(handle, buffers, offset)
+
+
+def damage_middle(directory: Path) -> None:
+    """Overwrite 20 bytes in the middle of what the largest file holds."""
+    segment = max(directory.glob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    data = bytearray(segment.read_bytes())
+    middle = len(data.rstrip(b"\0")) // 2
+    data[middle : middle + 20] = b"\xff" * 20
+    segment.write_bytes(data)
+
+
+def damage_cursor(directory: Path, entry: str) -> None:
+    """Overwrite both copies of a cursor."""
+    slots = list(directory.glob(f"cursor.{entry}.*"))
+    assert slots
+    for slot in slots:
+        slot.write_bytes(b"\xff" * 4096)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[GrpcBackend]:
+    made = GrpcBackend()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_unreadable_log_is_tried_again(tmp_path: Path, server: GrpcBackend) -> None:
+    files = FailingFiles()
+    async with running(tmp_path, files) as rig:
+        await rig.apply([backend("one", server.endpoint)])
+        await rig.put(10)
+        await rig.settled()
+        files.reads_fail = True
+        await rig.put(10)
+        await until(rig.forwarder.troubles, "health says so")
+        assert "delivery one" in rig.forwarder.troubles()[0]
+        assert os.strerror(errno.ENOMEM) in rig.forwarder.troubles()[0]
+        assert rig.entry("one").pending == 10
+        files.reads_fail = False
+        await rig.settled()
+    assert Counter(server.taken.ids) == Counter(rig.sent)
+
+
+async def test_cursor_that_cannot_be_saved_stops_no_delivery(tmp_path: Path, server: GrpcBackend) -> None:
+    files = FailingFiles()
+    async with running(tmp_path, files) as rig:
+        await rig.apply([backend("one", server.endpoint)])
+        files.cursors_fail = True
+        await rig.put(10)
+        await rig.settled()
+        await until(rig.forwarder.troubles, "health says so")
+        assert "cursor of delivery 'one' cannot be saved" in rig.forwarder.troubles()[0]
+        assert rig.entry("one").saved.seq == 0
+        await rig.put(10)
+        await rig.settled()
+        files.cursors_fail = False
+        await until(lambda: rig.entry("one").saved.seq == 20, "the cursor is saved by itself when it can be")
+        assert rig.forwarder.troubles() == []
+    assert server.taken.ids == rig.sent
+
+
+async def test_damage_is_dropped_and_counted(tmp_path: Path, server: GrpcBackend) -> None:
+    async with running(tmp_path) as rig:
+        for _ in range(30):
+            await rig.put(10)
+        sent = rig.sent
+    damage_middle(tmp_path)
+    async with running(tmp_path) as rig:
+        await rig.apply([backend("one", server.endpoint)])
+        await rig.settled()
+        dropped = rig.entry("one").account.dropped
+        assert set(dropped) == {"damaged"}
+        assert 10 <= dropped["damaged"] <= 20
+    assert len(server.taken.ids) == len(sent) - dropped["damaged"]
+    assert set(server.taken.ids) < set(sent)
+
+
+async def test_damaged_cursor_sends_again_and_skips_nothing(tmp_path: Path, server: GrpcBackend) -> None:
+    async with running(tmp_path) as rig:
+        await rig.apply([backend("one", server.endpoint)])
+        await rig.put(10)
+        await rig.settled()
+        sent = rig.sent
+    damage_cursor(tmp_path, "one")
+    async with running(tmp_path) as rig:
+        await rig.apply([backend("one", server.endpoint)])
+        await rig.settled()
+        assert rig.entry("one").account.start == 0
+    assert Counter(server.taken.ids) == Counter(sent + sent)
