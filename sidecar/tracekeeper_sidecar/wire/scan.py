@@ -19,6 +19,22 @@ _RULES = schema.RULES
 _DEPTH = schema.MAX_DEPTH
 _SPAN = schema.NAMES.index("Span")
 
+_TAG = where.TAG
+_CUT_OFF = where.CUT_OFF
+_WIRE_TYPE = where.WIRE_TYPE
+_GROUP = where.GROUP
+_UTF8 = where.UTF8
+_TOO_DEEP = where.DEPTH
+_TRACE_ID = where.TRACE_ID
+_SPAN_ID = where.SPAN_ID
+_PARENT_ID = where.PARENT_ID
+_NO_TRACE_ID = where.NO_TRACE_ID
+_NO_SPAN_ID = where.NO_SPAN_ID
+
+# Wire types (0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes) and the rules of `schema` (0 unknown, 1 varint,
+# 2 eight bytes, 3 four bytes, 4 bytes, 5 string, 6 trace id, 7 span id, 8 parent id, from 16 on messages) stand below
+# as numbers: named, they would be variables to the C compiler. A test compares them with `schema`.
+
 
 def count_spans(body: bytes) -> int:
     """Return the number of spans in a serialised ExportTraceServiceRequest.
@@ -42,7 +58,7 @@ def _message(data: bytes, rules: bytes, pos: int, end: int, kind: int, depth: in
     spans = 0
     seen = 0
     if depth == 0:
-        return _failure(9, begin)
+        return _failure(_TOO_DEEP, begin)
     while pos < end:
         start = pos
         tag = data[pos]
@@ -50,79 +66,97 @@ def _message(data: bytes, rules: bytes, pos: int, end: int, kind: int, depth: in
         if tag >= 128:
             packed = _long_varint(data, start, end)
             if packed < 0:
-                return _failure(1, start)
+                return _failure(_TAG, start)
             tag = packed >> 4
             pos = start + (packed & 15)
         wire = tag & 7
         number = tag >> 3
         if number == 0:
-            return _failure(1, start)
+            return _failure(_TAG, start)
         rule = 0
         if number < 32:
             rule = rules[kind * 32 + number]
-        if wire == 2:
-            if pos >= end:
-                return _failure(2, start)
-            length = data[pos]
-            if length < 128:
-                pos += 1
-            else:
-                packed = _long_varint(data, pos, end)
-                if packed < 0:
-                    return _failure(2, start)
-                length = packed >> 4
-                pos += packed & 15
-            if length > end - pos:
-                return _failure(2, start)
-            if rule >= 16:
-                inner = _message(data, rules, pos, pos + length, rule - 16, depth - 1)
-                if inner < 0:
-                    return inner
-                spans += inner
-            elif rule == 5:
-                if not _utf8(data, pos, pos + length):
-                    return _failure(8, start)
-            elif rule >= 6:
-                if rule == 6:
-                    if length != 16 or _all_zero(data, pos, pos + length):
-                        return _failure(4, start)
-                    seen |= 1
-                elif rule == 7:
-                    if length != 8 or _all_zero(data, pos, pos + length):
-                        return _failure(5, start)
-                    seen |= 2
-                elif length != 0 and length != 8:
-                    return _failure(6, start)
-            elif rule != 0 and rule != 4:
-                return _failure(3, start)
-            pos += length
-        elif wire == 0:
-            if rule > 1:
-                return _failure(3, start)
-            pos = _skip_varint(data, pos, end)
+        if wire != 2:
+            pos = _scalar(data, pos, end, wire, rule)
             if pos < 0:
-                return _failure(2, start)
-        elif wire == 1:
-            if rule != 0 and rule != 2:
-                return _failure(3, start)
-            if end - pos < 8:
-                return _failure(2, start)
-            pos += 8
-        elif wire == 5:
-            if rule != 0 and rule != 3:
-                return _failure(3, start)
-            if end - pos < 4:
-                return _failure(2, start)
-            pos += 4
-        else:
-            return _failure(7, start)
+                return _failure(-pos, start)
+            continue
+        if pos >= end:
+            return _failure(_CUT_OFF, start)
+        length = data[pos]
+        pos += 1
+        if length >= 128:
+            packed = _long_varint(data, pos - 1, end)
+            if packed < 0:
+                return _failure(_CUT_OFF, start)
+            length = packed >> 4
+            pos += (packed & 15) - 1
+        if length > end - pos:
+            return _failure(_CUT_OFF, start)
+        if rule >= 16:
+            inner = _message(data, rules, pos, pos + length, rule - 16, depth - 1)
+            if inner < 0:
+                return inner
+            spans += inner
+        elif rule == 5:
+            if not _utf8(data, pos, pos + length):
+                return _failure(_UTF8, start)
+        elif rule != 0 and rule != 4:
+            code = _id(data, pos, length, rule)
+            if code != 0:
+                return _failure(code, start)
+            if rule == 6:
+                seen |= 1
+            elif rule == 7:
+                seen |= 2
+        pos += length
     if kind == _SPAN:
-        if seen != 3:
-            if seen & 1 == 0:
-                return _failure(10, begin)
-            return _failure(11, begin)
-        return 1
+        if seen == 3:
+            return 1
+        if seen & 1:
+            return _failure(_NO_SPAN_ID, begin)
+        return _failure(_NO_TRACE_ID, begin)
     return spans
+
+
+def _id(data: bytes, pos: int, length: int, rule: int) -> int:
+    """0 when the value is the id that the rule says, else a code; rules 1 to 3 are never length-delimited."""
+    if rule == 6:
+        if length != 16 or _all_zero(data, pos, pos + length):
+            return _TRACE_ID
+    elif rule == 7:
+        if length != 8 or _all_zero(data, pos, pos + length):
+            return _SPAN_ID
+    elif rule == 8:
+        if length != 0 and length != 8:
+            return _PARENT_ID
+    else:
+        return _WIRE_TYPE
+    return 0
+
+
+def _scalar(data: bytes, pos: int, end: int, wire: int, rule: int) -> int:
+    """Offset after a varint, eight-byte or four-byte value that fits the rule, or a negative code."""
+    if wire == 0:
+        if rule > 1:
+            return -_WIRE_TYPE
+        pos = _skip_varint(data, pos, end)
+        if pos < 0:
+            return -_CUT_OFF
+        return pos
+    if wire == 1:
+        if rule != 0 and rule != 2:
+            return -_WIRE_TYPE
+        pos += 8
+    elif wire == 5:
+        if rule != 0 and rule != 3:
+            return -_WIRE_TYPE
+        pos += 4
+    else:
+        return -_GROUP
+    if pos > end:
+        return -_CUT_OFF
+    return pos
 
 
 def _long_varint(data: bytes, pos: int, end: int) -> int:

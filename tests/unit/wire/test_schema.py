@@ -60,3 +60,10 @@ def test_every_field_has_a_rule_that_fits_a_byte() -> None:
             assert rule != schema.UNKNOWN
             if field.message:
                 assert schema.NAMES[rule - schema.MESSAGE] == field.message
+
+
+def test_the_numbers_that_the_scanner_spells_out() -> None:
+    rules = (schema.UNKNOWN, schema.VARINT, schema.FIXED64, schema.FIXED32, schema.BYTES, schema.STRING)
+    assert rules == (0, 1, 2, 3, 4, 5)
+    assert (schema.TRACE_ID, schema.SPAN_ID, schema.PARENT_ID) == (6, 7, 8)
+    assert (schema.MESSAGE, schema.WIDTH) == (16, 32)
