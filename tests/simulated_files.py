@@ -124,13 +124,21 @@ class SimulatedFiles:
             return after
 
     def restart(self) -> SimulatedFiles:
-        """The same directory after the process was killed: the page cache survives."""
+        """The same directory after the process was killed: the page cache survives, and a later `crash` still drops
+        what was never synced."""
         with self._mutex:
             after = SimulatedFiles(sector=self.sector, capacity=self.capacity, preallocates=self.preallocates)
-            after._names = {
-                name: Inode(bytearray(inode.current), bytearray(inode.current)) for name, inode in self._names.items()
-            }
-            after._durable = dict(after._names)
+            copies: dict[int, Inode] = {}
+
+            def copy(inode: Inode) -> Inode:
+                if id(inode) not in copies:
+                    copies[id(inode)] = Inode(bytearray(inode.current), bytearray(inode.durable), list(inode.pending))
+                return copies[id(inode)]
+
+            after._names = {name: copy(inode) for name, inode in self._names.items()}
+            after._durable = {name: copy(inode) for name, inode in self._durable.items()}
+            for change in self._pending:
+                after._pending.append(Link(change.name, copy(change.inode)) if isinstance(change, Link) else change)
             return after
 
     def content(self, name: str) -> bytearray:

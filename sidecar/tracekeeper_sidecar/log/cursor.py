@@ -58,13 +58,18 @@ class CursorStore:
         return sorted(stem.removeprefix(_PREFIX) for stem in stems if _ENTRY.fullmatch(stem[len(_PREFIX) :]))
 
     def load(self, entry: str) -> Cursor | None:
-        """The cursor last saved; None if there is none, or (reported) if both slots are damaged.
+        """The cursor last saved or noted, now durable; None if there is none, or (reported) if both slots are damaged.
 
-        Raises LogUnavailable when the files cannot be read at all.
+        Raises LogUnavailable when the files cannot be read at all, or what was read cannot be synced.
         """
-        found = self._load(self._stem(entry))
+        stem = self._stem(entry)
+        found = self._load(stem)
         if found is None:
             return None
+        try:
+            self._slots[stem].settle()
+        except OSError as fault:
+            raise _unavailable(f"{self._directory}/{stem}", "sync", fault) from fault
         try:
             return Cursor(Position(*_integers(found["position"], 3)), _account(found["account"]))
         except (KeyError, TypeError, ValueError) as fault:

@@ -252,7 +252,8 @@ def _seal_newest(directory: str, files: Files, findings: _Findings) -> _Scan:
         unreadable = frames.unreadable
         if scan.end < newest.end and not unreadable:
             files.truncate(handle, scan.end)
-            files.fdatasync(handle)
+        # A process that was killed may have written frames and not synced them; from here on they count.
+        files.fdatasync(handle)
     finally:
         frames.close()
     findings.found[-1] = Segment(newest.number, newest.base, newest.created, scan.end)

@@ -73,6 +73,15 @@ class Slots:
                 best, self._generation, self._next = body, generation, 1 - index
         return best
 
+    def settle(self) -> None:
+        """Make what `load` found survive a loss of power: if a process that was killed noted it, no sync followed."""
+        if self._generation:
+            handle = self._files.open(self._paths[1 - self._next], write=True)
+            try:
+                self._files.fdatasync(handle)
+            finally:
+                self._files.close(handle)
+
     def save(self, body: bytes) -> None:
         """Return when `body` would survive a loss of power. After an OSError the previous body still stands."""
         if not self._made:

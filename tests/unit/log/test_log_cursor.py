@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import random
 from collections import Counter
 
 import pytest
@@ -156,3 +157,33 @@ def test_a_full_volume_does_not_keep_a_known_cursor_from_being_saved() -> None:
     assert CursorStore("/data", files).load("primary") == cursor(3)
     with pytest.raises(LogUnavailable, match="No space left"):
         store.save("another", cursor(1))
+
+
+def test_a_noted_cursor_survives_the_process_and_once_loaded_also_the_machine() -> None:
+    files = SimulatedFiles()
+    store = CursorStore("/data", files)
+    store.save("primary", cursor(1))
+    store.note("primary", cursor(2))
+    assert "fdatasync" not in files.log[-1]
+    found = [CursorStore("/data", files.crash(random.Random(seed))).load("primary") for seed in range(20)]
+    assert cursor(1) in found
+    assert cursor(2) in found
+    killed = files.restart()
+    assert CursorStore("/data", killed).load("primary") == cursor(2)
+    for seed in range(20):
+        assert CursorStore("/data", killed.crash(random.Random(seed))).load("primary") == cursor(2)
+
+
+def test_a_note_never_touches_the_saved_cursor() -> None:
+    files = SimulatedFiles(sector=16)
+    store = CursorStore("/data", files)
+    store.note("primary", cursor(0))
+    assert files.names == []
+    store.save("primary", cursor(1))
+    for seq in range(2, 6):
+        store.note("primary", cursor(seq))
+    for seed in range(50):
+        found = CursorStore("/data", files.crash(random.Random(seed))).load("primary")
+        assert found in [cursor(seq) for seq in range(1, 6)]
+    store.save("primary", cursor(6))
+    assert CursorStore("/data", files.crash(random.Random(0))).load("primary") == cursor(6)
