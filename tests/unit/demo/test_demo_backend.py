@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -139,6 +140,14 @@ def test_reset_cuts_connections_and_the_port_comes_back(backend) -> None:
     send_grpc(backend.grpc, request(1))
     assert send_http(backend.http, request(2))[0] == 200
     assert backend.json("/stats")["distinct"] == 2
+
+
+def test_a_cut_is_a_reset_and_not_an_orderly_end(backend) -> None:
+    backend.fail("reset")
+    with socket.create_connection(("127.0.0.1", backend.grpc), timeout=10) as connection:
+        connection.sendall(b"P")
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
 
 
 def test_partial_success_names_how_many_were_rejected(backend) -> None:
