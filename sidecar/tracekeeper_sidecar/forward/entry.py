@@ -117,6 +117,7 @@ class DeliveryEntry:
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
         reader = self._log.reader(self.position)
+        self._filling.begin()
         try:
             while True:
                 while not self._has_room():

@@ -7,6 +7,7 @@ many as a full batch would hold, going by the size of those already there.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 
 from tracekeeper_sidecar.clock import Clock
@@ -18,6 +19,9 @@ REST = 300.0
 """Seconds that one wait for the first span lasts. It ends by the span; this only bounds it."""
 WARM_BYTES = 16 << 20
 """So close behind the end the page cache answers, and reading on the event loop is quicker than by a thread."""
+AHEAD_BATCHES, AHEAD_BYTES = 8, 4 << 20
+"""Further behind, one trip to a thread brings several batches, up to whichever comes first: a trip costs a third of
+what sending a batch does."""
 
 FIRST_LOOK = 16
 """Spans by which a batch that begins to fill is looked at for the first time."""
@@ -43,6 +47,11 @@ class Filling:
         self._log, self._clock = log, clock
         self._hurried_seq = 0
         self._waiting: asyncio.Future[bool] | None = None
+        self._ahead: deque[Batch] = deque()
+
+    def begin(self) -> None:
+        """A new reader: forget what an earlier one has read ahead."""
+        self._ahead.clear()
 
     def hurry(self, until: Position) -> None:
         """Wait for nothing to fill while the reader is before `until`."""
@@ -52,12 +61,11 @@ class Filling:
 
     async def next(self, reader: Reader) -> Batch:
         """The next batch, when it is worth sending. Raises LogUnavailable when the log cannot be read."""
-        while True:
+        while not self._ahead:
             await self._until_worthwhile(reader.position)
-            batch = await self._take(reader)
-            if batch is not None:
-                self.since = 0.0
-                return batch
+            self._ahead.extend(await self._take(reader))
+            self.since = 0.0
+        return self._ahead.popleft()
 
     async def _until_worthwhile(self, begin: Position) -> None:
         while (end := self._log.end).seq <= begin.seq:
@@ -86,10 +94,11 @@ class Filling:
         # One less, because Log.wait wakes when there are spans beyond the goal.
         return Position(end.segment, end.offset, begin.seq + wanted - 1)
 
-    async def _take(self, reader: Reader) -> Batch | None:
+    async def _take(self, reader: Reader) -> list[Batch]:
         limits, begin, end = self.limits, reader.position, self._log.end
         if begin.segment == end.segment and end.offset - begin.offset <= WARM_BYTES:
-            return reader.read(limits.max_spans, limits.max_bytes)
+            batch = reader.read(limits.max_spans, limits.max_bytes)
+            return [batch] if batch is not None else []
         return await _in_thread(reader, limits)
 
     async def _wait(self, after: Position, timeout: float) -> None:  # noqa: ASYNC109 (Log.wait's own)
@@ -105,9 +114,9 @@ class Filling:
             waiting.result()  # Raises what the log raised.
 
 
-async def _in_thread(reader: Reader, limits: Limits) -> Batch | None:
+async def _in_thread(reader: Reader, limits: Limits) -> list[Batch]:
     """Read in a thread; a cancelled read is waited for, because the reader belongs to one thread at a time."""
-    reading = asyncio.ensure_future(asyncio.to_thread(reader.read, limits.max_spans, limits.max_bytes))
+    reading = asyncio.ensure_future(asyncio.to_thread(_read_ahead, reader, limits))
     try:
         return await asyncio.shield(reading)
     except asyncio.CancelledError:
@@ -115,3 +124,15 @@ async def _in_thread(reader: Reader, limits: Limits) -> Batch | None:
         if not reading.cancelled():
             reading.exception()  # Nobody is left to hear it.
         raise
+
+
+def _read_ahead(reader: Reader, limits: Limits) -> list[Batch]:
+    batches: list[Batch] = []
+    size = 0
+    while len(batches) < AHEAD_BATCHES and size < AHEAD_BYTES:
+        batch = reader.read(limits.max_spans, limits.max_bytes)
+        if batch is None:
+            break
+        batches.append(batch)
+        size += batch.size
+    return batches

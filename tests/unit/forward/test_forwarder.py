@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from forward_support.rig import Rig, backend, running, until
 from forward_support.servers import GrpcBackend, HttpBackend
+from tracekeeper_sidecar.forward.filling import WARM_BYTES
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
 
@@ -259,6 +261,17 @@ async def test_passed_segments_are_released(tmp_path: Path, one: GrpcBackend) ->
             await until(lambda: rig.entry("one").saved.seq > rig.log.end.seq - 2000, "the cursor is saved")
         assert rig.log.begin.seq > 4000
         assert sorted(one.taken.ids) == sorted(rig.sent)
+
+
+async def test_backlog_far_behind_arrives_in_order(rig: Rig, one: GrpcBackend) -> None:
+    """More than WARM_BYTES: read ahead in a thread, several batches at a time."""
+    for _ in range(10):
+        await rig.put(100, requests=10, size=2000)
+    assert rig.log.stats().bytes > WARM_BYTES
+    await rig.apply([backend("one", one.endpoint, batch={"maxSpans": 200, "maxBytes": "1Mi", "maxDelay": "10ms"})])
+    await rig.settled()
+    assert Counter(one.taken.ids) == Counter(rig.sent)
+    assert max(len(batch) for batch in one.taken.batches) == 200
 
 
 async def test_one_backend_in_two_entries(rig: Rig, one: GrpcBackend, two: HttpBackend) -> None:
