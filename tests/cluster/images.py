@@ -11,6 +11,7 @@ import json
 import os
 import tarfile
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,8 @@ def build(tag: str, context: str | Path, *, file: str | None = None, target: str
     options = ["--layers", "--pull-never", "--tag", tag, "--build-arg", f"BASE_IMAGE={BASE}"]
     options += ["--file", file] if file else []
     options += ["--target", target] if target else []
-    buildah("bud", *options, str(context))
+    with _building():
+        buildah("bud", *options, str(context))
     return image_id(tag)
 
 
@@ -72,8 +74,14 @@ def build_project(version: str, registry: str = "localhost") -> dict[str, str]:
     """Build the operator's and the sidecar's image as `make image` does; return their full names."""
     ensure_base()
     env = {**environment(), "REGISTRY": registry, "VERSION": version, "BUILD_ARGS": "--pull-never"}
-    run([str(paths.REPO / "scripts/image.sh")], timeout=BUILD_LIMIT, env=env)
+    with _building():
+        run([str(paths.REPO / "scripts/image.sh")], timeout=BUILD_LIMIT, env=env)
     return {name: f"{registry}/tracekeeper-{name}:{version}" for name in ("operator", "sidecar")}
+
+
+def _building() -> AbstractContextManager[None]:
+    """Held, also by several at once, while images are built: outdated ones are not removed meanwhile."""
+    return locked(base.builds(), BUILD_LIMIT, "removing outdated images", shared=True)
 
 
 def image_id(tag: str) -> str:
