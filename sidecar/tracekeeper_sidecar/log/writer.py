@@ -37,6 +37,8 @@ MAX_BUFFERS = 1024
 """IOV_MAX of Linux."""
 IDLE = 30.0
 """Seconds after which the thread looks around although nobody called it."""
+DELETIONS = 2
+"""Segments deleted between two commits: each takes some milliseconds, for which appends would wait."""
 PAUSE = 1.0
 """Seconds during which appends are refused without touching the disk, after it refused one."""
 
@@ -155,7 +157,7 @@ class Writer:
                     self._commit(batch)
                     batch = []
                 if self._released > self._retired:
-                    self._retire()
+                    self._retire(DELETIONS)
             except Exception as fault:
                 # A bug or an unforeseen fault must not end the only writer: its waiters hear of it, it goes on.
                 logger.exception("the log's writer failed; appends are answered with it and writing goes on")
@@ -263,7 +265,7 @@ class Writer:
                 return refusal
             self._pause = None
         try:
-            self._retire()
+            self._retire(len(self.view.segments))
             size = self._plan(need)
             if size is None:
                 return self._refuse(self._full())
@@ -350,10 +352,15 @@ class Writer:
         self._unlink(f"{self._directory}/{name_of(number)}")
         self.view = View(self.view.segments[:-1], Position(self._next_number, DATA_START, self.view.end.seq))
 
-    def _retire(self) -> None:
-        """Delete the segments that everybody has passed."""
-        self._retired = self._released
-        self._delete(retention.releasable(self.view.segments, self._released))
+    def _retire(self, most: int) -> None:
+        """Delete the oldest segments that everybody has passed, up to `most`; come back for the others."""
+        released = self._released
+        count = retention.releasable(self.view.segments, released)
+        self._delete(min(count, most))
+        if count > most:
+            self._queue.put(None)
+        else:
+            self._retired = released
 
     def _delete(self, count: int) -> None:
         if not count:
