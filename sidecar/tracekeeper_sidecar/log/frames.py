@@ -10,10 +10,8 @@ from __future__ import annotations
 import errno
 from typing import NamedTuple
 
-from crc32c import crc32c
-
 from tracekeeper_sidecar.log.files import Files
-from tracekeeper_sidecar.log.record import HEADER_SIZE, MAGIC, Valid, check_header, seed_of
+from tracekeeper_sidecar.log.record import HEADER_SIZE, MAGIC, Valid, check_header, payload_intact, seed_of
 
 WINDOW = 256 << 10
 """Bytes per read while frames are small."""
@@ -94,7 +92,7 @@ class FrameReader:
         else:
             self._wide = length < WINDOW // 4
             payload = self._read(offset + HEADER_SIZE, length)
-        if len(payload) != length or crc32c(payload, self._seed) != frame.payload_crc:
+        if not payload_intact(frame, payload, self._seed):
             return None
         return Found(offset, frame, payload)
 

@@ -1,4 +1,4 @@
-"""Writes the log that `log-v1/` holds: `python tests/unit/log/make_log_v1.py`, from the repository's root.
+"""Writes the log that `log-v1/` holds: `PYTHONPATH=tests python tests/unit/log/make_log_v1.py`.
 
 To be run only as long as format version 1 is what the code writes; later versions must go on reading what is kept.
 """
@@ -6,18 +6,15 @@ To be run only as long as format version 1 is what the code writes; later versio
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2] / "sidecar")]
 
 from log_harness import DIRECTORY, open_log, read_all
 from simulated_files import SimulatedFiles
 from tracekeeper_sidecar.ledger import Account, Intake
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 
+HERE = Path(__file__).resolve().parent
 PAYLOADS = [b"frame %d" % number for number in range(5)]
 
 
