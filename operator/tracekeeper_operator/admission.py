@@ -7,13 +7,13 @@ Whatever goes wrong here, the pod starts: a fault of ours is logged and counted,
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from aiohttp import web
 
 from . import review
 from .catalog import Catalog
+from .clock import Clock
 from .events import Notice, subject
 from .inject import Injection, Skip, inject
 from .metrics import InjectorMetrics
@@ -35,10 +35,11 @@ class Admission:
         catalog: Catalog,
         options: Options,
         metrics: InjectorMetrics,
+        clock: Clock,
         announce: Callable[[Notice], None],
     ) -> None:
         self._catalog, self._options = catalog, options
-        self._metrics, self._announce = metrics, announce
+        self._metrics, self._clock, self._announce = metrics, clock, announce
 
     def application(self) -> web.Application:
         """The routes, for `web.Server`."""
@@ -56,13 +57,13 @@ class Admission:
 
     async def _mutate(self, http: web.Request, *, by_namespace: bool) -> web.StreamResponse:
         body = await http.read()
-        begin = time.perf_counter()
+        begin = self._clock.monotonic()
         try:
             request = review.parse(body)
         except ReviewError as error:
             return self._malformed("mutate", error)
         answer, notice = self.judge_pod(request, by_namespace=by_namespace)
-        self._metrics.admission_seconds.observe(time.perf_counter() - begin)
+        self._metrics.admission_seconds.observe(self._clock.monotonic() - begin)
         response = await _send(http, answer)
         if notice is not None and not request.dry_run:
             self._announce(notice)
@@ -91,13 +92,13 @@ class Admission:
 
     async def _validate(self, http: web.Request) -> web.StreamResponse:
         body = await http.read()
-        begin = time.perf_counter()
+        begin = self._clock.monotonic()
         try:
             request = review.parse(body)
         except ReviewError as error:
             return self._malformed("validate", error)
         answer = self.judge_config(request)
-        self._metrics.admission_seconds.observe(time.perf_counter() - begin)
+        self._metrics.admission_seconds.observe(self._clock.monotonic() - begin)
         return await _send(http, answer)
 
     def judge_config(self, request: Request) -> bytes:

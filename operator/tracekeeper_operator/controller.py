@@ -76,7 +76,7 @@ class Controller:
     async def _kopf(self, stop: asyncio.Event) -> None:
         before = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
-            registry=handlers.registry(self._access, self._store, self._reconciler),
+            registry=handlers.registry(self._access, self._store, self._reconciler, self._clock),
             settings=handlers.settings(),
             clusterwide=True,
             standalone=True,

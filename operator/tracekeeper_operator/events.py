@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from . import names
-from .clock import Clock
+from .clock import Clock, timestamp
 from .errors import KubeError
 from .kinds import EVENTS, JOBS, REPLICA_SETS
 from .kube import Kube, Object
 from .metrics import InjectorMetrics
-from .status import timestamp
 
 logger = logging.getLogger(__name__)
 

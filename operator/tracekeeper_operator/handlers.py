@@ -7,13 +7,14 @@ deleted, with the operator or without it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import kopf
 
 from . import names
 from .access import Access
+from .clock import Clock
 from .reconcile import Reconciler
 from .store import Store, key_of
 
@@ -21,13 +22,13 @@ TOKEN_SECONDS = 600
 """How long kopf keeps a token; the kubelet replaces it about every hour."""
 
 
-def registry(access: Access, store: Store, reconciler: Reconciler) -> kopf.OperatorRegistry:
+def registry(access: Access, store: Store, reconciler: Reconciler, clock: Clock) -> kopf.OperatorRegistry:
     """The handlers of one controller."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
     def login(**_: Any) -> kopf.ConnectionInfo:
-        return connection(access)
+        return connection(access, clock.now())
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=handlers)
     async def changed(event: Mapping[str, Any], **_: Any) -> None:
@@ -44,7 +45,7 @@ def take(event: Mapping[str, Any], store: Store, reconciler: Reconciler) -> None
         reconciler.offer(key_of(manifest)[0])
 
 
-def connection(access: Access) -> kopf.ConnectionInfo:
+def connection(access: Access, now: float) -> kopf.ConnectionInfo:
     """Our way to the API server, in kopf's words. Raises AccessError."""
     return kopf.ConnectionInfo(
         server=access.server,
@@ -54,7 +55,7 @@ def connection(access: Access) -> kopf.ConnectionInfo:
         private_key_data=access.key.encode() if access.key is not None else None,
         scheme="Bearer",
         token=access.bearer(),
-        expiration=datetime.now(UTC) + timedelta(seconds=TOKEN_SECONDS),
+        expiration=datetime.fromtimestamp(now + TOKEN_SECONDS, UTC),
     )
 
 

@@ -58,7 +58,7 @@ class Injector:
             pull_policy=self._settings.sidecar_pull_policy,
             version=__version__,
         )
-        admission = Admission(self._catalog, options, self._metrics, events.offer)
+        admission = Admission(self._catalog, options, self._metrics, self._clock, events.offer)
         await self._identity.ready.wait()
         async with Server(admission.application(), self._settings.listen, tls=self._identity.context):
             logger.info("answering admission requests on %s", self._settings.listen)

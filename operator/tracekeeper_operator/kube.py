@@ -8,7 +8,7 @@ verb, object and status. Objects are plain dictionaries as the API server sent t
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,7 +18,7 @@ import aiohttp
 
 from . import names
 from .access import Access
-from .errors import Gone, KubeError, NotFound, Unavailable, from_status
+from .errors import AccessError, Gone, KubeError, NotFound, Unavailable, from_status
 from .kinds import Kind
 
 Object = dict[str, Any]
@@ -93,7 +93,7 @@ class Kube:
 
     async def watch(
         self, kind: Kind, resource_version: str, *, duration: float = 120.0, silence: float = 135.0
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Changes since `resource_version`, for about `duration` seconds; the server then ends it normally.
 
         `silence` bounds the wait for each piece of data, so that a connection that died without a word is
@@ -114,7 +114,7 @@ class Kube:
                     raise await _failure("watch", target, answer)
                 async for line in _lines(answer.content, target):
                     yield _event(line, target)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, AccessError) as error:
             raise Unavailable("watch", target, 0, describe(error)) from error
 
     async def apply(self, kind: Kind, body: Mapping[str, Any], *, subresource: str | None = None) -> Object:
@@ -190,7 +190,7 @@ class Kube:
                 if answer.status >= 400:
                     raise await _failure(verb, target, answer)
                 return _document(await _bounded(answer), verb, target)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, AccessError) as error:
             raise Unavailable(verb, target, 0, describe(error)) from error
 
     def _open(

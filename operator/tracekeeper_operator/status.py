@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from . import names
+from .clock import timestamp
 from .errors import KubeError
 from .plan import Assessed, Plan, SecretRead
 
@@ -201,11 +201,6 @@ def _condition(condition: Condition, before: Mapping[str, Any] | None, generatio
         "lastTransitionTime": time,
         "observedGeneration": generation,
     }
-
-
-def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC, to the second, as the API server writes times."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _shorten(text: str, end: str) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import aclosing
 
 from .backoff import Backoff
 from .catalog import Catalog
 from .clock import Clock
 from .errors import Gone, KubeError
 from .kinds import TRACING_CONFIGS
-from .kube import Kube
+from .kube import Kube, WatchEvent
 from .metrics import InjectorMetrics
 
 logger = logging.getLogger(__name__)
@@ -65,20 +66,24 @@ class Watch:
         events = self._kube.watch(
             TRACING_CONFIGS, version, duration=self._duration, silence=self._duration + self._slack
         )
-        async for event in events:
-            if event.type == "DELETED":
-                self._catalog.remove(event.object)
-            elif event.type in ("ADDED", "MODIFIED"):
-                self._catalog.put(event.object)
-            version = str((event.object.get("metadata") or {}).get("resourceVersion") or version)
-            self._heard()
-            self._backoff.reset()
+        async with aclosing(events):
+            async for event in events:
+                self._take(event)
+                version = str((event.object.get("metadata") or {}).get("resourceVersion") or version)
         self._heard()
         if self._clock.monotonic() - begin < min(1.0, self._duration):
             # A server (or something before it) that ends each watch at once must not be asked in a tight
             # loop.
             await asyncio.sleep(self._backoff.next())
         return version
+
+    def _take(self, event: WatchEvent) -> None:
+        if event.type == "DELETED":
+            self._catalog.remove(event.object)
+        elif event.type in ("ADDED", "MODIFIED"):
+            self._catalog.put(event.object)
+        self._heard()
+        self._backoff.reset()
 
     def _heard(self) -> None:
         self._catalog.synced_at = self._clock.now()

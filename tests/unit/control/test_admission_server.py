@@ -20,6 +20,7 @@ from tracekeeper_operator import certs
 from tracekeeper_operator.access import load_chain
 from tracekeeper_operator.admission import MAX_BODY, Admission
 from tracekeeper_operator.catalog import Catalog
+from tracekeeper_operator.clock import SystemClock
 from tracekeeper_operator.events import Notice
 from tracekeeper_operator.inject import SkipReason
 from tracekeeper_operator.metrics import InjectorMetrics
@@ -69,7 +70,7 @@ async def rig() -> AsyncIterator[Rig]:
     trust = ssl.create_default_context(cadata=material.ca)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
         rig = Rig(session)
-        admission = Admission(rig.catalog, OPTIONS, rig.metrics, rig.notices.append)
+        admission = Admission(rig.catalog, OPTIONS, rig.metrics, SystemClock(), rig.notices.append)
         async with Server(admission.application(), Address("127.0.0.1", 0), tls=serving) as server:
             rig.url = f"https://localhost:{server.port}"
             rig.catalog.replace([config()])
@@ -121,6 +122,13 @@ async def test_takes_the_namespace_from_the_request(rig: Rig) -> None:
     assert b'"none"' in base64.b64decode(answer["patch"])
     assert rig.notices[0].reason == "SidecarInjectedWithoutPolicy"
     assert rig.notices[0].owner.namespace == "elsewhere"
+
+
+async def test_each_namespace_has_its_own_configs(rig: Rig) -> None:
+    rig.catalog.replace([config(), config("other", "elsewhere")])
+    for namespace, source in (("shop", "shop/agents@1"), ("elsewhere", "elsewhere/other@1")):
+        answer = await rig.ask("/mutate", review(pod(inject="true"), namespace=namespace))
+        assert f'"{source}"'.encode() in base64.b64decode(answer["patch"])
 
 
 @pytest.mark.parametrize(

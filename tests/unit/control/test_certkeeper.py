@@ -124,6 +124,24 @@ async def test_without_trust_no_new_authority_signs(api: Api, kube: Kube) -> Non
     assert keeper.ready.is_set()
 
 
+async def test_a_new_authority_waits_for_trust_that_fails(api: Api, kube: Kube) -> None:
+    clock = StoodClock()
+    keeper = CertKeeper(kube, PLACE, clock, lives=Lives(authority=300.0, serving=150.0))
+    for wait in (0, 101):
+        clock.wall += wait
+        await settle(keeper)
+    clock.wall += 100
+    before = stored(api, "tls.crt")
+    for _ in range(2):
+        api.fail("PATCH", "/tk-validator", 500)
+        with pytest.raises(KubeError):
+            await keeper.once()
+        assert stored(api, "ca.crt").count("BEGIN") == 2
+        assert stored(api, "tls.crt") == before
+    await settle(keeper)
+    assert stored(api, "tls.crt") != before
+
+
 async def test_goes_on_after_failures(api: Api, kube: Kube) -> None:
     for _ in range(3):
         api.fail("GET", "/tracekeeper-webhook-tls", 500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from control_api import Api, serve, until
 from control_objects import StoodClock, pod
 from tracekeeper_operator.access import Access
-from tracekeeper_operator.events import QUEUE, REPEAT_SECONDS, Events, Notice, Owner, subject
+from tracekeeper_operator.events import QUEUE, REMEMBERED, REPEAT_SECONDS, Events, Notice, Owner, _remember, subject
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import InjectorMetrics
 from tracekeeper_operator.tasks import run_until
@@ -141,6 +142,14 @@ async def test_the_queue_is_bounded(rig: Rig) -> None:
     for number in range(QUEUE + 10):
         rig.offer(message=str(number))
     assert rig.count("dropped") == 10
+
+
+def test_the_memory_is_bounded() -> None:
+    memory: OrderedDict[int, int] = OrderedDict()
+    for number in range(REMEMBERED + 5):
+        _remember(memory, number, number)
+    assert len(memory) == REMEMBERED
+    assert 4 not in memory and REMEMBERED + 4 in memory
 
 
 async def test_messages_are_bounded(rig: Rig) -> None:

@@ -21,9 +21,9 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+
 from control_api import Api, serve, until
 from control_objects import config, pod, review
-
 from tracekeeper_operator import __version__
 from tracekeeper_operator.certs import Material
 
