@@ -28,8 +28,7 @@ class Inflater:
 
         Stop taking pieces whenever enough is enough: what was not taken was not made.
         """
-        more = False  # zlib may hold output back that it has no more input for.
-        while data or more:
+        while data:
             if self._member.eof:
                 self._member = zlib.decompressobj(_GZIP)
             self._fed = True
@@ -38,7 +37,6 @@ class Inflater:
             except zlib.error as error:
                 raise WireError("body", f"not valid gzip ({error})") from error
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-            more = len(piece) == STEP and not self._member.eof
             if piece:
                 yield piece
 

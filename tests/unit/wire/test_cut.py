@@ -38,6 +38,14 @@ def test_pieces_keep_limits_order_resource_and_scope(message: ExportTraceService
     assert found == placed(message)
 
 
+def test_no_limit_is_passed_by_a_byte() -> None:
+    body = otlp_requests.body(3, attributes=0) + otlp_requests.body(2, attributes=0) + otlp_requests.body(1)
+    for size in range(1, len(body) + 1):
+        pieces = cut(body, 6, size)
+        assert sum(count for _, count in pieces) == 6
+        assert all(len(piece) <= size or count == 1 for piece, count in pieces), size
+
+
 def test_what_fits_comes_back_as_it_is() -> None:
     body = otlp_requests.body(5)
     assert cut(body, 5, len(body)) == [(body, 5)]
