@@ -12,11 +12,6 @@ from demo_progress import DemoFailed, Progress
 def up(progress: Progress) -> int:
     """The whole journey; exit code 1 when something is missing at its end."""
     faults = Journey(chosen(progress), progress).run()
-    progress.say()
-    for fault in faults:
-        progress.bad(fault)
-    if not faults:
-        progress.good("equal: every span the agent was told is safe arrived in both backends, none dropped")
     return 1 if faults else 0
 
 

@@ -24,7 +24,7 @@ Tracekeeper's demo: the whole journey, on a real single-node Kubernetes that it 
   2. cluster     start it, in network, process and mount namespaces of its own           20 s
   3. install     helm install charts/tracekeeper                                         20 s
   4. use         two trace backends, one TracingConfig, an annotated AI agent            30 s
-  5. watch       spans arrive; one backend fails and comes back; nothing is missing      50 s
+  5. watch       spans arrive; one backend fails and comes back; nothing is missing      45 s
 
 About 3 minutes when everything has been built before. Nothing of your own clusters, images or network is touched.
 To remove it afterwards: make demo-down

@@ -34,6 +34,8 @@ class Kube:
 
     prefix = ""
     registry = ""
+    pull_policy = "IfNotPresent"
+    chart_options: tuple[str, ...] = ()
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -115,6 +117,7 @@ class OwnCluster(Kube):
 
     prefix = f"scripts/cluster.sh --name {OWN_NAME} "
     registry = "localhost"
+    chart_options = ("--set", "injector.replicas=1")  # One node: a second injector protects from nothing.
     _script = str(REPO / "scripts" / "cluster.sh")
 
     def argv(self, tool: str, *args: str) -> list[str]:
@@ -163,6 +166,9 @@ class OwnCluster(Kube):
 
 class CurrentCluster(Kube):
     """The cluster of the current kube context; images go through a registry that its nodes can pull from."""
+
+    pull_policy = "Always"  # A node may hold an older image under the same tag, from the last demo.
+    chart_options = ("--set", "image.pullPolicy=Always")
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(progress)

@@ -16,7 +16,7 @@ from demo_watch import Watch
 SYSTEM, SHOP = "tracekeeper-system", "tracekeeper-demo"
 MANIFESTS = REPO / "examples" / "demo" / "manifests"
 BACKENDS = ("backend-a", "backend-b")
-OUTAGE = 8.0
+OUTAGE = 6.0
 """Seconds that backend-b stays away."""
 
 
@@ -38,8 +38,9 @@ class Journey:
         watch = Watch(self._progress, self._look)
         self._outage(watch)
         watch.until("the agent ends", lambda: watch.done, 240, self._advice)
-        self._progress.good("the agent has made its 1,000 spans")
+        self._progress.good("the agent has made its 800 spans")
         faults = self._finish()
+        self._progress.verdict(faults)
         self._look_around()
         return faults
 
@@ -53,11 +54,13 @@ class Journey:
         self._namespace(SYSTEM)
         arguments = ["upgrade", "--install", "tracekeeper", str(REPO / "charts" / "tracekeeper"), "-n", SYSTEM]
         arguments += ["--set", f"image.registry={registry}", "--set", f"image.tag={version()}"]
-        if isinstance(self._kube, OwnCluster):
-            arguments += ["--set", "injector.replicas=1"]  # One node: a second one protects from nothing.
+        arguments += self._kube.chart_options
+        before = self._kube.json("get", "deployments", "-n", SYSTEM)["items"]
         with self._progress.step("installing the chart", "the operator runs"):
             self._kube.run("helm", self._kube.argv("helm", *arguments), 120)
             for part in ("controller", "injector"):
+                if before:  # The demo ran before: the tag may be the same, and the image another.
+                    self._kube.kubectl("rollout", "restart", f"deployment/tracekeeper-{part}", "-n", SYSTEM)
                 self._rollout(SYSTEM, f"tracekeeper-{part}", f"app.kubernetes.io/component={part}", 180)
 
     def _namespace(self, name: str) -> None:
@@ -92,6 +95,7 @@ class Journey:
     def _apply(self, file: str) -> None:
         """Apply one of the manifests with the image's name put in; says what a person would type."""
         text = (MANIFESTS / file).read_text().replace("localhost/tracekeeper-demo:dev", self._kube.image(DEMO_IMAGE))
+        text = text.replace("imagePullPolicy: IfNotPresent", f"imagePullPolicy: {self._kube.pull_policy}")
         self._progress.say(f"          kubectl apply -f {(MANIFESTS / file).relative_to(Path(REPO))}")
         self._kube.kubectl("apply", "-f", "-", stdin=text)
 
@@ -143,57 +147,68 @@ class Journey:
         argv = ("exec", "-n", SHOP, self._pod, "-c", "tracekeeper-sidecar", "--", "tracekeeper-sidecar", "flush")
         good, text = self._kube.try_kubectl(*argv, "--timeout", "30s", timeout=60)
         self._progress.say(f"          kubectl exec {self._pod} -c tracekeeper-sidecar -- tracekeeper-sidecar flush")
+        self._progress.say(f"          {text.strip()}")
         faults = [] if good else [f"flush: {text}"]
-        ledger = json.loads(self._from_agent("http://127.0.0.1:14316/ledger"))
-        acknowledged = frozenset(self._from_agent("http://127.0.0.1:8090/acknowledged").split())
-        arrived = [self._arrived(name) for name in BACKENDS]
+        found = self._collect()
+        ledger, acknowledged = json.loads(found[0]), frozenset(found[1].split())
+        arrived = [
+            Arrived(name, frozenset(ids.split()), json.loads(stats)["duplicates"])
+            for name, ids, stats in zip(BACKENDS, found[2:4], found[4:6], strict=True)
+        ]
         self._progress.heading("5. the sidecar's ledger")
         self._progress.lines(ledger_lines(ledger))
         lines, missing = compare(acknowledged, arrived)
         self._progress.heading("Is it true? The agent's own list of acknowledged spans beside the backends'")
         self._progress.lines(lines)
-        spans = json.loads(self._from_agent("http://backend-b:8080/spans?limit=100"))
         self._progress.heading("One of the traces that arrived in backend-b")
-        self._progress.lines(trace_tree(spans))
-        agent = json.loads(self._from_agent("http://127.0.0.1:8090/stats"))
+        self._progress.lines(trace_tree(json.loads(found[6])))
+        agent = json.loads(found[7])
         if agent["failed"] or agent["created"] != len(acknowledged):
             faults.append(f"the agent made {agent['created']} spans, {len(acknowledged)} were acknowledged")
         return faults + ledger_faults(ledger) + missing
 
     def _look_around(self) -> None:
-        kubectl = f"{self._kube.prefix}kubectl -n {SHOP}"
-        python = f"{kubectl} exec deploy/weather-agent -c agent -- python3 /demo/fetch.py"
-        own = isinstance(self._kube, OwnCluster)
-        self._progress.heading("To look around")
+        fetch = "k exec deploy/weather-agent -c agent -- python3 fetch.py"
         rows = [
-            (f"{kubectl} get pods,tracingconfigs", "what runs"),
-            (f"{kubectl} describe pod {self._pod}", "what was injected"),
-            (f"{python} http://127.0.0.1:14316/health", "the sidecar: also /ledger, /metrics"),
-            (f"{python} 'http://backend-a:8080/spans?limit=3'", "a backend: also /stats, /ids"),
-            (f"{python} POST 'http://backend-a:8080/fail?mode=hang'", "break it; mode=ok mends it"),
-            (f"{kubectl} rollout restart deployment/weather-agent", "1,000 spans more"),
-            (f"{kubectl} edit tracingconfig demo", "the sidecar follows without a restart"),
+            (f"alias k='{self._kube.prefix}kubectl -n {SHOP}'", "for the lines below"),
+            ("k get pods,tracingconfigs", "what runs"),
+            ("k describe pod -l app=weather-agent", "what was injected"),
+            (f"{fetch} http://127.0.0.1:14316/health", "the sidecar: also /ledger, /metrics"),
+            (f"{fetch} 'http://backend-a:8080/spans?limit=3'", "a backend: also /stats, /ids"),
+            (f"{fetch} POST 'http://backend-a:8080/fail?mode=hang'", "break it; mode=ok mends it"),
+            ("k rollout restart deployment/weather-agent", "800 spans more"),
+            ("k edit tracingconfig demo", "the sidecar follows without a restart"),
         ]
+        self._progress.heading("To look around")
         self._progress.lines(table(["command", "what"], rows)[2:])
+        own = isinstance(self._kube, OwnCluster)
         self._progress.say(f"\nTo remove it all: make demo-down{'' if own else ' CLUSTER=current'}")
 
     # -- what the steps ask
 
-    def _arrived(self, name: str) -> Arrived:
-        stats = json.loads(self._from_agent(f"http://{name}:8080/stats"))
-        return Arrived(name, frozenset(self._from_agent(f"http://{name}:8080/ids").split()), stats["duplicates"])
+    def _collect(self) -> list[str]:
+        """What the end is made of: ledger, acknowledged ids, backends' ids and stats, spans, the agent's stats."""
+        urls = ["127.0.0.1:14316/ledger", "127.0.0.1:8090/acknowledged"]
+        urls += [f"{name}:8080/{what}" for what in ("ids", "stats") for name in BACKENDS]
+        urls += ["backend-b:8080/spans?limit=100", "127.0.0.1:8090/stats"]
+        bodies = self._many(urls)
+        silent = [url for url, body in zip(urls, bodies, strict=True) if body is None]
+        if silent:
+            raise DemoFailed(f"nobody answers at {', '.join(silent)}", *self._advice())
+        return [body or "" for body in bodies]
+
+    def _many(self, urls: list[str]) -> list[str | None]:
+        """Bodies fetched from inside the agent's pod in one go; None where nobody answers."""
+        argv = ("exec", "-n", SHOP, self._pod, "-c", "agent", "--", "python3", "/demo/fetch.py", "many")
+        good, text = self._kube.try_kubectl(*argv, *(f"http://{url}" for url in urls), timeout=90)
+        bodies: list[str | None] = json.loads(text) if good else [None] * len(urls)
+        return bodies
 
     def _look(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """The sidecar's health and ledger, and the agent's stats, in one exec; {} where nobody answers."""
-        paths = ("127.0.0.1:14316/health", "127.0.0.1:14316/ledger", "127.0.0.1:8090/stats")
-        argv = ("exec", "-n", SHOP, self._pod, "-c", "agent", "--", "python3", "/demo/fetch.py", "many")
-        good, text = self._kube.try_kubectl(*argv, *(f"http://{path}" for path in paths), timeout=45)
-        bodies = json.loads(text) if good else [None] * 3
+        bodies = self._many(["127.0.0.1:14316/health", "127.0.0.1:14316/ledger", "127.0.0.1:8090/stats"])
         health, ledger, agent = (json.loads(body) if body else {} for body in bodies)
         return health, ledger, agent
-
-    def _from_agent(self, url: str) -> str:
-        return self._fetch(self._pod, "agent", url)
 
     def _fail(self, mode: str) -> None:
         self._fetch("deploy/backend-b", "backend", "POST", f"http://127.0.0.1:8080/fail?mode={mode}")

@@ -274,11 +274,7 @@ def run(progress: Progress) -> int:
         watch.until("the agent ends", lambda: watch.done, RUNS / RATE + 30, partial(local.log, "sidecar"))
         progress.good("the agent has done its work")
         faults = finish(local, progress)
-        progress.say()
-        for fault in faults:
-            progress.bad(fault)
-        if not faults:
-            progress.good("equal: every span the agent was told is safe arrived in both backends, none dropped")
+        progress.verdict(faults)
         look_around(local, progress)
     return 1 if faults else 0
 

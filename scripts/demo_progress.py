@@ -72,6 +72,14 @@ class Progress:
         """Something failed; that is worth seeing, or the end."""
         self.say(f"{self.colour(31, '✗')} {text}", stamp=True)
 
+    def verdict(self, faults: list[str]) -> None:
+        """How it ended: what is not as promised, or that all is."""
+        self.say()
+        for fault in faults:
+            self.bad(fault)
+        if not faults:
+            self.good("equal: every span the agent was told is safe arrived in both backends, none dropped")
+
     def live(self, text: str) -> None:
         """What goes on right now: rewritten in place on a terminal, else a line every few seconds."""
         if self._tty:
