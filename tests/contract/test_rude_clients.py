@@ -106,6 +106,7 @@ async def test_http_clients_that_vanish_leave_no_error(sent: bytes, caplog: pyte
             await talk(running.http_port, sent, hang_up=True)
             await assert_alive(running)
             await until(lambda: running.receiver.admission.in_flight == 0, "its share is given back")
+        assert set(running.ledger.refused_requests) <= {"disconnected"}
         assert caplog.text == ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -11,6 +12,7 @@ from tracekeeper_sidecar.errors import LogFull, LogUnavailable, WireError
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive import outcome
 from tracekeeper_sidecar.receive.admission import Admission, Lease
+from tracekeeper_sidecar.receive.notices import Notices
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
 from tracekeeper_sidecar.wire.scan import count_spans
 
@@ -31,6 +33,7 @@ class Receiver:
         suspended: Callable[[], bool],
         *,
         append_timeout: float = APPEND_TIMEOUT,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`append(payload, spans)` returns when both are on disk; it raises LogFull or LogUnavailable when not.
 
@@ -42,6 +45,7 @@ class Receiver:
         self._ledger = ledger
         self._suspended = suspended
         self._append_timeout = append_timeout
+        self._notices = Notices(monotonic)
 
     async def export(self, body: bytes, lease: Lease | None = None) -> Outcome:
         """Take one serialised ExportTraceServiceRequest. Never raises but for cancellation.
@@ -83,8 +87,9 @@ class Receiver:
         return Accepted(spans)
 
     def refuse(self, refusal: Refused, spans: int = 0) -> Refused:
-        """Account for a refusal: the request always, its spans where their number is known."""
+        """Account for a refusal: the request always, its spans where their number is known. Says so in the log."""
         self._ledger.refused_requests[refusal.reason] += 1
         if spans:
             self._ledger.refused[refusal.reason] += spans
+        self._notices.note(refusal, spans)
         return refusal

@@ -74,3 +74,8 @@ def wrong_encoding(header: str) -> Refused:
 
 def slow_client(seconds: float) -> Refused:
     return Refused("slow_client", INVALID_ARGUMENT, 408, f"the request's body was not complete within {seconds:g} s")
+
+
+def disconnected() -> Refused:
+    """Nobody is left to read the answer, but it is counted."""
+    return Refused("disconnected", INVALID_ARGUMENT, 400, "the client closed the connection within its request")

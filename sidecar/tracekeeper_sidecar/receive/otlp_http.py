@@ -65,6 +65,7 @@ class HttpReceiver:
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         answer = await self._answer(request)
         response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+        response.headers["Server"] = "tracekeeper"
         response.content_type = answer.content_type
         if answer.status == 408:
             response.force_close()
@@ -103,8 +104,10 @@ class HttpReceiver:
             return self._receiver.refuse(media.slow_client(self._body_timeout))
         except WireError as error:
             return self._receiver.refuse(outcome.malformed(error))
-        except (web.RequestPayloadError, ConnectionError) as error:
-            broken = WireError("body", f"the HTTP body is broken off or badly framed ({error})")
+        except ConnectionError:
+            return self._receiver.refuse(media.disconnected())
+        except web.RequestPayloadError as error:
+            broken = WireError("body", f"the HTTP framing is broken ({error})")
             return self._receiver.refuse(outcome.malformed(broken))
         if isinstance(body, Refused):
             return self._receiver.refuse(body)

@@ -10,7 +10,7 @@ from tracekeeper_sidecar.wire import status
 
 Reason = Literal[
     "malformed", "too_large", "overloaded", "quota", "disk", "unavailable", "timeout", "internal",
-    "media_type", "encoding", "method", "path", "slow_client",
+    "media_type", "encoding", "method", "path", "slow_client", "disconnected",
 ]  # fmt: skip
 """Why a request was refused: the `reason` label of the ledger's metrics."""
 
