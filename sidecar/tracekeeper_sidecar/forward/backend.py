@@ -61,6 +61,8 @@ class Backend:
         self.connection: Connection | Unusable = Unusable("it is not connected yet")
         self.taken = 0
         """Requests that it has taken."""
+        self.failed = 0
+        """Requests that it has failed on, or called too large although nobody can be sure of that."""
         self.largest_taken = 0
         """Bytes of the largest of them since it was connected."""
         self._clock, self._random, self._on_change = clock, random, on_change
@@ -195,6 +197,7 @@ class Backend:
                 return
             case Retry(throttled=False):
                 self._calls["failed"] += 1
+                self.failed += 1
                 breaker.failure(permit, self._clock.monotonic(), outcome.reason)
             case Retry():
                 self._calls["throttled"] += 1
@@ -202,6 +205,7 @@ class Backend:
                 self._calls["refused"] += 1
             case TooLarge():
                 self._calls["too_large"] += 1
+                self.failed += not outcome.certain
         self._note_error(outcome.reason)
         if isinstance(outcome, Retry):
             self._stay_away(outcome)

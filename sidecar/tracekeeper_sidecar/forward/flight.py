@@ -11,6 +11,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from tracekeeper_sidecar.errors import WireError
+from tracekeeper_sidecar.forward.poison import Blame
 from tracekeeper_sidecar.model import Batch
 from tracekeeper_sidecar.wire.cut import cut
 
@@ -25,8 +26,8 @@ class Request:
     spans: int
     verdicts: int = 0
     """Answers that may blame this request rather than the backend (Retry.suspect)."""
-    blamed_by: dict[str, int] = field(default_factory=dict)
-    """Backends that gave them, with how many requests each had taken by the first of them."""
+    blamed_by: dict[str, Blame] = field(default_factory=dict)
+    """By the name of the backend that gave them."""
 
     def halves(self) -> list[Request]:
         """Two requests with half of the spans each; empty when it cannot be cut."""

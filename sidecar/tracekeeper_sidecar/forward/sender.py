@@ -21,6 +21,7 @@ from tracekeeper_sidecar.forward.backend import Backend
 from tracekeeper_sidecar.forward.breaker import Circuit, Permit
 from tracekeeper_sidecar.forward.flight import Flight, Request
 from tracekeeper_sidecar.forward.outcome import Refused, Retry, Sent, TooLarge
+from tracekeeper_sidecar.forward.poison import Blame
 from tracekeeper_sidecar.forward.quiet import Quiet
 from tracekeeper_sidecar.forward.retry import RetrySchedule
 from tracekeeper_sidecar.forward.signal import Signal
@@ -29,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 VERDICTS_TO_CUT = 3
 """Suspect answers after which a request is halved: if one span in it is poison, the rest gets through."""
-VERDICTS_TO_DROP = 5
-"""Suspect answers after which a request that cannot be halved may be given up."""
 LONGEST_WAIT = 60.0
 """Seconds. Whatever a flight waits for is signalled; it looks again by itself now and then all the same."""
 
@@ -85,9 +84,13 @@ class Sender:
                     self._drop(flight, "refused", request.spans, backend, outcome.reason)
                 case TooLarge() if outcome.certain or size > backend.largest_taken:
                     self._too_large(flight, outcome, turn, backend)
-                case TooLarge() | Retry(suspect=True):
+                case TooLarge():
+                    # It has taken larger ones, so this is more likely a limit of rate than of size.
                     turn.tried.add(backend.name)
-                    self._suspect(flight, backend, outcome.reason)
+                    self._suspect(flight, backend, outcome.reason, None)
+                case Retry(suspect=True):
+                    turn.tried.add(backend.name)
+                    self._suspect(flight, backend, outcome.reason, "refused")
                 case Retry():
                     turn.tried.add(backend.name)
 
@@ -153,24 +156,25 @@ class Sender:
             turn.tried.add(backend.name)
             self._suspect(flight, backend, outcome.reason, "too_large")
 
-    def _suspect(self, flight: Flight, backend: Backend, reason: str, verdict: str = "refused") -> None:
-        """Note an answer that may blame the first request; cut it, or give it up when the blame is proven."""
+    def _suspect(self, flight: Flight, backend: Backend, reason: str, verdict: str | None) -> None:
+        """Note an answer that may blame the first request; cut it, or drop it as `verdict` when the blame is proven."""
         request = flight.requests[0]
         request.verdicts += 1
-        request.blamed_by.setdefault(backend.name, backend.taken)
+        blame = request.blamed_by.get(backend.name)
+        if blame is None:
+            blame = request.blamed_by[backend.name] = Blame(backend.taken, backend.failed)
+        else:
+            blame.tries += 1
         if request.verdicts >= VERDICTS_TO_CUT and (halves := request.halves()):
             flight.requests.popleft()
             flight.requests.extend(halves)  # Last, so that the others are not held up by what may be poison.
-        elif request.verdicts >= VERDICTS_TO_DROP and self._proven(request):
+        elif (verdict == "refused" and blame.proven(backend.taken, backend.failed)) or (
+            verdict == "too_large" and blame.size_proven(backend.taken)
+        ):
             flight.requests.popleft()
             self._drop(flight, verdict, request.spans, backend, reason)
         else:
             flight.requests.rotate(-1)
-
-    def _proven(self, request: Request) -> bool:
-        """Whether a backend that failed on the request has taken others since."""
-        taken = {backend.name: backend.taken for backend in self.backends}
-        return any(taken.get(name, 0) > before for name, before in request.blamed_by.items())
 
     def _drop(self, flight: Flight, why: str, spans: int, backend: Backend, reason: str) -> None:
         if not spans:
