@@ -181,6 +181,9 @@ class Api:
         return web.json_response({"metadata": meta, "items": items[start : start + self.page]})
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
+        if not request.query["timeoutSeconds"].isdigit():
+            message = f'strconv.ParseInt: parsing "{request.query["timeoutSeconds"]}": invalid syntax'
+            return web.json_response({"message": message}, status=400)
         response = web.StreamResponse()
         if self.streams:
             return await self.streams.popleft()(request, response) or response

@@ -85,7 +85,7 @@ class Admission:
             if outcome.silent:
                 return review.allow(request.uid), None
             text = f"{outcome.reason}: {outcome.message}"
-            notice = _notice(request, "SidecarSkipped", text, warning=True)
+            notice = _notice(request, "InjectionSkipped", text, warning=True)
             return review.allow(request.uid, warnings=[shorten(f"tracekeeper: {text}")]), notice
         count("mutate", "injected").inc()
         return review.allow(request.uid, patch=outcome.patch), _injected(request, outcome)
@@ -123,7 +123,7 @@ class Admission:
 def _injected(request: Request, outcome: Injection) -> Notice | None:
     if not outcome.message:
         return None
-    reason = "SidecarInjectedWithoutPolicy" if outcome.resolved_from == "none" else "SidecarInjected"
+    reason = "InjectedWithoutPolicy" if outcome.resolved_from == "none" else "Injected"
     return _notice(request, reason, outcome.message, warning=outcome.warning)
 
 

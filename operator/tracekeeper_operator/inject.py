@@ -109,7 +109,7 @@ def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
     if pod.spec.get("hostNetwork") is True:
         return Skip(
             SkipReason.HOST_NETWORK,
-            "the pod uses hostNetwork, where the sidecar's ports would belong to the whole node; "
+            "the pod uses the host's network (hostNetwork), where the sidecar's ports would belong to the whole node; "
             "the pod starts without tracing",
         )
     return _port_conflict(pod, spec)

@@ -85,7 +85,7 @@ async def test_injects(rig: Rig) -> None:
     assert {operation["op"] for operation in patch} == {"add"}
     assert patch[-1]["value"][0]["name"] == "tracekeeper-sidecar"
     (notice,) = rig.notices
-    assert (notice.owner.kind, notice.owner.name, notice.reason) == ("ReplicaSet", "app-5f6d", "SidecarInjected")
+    assert (notice.owner.kind, notice.owner.name, notice.reason) == ("ReplicaSet", "app-5f6d", "Injected")
     assert rig.count("admissions", webhook="mutate", result="injected") == 1
 
 
@@ -100,7 +100,7 @@ async def test_skips_are_allowed_and_explained(rig: Rig) -> None:
     answer = await rig.ask("/mutate", review(pod(inject="yes")))
     assert answer["allowed"] is True and "patch" not in answer
     assert answer["warnings"][0].startswith("tracekeeper: InvalidAnnotation: ")
-    assert [notice.reason for notice in rig.notices] == ["SidecarSkipped"]
+    assert [notice.reason for notice in rig.notices] == ["InjectionSkipped"]
     assert rig.notices[0].warning
     assert rig.count("skipped", skip_reason="InvalidAnnotation") == 1
 
@@ -120,7 +120,7 @@ async def test_the_namespaces_label_opts_in_by_its_own_path(rig: Rig) -> None:
 async def test_takes_the_namespace_from_the_request(rig: Rig) -> None:
     answer = await rig.ask("/mutate", review(pod(inject="true"), namespace="elsewhere"))
     assert b'"none"' in base64.b64decode(answer["patch"])
-    assert rig.notices[0].reason == "SidecarInjectedWithoutPolicy"
+    assert rig.notices[0].reason == "InjectedWithoutPolicy"
     assert rig.notices[0].owner.namespace == "elsewhere"
 
 

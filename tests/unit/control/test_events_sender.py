@@ -32,7 +32,7 @@ class Rig:
         self.api, self.clock, self.metrics = api, StoodClock(), InjectorMetrics()
         self.events = Events(kube, self.clock, self.metrics, pace=0.0)
 
-    def offer(self, owner: Owner = REPLICA_SET, message: str = "injected", reason: str = "SidecarInjected") -> None:
+    def offer(self, owner: Owner = REPLICA_SET, message: str = "injected", reason: str = "Injected") -> None:
         self.events.offer(Notice(owner, reason, message, warning=False))
 
     def sent(self) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ async def test_goes_to_the_deployment(rig: Rig) -> None:
         (event,) = await until(rig.sent)
     about = event["involvedObject"]
     assert (about["kind"], about["name"], about["uid"], about["namespace"]) == ("Deployment", "app", "uid-d", "shop")
-    assert (event["type"], event["reason"], event["message"]) == ("Normal", "SidecarInjected", "injected")
+    assert (event["type"], event["reason"], event["message"]) == ("Normal", "Injected", "injected")
     assert event["metadata"]["namespace"] == "shop"
     assert event["source"] == {"component": "tracekeeper"}
 

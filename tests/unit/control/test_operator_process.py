@@ -61,7 +61,7 @@ class Program:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(6):
                 status = await self.process.wait()
         except TimeoutError:
             self.process.kill()
