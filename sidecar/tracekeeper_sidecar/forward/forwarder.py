@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class Forwarder:
-    """Owned by one event loop. `apply`, `drain` and `close` are never called at the same time as each other."""
+    """Owned by one event loop. Delivers from the first `apply` until `drain` or `close`."""
 
     def __init__(
         self, log: Log, cursors: CursorStore, clock: Clock, random: Callable[[], float] = random_module.random
@@ -54,7 +54,6 @@ class Forwarder:
         self._keeper = Keeper(clock, random)
         self._released: Position | None = None
         self._lock = asyncio.Lock()
-        self._closed = asyncio.Event()
 
     async def apply(self, backends: Sequence[BackendSpec], delivery: Sequence[EntrySpec], secrets: Secrets) -> None:
         """Make these the entries and backends in force. What did not change keeps its connection, circuit and cursor.
@@ -73,14 +72,8 @@ class Forwarder:
                 await backend.close()
             if delivery:
                 await self._forget(wanted)
+            self._release()
             self._signal.fire()
-
-    async def run(self) -> None:
-        """Run until cancelled, or until `close`; delivery stops then."""
-        try:
-            await self._closed.wait()
-        finally:
-            await self.close()
 
     async def flush(self, position: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
         """Deliver everything before `position` without waiting for batches to fill; False when time is up."""
@@ -127,7 +120,6 @@ class Forwarder:
 
     async def close(self) -> None:
         """Stop at once; cursors are saved, and what was in flight is sent again after the next start."""
-        self._closed.set()
         async with self._lock:
             for entry in self._entries.values():
                 await self._stop(entry)

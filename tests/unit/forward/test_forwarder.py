@@ -252,6 +252,16 @@ async def test_cursors_of_entries_that_are_gone_are_removed(
     assert CursorStore(str(tmp_path), SystemFiles()).names() == ["one"]
 
 
+async def test_entry_that_is_gone_stops_pinning_the_disk(tmp_path: Path, one: GrpcBackend) -> None:
+    async with running(tmp_path, quota=1 << 20, segment_size=64 << 10) as rig:
+        await rig.apply([backend("one", one.endpoint), backend("dead", "http://127.0.0.1:9")])
+        await rig.put(50, requests=20, size=300)
+        await until(lambda: rig.entry("one").saved == rig.log.end, "the cursor is saved")
+        assert rig.log.begin.seq == 0
+        await rig.apply([backend("one", one.endpoint)])
+        await until(lambda: rig.log.begin.seq > 0, "segments are released")
+
+
 async def test_passed_segments_are_released(tmp_path: Path, one: GrpcBackend) -> None:
     async with running(tmp_path, quota=1 << 20, segment_size=64 << 10) as rig:
         await rig.apply([backend("one", one.endpoint)])
