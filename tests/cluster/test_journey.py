@@ -223,8 +223,8 @@ def test_a_pod_on_the_hosts_network_is_skipped_with_a_reason_in_an_event(user: W
     user.agent(runs=1, hostNetwork=True, wait=False)
     pod = user.cluster.get("pod", "agent-0", namespace=user.namespace)
     assert "initContainers" not in pod["spec"]
-    wait_for(lambda: user.events("SidecarSkipped"), 20, "an event says why")
-    assert "network" in user.events("SidecarSkipped")[0]
+    wait_for(lambda: user.events("InjectionSkipped"), 20, "an event says why")
+    assert "network" in user.events("InjectionSkipped")[0]
 
 
 def test_a_faulty_config_is_refused_by_kubectl_apply_with_every_fault(user: Workload) -> None:
