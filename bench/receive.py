@@ -57,10 +57,13 @@ async def serve(kind: str) -> None:
         server.add_generic_rpc_handlers((Bare(),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
+        stop: Callable[[float], Awaitable[None]] = server.stop
     else:
-        port = await (GrpcReceiver(receiver) if kind == "grpc" else HttpReceiver(receiver)).start("127.0.0.1", 0)
+        ours = GrpcReceiver(receiver) if kind == "grpc" else HttpReceiver(receiver)
+        port, stop = await ours.start("127.0.0.1", 0), ours.stop
     print(port, flush=True)
     await asyncio.to_thread(sys.stdin.read)
+    await stop(0)
 
 
 async def load_http(target: str, template: Template, in_flight: int, seconds: float) -> dict[str, object]:

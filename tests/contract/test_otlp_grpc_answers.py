@@ -158,6 +158,17 @@ async def test_too_much_in_flight_is_refused_not_queued() -> None:
         assert await first == b""
 
 
+async def test_calls_at_once_are_bounded() -> None:
+    async with serving(max_calls=3) as running, client(running) as channel:
+        running.store.gate = asyncio.Event()
+        waiting = [channel.unary_unary(EXPORT)(otlp_requests.body(1), timeout=40) for _ in range(3)]
+        await until(lambda: running.store.waiting == 3, "three requests wait for the disk")
+        error = await refusal(running, otlp_requests.body(1))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        running.store.gate.set()
+        assert [await call for call in waiting] == [b""] * 3
+
+
 async def test_a_client_that_gives_up_frees_its_share() -> None:
     async with serving() as running:
         running.store.gate = asyncio.Event()

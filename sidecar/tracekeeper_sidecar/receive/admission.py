@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Final
+
+OVERHEAD: Final = 32 * 1024
+"""Bytes that a request counts for besides its body: what the server library and a waiting task hold. It bounds the
+number of small requests, too."""
 
 
 class Admission:

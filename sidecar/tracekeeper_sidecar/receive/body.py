@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from tracekeeper_sidecar.receive import outcome
-from tracekeeper_sidecar.receive.admission import Lease
+from tracekeeper_sidecar.receive.admission import OVERHEAD, Lease
 from tracekeeper_sidecar.receive.inflate import Inflater
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Refused
 
@@ -29,9 +29,11 @@ class BodyReader:
         self._size = 0
 
     def announce(self, length: int | None) -> Refused | None:
-        """Refuse by the Content-Length header alone, before a byte of the body is read."""
+        """Refuse by the Content-Length header alone, or for want of room, before a byte of the body is read."""
         if length is not None and length > MAX_REQUEST:
             return outcome.too_large(length)
+        if not self._lease.grow(OVERHEAD):
+            return outcome.overloaded(self._admission_limit)
         return None
 
     async def read(self, content: Content) -> bytes | Refused:

@@ -11,7 +11,7 @@ from typing import Final
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable, WireError
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive import outcome
-from tracekeeper_sidecar.receive.admission import Admission, Lease
+from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission, Lease
 from tracekeeper_sidecar.receive.notices import Notices
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
 from tracekeeper_sidecar.wire.scan import count_spans
@@ -66,7 +66,7 @@ class Receiver:
         if lease is not None:
             return await self._store(body, spans)
         with self.admission.lease() as own:
-            if not own.grow(len(body)):
+            if not own.grow(OVERHEAD + len(body)):
                 return self.refuse(outcome.overloaded(self.admission.limit), spans)
             return await self._store(body, spans)
 

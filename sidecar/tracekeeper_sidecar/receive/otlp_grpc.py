@@ -25,14 +25,17 @@ _CODES: Final[dict[int, grpc.StatusCode]] = {code.value[0]: code for code in grp
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
-_MAX_CALLS: Final = 1024
-"""Calls at once in the whole server; gRPC refuses more. Bounds what stalled clients can hold."""
+MAX_CALLS: Final = 4096
+"""Calls at once in the whole server, those included whose message has not come yet. gRPC refuses more by itself and
+without RetryInfo, so that this lies above what admission lets wait; it bounds what stalled clients can hold."""
+_MAX_STREAMS: Final = 1024
+"""Calls at once over one connection; the client keeps the rest back."""
 
 _OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.so_reuseport", 0),  # or a second process would share the port, and take half of the spans, silently
     ("grpc.max_receive_message_length", MAX_REQUEST),
     ("grpc.max_send_message_length", 64 * 1024),
-    ("grpc.max_concurrent_streams", _MAX_CALLS),  # of one connection; the client keeps the rest back
+    ("grpc.max_concurrent_streams", _MAX_STREAMS),
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients may ping as often; else they are sent away
     ("grpc.http2.max_ping_strikes", 0),
@@ -49,9 +52,15 @@ class GrpcReceiver(grpc.GenericRpcHandler):
     """The gRPC server. Start once, stop once."""
 
     def __init__(
-        self, receiver: Receiver, *, handshake_timeout: float = HANDSHAKE_TIMEOUT, keepalive: float = KEEPALIVE
+        self,
+        receiver: Receiver,
+        *,
+        handshake_timeout: float = HANDSHAKE_TIMEOUT,
+        keepalive: float = KEEPALIVE,
+        max_calls: int = MAX_CALLS,
     ) -> None:
         self._receiver = receiver
+        self._max_calls = max_calls
         self._options = (
             *_OPTIONS,
             ("grpc.server_handshake_timeout_ms", round(handshake_timeout * 1000)),
@@ -66,7 +75,7 @@ class GrpcReceiver(grpc.GenericRpcHandler):
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port (which one it is when `port` is 0); raises ListenError."""
-        server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=_MAX_CALLS)
+        server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=self._max_calls)
         server.add_generic_rpc_handlers((self,))
         try:
             bound = server.add_insecure_port(listen.join(host, port))

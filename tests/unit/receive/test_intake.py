@@ -11,7 +11,7 @@ import otlp_requests
 from receivers import Store, until
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
 from tracekeeper_sidecar.ledger import Intake
-from tracekeeper_sidecar.receive.admission import Admission
+from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
 from tracekeeper_sidecar.wire.varint import delimited
@@ -49,7 +49,7 @@ async def test_accepted_after_the_append() -> None:
     answer = asyncio.create_task(rig.export(body))
     await until(lambda: rig.store.waiting, "the append begins")
     assert not answer.done()
-    assert rig.admission.in_flight == len(body)
+    assert rig.admission.in_flight == OVERHEAD + len(body)
     rig.store.gate.set()
     assert await answer == Accepted(4)
     assert rig.store.payloads == [body]
