@@ -307,8 +307,12 @@ def test_people_get_their_rights_through_the_built_in_roles(helm: Helm) -> None:
 
 @pytest.fixture(scope="module")
 def mutating(helm: Helm) -> Object:
-    (webhook,) = named(render(helm, "-f", DEFAULT), "MutatingWebhookConfiguration", "tracekeeper-injector")["webhooks"]
-    return dict(webhook)
+    return dict(webhooks(render(helm, "-f", DEFAULT))["inject.tracekeeper.dev"])
+
+
+def webhooks(objects: list[Object], name: str = "tracekeeper-injector") -> dict[str, Object]:
+    """The entries of a mutating configuration, by name."""
+    return {entry["name"]: entry for entry in named(objects, "MutatingWebhookConfiguration", name)["webhooks"]}
 
 
 def test_only_opted_in_pods_reach_the_injector(mutating: Object) -> None:
@@ -321,12 +325,25 @@ def test_only_opted_in_pods_reach_the_injector(mutating: Object) -> None:
     assert (rule["apiGroups"], rule["resources"], rule["operations"]) == ([""], ["pods"], ["CREATE"])
 
 
+def test_a_namespace_opts_in_by_label_for_pods_that_say_nothing(helm: Helm, mutating: Object) -> None:
+    by_label = webhooks(render(helm, "-f", DEFAULT))["inject-namespace.tracekeeper.dev"]
+    assert by_label["namespaceSelector"]["matchLabels"] == {"tracekeeper.dev/inject": "true"}
+    (condition,) = by_label["matchConditions"]
+    assert " ".join(condition["expression"].split()) == (
+        "!(has(object.metadata.annotations) && 'tracekeeper.dev/inject' in object.metadata.annotations)"
+    )
+    assert by_label["clientConfig"]["service"]["path"] == "/mutate/namespace"
+    same = ("rules", "failurePolicy", "timeoutSeconds", "sideEffects", "reinvocationPolicy")
+    assert [by_label[key] for key in same] == [mutating[key] for key in same]
+    excluded = [entry["namespaceSelector"]["matchExpressions"] for entry in (by_label, mutating)]
+    assert excluded[0] == excluded[1]
+
+
 def test_the_injector_cannot_stop_pods_unless_asked_to(helm: Helm, mutating: Object) -> None:
     assert (mutating["failurePolicy"], mutating["timeoutSeconds"]) == ("Ignore", 5)
     assert (mutating["sideEffects"], mutating["reinvocationPolicy"]) == ("NoneOnDryRun", "IfNeeded")
     strict = render(helm, "-f", DEFAULT, "--set", "webhook.failurePolicy=Fail")
-    (webhook,) = named(strict, "MutatingWebhookConfiguration", "tracekeeper-injector")["webhooks"]
-    assert webhook["failurePolicy"] == "Fail"
+    assert {entry["failurePolicy"] for entry in webhooks(strict).values()} == {"Fail"}
     (validator,) = named(strict, "ValidatingWebhookConfiguration", "tracekeeper-validator")["webhooks"]
     assert validator["failurePolicy"] == "Ignore"
 
@@ -339,8 +356,8 @@ def test_system_and_own_namespaces_are_left_alone(helm: Helm, mutating: Object) 
         "values": ["kube-system", NAMESPACE],
     }
     more = render(helm, "-f", CHART / "ci/full-values.yaml")
-    (webhook,) = named(more, "MutatingWebhookConfiguration", "flight-recorder-injector")["webhooks"]
-    assert "istio-system" in webhook["namespaceSelector"]["matchExpressions"][0]["values"]
+    for webhook in webhooks(more, "flight-recorder-injector").values():
+        assert "istio-system" in webhook["namespaceSelector"]["matchExpressions"][0]["values"]
 
 
 def test_the_validator_sees_tracing_configs_only(default: list[Object]) -> None:
@@ -360,12 +377,10 @@ def test_both_webhooks_lead_to_the_injectors_pods(default: list[Object]) -> None
     other = named(default, "Deployment", "tracekeeper-controller")["spec"]["template"]["metadata"]["labels"]
     assert not service["spec"]["selector"].items() <= other.items()
     for configuration in of_kind(default, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
-        reference = configuration["webhooks"][0]["clientConfig"]["service"]
-        assert (reference["name"], reference["namespace"], reference["port"]) == (
-            "tracekeeper-injector",
-            NAMESPACE,
-            443,
-        )
+        for webhook in configuration["webhooks"]:
+            reference = webhook["clientConfig"]["service"]
+            place = (reference["name"], reference["namespace"], reference["port"])
+            assert place == ("tracekeeper-injector", NAMESPACE, 443)
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
