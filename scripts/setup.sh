@@ -64,7 +64,7 @@ make_venv() {
   if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     rm -rf .venv && "$python" -m venv .venv
   fi
-  .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+  .venv/bin/pip install -q --no-compile --disable-pip-version-check --require-hashes -r requirements/dev.txt
 }
 
 install_project() {
