@@ -104,7 +104,7 @@ def _base_image(_cluster: Cluster, _: list[str]) -> None:
 def _buildah(_cluster: Cluster, rest: list[str]) -> int:
     """run buildah on the images of this project, which are kept apart from your own"""
     machine.check()
-    return subprocess.run(["buildah", *rest], env={**os.environ, **images.environment()}).returncode
+    return subprocess.run([images.program(), *rest], env={**os.environ, **images.environment()}).returncode
 
 
 def _build_image(_cluster: Cluster, rest: list[str]) -> None:

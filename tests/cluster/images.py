@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 from contextlib import AbstractContextManager
@@ -47,9 +48,14 @@ def environment() -> dict[str, str]:
     }
 
 
+def program() -> str:
+    """The path of buildah itself: a script of that name on the PATH may well call us."""
+    return shutil.which("buildah", path=os.pathsep.join(["/usr/bin", "/usr/local/bin"])) or "buildah"
+
+
 def buildah(*args: str, timeout: float = BUILD_LIMIT) -> str:
     """Run buildah on our storage and return what it printed. Raises CommandFailed."""
-    return run(["buildah", *args], timeout=timeout, env=environment()).stdout.strip()
+    return run([program(), *args], timeout=timeout, env=environment()).stdout.strip()
 
 
 def ensure_base() -> str:
