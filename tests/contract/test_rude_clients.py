@@ -164,7 +164,7 @@ async def test_grpc_client_that_hangs_in_mid_message_is_cut_off() -> None:
 
 
 async def test_grpc_message_announced_over_the_limit_is_refused_unread() -> None:
-    async with serving(silence=2.0) as running:
+    async with serving(silence=15.0) as running:
         answer = await talk(running.grpc_port, grpc_call(b"\x0a\x05", 2**31))
         assert b"larger than max" in answer
         await assert_alive(running)
