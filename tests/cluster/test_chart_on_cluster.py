@@ -98,6 +98,7 @@ def unanswered(cluster: Cluster, namespace: str) -> Iterator[str]:
     options = [word for setting in settings for word in ("--set", setting)]
     (webhook,) = [o for o in render(cluster, *options) if o["kind"] == "MutatingWebhookConfiguration"]
     here = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [namespace]}
+    webhook["webhooks"] = [entry for entry in webhook["webhooks"] if entry["name"] == "inject.tracekeeper.dev"]
     webhook["webhooks"][0]["namespaceSelector"]["matchExpressions"].append(here)
     cluster.apply(webhook)
     yield namespace
@@ -123,7 +124,8 @@ def test_only_opted_in_pods_are_ever_sent_to_the_webhook(cluster: Cluster, unans
 def trust(cluster: Cluster) -> tuple[str, str, int]:
     """The injector's authority in its Secret and in the webhook configuration, and the webhook's timeout."""
     secret = cluster.get("secret", "tracekeeper-webhook-tls", namespace=SYSTEM)
-    (webhook,) = cluster.get("mutatingwebhookconfiguration", f"{RELEASE}-injector")["webhooks"]
+    webhook, *others = cluster.get("mutatingwebhookconfiguration", f"{RELEASE}-injector")["webhooks"]
+    assert {other["clientConfig"]["caBundle"] for other in others} <= {webhook["clientConfig"]["caBundle"]}
     return secret["data"]["ca.crt"], webhook["clientConfig"]["caBundle"], webhook["timeoutSeconds"]
 
 
