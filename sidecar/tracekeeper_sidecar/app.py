@@ -207,6 +207,8 @@ class App:
 
 def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
+    # gRPC's core writes lines of its own, in a format of its own; what matters in them is in ours.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     return asyncio.run(_serve(settings))
 
 
