@@ -9,6 +9,14 @@ from demo_cluster import Kube
 
 EVENTS = 6
 LOG_LINES = 8
+HOPELESS = {
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+}
 
 
 def diagnose(kube: Kube, namespace: str, selector: str) -> list[str]:
@@ -47,6 +55,13 @@ def container_troubles(pod: Mapping[str, Any]) -> dict[str, str]:
         if condition["type"] == "PodScheduled" and condition["status"] != "True":
             found["scheduling"] = condition.get("message", "not scheduled")
     return found
+
+
+def hopeless(pod: Mapping[str, Any]) -> bool:
+    """Whether a container waits for something that will not come by itself."""
+    status = pod.get("status", {})
+    entries = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    return any(entry.get("state", {}).get("waiting", {}).get("reason") in HOPELESS for entry in entries)
 
 
 def _reason(state: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from demo_cluster import DEMO_IMAGE, OURS, REPO, Kube, OwnCluster, version
-from demo_diagnosis import diagnose
+from demo_diagnosis import diagnose, hopeless
 from demo_progress import DemoFailed, Progress
 from demo_view import Arrived, compare, ledger_faults, ledger_lines, table, trace_tree
 from demo_watch import Watch
@@ -18,6 +18,8 @@ MANIFESTS = REPO / "examples" / "demo" / "manifests"
 BACKENDS = ("backend-a", "backend-b")
 OUTAGE = 6.0
 """Seconds that backend-b stays away."""
+PATIENCE = 25.0
+"""Seconds that a pod may wait for what will not come by itself, such as an image that is not there."""
 
 
 class Journey:
@@ -71,14 +73,17 @@ class Journey:
 
     def _rollout(self, namespace: str, deployment: str, selector: str, timeout: int) -> None:
         """Wait until a Deployment runs what it should; raises DemoFailed that tells its pods' troubles."""
-        deadline = time.monotonic() + timeout
+        begin = hopeful = time.monotonic()
         while True:
             status = self._kube.json("get", "deployment", deployment, "-n", namespace)
             if _rolled_out(status):
                 return
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            pods = self._kube.json("get", "pods", "-n", namespace, "-l", selector)["items"]
+            hopeful = hopeful if any(hopeless(pod) for pod in pods) else now
+            if now > begin + timeout or now > hopeful + PATIENCE:
                 advice = diagnose(self._kube, namespace, selector)
-                raise DemoFailed(f"{namespace}/{deployment} is not ready after {timeout} s", *advice)
+                raise DemoFailed(f"{namespace}/{deployment} is not ready after {now - begin:.0f} s", *advice)
             self._progress.live(f"waiting for {deployment}")
             time.sleep(0.5)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from demo_diagnosis import container_troubles
+from demo_diagnosis import container_troubles, hopeless
 from demo_progress import DemoFailed, Progress
 from demo_view import Arrived, compare, ledger_faults, ledger_lines, table, trace_tree
 from demo_watch import Watch
@@ -137,6 +137,15 @@ def test_a_watch_survives_that_nobody_answers() -> None:
     with pytest.raises(DemoFailed, match="spans arrive") as caught:
         watch.until("spans arrive", lambda: watch.arrived, 0.3, lambda: ["look"])
     assert caught.value.advice == ("look",)
+
+
+def test_only_what_waits_for_somebody_is_hopeless() -> None:
+    def pod(reason: str) -> dict:
+        return {"status": {"containerStatuses": [{"name": "a", "state": {"waiting": {"reason": reason}}}]}}
+
+    assert hopeless(pod("ImagePullBackOff"))
+    assert not hopeless(pod("ContainerCreating"))
+    assert not hopeless({"status": {"containerStatuses": [{"name": "a", "state": {"running": {}}}]}})
 
 
 def test_troubles_of_a_pod_are_named_by_container() -> None:
