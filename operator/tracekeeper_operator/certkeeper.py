@@ -63,7 +63,7 @@ class CertKeeper:
         self._on_expiry = on_expiry
         self._trusted = False
         self.ready = asyncio.Event()
-        """Set once the Secret holds a certificate."""
+        """Set once the Secret holds a certificate and the API server trusts it."""
 
     async def run(self) -> None:
         """Look after the certificates until cancelled."""
@@ -87,11 +87,11 @@ class CertKeeper:
         if material != old:
             await self._write(material)
             logger.info("certificates: wrote secret %s/%s", self._place.namespace, names.TLS_SECRET)
-        self.ready.set()
         if self._on_expiry is not None:
             self._on_expiry(certs.expires(material))
         patched = [await self._trust(kind, name, material.ca) for kind, name in self._place.configurations]
         self._trusted = True
+        self.ready.set()
         return material == old and not any(patched)
 
     def _renewed(self, old: Material | None) -> Material:
