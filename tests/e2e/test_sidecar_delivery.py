@@ -193,7 +193,7 @@ def test_a_full_buffer_refuses_politely_and_never_outgrows_its_quota(sidecars: S
     assert accepted > 5
     book = sidecar.ledger()
     assert (book["acknowledged"], book["refused"]) == (512 * accepted, {"quota": 512})
-    assert sidecar.get("/health")[0] == 503
+    until(lambda: sidecar.get("/health")[0] == 503, "the circuit opens and health says so")
     a.fail("ok")
     sidecar.settled()
     until(lambda: sidecar.post(512, seed=1000) == 200, "spans are taken again once there is room")
