@@ -17,6 +17,9 @@ setup: ## install all that a fresh Debian 12 machine needs; seconds when nothing
 setup-python: ## the part of setup that needs no root: the virtual environment and the compiled modules
 	@scripts/setup.sh python
 
+setup-cluster: ## the part of setup that needs root: Debian packages, Kubernetes and its tools
+	@scripts/setup.sh cluster
+
 check: setup-python ## format, lint, types, layers, spelling, generated files
 	ruff format --check .
 	ruff check .

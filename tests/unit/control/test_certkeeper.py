@@ -116,11 +116,13 @@ async def test_a_configuration_that_is_not_there_holds_nothing_up(api: Api, kube
     assert all(hook["clientConfig"]["caBundle"] for hook in hooks)
 
 
-async def test_without_trust_no_new_authority_signs(api: Api, kube: Kube) -> None:
+async def test_without_trust_it_is_not_ready(api: Api, kube: Kube) -> None:
     keeper = CertKeeper(kube, PLACE, StoodClock())
     api.fail("PATCH", "/tk-injector", 403, '{"message": "no"}')
     with pytest.raises(KubeError, match="patch mutatingwebhookconfigurations tk-injector: no"):
         await keeper.once()
+    assert not keeper.ready.is_set()
+    await settle(keeper)
     assert keeper.ready.is_set()
 
 
