@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,10 @@ HOPELESS = {
 
 def diagnose(kube: Kube, namespace: str, selector: str) -> list[str]:
     """For each pod of a label selector: what is not ready and why, its newest events, its last lines, what to type."""
-    pods = kube.json("get", "pods", "-n", namespace, "-l", selector)["items"]
+    good, text = kube.try_kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json")
+    if not good:
+        return ["the cluster itself does not answer:", *text.splitlines()[-4:], f"next: {kube.prefix}kubectl get nodes"]
+    pods = json.loads(text)["items"]
     if not pods:
         lines = [f"no pod with label {selector} in namespace {namespace}: was it refused?"]
         return lines + _events(kube, namespace, "") + [f"next: {kube.prefix}kubectl -n {namespace} get events"]

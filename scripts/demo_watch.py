@@ -11,6 +11,8 @@ from demo_progress import DemoFailed, Progress
 Look = Callable[[], tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]
 """Answers the sidecar's /health and /ledger and the agent's /stats; {} where nobody answers."""
 EVERY = 0.2
+SILENCE = 30.0
+"""Seconds after which nobody's answer means that something is gone, not slow."""
 
 
 class Watch:
@@ -22,6 +24,7 @@ class Watch:
         self.pending: dict[str, int] = {}
         self.delivered: dict[str, int] = {}
         self.done = False
+        self._heard = time.monotonic()
 
     @property
     def arrived(self) -> bool:
@@ -31,6 +34,8 @@ class Watch:
     def look(self) -> None:
         """Ask once, show once."""
         health, ledger, agent = self._ask()
+        if health or ledger or agent:
+            self._heard = time.monotonic()
         self.done = bool(agent.get("done"))
         for backend in health.get("backends", []):
             self._circuit(backend["name"], backend["circuit"], backend.get("lastError") or "")
@@ -60,4 +65,6 @@ class Watch:
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{what}: not within {timeout:.0f} s", *advice())
             self.look()
+            if time.monotonic() > self._heard + SILENCE:
+                raise DemoFailed(f"{what}: neither sidecar nor agent has answered for {SILENCE:.0f} s", *advice())
             time.sleep(EVERY)
