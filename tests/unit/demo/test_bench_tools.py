@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import app_start
 import load
 import plot
 import procfs
@@ -119,3 +120,17 @@ async def test_refused_spans_are_counted_apart(backend) -> None:
     tally = await load.load(f"127.0.0.1:{backend.grpc}", spans.Template(3), in_flight=2, seconds=0.3)
     assert tally["acknowledged"] == 0
     assert tally["refused"]["UNAVAILABLE"] == 3 * backend.json("/stats")["requests"]
+
+
+def test_the_two_pods_differ_by_their_annotation_alone() -> None:
+    with_it, without = (app_start.pod("p", "image:1", side) for side in ("with", "without"))
+    assert with_it["metadata"].pop("annotations") == {"tracekeeper.dev/inject": "true"}
+    assert without["metadata"].pop("annotations") == {"tracekeeper.dev/inject": "false"}
+    assert with_it == without
+    assert with_it["spec"]["containers"][0]["image"] == "image:1"
+    assert with_it["spec"]["restartPolicy"] == "Never"
+
+
+def test_how_much_later_is_a_difference_of_medians() -> None:
+    found = app_start.summary({"with": [1.0, 9.0, 2.0], "without": [0.5, 0.7, 0.6]})
+    assert (found["with"]["median"], found["with"]["max"], found["later"]) == (2.0, 9.0, 1.4)
