@@ -39,13 +39,14 @@ class Watch:
         self.done = bool(agent.get("done"))
         for backend in health.get("backends", []):
             self._circuit(backend["name"], backend["circuit"], backend.get("lastError") or "")
-        parts = [f"agent: {agent.get('created', 0)} spans, {agent.get('acknowledged', 0)} acknowledged"]
+        parts = []
         for entry in ledger.get("delivery", []):
             name = entry["name"]
             self.pending[name] = int(entry["pending"])
             self.delivered[name] = sum(int(n) for n in entry["delivered"].values())
-            parts.append(f"{name}: {self.delivered[name]} delivered, {self.pending[name]} waiting")
-        self._progress.live(" │ ".join(parts))
+            parts.append(f"{name} {self.delivered[name]}+{self.pending[name]}")
+        made = f"{agent.get('created', 0)} spans, {agent.get('acknowledged', 0)} acknowledged"
+        self._progress.live(f"{made} │ delivered+waiting: {', '.join(parts)}")
 
     def _circuit(self, name: str, circuit: str, error: str) -> None:
         before = self.circuits.get(name)
