@@ -87,7 +87,7 @@ def _first_act(kubectl: Kubectl, name: str) -> float:
 
 def summary(seconds: dict[str, list[float]]) -> dict[str, Any]:
     """Medians and extremes of each side, and how much later the median is with a sidecar."""
-    sides = {
+    sides: dict[str, dict[str, Any]] = {
         side: {
             "median": round(statistics.median(found), 3),
             "min": round(min(found), 3),
@@ -96,7 +96,7 @@ def summary(seconds: dict[str, list[float]]) -> dict[str, Any]:
         }
         for side, found in seconds.items()
     }
-    return {**sides, "later": round(sides["with"]["median"] - sides["without"]["median"], 3)}  # type: ignore[operator]
+    return {**sides, "later": round(sides["with"]["median"] - sides["without"]["median"], 3)}
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -51,7 +52,7 @@ async def worker(channel: grpc.aio.Channel, template: Template, until: float, ta
         tally.acknowledged += template.spans
 
 
-async def load(target: str, template: Template, in_flight: int, seconds: float) -> dict[str, object]:
+async def load(target: str, template: Template, in_flight: int, seconds: float) -> dict[str, Any]:
     """Run `in_flight` workers over one channel for `seconds`."""
     tally = Tally()
     async with grpc.aio.insecure_channel(target, options=[("grpc.max_send_message_length", 64 << 20)]) as channel:
