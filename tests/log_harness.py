@@ -46,7 +46,7 @@ def open_log(
 def read_all(log: Log, position: Position | None = None, max_spans: int = 64, max_bytes: int = 1 << 20) -> list[Batch]:
     """Every batch from `position` (default: the beginning) to the end, each checked for its own arithmetic."""
     reader = log.reader(position or log.begin)
-    batches = []
+    batches: list[Batch] = []
     while (batch := reader.read(max_spans, max_bytes)) is not None:
         assert batch.end.seq - batch.begin.seq == batch.spans + batch.lost
         assert batch.size == sum(map(len, batch.payloads))

@@ -119,7 +119,8 @@ class RunningSidecar:
         return body
 
     def circuit(self, backend: str) -> str:
-        return {b["name"]: b["circuit"] for b in self.health()["backends"]}.get(backend, "")
+        circuits: dict[str, str] = {b["name"]: b["circuit"] for b in self.health()["backends"]}
+        return circuits.get(backend, "")
 
     def ledger(self) -> dict[str, Any]:
         """The ledger with its numbers as numbers, after checking that it closes."""

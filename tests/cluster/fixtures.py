@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -32,10 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember which tests failed, for the fixtures that then show the state of the cluster."""
     report = yield
-    if report.failed:  # type: ignore[attr-defined]
+    if report.failed:
         item.stash[FAILED] = True
     return report
 

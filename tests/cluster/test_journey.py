@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -68,14 +69,22 @@ def test_a_backend_taken_away_and_brought_back_misses_nothing_and_holds_up_nobod
     assert user.circuit("backend-a") == "Closed"
 
 
+def acknowledges_more_than(user: Workload, spans: int) -> Callable[[], bool]:
+    return lambda: bool(user.stats()["acknowledged"] > spans)
+
+
+def has_restarted(user: Workload, times: int) -> Callable[[], bool]:
+    return lambda: user.restarts(SIDECAR) == times
+
+
 def test_sigkill_of_the_sidecar_in_mid_stream_loses_nothing_acknowledged(user: Workload) -> None:
     user.backends("backend-a", "backend-b")
     user.configured(*TWO)
     user.agent(runs=150, rate=15)
     for kill in (1, 2):
-        wait_for(lambda kill=kill: user.stats()["acknowledged"] > 150 * kill, 60, lambda: f"{user.stats()}")
+        wait_for(acknowledges_more_than(user, 150 * kill), 60, lambda: f"{user.stats()}")
         user.cluster.kill_container(user.namespace, "agent-0", SIDECAR)
-        wait_for(lambda kill=kill: user.restarts(SIDECAR) == kill, 60, "the sidecar's container is started again")
+        wait_for(has_restarted(user, kill), 60, "the sidecar's container is started again")
     summary = user.summary()
     acknowledged = user.acknowledged()
     book = user.settled()

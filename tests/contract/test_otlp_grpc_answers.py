@@ -28,16 +28,24 @@ async def client(running: Serving) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
+def export(channel: grpc.aio.Channel, method: str = EXPORT) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
+    """Bytes in and out."""
+    return channel.unary_unary(method)
+
+
 async def send(running: Serving, body: bytes, method: str = EXPORT, **options: Any) -> bytes:
     async with client(running) as channel:
-        answer: bytes = await channel.unary_unary(method)(body, timeout=40, **options)
-        return answer
+        return await export(channel, method)(body, timeout=40, **options)
 
 
 async def refusal(running: Serving, body: bytes, method: str = EXPORT, **options: Any) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await send(running, body, method, **options)
     return caught.value
+
+
+def said(error: grpc.aio.AioRpcError) -> str:
+    return error.details() or ""
 
 
 def delays(error: grpc.aio.AioRpcError) -> tuple[float | None, float | None]:
@@ -81,7 +89,7 @@ async def test_malformed_protobuf_names_the_field(body: bytes, cause: str) -> No
     async with serving() as running:
         error = await refusal(running, body)
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert cause in error.details()
+        assert cause in said(error)
         assert delays(error) == (None, None)
         assert running.ledger.refused_requests == {"malformed": 1}
         assert await send(running, otlp_requests.body(1)) == b"", "the server lives"
@@ -94,7 +102,7 @@ async def test_wrong_ids_name_the_span(name: str, value: bytes) -> None:
     async with serving() as running:
         error = await refusal(running, message.SerializeToString())
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert f"resource_spans[0].scope_spans[0].spans[2].{name}: " in error.details()
+        assert f"resource_spans[0].scope_spans[0].spans[2].{name}: " in said(error)
         assert running.store.payloads == []
 
 
@@ -103,7 +111,7 @@ async def test_oversized_is_refused_for_good(size: int) -> None:
     async with serving() as running:
         error = await refusal(running, bytes(size))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "larger than max" in error.details()
+        assert "larger than max" in said(error)
         assert delays(error) == (None, None)
 
 
@@ -123,7 +131,7 @@ async def test_a_gzip_bomb_is_refused_for_good() -> None:
     async with serving() as running:
         error = await refusal(running, bytes(100 * MIB), compression=grpc.Compression.Gzip)
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "larger than max" in error.details()
+        assert "larger than max" in said(error)
         assert delays(error) == (None, None)
 
 
@@ -142,14 +150,14 @@ async def test_a_log_that_cannot_be_written() -> None:
         running.store.fault = LogUnavailable("/data: Read-only file system", 3)
         error = await refusal(running, otlp_requests.body(4))
         assert error.code() is grpc.StatusCode.UNAVAILABLE
-        assert "Read-only file system" in error.details()
+        assert "Read-only file system" in said(error)
         assert delays(error) == (3, 3)
 
 
 async def test_too_much_in_flight_is_refused_not_queued() -> None:
     async with serving(admission=2000) as running, client(running) as channel:
         running.store.gate = asyncio.Event()
-        first = channel.unary_unary(EXPORT)(otlp_requests.body(10), timeout=40)
+        first = export(channel)(otlp_requests.body(10), timeout=40)
         await until(lambda: running.store.waiting, "the first request waits for the disk")
         error = await refusal(running, otlp_requests.body(10))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -161,7 +169,7 @@ async def test_too_much_in_flight_is_refused_not_queued() -> None:
 async def test_calls_at_once_are_bounded() -> None:
     async with serving(max_calls=3) as running, client(running) as channel:
         running.store.gate = asyncio.Event()
-        waiting = [channel.unary_unary(EXPORT)(otlp_requests.body(1), timeout=40) for _ in range(3)]
+        waiting = [export(channel)(otlp_requests.body(1), timeout=40) for _ in range(3)]
         await until(lambda: running.store.waiting == 3, "three requests wait for the disk")
         error = await refusal(running, otlp_requests.body(1))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -173,7 +181,7 @@ async def test_a_client_that_gives_up_frees_its_share() -> None:
     async with serving() as running:
         running.store.gate = asyncio.Event()
         async with client(running) as channel:
-            call = channel.unary_unary(EXPORT)(otlp_requests.body(10), timeout=40)
+            call = export(channel)(otlp_requests.body(10), timeout=40)
             await until(lambda: running.store.waiting, "the request waits for the disk")
             call.cancel()
         await until(lambda: running.receiver.admission.in_flight == 0, "its bytes are given back")
@@ -184,12 +192,12 @@ async def test_other_methods_are_unimplemented_and_say_what_is_served(method: st
     async with serving() as running:
         error = await refusal(running, b"", method)
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED
-        assert "takes traces only" in error.details()
-        assert "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" in error.details()
+        assert "takes traces only" in said(error)
+        assert "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" in said(error)
 
 
 async def test_many_requests_at_once_over_one_connection() -> None:
     async with serving() as running, client(running) as channel:
-        call = channel.unary_unary(EXPORT)
+        call = export(channel)
         await asyncio.gather(*(call(otlp_requests.body(2, seed=number), timeout=40) for number in range(600)))
         assert len(set(running.store.span_ids())) == 1200

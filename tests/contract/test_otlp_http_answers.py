@@ -49,7 +49,8 @@ class Answer:
             return None
         info = RetryInfo()
         assert error.details[0].Unpack(info)
-        return info.retry_delay.ToNanoseconds() / 1e9
+        seconds: float = info.retry_delay.ToNanoseconds() / 1e9
+        return seconds
 
 
 async def send(running: Serving, body: Any, kind: str | None = PROTOBUF, *, method: str = "POST",

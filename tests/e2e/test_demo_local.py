@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(90)
-def test_the_local_demo_ends_with_equal_counts(tmp_path) -> None:
+def test_the_local_demo_ends_with_equal_counts(tmp_path: Path) -> None:
     environment = {**os.environ, "DEMO_RUNS": "130", "TMPDIR": str(tmp_path)}
     command = [sys.executable, str(ROOT / "scripts" / "demo_local.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=80, env=environment, check=False)
@@ -31,7 +31,7 @@ def test_the_local_demo_ends_with_equal_counts(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []  # nothing is left behind
 
 
-def test_a_sidecar_that_cannot_start_is_explained(tmp_path) -> None:
+def test_a_sidecar_that_cannot_start_is_explained(tmp_path: Path) -> None:
     """A broken interpreter path stands for any early death: the demo shows the process's own words."""
     broken = tmp_path / "tracekeeper_sidecar"
     broken.mkdir()

@@ -247,7 +247,7 @@ def test_a_full_disk_refuses_keeps_what_was_acknowledged_and_recovers(sidecars: 
     sidecar = in_mount_namespace(
         sidecars, f"mount -t tmpfs -o size=8m none {sidecars.data}", manifest(otlp("a", "GRPC", a.grpc))
     )
-    statuses = []
+    statuses: list[int] = []
     while 429 not in statuses:
         statuses.append(sidecar.post(512, seed=len(statuses)))
         assert len(statuses) < 300

@@ -90,6 +90,10 @@ def test_failover_gives_the_spans_to_the_standby_and_returns(sidecars: Sidecars,
     assert a.json("/stats")["distinct"] + b.json("/stats")["distinct"] == 10 + sent
 
 
+def acknowledges_more_than(port: int, spans: int) -> Callable[[], bool]:
+    return lambda: len(ask(port, "/acknowledged").split()) > spans
+
+
 def test_sigkill_in_mid_stream_loses_nothing_acknowledged(
     sidecars: Sidecars, start_backend: Start, start_agent: StartAgent
 ) -> None:
@@ -105,7 +109,7 @@ def test_sigkill_in_mid_stream_loses_nothing_acknowledged(
     )
     port = int(agent.until("listening ").split()[1])
     for goal in (100, 300, 500):
-        until(lambda goal=goal: len(ask(port, "/acknowledged").split()) > goal, f"{goal} acknowledged")  # type: ignore[misc]
+        until(acknowledges_more_than(port, goal), f"{goal} acknowledged")
         in_flight = sidecar.ledger()["delivery"]
         sidecar.kill()
         sidecar = sidecars.start(*ports)
@@ -184,7 +188,7 @@ def test_a_full_buffer_refuses_politely_and_never_outgrows_its_quota(sidecars: S
     a.fail("unavailable")
     quota = 2 << 20
     sidecar = sidecars.start(f"--storage-size={quota}", config=manifest(otlp("a", "GRPC", a.grpc)))
-    statuses = []
+    statuses: list[int] = []
     while 429 not in statuses:
         statuses.append(sidecar.post(512, seed=len(statuses)))
         assert sum(f.stat().st_blocks * 512 for f in sidecars.data.iterdir()) <= quota

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import grpc
 import pytest
@@ -20,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from forward_support.rig import Rig, backend, running, until
 from forward_support.servers import (
     GrpcBackend,
+    GrpcBehaviour,
     HttpBackend,
     RawBackend,
     grpc_ok,
@@ -33,7 +35,13 @@ Code = grpc.StatusCode
 Context = grpc.aio.ServicerContext
 NEVER = {"failureThreshold": 1000, "openFor": "50ms", "maxOpenFor": "50ms"}
 """A circuit breaker that stays out of the test."""
-Server = GrpcBackend | HttpBackend | RawBackend
+Server = TypeVar("Server", GrpcBackend, HttpBackend, RawBackend)
+
+
+class Serve(Protocol):
+    """Starts a server and returns it; it is stopped at the end of the test."""
+
+    async def __call__(self, server: Server, /) -> Server: ...
 
 
 @pytest.fixture
@@ -43,8 +51,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[object]:
-    """Starts servers and stops them at the end."""
+async def serve() -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def start(server: Server) -> Server:
@@ -55,7 +62,7 @@ async def serve() -> AsyncIterator[object]:
         yield start
 
 
-def failing(times: int, code: grpc.StatusCode = Code.UNAVAILABLE) -> object:
+def failing(times: int, code: grpc.StatusCode = Code.UNAVAILABLE) -> GrpcBehaviour:
     """Aborts the first `times` calls."""
     left = times
 
@@ -69,7 +76,7 @@ def failing(times: int, code: grpc.StatusCode = Code.UNAVAILABLE) -> object:
     return behave
 
 
-async def test_hanging_backend_delays_nobody_else(rig: Rig, serve) -> None:
+async def test_hanging_backend_delays_nobody_else(rig: Rig, serve: Serve) -> None:
     async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
         await asyncio.Event().wait()
         return b""
@@ -87,7 +94,7 @@ async def test_hanging_backend_delays_nobody_else(rig: Rig, serve) -> None:
     assert set(dead.taken.ids) == set(ids)
 
 
-async def test_fails_over_within_an_entry_and_comes_back(rig: Rig, serve) -> None:
+async def test_fails_over_within_an_entry_and_comes_back(rig: Rig, serve: Serve) -> None:
     preferred, standby = await serve(GrpcBackend()), await serve(HttpBackend())
     await rig.apply(
         [backend("preferred", preferred.endpoint), backend("standby", standby.endpoint, "HTTP")],
@@ -119,10 +126,9 @@ async def test_fails_over_within_an_entry_and_comes_back(rig: Rig, serve) -> Non
     assert set(rig.entry("main").account.delivered) == {"preferred", "standby"}
 
 
-async def test_open_circuit_sends_straight_to_the_standby(rig: Rig, serve) -> None:
+async def test_open_circuit_sends_straight_to_the_standby(rig: Rig, serve: Serve) -> None:
     async def broken(body: bytes, context: Context[bytes, bytes]) -> bytes:
         await context.abort(Code.UNAVAILABLE, "down")
-        return b""
 
     preferred, standby = await serve(GrpcBackend(broken)), await serve(GrpcBackend())
     breaker = {"failureThreshold": 3, "openFor": "1h", "maxOpenFor": "1h"}
@@ -140,7 +146,7 @@ async def test_open_circuit_sends_straight_to_the_standby(rig: Rig, serve) -> No
     assert "3 failures in a row" in rig.backend("preferred").last_transition
 
 
-async def test_flapping_backend(rig: Rig, serve) -> None:
+async def test_flapping_backend(rig: Rig, serve: Serve) -> None:
     calls = 0
 
     async def flap(body: bytes, request: web.Request) -> web.StreamResponse:
@@ -158,7 +164,7 @@ async def test_flapping_backend(rig: Rig, serve) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 2000])
-async def test_resets_in_the_middle(rig: Rig, serve, size: int) -> None:
+async def test_resets_in_the_middle(rig: Rig, serve: Serve, size: int) -> None:
     async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if server.connections <= 6:
             await reader.read(1)
@@ -178,7 +184,7 @@ async def test_resets_in_the_middle(rig: Rig, serve, size: int) -> None:
     assert rig.entry("rude").account.delivered["rude"] == 100
 
 
-async def test_413_splits_down_to_what_fits(rig: Rig, serve) -> None:
+async def test_413_splits_down_to_what_fits(rig: Rig, serve: Serve) -> None:
     async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
         return web.Response(status=413 if len(body) > 3000 else 200)
 
@@ -191,7 +197,7 @@ async def test_413_splits_down_to_what_fits(rig: Rig, serve) -> None:
     assert rig.backend("strict").circuit == "Closed"
 
 
-async def test_a_single_span_that_is_too_large_is_dropped_alone(rig: Rig, serve) -> None:
+async def test_a_single_span_that_is_too_large_is_dropped_alone(rig: Rig, serve: Serve) -> None:
     async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
         return web.Response(status=413 if len(body) > 3000 else 200)
 
@@ -206,7 +212,7 @@ async def test_a_single_span_that_is_too_large_is_dropped_alone(rig: Rig, serve)
     assert rig.entry("strict").account.dropped == {"too_large": 1}
 
 
-async def test_grpc_message_limit_splits(rig: Rig, serve) -> None:
+async def test_grpc_message_limit_splits(rig: Rig, serve: Serve) -> None:
     server = await serve(GrpcBackend(max_bytes=3000))
     await rig.apply([backend("strict", server.endpoint)])
     ids = await rig.put(400)
@@ -218,7 +224,7 @@ async def test_grpc_message_limit_splits(rig: Rig, serve) -> None:
     assert rig.entry("strict").account.dropped == {"too_large": 1}
 
 
-async def test_rate_limit_disguised_as_too_large_loses_nothing(rig: Rig, serve) -> None:
+async def test_rate_limit_disguised_as_too_large_loses_nothing(rig: Rig, serve: Serve) -> None:
     """Some backends answer RESOURCE_EXHAUSTED without RetryInfo when they mean: slower."""
     calls = 0
 
@@ -238,7 +244,7 @@ async def test_rate_limit_disguised_as_too_large_loses_nothing(rig: Rig, serve) 
     assert rig.backend("limited").circuit == "Closed"
 
 
-async def test_backend_that_fails_at_random_loses_nothing(rig: Rig, serve) -> None:
+async def test_backend_that_fails_at_random_loses_nothing(rig: Rig, serve: Serve) -> None:
     """500 as often as not, on any request: whoever meets it several times in a row is unlucky, not poison."""
     chance = random.Random(1)
 
@@ -254,7 +260,7 @@ async def test_backend_that_fails_at_random_loses_nothing(rig: Rig, serve) -> No
 
 
 @pytest.mark.parametrize("header", ["1", None])
-async def test_throttling_is_honoured_and_opens_nothing(rig: Rig, serve, header: str | None) -> None:
+async def test_throttling_is_honoured_and_opens_nothing(rig: Rig, serve: Serve, header: str | None) -> None:
     loop = asyncio.get_running_loop()
     times: list[float] = []
 
@@ -275,7 +281,7 @@ async def test_throttling_is_honoured_and_opens_nothing(rig: Rig, serve, header:
     assert rig.backend("busy").calls == {"throttled": 1, "sent": 1}
 
 
-async def test_retry_info_is_honoured(rig: Rig, serve) -> None:
+async def test_retry_info_is_honoured(rig: Rig, serve: Serve) -> None:
     loop = asyncio.get_running_loop()
     times: list[float] = []
 
@@ -294,7 +300,7 @@ async def test_retry_info_is_honoured(rig: Rig, serve) -> None:
     assert times[1] - times[0] >= 0.5
 
 
-async def test_throttled_preferred_backend_is_passed_over(rig: Rig, serve) -> None:
+async def test_throttled_preferred_backend_is_passed_over(rig: Rig, serve: Serve) -> None:
     async def throttle(body: bytes, request: web.Request) -> web.StreamResponse:
         return web.Response(status=429, headers={"Retry-After": "600"})
 
@@ -310,7 +316,7 @@ async def test_throttled_preferred_backend_is_passed_over(rig: Rig, serve) -> No
     assert standby.taken.ids == rig.sent
 
 
-async def test_partial_success_is_counted_and_never_sent_again(rig: Rig, serve) -> None:
+async def test_partial_success_is_counted_and_never_sent_again(rig: Rig, serve: Serve) -> None:
     async def picky(body: bytes, context: Context[bytes, bytes]) -> bytes:
         partial = ExportTracePartialSuccess(rejected_spans=4, error_message="too old")
         return ExportTraceServiceResponse(partial_success=partial).SerializeToString()
@@ -325,7 +331,7 @@ async def test_partial_success_is_counted_and_never_sent_again(rig: Rig, serve) 
     assert "too old" in rig.backend("picky").last_error
 
 
-async def test_absurd_partial_success_keeps_the_ledger_closed(rig: Rig, serve) -> None:
+async def test_absurd_partial_success_keeps_the_ledger_closed(rig: Rig, serve: Serve) -> None:
     async def liar(body: bytes, context: Context[bytes, bytes]) -> bytes:
         partial = ExportTracePartialSuccess(rejected_spans=2**62)
         return ExportTraceServiceResponse(partial_success=partial).SerializeToString()
@@ -337,7 +343,7 @@ async def test_absurd_partial_success_keeps_the_ledger_closed(rig: Rig, serve) -
     assert rig.entry("liar").account.dropped == {"rejected": 10}
 
 
-async def test_oversized_answers_do_not_repeat_the_spans(rig: Rig, serve) -> None:
+async def test_oversized_answers_do_not_repeat_the_spans(rig: Rig, serve: Serve) -> None:
     async def shout(body: bytes, context: Context[bytes, bytes]) -> bytes:
         return b"\x12" * (5 << 20)
 
@@ -351,7 +357,7 @@ async def test_oversized_answers_do_not_repeat_the_spans(rig: Rig, serve) -> Non
     assert one.taken.ids == two.taken.ids == rig.sent
 
 
-async def test_slow_drip_is_cut_off_by_the_timeout(rig: Rig, serve) -> None:
+async def test_slow_drip_is_cut_off_by_the_timeout(rig: Rig, serve: Serve) -> None:
     async def drip(body: bytes, request: web.Request) -> web.StreamResponse:
         if server.taken.calls > 2:
             return web.Response()
@@ -369,7 +375,7 @@ async def test_slow_drip_is_cut_off_by_the_timeout(rig: Rig, serve) -> None:
     assert server.taken.ids == rig.sent
 
 
-async def test_invalid_spans_are_dropped_and_the_rest_goes_on(rig: Rig, serve) -> None:
+async def test_invalid_spans_are_dropped_and_the_rest_goes_on(rig: Rig, serve: Serve) -> None:
     async def judge(body: bytes, context: Context[bytes, bytes]) -> bytes:
         if len(body) > 2000:
             await context.abort(Code.INVALID_ARGUMENT, "name is too long")
@@ -386,7 +392,7 @@ async def test_invalid_spans_are_dropped_and_the_rest_goes_on(rig: Rig, serve) -
     assert rig.backend("judge").circuit == "Closed"
 
 
-async def test_poison_span_is_found_and_dropped_alone(rig: Rig, serve) -> None:
+async def test_poison_span_is_found_and_dropped_alone(rig: Rig, serve: Serve) -> None:
     """A backend that fails by itself on one span, every time, must not hold up all the others for good."""
 
     async def allergic(body: bytes, context: Context[bytes, bytes]) -> bytes:
@@ -416,7 +422,7 @@ async def test_poison_span_is_found_and_dropped_alone(rig: Rig, serve) -> None:
     assert rig.entry("allergic").account.dropped == {"refused": 1}
 
 
-async def test_backend_that_fails_on_everything_is_down_not_poisoned(rig: Rig, serve) -> None:
+async def test_backend_that_fails_on_everything_is_down_not_poisoned(rig: Rig, serve: Serve) -> None:
     async def broken(body: bytes, request: web.Request) -> web.StreamResponse:
         return web.Response(status=500)
 
@@ -433,7 +439,7 @@ async def test_backend_that_fails_on_everything_is_down_not_poisoned(rig: Rig, s
 
 
 @pytest.mark.parametrize("code", [Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.UNIMPLEMENTED])
-async def test_spans_wait_while_credentials_or_address_are_wrong(rig: Rig, serve, code: grpc.StatusCode) -> None:
+async def test_spans_wait_while_credentials_or_address_are_wrong(rig: Rig, serve: Serve, code: grpc.StatusCode) -> None:
     server = await serve(GrpcBackend(failing(10**9, code)))
     await rig.apply([backend("strict", server.endpoint)])
     await rig.put(10)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -54,7 +55,8 @@ def status_with_retry_info(code: grpc.StatusCode, seconds: float) -> bytes:
     delay.FromNanoseconds(int(seconds * 1e9))
     status = Status(code=code.value[0], message="later")
     status.details.add().Pack(RetryInfo(retry_delay=delay))
-    return status.SerializeToString()
+    body: bytes = status.SerializeToString()
+    return body
 
 
 class GrpcBackend:
@@ -81,7 +83,7 @@ class GrpcBackend:
         """Listen; the second time on the same port as the first."""
         options = [("grpc.max_receive_message_length", self._max_bytes), ("grpc.max_send_message_length", -1)]
         self._server = grpc.aio.server(options=[*options, ("grpc.so_reuseport", 0)])
-        handler = grpc.unary_unary_rpc_method_handler(self._export)
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._export)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),))
         address = f"localhost:{self.port}"
         if self._credentials is None:
@@ -106,7 +108,7 @@ class GrpcBackend:
 class HttpBackend:
     """An OTLP HTTP server. A request is taken when the behaviour answers with a 2xx."""
 
-    def __init__(self, behave: HttpBehaviour = http_ok, context: object = None) -> None:
+    def __init__(self, behave: HttpBehaviour = http_ok, context: ssl.SSLContext | None = None) -> None:
         self.behave = behave
         self.taken = Taken()
         self.headers: list[dict[str, str]] = []
@@ -126,7 +128,7 @@ class HttpBackend:
         await self._runner.setup()
         listener = socket.create_server(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        await web.SockSite(self._runner, listener, ssl_context=self._context).start()  # type: ignore[arg-type]
+        await web.SockSite(self._runner, listener, ssl_context=self._context).start()
 
     async def stop(self) -> None:
         runner, self._runner = self._runner, None

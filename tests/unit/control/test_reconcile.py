@@ -219,7 +219,7 @@ async def test_resync_brings_rotated_secrets_and_missed_deletions(rig: MakeRig) 
         it.create(config("other", namespace="else"))
         await until(lambda: it.document() and it.document("else"))
         it.api.put("secrets", secret("tempo", token="new"))
-        await until(lambda: it.document().secrets == {"tempo": {"token": b"new"}})
+        await until(lambda: (found := it.document()) and found.secrets == {"tempo": {"token": b"new"}})
         # Nobody tells of this deletion, as when a watch dies at the wrong moment.
         it.api.remove("tracingconfigs", "else", "other")
         await until(lambda: it.document("else") is None)

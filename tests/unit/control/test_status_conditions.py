@@ -123,7 +123,7 @@ def test_a_policy_that_is_too_large() -> None:
 
 
 def test_messages_are_bounded() -> None:
-    many = {f"field{number}": 1 for number in range(500)}
+    many: dict[str, Any] = {f"field{number}": 1 for number in range(500)}
     found = judged(config(**many))["Accepted"]
     assert len(found.message) <= MAX_MESSAGE
     assert found.message.endswith("until they are mended")

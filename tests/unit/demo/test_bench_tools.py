@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import app_start
 import load
@@ -15,16 +18,18 @@ import run
 import spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from programs import Backend
+
 BURN = "import time\nwhile time.process_time() < 0.5: pass\nprint('burnt', flush=True)\ninput()"
 
 
-def parsed(request: bytes) -> list:
+def parsed(request: bytes) -> list[Any]:
     (resource,) = ExportTraceServiceRequest.FromString(request).resource_spans
     return list(resource.scope_spans[0].spans)
 
 
 @pytest.mark.parametrize("count", [1, 50, 512])
-def test_requests_hold_what_they_say_with_new_trace_ids_each(count) -> None:
+def test_requests_hold_what_they_say_with_new_trace_ids_each(count: int) -> None:
     template = spans.Template(count)
     first, second = parsed(template.request()), parsed(template.request())
     assert len(first) == len(second) == count
@@ -79,7 +84,7 @@ def test_percentiles_are_nearest_rank() -> None:
     assert load.percentile([], 0.5) == 0.0
 
 
-def result(**change: object) -> dict:
+def result(**change: object) -> dict[str, Any]:
     entry = {"name": "a", "dropped": {}, "pending": "0"}
     figures = {"per_cpu_second": 216000, "acknowledged_per_second": 5, "rss_anon_mb": 1, "p50_ms": 2, "p99_ms": 3}
     base = {"job": "512/16", "acknowledged": 100, "refused": {"UNAVAILABLE": 7}, **figures}
@@ -101,12 +106,12 @@ def test_the_table_shows_both_sides_and_the_ratio() -> None:
     assert "21,600" in theirs
 
 
-def test_the_picture_is_a_png(tmp_path) -> None:
+def test_the_picture_is_a_png(tmp_path: Path) -> None:
     plot.draw([result()], {"name": "c", "jobs": {}}, tmp_path / "p.png")
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
-async def test_load_counts_exactly_what_was_acknowledged(start_backend) -> None:
+async def test_load_counts_exactly_what_was_acknowledged(start_backend: Callable[..., Backend]) -> None:
     backend = start_backend("--count-only")
     tally = await load.load(f"127.0.0.1:{backend.grpc}", spans.Template(50), in_flight=4, seconds=0.5)
     stats = backend.json("/stats")
@@ -115,7 +120,7 @@ async def test_load_counts_exactly_what_was_acknowledged(start_backend) -> None:
     assert 0 < tally["p50_ms"] <= tally["p99_ms"] <= tally["max_ms"]
 
 
-async def test_refused_spans_are_counted_apart(backend) -> None:
+async def test_refused_spans_are_counted_apart(backend: Backend) -> None:
     backend.fail("unavailable")
     tally = await load.load(f"127.0.0.1:{backend.grpc}", spans.Template(3), in_flight=2, seconds=0.3)
     assert tally["acknowledged"] == 0

@@ -8,6 +8,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -18,7 +19,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from programs import Backend
+
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+Start = Callable[..., Backend]
+Ask = Callable[..., bytes]
 
 
 def request(*ids: int) -> bytes:
@@ -32,8 +37,8 @@ def request(*ids: int) -> bytes:
 
 def send_grpc(port: int, body: bytes, timeout: float = 10) -> bytes:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        answer: bytes = channel.unary_unary(EXPORT)(body, timeout=timeout)
-        return answer
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(EXPORT)
+        return call(body, timeout=timeout)
 
 
 def send_http(port: int, body: bytes, **headers: str) -> tuple[int, bytes, dict[str, str]]:
@@ -47,11 +52,11 @@ def send_http(port: int, body: bytes, **headers: str) -> tuple[int, bytes, dict[
             return error.code, error.read(), dict(error.headers)
 
 
-def test_it_starts_within_a_few_seconds(backend) -> None:
+def test_it_starts_within_a_few_seconds(backend: Backend) -> None:
     assert backend.started_in < 5  # under a second on an idle machine
 
 
-def test_it_counts_spans_ids_and_duplicates_over_both_transports(backend) -> None:
+def test_it_counts_spans_ids_and_duplicates_over_both_transports(backend: Backend) -> None:
     send_grpc(backend.grpc, request(1, 2, 3))
     status, _, _ = send_http(backend.http, gzip.compress(request(3, 4)), Content_Encoding="gzip")
     assert status == 200
@@ -62,7 +67,7 @@ def test_it_counts_spans_ids_and_duplicates_over_both_transports(backend) -> Non
     assert [s["name"] for s in backend.json("/spans?limit=2")] == ["span 3", "span 4"]
 
 
-def test_memory_is_bounded(start_backend) -> None:
+def test_memory_is_bounded(start_backend: Start) -> None:
     backend = start_backend("--keep=3", "--keep-ids=4")
     send_grpc(backend.grpc, request(*range(1, 11)))
     assert len(backend.json("/spans")) == 3
@@ -71,7 +76,7 @@ def test_memory_is_bounded(start_backend) -> None:
     assert (stats["distinct"], stats["forgotten_ids"]) == (10, 6)
 
 
-def test_count_only_counts(start_backend) -> None:
+def test_count_only_counts(start_backend: Start) -> None:
     backend = start_backend("--count-only")
     body = request(1, 2, 3)
     send_grpc(backend.grpc, body)
@@ -89,7 +94,9 @@ def test_count_only_counts(start_backend) -> None:
         ("too-large", grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
     ],
 )
-def test_failing_modes_answer_as_they_say_and_store_nothing(backend, mode, code, status) -> None:
+def test_failing_modes_answer_as_they_say_and_store_nothing(
+    backend: Backend, mode: str, code: grpc.StatusCode, status: int
+) -> None:
     backend.fail(mode)
     with pytest.raises(grpc.RpcError) as caught:
         send_grpc(backend.grpc, request(1))
@@ -101,11 +108,11 @@ def test_failing_modes_answer_as_they_say_and_store_nothing(backend, mode, code,
     assert backend.json("/stats")["spans"] == 1
 
 
-def test_throttling_says_when_to_come_back(backend) -> None:
+def test_throttling_says_when_to_come_back(backend: Backend) -> None:
     backend.fail("throttle", "&retry-after=7")
     with pytest.raises(grpc.RpcError) as caught:
         send_grpc(backend.grpc, request(1))
-    trailers = dict(caught.value.trailing_metadata())
+    trailers = {entry.key: entry.value for entry in caught.value.trailing_metadata()}
     status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     info = error_details_pb2.RetryInfo()
     assert status.details[0].Unpack(info)
@@ -114,7 +121,7 @@ def test_throttling_says_when_to_come_back(backend) -> None:
     assert send_http(backend.http, request(1))[2]["Retry-After"] == "7"
 
 
-def test_a_hanging_backend_answers_when_the_mode_changes(backend) -> None:
+def test_a_hanging_backend_answers_when_the_mode_changes(backend: Backend) -> None:
     backend.fail("hang")
     with pytest.raises(grpc.RpcError) as caught:
         send_grpc(backend.grpc, request(1), timeout=0.3)
@@ -129,7 +136,7 @@ def test_a_hanging_backend_answers_when_the_mode_changes(backend) -> None:
         assert waiting.result(timeout=10)[0] == 503
 
 
-def test_reset_cuts_connections_and_the_port_comes_back(backend) -> None:
+def test_reset_cuts_connections_and_the_port_comes_back(backend: Backend) -> None:
     backend.fail("reset")
     with pytest.raises(grpc.RpcError) as caught:
         send_grpc(backend.grpc, request(1))
@@ -142,7 +149,7 @@ def test_reset_cuts_connections_and_the_port_comes_back(backend) -> None:
     assert backend.json("/stats")["distinct"] == 2
 
 
-def test_a_cut_is_a_reset_and_not_an_orderly_end(backend) -> None:
+def test_a_cut_is_a_reset_and_not_an_orderly_end(backend: Backend) -> None:
     backend.fail("reset")
     with socket.create_connection(("127.0.0.1", backend.grpc), timeout=10) as connection:
         connection.sendall(b"P")
@@ -150,7 +157,7 @@ def test_a_cut_is_a_reset_and_not_an_orderly_end(backend) -> None:
             connection.recv(1)
 
 
-def test_partial_success_names_how_many_were_rejected(backend) -> None:
+def test_partial_success_names_how_many_were_rejected(backend: Backend) -> None:
     backend.fail("partial")
     answer = ExportTraceServiceResponse.FromString(send_grpc(backend.grpc, request(1, 2, 3)))
     assert answer.partial_success.rejected_spans == 1
@@ -159,7 +166,7 @@ def test_partial_success_names_how_many_were_rejected(backend) -> None:
     assert backend.json("/stats")["rejected"] == 1
 
 
-def test_a_lost_answer_stores_and_then_fails_which_makes_duplicates(backend) -> None:
+def test_a_lost_answer_stores_and_then_fails_which_makes_duplicates(backend: Backend) -> None:
     backend.fail("lost-answer", "&requests=1")
     assert send_http(backend.http, request(1, 2))[0] == 503
     assert send_http(backend.http, request(1, 2))[0] == 200  # one request long, as asked
@@ -167,14 +174,14 @@ def test_a_lost_answer_stores_and_then_fails_which_makes_duplicates(backend) -> 
     assert (stats["spans"], stats["distinct"], stats["duplicates"]) == (4, 2, 2)
 
 
-def test_what_is_not_otlp_is_refused_by_name(backend) -> None:
+def test_what_is_not_otlp_is_refused_by_name(backend: Backend) -> None:
     status, body, _ = send_http(backend.http, b"\xff\xff\xff")
     assert (status, b"not an ExportTraceServiceRequest" in body) == (400, True)
     status, body, _ = send_http(backend.http, b"{}", Content_Type="application/json")
     assert (status, b"application/x-protobuf" in body) == (415, True)
 
 
-def test_unknown_modes_are_refused_with_the_known_ones(backend, ask) -> None:
+def test_unknown_modes_are_refused_with_the_known_ones(backend: Backend, ask: Ask) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         ask(backend.admin, "/fail?mode=sulk", "POST")
     with caught.value as error:
@@ -183,7 +190,7 @@ def test_unknown_modes_are_refused_with_the_known_ones(backend, ask) -> None:
     assert "unavailable" in text
 
 
-def test_reset_forgets_everything(backend) -> None:
+def test_reset_forgets_everything(backend: Backend) -> None:
     send_grpc(backend.grpc, request(1))
     backend.fail("refuse")
     backend.json("/reset", "POST")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from demo_diagnosis import container_troubles, hopeless
@@ -70,7 +71,7 @@ def test_the_ledger_shows_each_entry_since_it_began() -> None:
         ({"acknowledged": "101", "received": "106"}, "delivery a: 90 accounted for of 91"),
     ],
 )
-def test_a_ledger_that_does_not_close_is_a_fault(change, named) -> None:
+def test_a_ledger_that_does_not_close_is_a_fault(change: dict[str, str], named: str) -> None:
     (fault,) = ledger_faults(LEDGER | change)
     assert named in fault
 
@@ -115,7 +116,7 @@ def test_circuit_changes_are_told_once_with_their_cause() -> None:
     circuits = iter(["Closed", "Open", "Open", "HalfOpen", "Closed"])
     output = io.StringIO()
 
-    def look() -> tuple[dict, dict, dict]:
+    def look() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         backend = {"name": "b", "circuit": next(circuits), "lastError": "refused"}
         entry = {"name": "b", "delivered": {"b": "3"}, "pending": "4"}
         return {"backends": [backend]}, {"delivery": [entry]}, {"done": True, "created": 7}
@@ -140,7 +141,7 @@ def test_a_watch_survives_that_nobody_answers() -> None:
 
 
 def test_only_what_waits_for_somebody_is_hopeless() -> None:
-    def pod(reason: str) -> dict:
+    def pod(reason: str) -> dict[str, Any]:
         return {"status": {"containerStatuses": [{"name": "a", "state": {"waiting": {"reason": reason}}}]}}
 
     assert hopeless(pod("ImagePullBackOff"))

@@ -54,7 +54,6 @@ async def backend(behave: GrpcBehaviour = grpc_ok, **settings: Any) -> AsyncIter
 def aborting(code: grpc.StatusCode, trailers: tuple[tuple[str, bytes], ...] = ()) -> GrpcBehaviour:
     async def behave(body: bytes, context: Context[bytes, bytes]) -> bytes:
         await context.abort(code, "said so", trailers)
-        return b""
 
     return behave
 

@@ -14,7 +14,8 @@ from tracekeeper_sidecar.wire import status
 
 
 def delay(detail: RetryInfo) -> float:
-    return detail.retry_delay.seconds + detail.retry_delay.nanos / 1e9
+    seconds: float = detail.retry_delay.seconds + detail.retry_delay.nanos / 1e9
+    return seconds
 
 
 @property_test
