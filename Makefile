@@ -23,7 +23,7 @@ setup-cluster: ## the part of setup that needs root: Debian packages, Kubernetes
 check: setup-python ## format, lint, types, layers, spelling, generated files
 	ruff format --check .
 	ruff check .
-	mypy
+	scripts/types.sh
 	lint-imports
 	codespell
 	$(PY) scripts/generate.py --check
