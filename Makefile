@@ -2,7 +2,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 export CLUSTER REGISTRY PUSH KEEP
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

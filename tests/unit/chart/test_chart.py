@@ -16,6 +16,8 @@ import yaml
 from cluster import binaries
 from tracekeeper_spec.parse import parse_manifest
 
+pytestmark = pytest.mark.cluster  # Helm is one of the programs that `make setup` builds as root.
+
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts/tracekeeper"
 CI = sorted((CHART / "ci").glob("*-values.yaml"))

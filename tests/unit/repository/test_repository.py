@@ -12,7 +12,12 @@ ROOT = Path(__file__).resolve().parents[3]
 TRACKED = [
     ROOT / name
     for name in subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        # The checkout may belong to somebody else, as in a CI's container.
+        ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     if (ROOT / name).is_file()
 ]
