@@ -21,6 +21,7 @@ from tracekeeper_spec.resolve import check_resolved, resolve
 from tracekeeper_spec.secrets import secret_uses
 
 from . import names
+from .errors import KubeError
 
 Object = dict[str, Any]
 
@@ -36,6 +37,8 @@ class SecretRead:
     forbidden: bool = False
     """The operator may not read it."""
     problem: str = ""
+    error: KubeError | None = None
+    """Why it could not be read; None when the API server answered."""
 
 
 @dataclass(frozen=True, slots=True)

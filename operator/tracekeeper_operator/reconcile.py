@@ -87,8 +87,10 @@ class Reconciler:
             logger.info("namespace %s: published revision %d", namespace, decided.document.revision)
         for item in configs:
             await self._tell(item, decided, secrets, outcome)
-        if outcome.error is not None:
-            raise outcome.error
+        # Only now, so that the statuses tell of it; raised all the same, so that it is tried again soon.
+        for error in (outcome.error, *(read.error for read in secrets.values())):
+            if error is not None:
+                raise error
 
     async def _relist(self) -> None:
         """Events can be missed (a watch that died while an object was deleted); lists cannot."""
@@ -145,9 +147,9 @@ class Reconciler:
         except NotFound:
             return SecretRead(None, absent=True)
         except Forbidden as error:
-            return SecretRead(None, forbidden=True, problem=error.message)
+            return SecretRead(None, forbidden=True, problem=error.message, error=error)
         except KubeError as error:
-            return SecretRead(None, problem=str(error))
+            return SecretRead(None, problem=str(error), error=error)
 
     async def _tell(self, item: Assessed, decided: Plan, secrets: dict[str, SecretRead], outcome: Outcome) -> None:
         """Write one config's status if it says something new. Raises KubeError."""

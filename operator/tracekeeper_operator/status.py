@@ -48,6 +48,20 @@ class Condition:
     message: str
 
 
+WORST_FIRST = (Reason.SECRET_NOT_FOUND, Reason.SECRET_FORBIDDEN, Reason.SECRET_UNREADABLE)
+"""What somebody has to mend comes before what may pass by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What is wrong with one key of a Secret that a config names."""
+
+    reason: Reason
+    text: str
+    published: bool
+    """Whether sidecars have a value for it all the same, from before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How publishing went."""
@@ -61,8 +75,8 @@ def conditions(
     item: Assessed, plan: Plan, secrets: Mapping[str, SecretRead], outcome: Outcome
 ) -> tuple[Condition, ...]:
     """Accepted, ResolvedRefs and Ready of one config."""
-    refs = _resolved_refs(item, secrets)
-    return _accepted(item), refs, _ready(item, plan, refs, outcome)
+    lacks = _lacks(item, plan, secrets)
+    return _accepted(item), _resolved_refs(item, lacks), _ready(item, plan, lacks, outcome)
 
 
 def _accepted(item: Assessed) -> Condition:
@@ -79,49 +93,63 @@ def _effect(item: Assessed) -> str:
     return f"; generation {item.entry.generation} stays in effect until they are mended"
 
 
-def _resolved_refs(item: Assessed, secrets: Mapping[str, SecretRead]) -> Condition:
+def _resolved_refs(item: Assessed, lacks: Sequence[Lack]) -> Condition:
     if item.entry is None:
         return Condition("ResolvedRefs", "Unknown", Reason.INVALID, "the spec could not be read: see Accepted")
-    wanted = sorted(set(item.secrets))
-    problems = [_problem(name, key, secrets.get(name)) for name, key in wanted]
-    found = [problem for problem in problems if problem is not None]
-    if not found:
-        text = f"all {len(wanted)} keys of Secrets were found" if wanted else "no Secret is referred to"
+    if not lacks:
+        count = len(set(item.secrets))
+        text = f"all {count} keys of Secrets were found" if count else "no Secret is referred to"
         return Condition("ResolvedRefs", "True", Reason.RESOLVED_REFS, text)
-    reason = found[0][0]
-    text = "; ".join(dict.fromkeys(text for _, text in found))
+    reason = lacks[0].reason
     status = "Unknown" if reason is Reason.SECRET_UNREADABLE else "False"
-    return Condition("ResolvedRefs", status, reason, _shorten(text, ""))
+    return Condition("ResolvedRefs", status, reason, _shorten(_texts(lacks), ""))
 
 
-def _problem(name: str, key: str, read: SecretRead | None) -> tuple[Reason, str] | None:
+def _lacks(item: Assessed, plan: Plan, secrets: Mapping[str, SecretRead]) -> list[Lack]:
+    """Every key that is not as it should be, the worst first."""
+    found: list[Lack] = []
+    for name, key in sorted(set(item.secrets)):
+        published = key in plan.document.secrets.get(name, {})
+        if (lack := _lack(name, key, secrets.get(name), published)) is not None:
+            found.append(lack)
+    return sorted(found, key=lambda lack: WORST_FIRST.index(lack.reason))
+
+
+def _lack(name: str, key: str, read: SecretRead | None, published: bool) -> Lack | None:
+    kept = f"the value of {key} published before stays" if published else f"no value of {key} was published yet"
     if read is None or (read.data is None and not read.absent and not read.forbidden):
         problem = read.problem if read is not None else "it was not read"
-        return Reason.SECRET_UNREADABLE, f"Secret {name}: {problem}; the published value stays in effect"
+        return Lack(Reason.SECRET_UNREADABLE, f"Secret {name}: {problem}; {kept}", published)
     if read.forbidden:
-        return Reason.SECRET_FORBIDDEN, (
-            f"Secret {name}: the operator may not read it ({read.problem}); check the chart's RBAC"
-        )
+        text = f"Secret {name}: the operator may not read it ({read.problem}): check the chart's RBAC; {kept}"
+        return Lack(Reason.SECRET_FORBIDDEN, text, published)
     if read.absent:
-        return Reason.SECRET_NOT_FOUND, f"Secret {name} does not exist: create it, or mend the reference"
+        text = f"Secret {name} does not exist: create it, or mend the reference"
+        return Lack(Reason.SECRET_NOT_FOUND, text, published)
     if key not in (read.data or {}):
-        return Reason.SECRET_NOT_FOUND, f"Secret {name} has no key {key}: add it, or mend the reference"
+        text = f"Secret {name} has no key {key}: add it, or mend the reference"
+        return Lack(Reason.SECRET_NOT_FOUND, text, published)
     return None
 
 
-def _ready(item: Assessed, plan: Plan, refs: Condition, outcome: Outcome) -> Condition:
-    reason, text = _obstacle(item, plan, refs, outcome)
+def _texts(lacks: Sequence[Lack]) -> str:
+    return "; ".join(dict.fromkeys(lack.text for lack in lacks))
+
+
+def _ready(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcome) -> Condition:
+    reason, text = _obstacle(item, plan, lacks, outcome)
     if reason is not None:
         return Condition("Ready", "False", reason, _shorten(text, ""))
     where = f"revision {plan.document.revision} in Secret {plan.namespace}/{names.POLICY_SECRET}"
+    stale = "; with Secrets as they were read before: see ResolvedRefs" if lacks else ""
     if item.spec.suspend:
-        text = f"{where} says suspend: spans are answered, counted and not stored"
+        text = f"{where} says suspend: spans are answered, counted and not stored{stale}"
         return Condition("Ready", "True", Reason.SUSPENDED, text)
-    text = f"{where}; running sidecars take it within about a minute"
+    text = f"{where}; running sidecars take it within about a minute{stale}"
     return Condition("Ready", "True", Reason.PUBLISHED, text)
 
 
-def _obstacle(item: Assessed, plan: Plan, refs: Condition, outcome: Outcome) -> tuple[Reason | None, str]:
+def _obstacle(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcome) -> tuple[Reason | None, str]:
     """The worst thing between this config and the sidecars."""
     if item.faults:
         return Reason.INVALID, "the spec has faults: see Accepted"
@@ -136,8 +164,8 @@ def _obstacle(item: Assessed, plan: Plan, refs: Condition, outcome: Outcome) -> 
             f"no pod gets this config, because the older {other.name} selects every pod too: "
             "give one of them a selector, or delete one"
         )
-    if refs.status == "False" and refs.reason is not Reason.RESOLVED_REFS:
-        return refs.reason, f"published, but backends lack their Secrets: {refs.message}"
+    if missing := [lack for lack in lacks if not lack.published]:
+        return missing[0].reason, f"published, but backends lack their Secrets: {_texts(missing)}"
     return None, ""
 
 

@@ -154,6 +154,19 @@ async def test_reads_the_secrets_that_are_named_and_no_others(rig: MakeRig) -> N
     assert not it.api.requests("GET", "/secrets")
 
 
+async def test_a_secret_that_cannot_be_read_is_told_and_tried_again(rig: MakeRig) -> None:
+    it = rig()
+    it.api.put("secrets", secret("tempo", token="t0ken"))
+    it.create(config(backends=[backend("a", "tempo")]))
+    it.api.fail("GET", "/secrets/tempo", 500, "etcd")
+    with pytest.raises(KubeError, match="get secrets shop/tempo"):
+        await it.reconciler.round("shop")
+    assert it.condition("ResolvedRefs") == ("Unknown", "SecretUnreadable")
+    assert it.condition("Ready") == ("False", "SecretUnreadable")
+    await it.reconciler.round("shop")
+    assert it.condition("Ready") == ("True", "Published")
+
+
 async def test_a_failed_write_is_told_and_tried_again(rig: MakeRig) -> None:
     it = rig()
     it.create(config())

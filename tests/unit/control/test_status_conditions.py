@@ -18,16 +18,20 @@ from tracekeeper_operator.status import (
     known_revision,
     status,
 )
+from tracekeeper_spec.policy import PolicyDocument
 
 NOW = 1_800_000_000.0
 DOCS = Path(__file__).parents[3] / "docs" / "reference" / "conditions.md"
 
 
 def judged(
-    *manifests: dict[str, Any], secrets: dict[str, SecretRead] | None = None, outcome: Outcome | None = None
+    *manifests: dict[str, Any],
+    secrets: dict[str, SecretRead] | None = None,
+    outcome: Outcome | None = None,
+    published: PolicyDocument | None = None,
 ) -> dict[str, Condition]:
-    """The conditions of the first config."""
-    decided = plan("shop", assess(manifests, None), secrets or {}, Published(None), floor=0, now=NOW)
+    """The conditions of the first config; `published` is the policy that is there already."""
+    decided = plan("shop", assess(manifests, None), secrets or {}, Published(published), floor=0, now=NOW)
     found = conditions(decided.configs[0], decided, secrets or {}, outcome or Outcome())
     return {condition.type: condition for condition in found}
 
@@ -83,8 +87,51 @@ def test_secrets(read: SecretRead | None, status: str, reason: str, text: str) -
     found = judged(config(backends=[backend("a", "tempo")]), secrets=secrets)
     assert short(found)["ResolvedRefs"] == (status, reason)
     assert text in found["ResolvedRefs"].message
-    expected = ("False", reason) if status == "False" else ("True", "Published")
+    expected = ("True", "Published") if status == "True" else ("False", reason)
     assert short(found)["Ready"] == expected
+
+
+UNREAD = SecretRead(None, problem="timeout")
+ABSENT = SecretRead(None, absent=True)
+FORBIDDEN = SecretRead(None, forbidden=True, problem="RBAC")
+
+
+def test_a_secret_that_was_never_read_is_not_said_to_stay() -> None:
+    found = judged(config(backends=[backend("a", "tempo")]), secrets={"tempo": UNREAD})
+    assert "no value of token was published" in found["ResolvedRefs"].message
+    assert short(found)["Ready"] == ("False", "SecretUnreadable")
+
+
+@pytest.mark.parametrize(
+    ("read", "refs"),
+    [(UNREAD, ("Unknown", "SecretUnreadable")), (FORBIDDEN, ("False", "SecretForbidden"))],
+)
+def test_a_published_value_keeps_a_config_ready(read: SecretRead, refs: tuple[str, str]) -> None:
+    manifest = config(backends=[backend("a", "tempo")])
+    there = {"tempo": SecretRead({"token": b"x"})}
+    before = plan("shop", assess([manifest], None), there, Published(None), floor=0, now=NOW).document
+    found = judged(manifest, secrets={"tempo": read}, published=before)
+    assert short(found)["ResolvedRefs"] == refs
+    assert "token published before stays" in found["ResolvedRefs"].message
+    assert short(found)["Ready"] == ("True", "Published")
+    assert "see ResolvedRefs" in found["Ready"].message
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "refs"),
+    [
+        (UNREAD, ABSENT, ("False", "SecretNotFound")),
+        (ABSENT, UNREAD, ("False", "SecretNotFound")),
+        (FORBIDDEN, ABSENT, ("False", "SecretNotFound")),
+        (UNREAD, FORBIDDEN, ("False", "SecretForbidden")),
+        (SecretRead({"token": b"x"}), UNREAD, ("Unknown", "SecretUnreadable")),
+    ],
+)
+def test_the_worst_of_several_secrets_is_told(first: SecretRead, second: SecretRead, refs: tuple[str, str]) -> None:
+    backends = [backend("a", "first"), backend("b", "second")]
+    found = judged(config(backends=backends), secrets={"first": first, "second": second})
+    assert short(found)["ResolvedRefs"] == refs
+    assert short(found)["Ready"] == ("False", refs[1])
 
 
 def test_suspended_is_ready_and_says_so() -> None:
