@@ -71,14 +71,17 @@ def load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
     """Load PEM texts into a context without a file on disk: OpenSSL only takes paths, so they go through
     memory files.
 
-    Raises ssl.SSLError when the texts are damaged or do not belong together.
+    Raises ssl.SSLError when the texts are damaged or do not belong together; the context then is as it was.
     """
     descriptors = [os.memfd_create(name) for name in ("certificate", "key")]
     try:
         for descriptor, text in zip(descriptors, (certificate, key), strict=True):
             os.write(descriptor, text.encode())
         paths = [f"/proc/self/fd/{descriptor}" for descriptor in descriptors]
-        context.load_cert_chain(paths[0], paths[1])
+        # OpenSSL installs the certificate before it looks at the key, so a pair that does not fit would already
+        # have replaced the one in use: a context that nobody serves with takes it first.
+        for target in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+            target.load_cert_chain(paths[0], paths[1])
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -80,7 +80,8 @@ def renew(
         return _with_new_authority(old, authorities, now, lives)
     serving = _certificates(old.certificate, "tls.crt")[0]
     current = _signed_by(serving, authorities[0]) and _names(serving) == list(hosts)
-    if (trusted and (not current or _due(serving, now, 3))) or _due(serving, now, 6) or not _names(serving):
+    useless = not _names(serving) or not _fits(old.key, serving)
+    if (trusted and (not current or _due(serving, now, 3))) or _due(serving, now, 6) or useless:
         return _with_new_serving(old, now, hosts, lives)
     return _without_expired(old, authorities, serving, now)
 
@@ -200,6 +201,15 @@ def _names(certificate: x509.Certificate) -> list[str]:
     except x509.ExtensionNotFound:
         return []
     return extension.value.get_values_for_type(x509.DNSName)
+
+
+def _fits(key: str, certificate: x509.Certificate) -> bool:
+    """Whether this is the certificate's private key; one that cannot be read is not."""
+    try:
+        found = serialization.load_pem_private_key(key.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return found.public_key() == certificate.public_key()
 
 
 def _certificates(text: str, where: str) -> list[x509.Certificate]:

@@ -79,6 +79,16 @@ def test_other_names_need_another_certificate(material: Material) -> None:
     assert found.ca == material.ca
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("key", ["other", "garbage"])
+def test_a_key_that_is_not_the_certificates_is_mended(material: Material, key: str, trusted: bool) -> None:
+    broken = replace(material, key=make(NOW, HOSTS, LIVES).key if key == "other" else key)
+    found = renew(broken, NOW, HOSTS, trusted=trusted, lives=LIVES)
+    assert found.certificate != material.certificate
+    assert (found.ca, found.ca_key) == (material.ca, material.ca_key)
+    assert renew(found, NOW, HOSTS, trusted=trusted, lives=LIVES) is found
+
+
 def test_a_new_authority_is_trusted_before_it_signs(material: Material) -> None:
     due = NOW + 201
     current = renew(material, due - 30, HOSTS, trusted=True, lives=LIVES)
