@@ -22,6 +22,7 @@ class Address:
     """Where to listen."""
 
     host: str
+    """Empty for every address of every family."""
     port: int
 
     def __str__(self) -> str:
@@ -89,11 +90,11 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
 
 
 def parse_address(text: str) -> Address:
-    """`host:port`, with IPv6 addresses in brackets. Raises ValueError."""
+    """`host:port`, with IPv6 addresses in brackets; `:port` is every address. Raises ValueError."""
     host, separator, port = text.rpartition(":")
     if not separator or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not host:port, for example 0.0.0.0:8080")
-    return Address(host.strip("[]") or "0.0.0.0", int(port))
+        raise ValueError(f"{text!r} is not host:port, for example 127.0.0.1:8080 or, for every address, :8080")
+    return Address(host.strip("[]"), int(port))
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -112,7 +113,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 
     for command in (controller, injector):
         flag(command, "namespace", None, "the operator's own namespace")
-        flag(command, "metrics-listen", "0.0.0.0:8080", "plain HTTP: /metrics, /healthz, /readyz")
+        flag(command, "metrics-listen", ":8080", "plain HTTP: /metrics, /healthz, /readyz")
         flag(command, "log-level", "Info", "Debug, Info, Warning or Error")
     flag(controller, "service", "tracekeeper-injector", "the injector's Service; the certificate names it")
     flag(controller, "mutating-webhook", "tracekeeper-injector", "MutatingWebhookConfiguration to give trust")
@@ -120,7 +121,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag(controller, "resync", "60s", "how often Secrets are read again and drift is repaired")
     flag(injector, "sidecar-image", None, "the image of the injected sidecar")
     flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
-    flag(injector, "listen", "0.0.0.0:9443", "HTTPS: /mutate, /mutate/namespace, /validate")
+    flag(injector, "listen", ":9443", "HTTPS: /mutate, /mutate/namespace, /validate")
     return parser
 
 

@@ -65,7 +65,7 @@ def arguments(spec: ResolvedSpec) -> list[str]:
         f"--storage-size={spec.sidecar.storage.size * QUOTA_PERCENT // 100}",
         f"--grpc-listen=127.0.0.1:{otlp.grpc_port}",
         f"--http-listen=127.0.0.1:{otlp.http_port}",
-        f"--metrics-listen=0.0.0.0:{ports.metrics}",
+        f"--metrics-listen=:{ports.metrics}",
         f"--log-level={spec.log_level}",
         f"--drain-timeout={format_duration(spec.sidecar.drain_timeout)}",
     ]

@@ -29,7 +29,7 @@ class Server:
     async def __aenter__(self) -> Self:
         """Raises ListenError."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._address.host, self._address.port, ssl_context=self._tls)
+        site = web.TCPSite(self._runner, self._address.host or None, self._address.port, ssl_context=self._tls)
         try:
             await site.start()
         except OSError as error:

@@ -385,6 +385,14 @@ def test_both_webhooks_lead_to_the_injectors_pods(default: list[Object]) -> None
             assert place == ("tracekeeper-injector", NAMESPACE, 443)
 
 
+def test_the_operator_listens_on_every_address_of_either_family(default: list[Object]) -> None:
+    found = []
+    for deployment in of_kind(default, "Deployment"):
+        arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+        found += [argument for argument in arguments if "listen=" in argument]
+    assert sorted(found) == ["--listen=:9443", "--metrics-listen=:8080", "--metrics-listen=:8080"]
+
+
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
 def test_no_certificate_is_made_in_a_template(helm: Helm, values: Path) -> None:
     done = helm("template", "tracekeeper", CHART, "--namespace", NAMESPACE, "--kube-version", "1.30.0", "-f", values)

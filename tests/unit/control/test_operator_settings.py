@@ -15,7 +15,7 @@ def test_controller_defaults() -> None:
         service="tracekeeper-injector",
         mutating_webhook="tracekeeper-injector",
         validating_webhook="tracekeeper-validator",
-        metrics_listen=Address("0.0.0.0", 8080),
+        metrics_listen=Address("", 8080),
         resync_seconds=60.0,
         log_level="Info",
     )
@@ -34,7 +34,7 @@ def test_injector_from_the_environment_and_flags() -> None:
         sidecar_image="image:1",
         sidecar_pull_policy="Never",
         listen=Address("::", 9443),
-        metrics_listen=Address("0.0.0.0", 8080),
+        metrics_listen=Address("", 8080),
         log_level="Debug",
     )
     assert str(found.listen) == "[::]:9443"
@@ -63,5 +63,12 @@ def test_what_is_no_address(text: str) -> None:
         parse_address(text)
 
 
-def test_the_host_may_be_left_out() -> None:
-    assert parse_address(":8080") == Address("0.0.0.0", 8080)
+def test_without_a_host_every_address_is_meant() -> None:
+    assert parse_address(":8080") == Address("", 8080)
+    assert str(Address("", 8080)) == ":8080"
+
+
+def test_the_injector_listens_on_every_address_by_default() -> None:
+    found = parse(["injector", "--namespace", "tk", "--sidecar-image", "image:1"], {})
+    assert isinstance(found, InjectorSettings)
+    assert (found.listen, found.metrics_listen) == (Address("", 9443), Address("", 8080))
