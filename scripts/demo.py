@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from demo_cluster import chosen
+from demo_cluster import Kube, OwnCluster
+from demo_current import CurrentCluster
 from demo_journey import Journey
 from demo_progress import DemoFailed, Progress
+
+
+def chosen(progress: Progress) -> Kube:
+    """The cluster that the environment asks for; raises DemoFailed on a value that means nothing."""
+    name = os.environ.get("CLUSTER") or "own"
+    if name == "own":
+        return OwnCluster(progress)
+    if name == "current":
+        return CurrentCluster(progress)
+    raise DemoFailed(f"CLUSTER={name} means nothing", "CLUSTER=current is your cluster; without it the demo starts one")
 
 
 def up(progress: Progress) -> int:

@@ -1,4 +1,4 @@
-"""The cluster that the demo runs on: one of its own, or the one that kubectl points to."""
+"""kubectl and helm on the cluster that the demo runs on, and the one of its own that it starts on this machine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from demo_progress import DemoFailed, Progress
 REPO = Path(__file__).resolve().parents[1]
 DEMO_IMAGE = "tracekeeper-demo"
 OWN_NAME = "tracekeeper-demo"
+SYSTEM, SHOP = "tracekeeper-system", "tracekeeper-demo"
+RELEASE = "tracekeeper"
 OURS = "app.kubernetes.io/part-of=tracekeeper-demo"
 """The label of every namespace that the demo makes; nothing without it is ever removed."""
 
@@ -162,116 +164,3 @@ class OwnCluster(Kube):
     def _cache(self) -> Path:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return Path(os.environ.get("TRACEKEEPER_CACHE") or base / "tracekeeper")
-
-
-class CurrentCluster(Kube):
-    """The cluster of the current kube context; images go through a registry that its nodes can pull from."""
-
-    pull_policy = "Always"  # A node may hold an older image under the same tag, from the last demo.
-    chart_options = ("--set", "image.pullPolicy=Always")
-
-    def __init__(self, progress: Progress) -> None:
-        super().__init__(progress)
-        self.registry = os.environ.get("REGISTRY", "").rstrip("/")
-
-    def prepare(self) -> None:
-        self._check_tools("kubectl", "helm")
-        if not self.registry:
-            raise DemoFailed(
-                "CLUSTER=current needs REGISTRY=…: a registry that you may push to and the cluster can pull from",
-                "make demo CLUSTER=current REGISTRY=registry.example.com/you",
-            )
-        good, context = self.try_kubectl("config", "current-context")
-        good, server = self.try_kubectl("version") if good else (False, context)
-        if not good:
-            raise DemoFailed("kubectl reaches no cluster", server, "try: kubectl config get-contexts; kubectl version")
-        self._check_foreign()
-        self._progress.say(f"On the kube context {context.strip()!r}. It creates: namespaces tracekeeper-system and")
-        self._progress.say(
-            "tracekeeper-demo, a Helm release, its webhooks and cluster roles, and the CRD of TracingConfig."
-        )
-        self._progress.say(f"It pushes three images to {self.registry}. To remove it: make demo-down CLUSTER=current")
-        if self._progress.interactive and os.environ.get("YES", "0") in ("", "0"):
-            if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
-                raise DemoFailed("nothing was done", "without the question: make demo CLUSTER=current REGISTRY=… YES=1")
-
-    def _check_tools(self, *tools: str) -> None:
-        for tool in tools:
-            if shutil.which(tool) is None:
-                raise DemoFailed(f"{tool} is not on the PATH", f"install {tool}, or leave CLUSTER=current out")
-
-    def _check_foreign(self) -> None:
-        """Raises DemoFailed when somebody's own Tracekeeper is installed: the demo would get in its way."""
-        listed = subprocess.run(
-            ["helm", "list", "--all-namespaces", "--output", "json"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        for release in json.loads(listed.stdout or "[]"):
-            if release["chart"].startswith("tracekeeper-") and not self.ours(release["namespace"]):
-                raise DemoFailed(
-                    f"Tracekeeper is already installed here: release {release['name']} in {release['namespace']}",
-                    "use it: kubectl apply -f examples/demo/manifests (set the image's registry first)",
-                )
-
-    def ours(self, namespace: str) -> bool:
-        """Whether the demo made this namespace."""
-        text = self.kubectl("get", "namespace", namespace, "--ignore-not-found", "-o", "json")
-        labels = json.loads(text)["metadata"].get("labels", {}) if text.strip() else {}
-        key, _, value = OURS.partition("=")
-        return bool(labels.get(key) == value)
-
-    def images(self) -> None:
-        environment = {"REGISTRY": self.registry, "PUSH": "1", "VERSION": version()}
-        with self._progress.step("building and pushing operator and sidecar", "operator and sidecar are pushed"):
-            self.run("scripts/image.sh", [str(REPO / "scripts" / "image.sh")], 1800, environment)
-        with self._progress.step("building and pushing the demo's image", f"pushed {self.image(DEMO_IMAGE)}"):
-            for argv in self._demo_commands():
-                self.run(" ".join(argv[:2]), argv, 900, {"BUILDAH_ISOLATION": "chroot", "BUILDAH_FORMAT": "docker"})
-
-    def _demo_commands(self) -> list[list[str]]:
-        tag, context = self.image(DEMO_IMAGE), "examples/demo"
-        docker = (
-            shutil.which("docker")
-            and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-        )
-        tool = os.environ.get("TOOL") or ("docker" if docker else "podman" if shutil.which("podman") else "buildah")
-        if tool == "buildah":
-            return [["buildah", "bud", "--layers", "--tag", tag, context], ["buildah", "push", tag, f"docker://{tag}"]]
-        return [[tool, "build", "--tag", tag, context], [tool, "push", tag]]
-
-    def remove(self) -> None:
-        self._check_tools("kubectl", "helm")
-        for namespace in ("tracekeeper-demo", "tracekeeper-system"):
-            if not self.ours(namespace):
-                self._progress.say(f"Namespace {namespace}: not there, or not made by the demo; left alone.")
-                continue
-            with self._progress.step(f"removing namespace {namespace} and what is in it", f"{namespace} is gone"):
-                if namespace == "tracekeeper-system":
-                    argv = ["helm", "uninstall", "tracekeeper", "-n", namespace, "--ignore-not-found", "--wait"]
-                    self.run("helm uninstall", argv, 180)
-                self.kubectl("delete", "namespace", namespace, "--timeout=120s", timeout=150)
-        self._remove_definition()
-
-    def _remove_definition(self) -> None:
-        definition = "tracingconfigs.tracekeeper.dev"
-        if not self.kubectl("get", "crd", definition, "--ignore-not-found", "-o", "name").strip():
-            return
-        if left := self.json("get", definition, "--all-namespaces")["items"]:
-            where = ", ".join(sorted({item["metadata"]["namespace"] for item in left}))
-            self._progress.say(f"Kept the CRD {definition}: TracingConfigs that the demo did not make are in {where}.")
-            return
-        self.kubectl("delete", "crd", definition)
-        self._progress.good(f"removed the CRD {definition}")
-
-
-def chosen(progress: Progress) -> Kube:
-    """The cluster that the environment asks for; raises DemoFailed on a value that means nothing."""
-    name = os.environ.get("CLUSTER") or "own"
-    if name == "own":
-        return OwnCluster(progress)
-    if name == "current":
-        return CurrentCluster(progress)
-    raise DemoFailed(f"CLUSTER={name} means nothing", "CLUSTER=current is your cluster; without it the demo starts one")

@@ -7,13 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from demo_cluster import DEMO_IMAGE, OURS, REPO, Kube, OwnCluster, version
+from demo_cluster import DEMO_IMAGE, OURS, RELEASE, REPO, SHOP, SYSTEM, Kube, OwnCluster, version
 from demo_diagnosis import diagnose, hopeless
 from demo_progress import DemoFailed, Progress
 from demo_view import Arrived, compare, ledger_faults, ledger_lines, table, trace_tree
 from demo_watch import Watch
 
-SYSTEM, SHOP = "tracekeeper-system", "tracekeeper-demo"
 MANIFESTS = REPO / "examples" / "demo" / "manifests"
 BACKENDS = ("backend-a", "backend-b")
 OUTAGE = 6.0
@@ -54,7 +53,7 @@ class Journey:
         self._progress.heading("1. helm install")
         self._progress.say(f"          {typed}")
         self._namespace(SYSTEM)
-        arguments = ["upgrade", "--install", "tracekeeper", str(REPO / "charts" / "tracekeeper"), "-n", SYSTEM]
+        arguments = ["upgrade", "--install", RELEASE, str(REPO / "charts" / "tracekeeper"), "-n", SYSTEM]
         arguments += ["--set", f"image.registry={registry}", "--set", f"image.tag={version()}"]
         arguments += self._kube.chart_options
         before = self._kube.json("get", "deployments", "-n", SYSTEM)["items"]
