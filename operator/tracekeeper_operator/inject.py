@@ -35,6 +35,7 @@ class SkipReason(StrEnum):
     HOST_NETWORK = "HostNetwork"
     PORT_CONFLICT = "PortConflict"
     UNSUPPORTED_OS = "UnsupportedOS"
+    MIRROR_POD = "MirrorPod"
     MALFORMED_POD = "MalformedPod"
 
 
@@ -49,7 +50,7 @@ class Skip:
     @property
     def silent(self) -> bool:
         """Whether nobody needs to hear of it."""
-        return self.reason in (SkipReason.NOT_OPTED_IN, SkipReason.ALREADY_INJECTED)
+        return self.reason in (SkipReason.NOT_OPTED_IN, SkipReason.ALREADY_INJECTED, SkipReason.MIRROR_POD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
         return Skip(SkipReason.NOT_OPTED_IN, f"the pod is not annotated {names.INJECT}: true")
     if pod.injected:
         return Skip(SkipReason.ALREADY_INJECTED, f"the pod has a container named {names.SIDECAR} already")
+    if names.MIRROR in pod.annotations:
+        return Skip(SkipReason.MIRROR_POD, "the pod only shows a static pod, which runs already")
     if wish != "true":
         return Skip(
             SkipReason.INVALID_ANNOTATION,
@@ -116,10 +119,13 @@ def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
 
 
 def _foreign_os(pod: Pod) -> str | None:
-    """The pod's operating system when it is said and not linux."""
-    system = pod.spec.get("os")
-    name = system.get("name") if isinstance(system, Mapping) else None
-    return str(name) if name not in (None, "linux") else None
+    """The pod's operating system when it is said, by itself or by the nodes that it asks for, and not linux."""
+    for field, key in (("os", "name"), ("nodeSelector", names.NODE_OS)):
+        section = pod.spec.get(field)
+        system = section.get(key) if isinstance(section, Mapping) else None
+        if system not in (None, "linux"):
+            return str(system)
+    return None
 
 
 def _port_conflict(pod: Pod, spec: ResolvedSpec) -> Skip | None:

@@ -31,6 +31,11 @@ INJECTED = "tracekeeper.dev/injected"
 RESOLVED_FROM = "tracekeeper.dev/resolved-from"
 """Set on injected pods: `namespace/name@generation` of the TracingConfig picked at admission, or `none`."""
 
+MIRROR = "kubernetes.io/config.mirror"
+"""Annotation of the kubelet on its copy of a static pod in the API; changing the copy changes no container."""
+NODE_OS = "kubernetes.io/os"
+"""Label of every node; pods for Windows select by it."""
+
 SIDECAR = "tracekeeper-sidecar"
 BUFFER_VOLUME = "tracekeeper-buffer"
 POLICY_VOLUME = "tracekeeper-policy"
