@@ -25,6 +25,9 @@ from .sidecar import Options
 Operation = dict[str, Any]
 """One operation of RFC 6902; always `add`."""
 
+GRPC, HTTP = "grpc", "http/protobuf"
+"""OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, as OpenTelemetry writes it; HTTP is the default."""
+
 
 class SkipReason(StrEnum):
     """Why a pod was left alone; the label of the metric and the first word of the Event."""
@@ -153,6 +156,12 @@ def _injection(
         *_insert_first(pod, sidecar.container(spec, options)),
     )
     message, warning = _message(pod, namespace, source, spec)
+    protocol = pod.annotations.get(names.OTLP_PROTOCOL, HTTP)
+    if protocol not in (GRPC, HTTP):
+        odd = (
+            f"annotation {names.OTLP_PROTOCOL} is {protocol[:63]!r}, which is neither {GRPC} nor {HTTP}: {HTTP} is used"
+        )
+        message, warning = f"{message}; {odd}", True
     return Injection(patch, source, message, warning)
 
 
@@ -213,10 +222,10 @@ def exporter(protocol: str | None, spec: ResolvedSpec) -> dict[str, str]:
     Only the traces' own: the general ones would take metrics and logs along, which the sidecar does not take.
     """
     otlp = spec.sidecar.receivers.otlp
-    if protocol == "grpc":
-        return {names.TRACES_ENDPOINT: f"http://127.0.0.1:{otlp.grpc_port}", names.TRACES_PROTOCOL: "grpc"}
+    if protocol == GRPC:
+        return {names.TRACES_ENDPOINT: f"http://127.0.0.1:{otlp.grpc_port}", names.TRACES_PROTOCOL: GRPC}
     endpoint = f"http://127.0.0.1:{otlp.http_port}/v1/traces"
-    return {names.TRACES_ENDPOINT: endpoint, names.TRACES_PROTOCOL: "http/protobuf"}
+    return {names.TRACES_ENDPOINT: endpoint, names.TRACES_PROTOCOL: HTTP}
 
 
 def _variables(container: Container, wanted: Mapping[str, str]) -> list[Operation]:

@@ -34,3 +34,14 @@ def test_mirror_pods_are_left_alone(by_namespace: bool) -> None:
     outcome = judged(found, by_namespace=by_namespace)
     assert isinstance(outcome, Skip) and outcome.reason == "MirrorPod"
     assert outcome.silent
+
+
+@pytest.mark.parametrize("with_config", [True, False])
+@pytest.mark.parametrize(
+    ("protocol", "odd"), [("GRPC", True), ("http", True), ("", True), ("grpc", False), ("http/protobuf", False)]
+)
+def test_a_protocol_that_is_not_known_is_told(protocol: str, odd: bool, with_config: bool) -> None:
+    outcome = judged(pod(inject="true", **{"otlp-protocol": protocol}), with_config=with_config)
+    assert isinstance(outcome, Injection)
+    assert ("is neither grpc nor http/protobuf" in outcome.message) is odd
+    assert outcome.warning is (odd or not with_config)
