@@ -87,7 +87,7 @@ class Admission:
             text = f"{outcome.reason}: {outcome.message}"
             notice = _notice(request, "InjectionSkipped", text, warning=True)
             return review.allow(request.uid, warnings=[shorten(f"tracekeeper: {text}")]), notice
-        count("mutate", "injected").inc()
+        count("mutate", "completed" if outcome.again else "injected").inc()
         return review.allow(request.uid, patch=outcome.patch), _injected(request, outcome)
 
     async def _validate(self, http: web.Request) -> web.StreamResponse:

@@ -67,6 +67,8 @@ class Injection:
     """For the Event on the pod's owner; empty when there is nothing new to say."""
     warning: bool
     """Whether the message asks for something to be done."""
+    again: bool = False
+    """Whether it has the sidecar already, and only gets what is lacking beside it."""
 
 
 def inject(
@@ -168,7 +170,8 @@ def _injection(
 def _again(pod: Pod, spec: ResolvedSpec) -> Injection | None:
     """What a pod of ours still lacks when the API server asks a second time; None when that is nothing."""
     patch = tuple(_environment(pod, spec)) if names.INJECTED in pod.annotations else ()
-    return Injection(patch, pod.annotations.get(names.RESOLVED_FROM, "none"), "", False) if patch else None
+    source = pod.annotations.get(names.RESOLVED_FROM, "none")
+    return Injection(patch, source, "", False, again=True) if patch else None
 
 
 def _message(pod: Pod, namespace: str, source: str, spec: ResolvedSpec) -> tuple[str, bool]:

@@ -71,7 +71,7 @@ class InjectorMetrics(Metrics):
         self.admissions = Counter(
             "tracekeeper_injector_admissions",
             "Answered admission requests, by webhook (mutate or validate) and result "
-            "(injected, skipped, allowed, denied, malformed, failed).",
+            "(injected, completed, skipped, allowed, denied, malformed, failed).",
             ["webhook", "result"],
             registry=self.registry,
         )

@@ -89,6 +89,16 @@ async def test_injects(rig: Rig) -> None:
     assert rig.count("admissions", webhook="mutate", result="injected") == 1
 
 
+async def test_a_pod_that_is_asked_about_again_is_injected_once(rig: Rig) -> None:
+    found = pod(inject="true")
+    found["metadata"]["annotations"]["tracekeeper.dev/injected"] = "0.1.0"
+    found["spec"]["initContainers"] = [{"name": "tracekeeper-sidecar", "image": "s:1", "restartPolicy": "Always"}]
+    assert "patch" in await rig.ask("/mutate", review(found))
+    assert rig.count("admissions", webhook="mutate", result="injected") == 0
+    assert rig.count("admissions", webhook="mutate", result="completed") == 1
+    assert rig.notices == []
+
+
 async def test_dry_runs_announce_nothing(rig: Rig) -> None:
     answer = await rig.ask("/mutate", review(pod(inject="true"), dry_run=True))
     assert "patch" in answer
