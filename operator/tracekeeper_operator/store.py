@@ -24,17 +24,22 @@ class Store:
         return self._count
 
     def put(self, manifest: Object) -> bool:
-        """Take over one object; False when its spec is the one that was known."""
+        """Take over one object; False when its spec is the one that was known, or older than that."""
         namespace, name = key_of(manifest)
         known = self._objects.setdefault(namespace, {})
         old = known.get(name)
+        if old is not None and _older(manifest, old):
+            return False
         known[name] = manifest
         self._touch((namespace, name))
         return old is None or identity(old) != identity(manifest)
 
     def remove(self, manifest: Object) -> bool:
-        """Forget one object; False when it was not known."""
+        """Forget one object; False when it was not known, or another one of its name has come since."""
         namespace, name = key_of(manifest)
+        old = self._objects.get(namespace, {}).get(name)
+        if old is not None and identity(old)[0] != identity(manifest)[0]:
+            return False
         self._touch((namespace, name))
         return self._drop((namespace, name))
 
@@ -91,6 +96,14 @@ def identity(manifest: Object) -> tuple[object, object]:
     """What changes with the spec, and not with the status."""
     meta = manifest.get("metadata") or {}
     return meta.get("uid"), meta.get("generation")
+
+
+def _older(manifest: Object, known: Object) -> bool:
+    """Whether it is an earlier version of the same object: an event that was slower than a list."""
+    (uid, generation), (known_uid, known_generation) = identity(manifest), identity(known)
+    if uid != known_uid or not isinstance(generation, int) or not isinstance(known_generation, int):
+        return False
+    return generation < known_generation
 
 
 def _age(manifest: Object) -> tuple[str, str]:

@@ -45,6 +45,34 @@ def test_an_event_is_newer_than_a_list_that_was_under_way() -> None:
     assert found == {"changed": 2, "created": 1}
 
 
+def test_a_late_event_does_not_undo_a_newer_list() -> None:
+    store = Store()
+    store.put(config(generation=9))
+    store.replace([config(generation=10)], store.mark())
+    assert not store.put(config(generation=9))
+    assert store.of("shop")[0]["metadata"]["generation"] == 10
+
+
+def test_a_late_deletion_does_not_take_what_was_created_since() -> None:
+    store = Store()
+    again = config()
+    again["metadata"]["uid"] = "uid-again"
+    store.put(config(generation=9))
+    store.replace([again], store.mark())
+    assert not store.remove(config(generation=9))
+    assert store.of("shop") == [again]
+    assert store.remove(again)
+
+
+def test_a_late_event_does_not_hold_off_a_list_that_was_under_way() -> None:
+    store = Store()
+    store.put(config(generation=10))
+    mark = store.mark()
+    store.put(config(generation=9))
+    assert store.replace([config(generation=11)], mark) == {"shop"}
+    assert store.of("shop")[0]["metadata"]["generation"] == 11
+
+
 def test_the_oldest_comes_first() -> None:
     store = Store()
     young, old = config("a"), config("b")
