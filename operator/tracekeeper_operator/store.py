@@ -24,15 +24,12 @@ class Store:
         return self._count
 
     def put(self, manifest: Object) -> bool:
-        """Take over one object; False when its spec is the one that was known, or older than that."""
+        """Take over one object from an event; False when its spec is the one that was known, or older."""
         namespace, name = key_of(manifest)
-        known = self._objects.setdefault(namespace, {})
-        old = known.get(name)
+        old = self._objects.get(namespace, {}).get(name)
         if old is not None and _older(manifest, old):
             return False
-        known[name] = manifest
-        self._touch((namespace, name))
-        return old is None or identity(old) != identity(manifest)
+        return self._take(manifest)
 
     def remove(self, manifest: Object) -> bool:
         """Forget one object; False when it was not known, or another one of its name has come since."""
@@ -54,7 +51,7 @@ class Store:
         for manifest in manifests:
             key = key_of(manifest)
             listed.add(key)
-            if key not in newer and self.put(manifest):
+            if key not in newer and self._take(manifest):
                 changed.add(key[0])
         for key in self.keys() - listed - newer:
             self._drop(key)
@@ -73,6 +70,14 @@ class Store:
 
     def __len__(self) -> int:
         return sum(len(known) for known in self._objects.values())
+
+    def _take(self, manifest: Object) -> bool:
+        namespace, name = key_of(manifest)
+        known = self._objects.setdefault(namespace, {})
+        old = known.get(name)
+        known[name] = manifest
+        self._touch((namespace, name))
+        return old is None or identity(old) != identity(manifest)
 
     def _touch(self, key: Key) -> None:
         self._count += 1

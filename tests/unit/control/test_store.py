@@ -73,6 +73,14 @@ def test_a_late_event_does_not_hold_off_a_list_that_was_under_way() -> None:
     assert store.of("shop")[0]["metadata"]["generation"] == 11
 
 
+def test_a_list_is_right_even_when_it_is_older() -> None:
+    """As after etcd was restored from a backup."""
+    store = Store()
+    store.put(config(generation=10))
+    assert store.replace([config(generation=7)], store.mark()) == {"shop"}
+    assert store.of("shop")[0]["metadata"]["generation"] == 7
+
+
 def test_the_oldest_comes_first() -> None:
     store = Store()
     young, old = config("a"), config("b")
