@@ -85,10 +85,9 @@ class Reconciler:
             self._metrics.policy_writes.inc()
             self._revisions[namespace] = decided.document.revision
             logger.info("namespace %s: published revision %d", namespace, decided.document.revision)
-        for item in configs:
-            await self._tell(item, decided, secrets, outcome)
+        untold = await self._tell_all(decided, secrets, outcome)
         # Only now, so that the statuses tell of it; raised all the same, so that it is tried again soon.
-        for error in (outcome.error, *(read.error for read in secrets.values())):
+        for error in (outcome.error, *(read.error for read in secrets.values()), untold):
             if error is not None:
                 raise error
 
@@ -150,6 +149,17 @@ class Reconciler:
             return SecretRead(None, forbidden=True, problem=error.message, error=error)
         except KubeError as error:
             return SecretRead(None, problem=str(error), error=error)
+
+    async def _tell_all(self, decided: Plan, secrets: dict[str, SecretRead], outcome: Outcome) -> KubeError | None:
+        """Write every status that can be written; why the first of the others could not."""
+        first: KubeError | None = None
+        for item in decided.configs:
+            try:
+                await self._tell(item, decided, secrets, outcome)
+            except KubeError as error:
+                logger.warning("tracingconfig %s/%s: its status is not written: %s", *key_of(item.manifest), error)
+                first = first or error
+        return first
 
     async def _tell(self, item: Assessed, decided: Plan, secrets: dict[str, SecretRead], outcome: Outcome) -> None:
         """Write one config's status if it says something new. Raises KubeError."""

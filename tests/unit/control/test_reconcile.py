@@ -178,6 +178,19 @@ async def test_a_failed_write_is_told_and_tried_again(rig: MakeRig) -> None:
     assert it.condition("Ready") == ("True", "Published")
 
 
+async def test_one_status_that_cannot_be_written_holds_up_no_other(rig: MakeRig) -> None:
+    it = rig()
+    it.create(config("a"))
+    it.create(config("b"))
+    it.api.fail("PATCH", "/tracingconfigs/a/status", 500, "etcd")
+    with pytest.raises(KubeError, match="shop/a"):
+        await it.reconciler.round("shop")
+    assert it.condition("Ready", name="a") is None
+    assert it.condition("Accepted", name="b") == ("True", "Accepted")
+    await it.reconciler.round("shop")
+    assert it.condition("Ready", name="a") == ("True", "Published")
+
+
 async def test_a_config_that_goes_meanwhile_is_no_fault(rig: MakeRig) -> None:
     it = rig()
     it.create(config())
