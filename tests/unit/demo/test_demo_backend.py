@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+import programs
 from programs import Backend
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -197,3 +200,18 @@ def test_reset_forgets_everything(backend: Backend) -> None:
     stats = backend.json("/stats")
     assert (stats["spans"], stats["distinct"], stats["mode"]) == (0, 0, "ok")
     assert json.loads(json.dumps(stats)) == stats
+
+
+def fetch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(programs.DEMO / "fetch.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_fetch_asks_one_url_or_many(backend) -> None:
+    url = f"http://127.0.0.1:{backend.admin}"
+    assert json.loads(fetch("POST", f"{url}/fail?mode=hang").stdout)["mode"] == "hang"
+    stats, nobody = json.loads(fetch("many", f"{url}/stats", "http://127.0.0.1:1/").stdout)
+    assert json.loads(stats)["mode"] == "hang"
+    assert nobody is None
+    alone = fetch("http://127.0.0.1:1/")
+    assert (alone.returncode, "127.0.0.1:1" in alone.stderr) == (1, True)
