@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 class Catalog:
     """TracingConfigs by namespace. One task writes it; reading never waits.
 
-    A config with faults is represented by the last version of it that had none, as it is in the published
-    policy.
+    A config with faults is represented by the last version of it without any that this process has seen. After
+    a restart there is none: then a config with faults takes no part in injection until they are mended, although
+    the published policy goes on with its last good version.
     """
 
     def __init__(self) -> None:

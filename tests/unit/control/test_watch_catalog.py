@@ -153,6 +153,12 @@ def test_a_config_with_faults_is_its_last_good_version() -> None:
     assert catalog.of("shop") == []
 
 
+def test_after_a_restart_a_config_with_faults_is_none() -> None:
+    catalog = Catalog()
+    catalog.replace([config("a", generation=2, logLevel="Loud")])
+    assert catalog.of("shop") == []
+
+
 def test_a_list_forgets_what_is_gone() -> None:
     catalog = Catalog()
     catalog.replace([config("a"), config("b", namespace="else")])
