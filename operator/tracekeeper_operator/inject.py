@@ -177,8 +177,8 @@ def _again(pod: Pod, spec: ResolvedSpec) -> Injection | None:
 def _message(pod: Pod, namespace: str, source: str, spec: ResolvedSpec) -> tuple[str, bool]:
     if source == "none":
         text = (
-            f"injected {names.SIDECAR}, but no valid TracingConfig in namespace {namespace} selects this pod: its spans "
-            "wait in the buffer until one does (kubectl get tracingconfigs)"
+            f"injected {names.SIDECAR}, but no valid TracingConfig in namespace {namespace} selects this pod: "
+            "its spans wait in the buffer until one does (kubectl get tracingconfigs)"
         )
         return text, True
     text = f"injected {names.SIDECAR} as {source} says"
