@@ -25,14 +25,12 @@ def resource_list(**amounts: str | None) -> dict[str, str]:
 
 
 def make_resources(requests: dict[str, str] | None, limits: dict[str, str] | None) -> Resources:
-    """Fills in what was not written, so that a default request never exceeds a written limit, nor the other
-    way."""
-    if requests is None:
-        given = limits or {}
-        requests = {name: _smaller(amount, given.get(name, amount)) for name, amount in DEFAULT_REQUESTS.items()}
-    if limits is None:
-        limits = {name: _larger(amount, requests.get(name, amount)) for name, amount in DEFAULT_LIMITS.items()}
-    return Resources(requests, limits)
+    """Fills in each amount that was not written, so that a default request never exceeds a written limit, nor the
+    other way: who limits the CPU keeps the memory limit."""
+    asked, capped = requests or {}, limits or {}
+    least = {name: _smaller(amount, capped.get(name, amount)) for name, amount in DEFAULT_REQUESTS.items()} | asked
+    most = {name: _larger(amount, least.get(name, amount)) for name, amount in DEFAULT_LIMITS.items()} | capped
+    return Resources(least, most)
 
 
 def _smaller(a: str, b: str) -> str:

@@ -70,10 +70,20 @@ def test_a_section_that_is_written_gets_the_defaults_of_its_fields() -> None:
     ("resources", "requests", "limits"),
     [
         ({"limits": {"memory": "64Mi"}}, {"cpu": "50m", "memory": "64Mi"}, {"memory": "64Mi"}),
-        ({"limits": {"cpu": "10m"}}, {"cpu": "10m", "memory": "96Mi"}, {"cpu": "10m"}),
-        ({"requests": {"memory": "1Gi"}}, {"memory": "1Gi"}, {"memory": "1Gi"}),
-        ({"limits": {}}, {"cpu": "50m", "memory": "96Mi"}, {}),
-        ({"requests": {}}, {}, {"memory": "256Mi"}),
+        ({"limits": {"cpu": "10m"}}, {"cpu": "10m", "memory": "96Mi"}, {"cpu": "10m", "memory": "256Mi"}),
+        ({"requests": {"memory": "1Gi"}}, {"cpu": "50m", "memory": "1Gi"}, {"memory": "1Gi"}),
+        (
+            {"requests": {"memory": "1Gi"}, "limits": {"cpu": "1"}},
+            {"cpu": "50m", "memory": "1Gi"},
+            {"cpu": "1", "memory": "1Gi"},
+        ),
+        ({"limits": {}}, {"cpu": "50m", "memory": "96Mi"}, {"memory": "256Mi"}),
+        ({"requests": {}}, {"cpu": "50m", "memory": "96Mi"}, {"memory": "256Mi"}),
+        (
+            {"requests": {"cpu": "20m"}, "limits": {"memory": "64Mi", "ephemeral-storage": "2Gi"}},
+            {"cpu": "20m", "memory": "64Mi"},
+            {"memory": "64Mi", "ephemeral-storage": "2Gi"},
+        ),
     ],
 )
 def test_default_requests_never_exceed_limits(
