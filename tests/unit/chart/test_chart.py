@@ -385,6 +385,12 @@ def test_both_webhooks_lead_to_the_injectors_pods(default: list[Object]) -> None
             assert place == ("tracekeeper-injector", NAMESPACE, 443)
 
 
+def test_an_injector_counts_only_once_the_api_server_can_know_it(default: list[Object]) -> None:
+    """Its endpoint reaches the API server after it is ready; `helm --wait` must not end before that."""
+    injector = named(default, "Deployment", "tracekeeper-injector")["spec"]
+    assert injector["minReadySeconds"] == 3
+
+
 def test_the_operator_listens_on_every_address_of_either_family(default: list[Object]) -> None:
     found = []
     for deployment in of_kind(default, "Deployment"):
