@@ -36,12 +36,19 @@ debian() { # packages…: installs those that are missing
   timed "installing ${missing[*]}" apt_get install -y --no-install-recommends "${missing[@]}"
 }
 
+policy=/usr/sbin/policy-rc.d
+drop_policy() { if grep -qs 'tracekeeper setup' "$policy"; then rm -f "$policy"; fi; }
+
 apt_get() { # services of the packages (containerd, etcd) are not to start: the cluster has its own
-  local policy=/usr/sbin/policy-rc.d made=
-  if [ "$1" = install ] && [ ! -e "$policy" ]; then printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod +x "$policy"; made=1; fi
+  trap drop_policy EXIT # interrupted, too: left behind, it would keep every service of the machine from starting
+  drop_policy           # of a run that was killed
+  if [ "$1" = install ] && [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\n# tracekeeper setup: no service starts while its packages are installed\nexit 101\n' > "$policy"
+    chmod +x "$policy"
+  fi
   local status=0
   DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "$@" > /dev/null || status=$?
-  [ -z "$made" ] || rm -f "$policy"
+  drop_policy
   return $status
 }
 
