@@ -79,9 +79,12 @@ def test_one_of_two_waits_for_the_lock(tmp_path: Path) -> None:
 
 
 def test_programs_are_stamped_with_the_versions_in_go_mod() -> None:
-    assert binaries.version("k8s.io/kubernetes") == "v1.34.4"
+    version = binaries.version("k8s.io/kubernetes")
+    assert f"k8s.io/kubernetes {version}\n" in (binaries.MODULE / "go.mod").read_text()
     assert binaries.version("helm.sh/helm/v3").startswith("v3.")
-    assert "gitVersion=v1.34.4" in binaries.link_flags()
+    major, minor, _ = version.removeprefix("v").split(".")
+    for stamp in (f"gitVersion={version}", f"gitMajor={major}", f"gitMinor={minor}"):
+        assert f"k8s.io/component-base/version.{stamp} " in binaries.link_flags()
 
 
 def test_a_change_of_the_tools_is_built_into_another_folder(tmp_path: Path) -> None:
