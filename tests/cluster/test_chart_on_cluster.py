@@ -85,6 +85,15 @@ def test_nobody_may_more_than_is_needed(
     assert cluster.kubectl("auth", "can-i", who, verb, what, "-n", namespace, check=False).strip() == "no"
 
 
+@pytest.mark.parametrize("who", [CONTROLLER, INJECTOR])
+def test_the_accounts_that_are_refused_are_those_that_work(
+    cluster: Cluster, tracekeeper: str, namespace: str, who: str
+) -> None:
+    """What keeps the test above from passing for a misspelled name, which may do nothing at all."""
+    what = ("list", "tracingconfigs.tracekeeper.dev")
+    assert cluster.kubectl("auth", "can-i", who, *what, "-n", namespace, check=False).strip() == "yes"
+
+
 def pod(annotations: dict[str, str] | None) -> str:
     metadata: dict[str, Any] = {"name": "asks"} | ({"annotations": annotations} if annotations is not None else {})
     container = {"name": "app", "image": "localhost/none:1"}
