@@ -19,6 +19,10 @@ from cluster.workload import SIDECAR, Workload, otlp
 pytestmark = pytest.mark.cluster
 
 TWO = (otlp("backend-a", "GRPC"), otlp("backend-b", "HTTP"))
+AT_ONCE = 10.0
+"""Seconds that a sidecar may hold its application up on a busy machine. One that waited for its policy, or read its
+whole log, would take longer: until the policy comes, or the startup probe has failed 180 times.
+"""
 
 
 @pytest.fixture
@@ -31,14 +35,17 @@ def user(cluster: Cluster, tracekeeper: str, demo_image: str, namespace: str) ->
 def test_every_span_of_an_annotated_pod_arrives_once_in_both_backends(user: Workload) -> None:
     user.backends("backend-a", "backend-b")
     user.configured(*TWO)
-    user.agent(runs=50)
-    summary = user.summary()
-    book = user.settled()
+    pod = user.deployed(runs=50)
+    summary = user.summary(pod)
+    book = user.settled(pod)
     assert summary["created"] == summary["acknowledged"] == book["acknowledged"] == 200
     for name in ("backend-a", "backend-b"):
         stats = user.backend(name)
         assert (stats["distinct"], stats["duplicates"]) == (200, 0)
         assert book["delivery"][name] == {"start": 0, "delivered": 200, "dropped": 0, "pending": 0}
+    kind, name, message = user.event("Injected")
+    assert (kind, name) == ("Deployment", "agent")
+    assert f"{user.namespace}/agents@1" in message
     print(f"sent {summary['created']}, acknowledged {book['acknowledged']}, delivered 200 + 200")
 
 
@@ -120,6 +127,7 @@ def test_a_changed_config_is_applied_by_the_running_sidecar_without_a_restart(us
 
 def test_a_pod_without_any_policy_starts_at_once_and_is_served_when_one_comes(user: Workload) -> None:
     user.agent(runs=10)
+    assert user.start_delay() <= AT_ONCE
     summary = user.summary()
     assert summary["acknowledged"] == 40
     assert "no policy yet" in str(user.health()["warnings"])
@@ -176,6 +184,7 @@ def test_a_pod_whose_log_is_damaged_or_huge_starts_at_once(
     user.backends("backend-a")
     user.configured(TWO[0], sidecar={"storage": {"size": "2Gi"}})
     user.agent(runs=10, volumes=host_volume(str(folder)))
+    assert user.start_delay() <= AT_ONCE
     summary = user.summary()
     assert summary["acknowledged"] == 40
     book = user.settled(deadline=150)
@@ -229,11 +238,12 @@ def test_a_pod_that_did_not_ask_is_not_touched(user: Workload) -> None:
 
 
 def test_a_pod_on_the_hosts_network_is_skipped_with_a_reason_in_an_event(user: Workload) -> None:
-    user.agent(runs=1, hostNetwork=True, wait=False)
-    pod = user.cluster.get("pod", "agent-0", namespace=user.namespace)
+    name = user.deployed(runs=1, hostNetwork=True, wait=False)
+    pod = user.cluster.get("pod", name, namespace=user.namespace)
     assert "initContainers" not in pod["spec"]
-    wait_for(lambda: user.events("InjectionSkipped"), 20, "an event says why")
-    assert "network" in user.events("InjectionSkipped")[0]
+    kind, owner, message = user.event("InjectionSkipped")
+    assert (kind, owner) == ("Deployment", "agent")
+    assert message.startswith("HostNetwork: ")
 
 
 def test_a_faulty_config_is_refused_by_kubectl_apply_with_every_fault(user: Workload) -> None:

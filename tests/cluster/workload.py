@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from cluster.errors import ClusterError
@@ -130,6 +131,35 @@ class Workload:
         self, runs: int, rate: float = 10, name: str = "agent", wait: bool = True, injected: bool = True, **spec: Any
     ) -> str:
         """Run an annotated application that makes `runs` traces of four spans; the pod's name once it runs."""
+        self.cluster.apply(self._agent(runs, rate, name, injected, **spec))
+        if wait:
+            self.running(f"{name}-0")
+        return f"{name}-0"
+
+    def deployed(self, runs: int, rate: float = 10, name: str = "agent", wait: bool = True, **spec: Any) -> str:
+        """The same application as a Deployment of one replica; the name that its pod was given, once it runs."""
+        pod = self._agent(runs, rate, name, True, restartPolicy="Always", **spec)
+        labels, annotations = pod["metadata"]["labels"], pod["metadata"]["annotations"]
+        template = {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod["spec"]}
+        self.cluster.apply(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": name, "namespace": self.namespace},
+                "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+            }
+        )
+
+        def created() -> str | None:
+            pods = self.cluster.get("pods", "-l", f"app={name}", namespace=self.namespace)["items"]
+            return str(pods[0]["metadata"]["name"]) if pods else None
+
+        given = wait_for(created, 30, lambda: f"the Deployment makes a pod: {self._describe('replicasets', '')}")
+        if wait:
+            self.running(given)
+        return given
+
+    def _agent(self, runs: int, rate: float, name: str, injected: bool, **spec: Any) -> dict[str, Any]:
         environment = {
             "OTEL_SERVICE_NAME": name,
             "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -140,10 +170,7 @@ class Workload:
         }
         annotations = {"tracekeeper.dev/inject": "true", **spec.pop("annotations", {})} if injected else {}
         command = ["python3", "/demo/agent.py"]
-        self.cluster.apply(self.pod(name, command, annotations=annotations, environment=environment, **spec))
-        if wait:
-            self.running(f"{name}-0")
-        return f"{name}-0"
+        return self.pod(name, command, annotations=annotations, environment=environment, **spec)
 
     def ready(self, name: str, deadline: float = 60) -> None:
         """Wait until the pod NAME-0 is Ready."""
@@ -221,10 +248,29 @@ class Workload:
 
         return wait_for(idle, deadline, lambda: f"nothing pending: {self.ledger(pod)} {self.health(pod)}", interval=0.3)
 
-    def events(self, reason: str) -> list[str]:
-        """Messages of the namespace's events with this reason."""
-        items = self.cluster.get("events", namespace=self.namespace)["items"]
-        return [item["message"] for item in items if item["reason"] == reason]
+    def event(self, reason: str, deadline: float = 20) -> tuple[str, str, str]:
+        """Kind and name of what the first Event with this reason is about, and its message, once there is one."""
+
+        def found() -> dict[str, Any] | None:
+            items = self.cluster.get("events", namespace=self.namespace)["items"]
+            return next((item for item in items if item["reason"] == reason), None)
+
+        item = wait_for(found, deadline, lambda: f"an Event {reason} comes: {self._describe('events', '')}")
+        return item["involvedObject"]["kind"], item["involvedObject"]["name"], item["message"]
+
+    def start_delay(self, pod: str = "agent-0") -> float:
+        """Seconds from the sidecar's start to the application's: what the sidecar held the application up.
+
+        Kubernetes tells whole seconds. A sidecar that was started again does not count: its first start is forgotten.
+        """
+        status = self.cluster.get("pod", pod, namespace=self.namespace)["status"]
+        entries = status["initContainerStatuses"] + status["containerStatuses"]
+        begun: dict[str, datetime] = {}
+        for entry in entries:
+            if entry["name"] in (SIDECAR, "app"):
+                assert entry["restartCount"] == 0, entry
+                begun[entry["name"]] = datetime.fromisoformat(entry["state"]["running"]["startedAt"])
+        return (begun["app"] - begun[SIDECAR]).total_seconds()
 
     def restarts(self, container: str, pod: str = "agent-0") -> int:
         """How often a container has been started again."""
@@ -257,7 +303,7 @@ class Workload:
         wait_for(holds, deadline, lambda: f"{pod} is {what}: {self._describe('pod', pod)}")
 
     def _describe(self, kind: str, name: str) -> str:
-        return self.cluster.kubectl("describe", kind, name, "-n", self.namespace, check=False)
+        return self.cluster.kubectl("describe", kind, *([name] if name else []), "-n", self.namespace, check=False)
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> bool:
