@@ -122,9 +122,17 @@ def _run(options: argparse.Namespace) -> int:
     settings = _manifest_settings(options) if options.config else _pod_settings(options)
     if settings is None:
         return FAULTY
+    from tracekeeper_sidecar.admin import port
+    from tracekeeper_sidecar.errors import ListenError
+
+    try:
+        admin = port.take(settings.listen.admin)
+    except ListenError as error:
+        print(f"tracekeeper-sidecar: {error}. Is another one running there? Choose another port", file=sys.stderr)
+        return FAILED
     from tracekeeper_sidecar.app import serve
 
-    return serve(settings)
+    return serve(settings, admin)
 
 
 def _listen(options: argparse.Namespace, default: Listen) -> Listen:

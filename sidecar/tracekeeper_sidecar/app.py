@@ -10,11 +10,12 @@ policy's content may hold them up. What only forwarding needs is imported after 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
 import signal
-from importlib.metadata import version
+import socket
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar import facts, logs
@@ -28,7 +29,7 @@ from tracekeeper_sidecar.log.files import Files, SystemFiles
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
-from tracekeeper_sidecar.settings import Listen, Settings
+from tracekeeper_sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.admin.snapshot import Snapshot
@@ -61,24 +62,25 @@ class App:
         self.keeper = Keeper(clock, random.random)
         self.forwarder: Forwarder | None = None
         self.watcher: Watcher | None = None
-        self.bound: Listen | None = None
-        """The addresses that it listens on, ports resolved, once every one is bound."""
+        self._all_bound = asyncio.Event()
         self.suspended = False
         self._instructed = asyncio.Event()
         """Set once the policy's file has been looked at, whatever it said."""
-        self.version = version("tracekeeper")
         self.recent_calls = facts.RecentCalls(clock)
         receiver = Receiver(self.buffer.append, self.intake, Admission(MAX_IN_FLIGHT), lambda: self.suspended)
         self._receiver = receiver
         self._http = HttpReceiver(receiver)
         self._grpc: GrpcReceiver | None = None
-        probes = Probes(self.snapshot, lambda: self.bound is not None, self.stuck, self.flush)
-        self._admin = AdminServer(probes, self.version)
+        probes = Probes(self.snapshot, self.started, self.stuck, self.flush)
+        self._admin = AdminServer(probes)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set, then drain. Raises ListenError when a port cannot be bound."""
+    async def run(self, stop: asyncio.Event, admin: socket.socket) -> None:
+        """Serve until `stop` is set, then drain. Raises ListenError when a port cannot be bound.
+
+        `admin` is the metrics port, listening already.
+        """
         try:
-            await self._bind()
+            await self._bind(admin)
             self.keeper.start(DELIVERY, self._deliver)
             await stop.wait()
             await self._drain()
@@ -88,6 +90,12 @@ class App:
     def snapshot(self) -> Snapshot:
         """Everything about this moment."""
         return facts.take(self)
+
+    async def started(self, patience: float) -> bool:
+        """Whether every port is bound; waits at most `patience` seconds for it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_bound.wait(), patience)
+        return self._all_bound.is_set()
 
     def stuck(self) -> str:
         """Why only a restart would help; empty while none is needed."""
@@ -101,17 +109,24 @@ class App:
             return 0
         return sum(entry.pending for entry in self.forwarder.entries())
 
-    async def _bind(self) -> None:
+    async def _bind(self, admin: socket.socket) -> None:
         """Metrics and HTTP first: gRPC's library takes longest to import, and probes are answered meanwhile."""
         listen = self.settings.listen
-        admin = await self._admin.start(listen.admin)
+        await self._admin.start(admin)
         http = await self._http.start(listen.http.host or ANY, listen.http.port)
         from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver  # noqa: PLC0415 - slow import
 
         self._grpc = GrpcReceiver(self._receiver)
         grpc = await self._grpc.start(listen.grpc.host or ANY, listen.grpc.port)
-        self.bound = Listen(listen.grpc.with_port(grpc), listen.http.with_port(http), listen.admin.with_port(admin))
-        logger.info("listening", extra={"grpc": self.bound.grpc, "http": self.bound.http, "metrics": self.bound.admin})
+        self._all_bound.set()
+        logger.info(
+            "listening",
+            extra={
+                "grpc": listen.grpc.with_port(grpc),
+                "http": listen.http.with_port(http),
+                "metrics": listen.admin.with_port(admin.getsockname()[1]),
+            },
+        )
 
     async def _deliver(self) -> None:
         """Open the log, then follow the policy for ever. Called again if anything in it dies."""
@@ -205,20 +220,20 @@ class App:
         await self._admin.stop()
 
 
-def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code."""
+def serve(settings: Settings, admin: socket.socket) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code. `admin` is the metrics port, listening already."""
     # gRPC's core writes lines of its own, in a format of its own; what matters in them is in ours.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    return asyncio.run(_serve(settings))
+    return asyncio.run(_serve(settings, admin))
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, admin: socket.socket) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     try:
-        await App(settings, SystemClock(), SystemFiles()).run(stop)
+        await App(settings, SystemClock(), SystemFiles()).run(stop, admin)
     except ListenError as error:
         logger.error("%s. Is another sidecar or collector running there? Choose another port", error)
         return NOT_BOUND

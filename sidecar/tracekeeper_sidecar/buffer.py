@@ -11,11 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.files import Files
-from tracekeeper_sidecar.log.log import Log
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.log.log import Log
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ class Buffer:
             await self.log.close()
 
     def _open_now(self) -> Log:
+        from tracekeeper_sidecar.log.log import Log  # noqa: PLC0415 - not on the way to the ports
+
         log = Log.open(self._directory, files=self.files, clock=self._clock, quota=self._quota)
         report = log.recovery
         logger.info(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -11,11 +12,11 @@ from aiohttp import web
 from tracekeeper_sidecar.admin import exposition, health
 from tracekeeper_sidecar.admin.ledger_page import ledger_page
 from tracekeeper_sidecar.admin.snapshot import Snapshot
-from tracekeeper_sidecar.errors import ListenError
-from tracekeeper_sidecar.settings import Address
 
 MAX_FLUSH = 300.0
 """Longest time in seconds that one flush may wait."""
+STARTUP_PATIENCE = 4.0
+"""Seconds that a start-up probe is kept waiting for the ports; a little less than the kubelet waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class Probes:
     """What the server asks of the application."""
 
     snapshot: Callable[[], Snapshot]
-    started: Callable[[], bool]
-    """True once every port is bound."""
+    started: Callable[[float], Awaitable[bool]]
+    """True once every port is bound; waits at most that many seconds for it."""
     alive: Callable[[], str]
     """Empty while the process can do its work; else why only a restart would help."""
     flush: Callable[[float], Awaitable[int]]
@@ -34,8 +35,8 @@ class Probes:
 class AdminServer:
     """Serves until `stop`; holds no state of its own."""
 
-    def __init__(self, probes: Probes, version: str) -> None:
-        self._probes, self._version = probes, version
+    def __init__(self, probes: Probes) -> None:
+        self._probes = probes
         app = web.Application()
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/startupz", self._startupz)
@@ -46,16 +47,10 @@ class AdminServer:
         # Stopping waits only briefly for open connections: a scraper's keep-alive must not hold up the drain.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
-    async def start(self, address: Address) -> int:
-        """Bind `address` and serve; returns the port. Raises ListenError."""
+    async def start(self, port: socket.socket) -> None:
+        """Serve on a socket that listens already; it is closed by `stop`."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, address.host or None, address.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise ListenError(str(address), error.strerror or str(error)) from None
-        port: int = self._runner.addresses[0][1]
-        return port
+        await web.SockSite(self._runner, port).start()
 
     async def stop(self) -> None:
         """Close the port and every connection."""
@@ -66,7 +61,7 @@ class AdminServer:
         return web.Response(text=problem or "alive", status=503 if problem else 200)
 
     async def _startupz(self, request: web.Request) -> web.Response:
-        started = self._probes.started()
+        started = await self._probes.started(STARTUP_PATIENCE)
         return web.Response(text="started" if started else "ports are being bound", status=200 if started else 503)
 
     async def _health(self, request: web.Request) -> web.Response:
@@ -74,7 +69,9 @@ class AdminServer:
         return web.json_response(body, status=503 if body["status"] == "unhealthy" else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        text = exposition.render(self._probes.snapshot(), self._version)
+        from importlib.metadata import version  # noqa: PLC0415 - slow import
+
+        text = exposition.render(self._probes.snapshot(), version("tracekeeper"))
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _ledger(self, request: web.Request) -> web.Response:
@@ -92,4 +89,6 @@ class AdminServer:
 
 
 def _is_loopback(remote: str | None) -> bool:
-    return remote is not None and ipaddress.ip_address(remote).is_loopback
+    address = ipaddress.ip_address(remote or "0.0.0.0")
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
