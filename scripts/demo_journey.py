@@ -75,7 +75,7 @@ class Journey:
         begin = hopeful = time.monotonic()
         while True:
             status = self._kube.json("get", "deployment", deployment, "-n", namespace)
-            if _rolled_out(status):
+            if rolled_out(status):
                 return
             now = time.monotonic()
             pods = self._kube.json("get", "pods", "-n", namespace, "-l", selector)["items"]
@@ -226,11 +226,11 @@ class Journey:
         return [*diagnose(self._kube, SHOP, f"app.kubernetes.io/part-of={SHOP}"), sidecar]
 
 
-def _rolled_out(deployment: dict[str, Any]) -> bool:
-    """Whether every replica is of the newest template, ready, and no older one is left."""
+def rolled_out(deployment: dict[str, Any]) -> bool:
+    """Whether every replica is of the newest template, ready for long enough, and no older one is left."""
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    counts = (status.get("updatedReplicas", 0), status.get("readyReplicas", 0), status.get("replicas", 0))
+    counts = (status.get("updatedReplicas", 0), status.get("availableReplicas", 0), status.get("replicas", 0))
     return bool(seen and counts == (wanted, wanted, wanted))
 
 

@@ -101,6 +101,9 @@ def install(cluster: Cluster, *options: str, release: str = RELEASE, namespace: 
     argv += ["--set", "image.registry=localhost", "--wait", "--timeout", "90s", *options]
     try:
         cluster.helm(*argv)
+        # Helm waits until the injector is ready; the next test's pod is asked about only once it can be reached, too.
+        injector = f"deployment/{release}-injector"
+        cluster.kubectl("rollout", "status", injector, "-n", namespace, "--timeout=60s", timeout=70)
     except CommandFailed as error:
         error.add_note(describe(cluster, namespace))
         raise

@@ -386,7 +386,7 @@ def test_both_webhooks_lead_to_the_injectors_pods(default: list[Object]) -> None
 
 
 def test_an_injector_counts_only_once_the_api_server_can_know_it(default: list[Object]) -> None:
-    """Its endpoint reaches the API server after it is ready; `helm --wait` must not end before that."""
+    """Its endpoint reaches the API server after it is ready; the injector that it replaces must not go before that."""
     injector = named(default, "Deployment", "tracekeeper-injector")["spec"]
     assert injector["minReadySeconds"] == 3
 

@@ -207,7 +207,7 @@ def fetch(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_fetch_asks_one_url_or_many(backend) -> None:
+def test_fetch_asks_one_url_or_many(backend: Backend) -> None:
     url = f"http://127.0.0.1:{backend.admin}"
     assert json.loads(fetch("POST", f"{url}/fail?mode=hang").stdout)["mode"] == "hang"
     stats, nobody = json.loads(fetch("many", f"{url}/stats", "http://127.0.0.1:1/").stdout)
