@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 QUEUE_BYTES = 64 << 20
 """Bytes that may wait for the disk; beyond, appends are refused. One append is always let in."""
 QUEUE_APPENDS = 16384
+HANGING = 5.0
+"""Seconds after which a commit under way counts as a problem: receivers soon give up waiting for it."""
 CLOSE_TIMEOUT = 10.0
 """Seconds that closing waits for a disk that hangs."""
 _DAMAGE_KEPT = 4096
@@ -61,6 +63,8 @@ class LogStats:
     """Files in the directory that are not the log's."""
     queued_appends: int
     queued_bytes: int
+    problem: str
+    """Why the newest appends are refused, fail or hang, in words for people; empty when they are stored."""
 
 
 class Log:
@@ -200,6 +204,7 @@ class Log:
             foreign=sum(not recovery.is_ours(name) for name in names),
             queued_appends=self._queued_appends,
             queued_bytes=self._queued_bytes,
+            problem=self._problem(),
         )
 
     async def close(self) -> None:
@@ -217,6 +222,17 @@ class Log:
             self._files.close(self._lock)
         else:
             logger.error("the log in %s did not close within %.0f s: the disk hangs", self._directory, CLOSE_TIMEOUT)
+
+    def _problem(self) -> str:
+        busy = self._writer.busy
+        if not self._writer.alive:
+            return f"the log in {self._directory} is closed"
+        if busy >= HANGING:
+            return (
+                f"the disk under {self._directory} has not answered for {busy:.0f} s; {self._queued_appends} appends "
+                f"of {self._queued_bytes} bytes wait for it"
+            )
+        return self._writer.refusal
 
     def _admit(self, size: int) -> None:
         if self._closed or not self._writer.alive:

@@ -117,6 +117,10 @@ class Writer:
         self._stopping = False
         self._pause: tuple[float, int, LogError] | None = None
         """Until when, unless more than this is released, to answer what."""
+        self._refusal: LogError | None = None
+        """What the newest append was answered with; None when it was stored, or its cause is known to be gone."""
+        self._busy_since: float | None = None
+        """Monotonic time since which the thread has been at the disk; None while it waits for something to do."""
         self._measure()
         self._thread = threading.Thread(target=self._run, name="tracekeeper-log", daemon=True)
         self._thread.start()
@@ -131,6 +135,9 @@ class Writer:
         """Let segments go whose spans all come before `seq`."""
         if seq > self._released:
             self._released = seq
+            full = isinstance(self._refusal, LogFull) and self._refusal.reason == "quota"
+            if full and seq >= self.view.end.seq:
+                self._refusal = None  # The next append may have the room of all that is there.
             segments = self.view.segments
             if retention.releasable(segments, seq):
                 self._queue.put(None)
@@ -147,11 +154,25 @@ class Writer:
         """False once the thread has ended."""
         return self._thread.is_alive()
 
+    @property
+    def refusal(self) -> str:
+        """Why the newest appends are refused; empty when they are stored."""
+        refusal = self._refusal
+        return "" if refusal is None else str(refusal)
+
+    @property
+    def busy(self) -> float:
+        """Seconds that the commit or deletion under way has taken so far; 0 when there is none."""
+        since = self._busy_since
+        return 0.0 if since is None else max(0.0, self._clock.monotonic() - since)
+
     # The writer's thread.
 
     def _run(self) -> None:
         while True:
+            self._busy_since = None
             batch = self._take()
+            self._busy_since = self._clock.monotonic()
             try:
                 if batch:
                     self._commit(batch)
@@ -162,11 +183,12 @@ class Writer:
                 # A bug or an unforeseen fault must not end the only writer: its waiters hear of it, it goes on.
                 logger.exception("the log's writer failed; appends are answered with it and writing goes on")
                 self._abandon(f"unexpected {fault!r}")
-                error = LogUnavailable(f"log in {self._directory}: unexpected {fault!r}")
+                error = self._refusal = LogUnavailable(f"log in {self._directory}: unexpected {fault!r}")
                 waiters = [waiter for _, _, waiter in batch]
                 self._resolve([Outcome(waiters, sum(len(payload) for payload, _, _ in batch), error)])
             if self._stopping and self._queue.empty():
                 self._seal()
+                self._busy_since = None
                 return
 
     def _take(self) -> list[Append]:
@@ -202,6 +224,7 @@ class Writer:
                 active = self._active
                 offset, seq = self._place()
                 if refusal is not None:
+                    self._refusal = refusal
                     outcomes.append(Outcome([waiter], len(payload), refusal))
                     continue
                 assert active is not None
@@ -231,8 +254,10 @@ class Writer:
             self._files.fdatasync(active.handle)
             self.counts.sync_seconds += self._clock.monotonic() - began
         except OSError as fault:
-            return Outcome(waiters, size, self._fault(active, fault))
+            self._refusal = self._fault(active, fault)
+            return Outcome(waiters, size, self._refusal)
         active.durable = end
+        self._refusal = None
         self.view = View(self.view.segments, Position(active.number, end, seq))
         self.counts.commits += 1
         self.counts.appends += len(waiters)
@@ -375,6 +400,8 @@ class Writer:
         except OSError as fault:
             logger.warning("cannot sync %s: %s", self._directory, fault)
         self._pause = None
+        if isinstance(self._refusal, LogFull):
+            self._refusal = None
         self._measure()
 
     def _unlink(self, path: str) -> None:
