@@ -74,16 +74,25 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _ledger(options: argparse.Namespace) -> int:
-    from google.protobuf.json_format import Parse
+    from google.protobuf.json_format import Parse, ParseError
 
     from tracekeeper_cli.cluster import Cluster
     from tracekeeper_cli.tables import ledger_text
     from tracekeeper_proto.ledger.v1.ledger_pb2 import Ledger
 
     cluster = Cluster(options.context)
-    text = cluster.ledger(options.namespace or cluster.namespace, options.pod)
-    # Unknown fields come from a sidecar newer than this command line; what is known is still true.
-    print(text if options.output == "json" else ledger_text(Parse(text, Ledger(), ignore_unknown_fields=True)))
+    namespace = options.namespace or cluster.namespace
+    text = cluster.ledger(namespace, options.pod)
+    if options.output == "json":
+        print(text)
+        return 0
+    try:
+        # Unknown fields come from a sidecar newer than this command line; what is known is still true.
+        ledger = Parse(text, Ledger(), ignore_unknown_fields=True)
+    except ParseError as error:
+        where = f"the sidecar of {namespace}/{options.pod}"
+        raise CLIError(f"{where} answers with something else than a ledger: {error}") from None
+    print(ledger_text(ledger))
     return 0
 
 

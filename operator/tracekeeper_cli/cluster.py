@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from tracekeeper_cli.errors import CLIError
 
@@ -15,55 +19,60 @@ GROUP, VERSION, PLURAL = "tracekeeper.dev", "v1alpha1", "tracingconfigs"
 CONTAINER = "tracekeeper-sidecar"
 TIMEOUT = 15.0
 """Seconds that one call to the API server may take."""
+DAMAGED = (yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
+"""What the client lets out for a kubeconfig that is not one, besides its own ConfigException."""
 
 
 class Cluster:
     """The current kube context. Raises CLIError, whose text names what was asked and what the cluster said."""
 
     def __init__(self, context: str | None = None) -> None:
+        file = os.environ.get("KUBECONFIG") or "~/.kube/config"
+        settings = client.Configuration()
         try:
-            config.load_kube_config(context=context)
+            config.load_kube_config(file, context=context, client_configuration=settings)
+            self.namespace = _context_namespace(file, context)
         except config.ConfigException as error:
-            raise CLIError(
-                f"no usable kubeconfig: {error}. Set KUBECONFIG, or check `kubectl config get-contexts`"
-            ) from None
-        self.namespace = _context_namespace(context)
-        self._core = client.CoreV1Api()
-        self._custom = client.CustomObjectsApi()
+            raise _unusable(file, str(error)) from None
+        except DAMAGED as error:
+            raise _unusable(file, f"it cannot be read as a kubeconfig: {' '.join(str(error).split())}") from None
+        # A person is waiting: one clear answer now is better than urllib3's three retries, each with a warning.
+        settings.retries = False
+        self._server = settings.host
+        api = client.ApiClient(settings)
+        self._core = client.CoreV1Api(api)
+        self._custom = client.CustomObjectsApi(api)
 
     def tracing_configs(self, namespace: str | None) -> list[Mapping[str, Any]]:
         """All TracingConfigs of `namespace`, or of every namespace."""
-        try:
-            if namespace is None:
-                answer: Any = self._custom.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=TIMEOUT)
-            else:
-                answer = self._custom.list_namespaced_custom_object(
-                    GROUP, VERSION, namespace, PLURAL, _request_timeout=TIMEOUT
-                )
-        except ApiException as error:
-            if error.status == 404:
+        with self._asking("cannot list TracingConfigs"):
+            try:
+                answer = self._list(namespace)
+            except ApiException as error:
+                if error.status != 404:
+                    raise
                 raise CLIError("this cluster has no TracingConfigs: is the chart installed? (`helm list -A`)") from None
-            raise CLIError(f"cannot list TracingConfigs: {_reason(error)}") from None
         items: list[Mapping[str, Any]] = answer["items"]
         return items
+
+    def _list(self, namespace: str | None) -> Any:
+        if namespace is None:
+            return self._custom.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=TIMEOUT)
+        return self._custom.list_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, _request_timeout=TIMEOUT)
 
     def ledger(self, namespace: str, pod: str) -> str:
         """The JSON that the sidecar of `pod` answers at /ledger, through the API server's proxy."""
         port = self._metrics_port(namespace, pod)
-        try:
+        with self._asking(f"the sidecar of {namespace}/{pod} does not answer"):
             answer: Any = self._core.connect_get_namespaced_pod_proxy_with_path(
                 f"{pod}:{port}", namespace, "ledger", _request_timeout=TIMEOUT, _preload_content=False
             )
-        except ApiException as error:
-            raise CLIError(f"the sidecar of {namespace}/{pod} does not answer: {_reason(error)}") from None
-        text: str = answer.data.decode()
+            text: str = answer.data.decode(errors="replace")
         return text
 
     def _metrics_port(self, namespace: str, name: str) -> int:
-        try:
+        with self._asking(f"cannot read pod {namespace}/{name}"):
             pod: Any = self._core.read_namespaced_pod(name, namespace, _request_timeout=TIMEOUT)
-        except ApiException as error:
-            raise CLIError(f"cannot read pod {namespace}/{name}: {_reason(error)}") from None
         for container in pod.spec.init_containers or []:
             if container.name == CONTAINER:
                 return next((int(port.container_port) for port in container.ports or []), 14316)
@@ -72,9 +81,26 @@ class Cluster:
             "and let the pod be created anew; `kubectl get events` says why if it was skipped"
         )
 
+    @contextmanager
+    def _asking(self, failure: str) -> Iterator[None]:
+        """One question to the API server; what keeps it from an answer becomes a CLIError."""
+        try:
+            yield
+        except ApiException as error:
+            raise CLIError(f"{failure}: {_reason(error)}") from None
+        except HTTPError as error:
+            raise CLIError(
+                f"{failure}: the API server {self._server} does not answer ({error}). Is it up, and is this the right "
+                "context? `kubectl cluster-info` asks it too"
+            ) from None
 
-def _context_namespace(context: str | None) -> str:
-    contexts, active = config.list_kube_config_contexts()
+
+def _unusable(file: str, problem: str) -> CLIError:
+    return CLIError(f"no usable kubeconfig: {file}: {problem}. Set KUBECONFIG, or check `kubectl config get-contexts`")
+
+
+def _context_namespace(file: str, context: str | None) -> str:
+    contexts, active = config.list_kube_config_contexts(file)
     chosen = next((c for c in contexts if c["name"] == context), active)
     namespace: str = (chosen or {}).get("context", {}).get("namespace") or "default"
     return namespace

@@ -1,0 +1,58 @@
+"""Tables: what people read of conditions and ledgers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from control_objects import config
+from tracekeeper_cli.tables import ledger_text, status_text, table
+from tracekeeper_proto.ledger.v1.ledger_pb2 import DeliveryEntry, Ledger
+
+
+def conditioned(name: str, **states: str) -> dict[str, Any]:
+    found = [{"type": kind, "status": state, "message": f"why {kind}"} for kind, state in states.items()]
+    return {**config(name), "status": {"conditions": found}}
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    assert table(["A", "B"], [["long", 1], ["x", 22]]) == "A     B\nlong  1\nx     22"
+
+
+def test_status_tells_why_of_everything_that_is_not_true() -> None:
+    text = status_text(
+        [
+            conditioned("fine", Accepted="True", ResolvedRefs="True", Ready="True"),
+            conditioned("poor", Accepted="True", ResolvedRefs="Unknown", Ready="False"),
+            config("new"),
+        ]
+    )
+    lines = text.splitlines()
+    assert [line.split() for line in lines[:4]] == [
+        ["TRACINGCONFIG", "ACCEPTED", "RESOLVEDREFS", "READY"],
+        ["shop/fine", "True", "True", "True"],
+        ["shop/poor", "True", "Unknown", "False"],
+        ["shop/new", "Unknown", "Unknown", "Unknown"],
+    ]
+    assert lines[4:6] == ["shop/poor: ResolvedRefs: why ResolvedRefs", "shop/poor: Ready: why Ready"]
+    assert lines[6].startswith("shop/new: no status yet: is the controller running?")
+    assert len(lines) == 7
+
+
+def ledger(pending: int) -> Ledger:
+    entry = DeliveryEntry(
+        name="primary", start=2, pending=pending, delivered={"b": 3, "a": 1}, dropped={"refused": 1, "damaged": 0}
+    )
+    return Ledger(received=12, acknowledged=10, refused={"log_full": 2, "invalid": 0}, suspended=0, delivery=[entry])
+
+
+def test_a_ledger_names_backends_and_reasons() -> None:
+    head, values, gap, delivery, entry = ledger_text(ledger(3)).splitlines()
+    assert head.split() == ["RECEIVED", "ACKNOWLEDGED", "REFUSED", "SUSPENDED"]
+    assert values.split("  ")[0] == "12" and "2 (log_full 2)" in values
+    assert (gap, delivery.split()) == ("", ["DELIVERY", "DELIVERED", "PENDING", "DROPPED", "CLOSES"])
+    assert entry.split("  ")[0] == "primary"
+    assert "4 (a 1, b 3)" in entry and "1 (refused 1)" in entry and entry.endswith("yes")
+
+
+def test_a_ledger_that_does_not_close_asks_for_a_report() -> None:
+    assert ledger_text(ledger(2)).endswith("NO: please report this")
