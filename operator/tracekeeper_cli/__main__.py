@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tracekeeper_cli.errors import CLIError
 
@@ -45,16 +46,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> int:
     from tracekeeper_spec.manifest import load_manifest
+    from tracekeeper_spec.resolve import check_resolved, resolve
 
     try:
         with open(options.file, encoding="utf-8") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise CLIError(f"{options.file}: cannot be read: {error}") from None
-    _, faults = load_manifest(text, options.file)
+    manifest, faults = load_manifest(text, options.file)
+    if manifest is not None:
+        # What only the whole can tell, as the sidecar's own check does.
+        faults = [replace(fault, file=options.file) for fault in check_resolved(resolve(manifest.spec))]
     for fault in faults:
         print(fault.located(), file=sys.stderr)
-    print(f"{options.file}: {len(faults) or 'no'} faults")
+    print(f"{options.file}: {len(faults) or 'no'} {'fault' if len(faults) == 1 else 'faults'}")
     return FAULTY if faults else 0
 
 
