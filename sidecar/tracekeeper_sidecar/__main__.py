@@ -128,7 +128,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         admin = port.take(settings.listen.admin)
     except ListenError as error:
-        print(f"tracekeeper-sidecar: {error}. Is another one running there? Choose another port", file=sys.stderr)
+        print(f"tracekeeper-sidecar: {error}", file=sys.stderr)
         return FAILED
     from tracekeeper_sidecar.app import serve
 

@@ -53,6 +53,9 @@ SPANS_PENDING: Final = _gauge(
 DELIVERY_LAG: Final = _gauge(
     "tracekeeper_delivery_lag_seconds", "Age of the oldest pending span; 0 when none is pending.", "delivery"
 )
+BACKEND_USABLE: Final = _gauge(
+    "tracekeeper_backend_usable", "1, or 0 while a secret is missing or a certificate unreadable.", "backend"
+)
 CIRCUIT_STATE: Final = _gauge(
     "tracekeeper_backend_circuit_state",
     "1 for the circuit breaker's present state, else 0.",
@@ -86,7 +89,7 @@ LOG_SYNC_SECONDS: Final = _counter("tracekeeper_log_sync_seconds_total", "Time s
 LOG_DAMAGED_BYTES: Final = _counter(
     "tracekeeper_log_damaged_bytes_total", "Bytes of the log that could not be read back."
 )
-LOG_AVAILABLE: Final = _gauge("tracekeeper_log_available", "1 when the log can be written, else 0.")
+LOG_AVAILABLE: Final = _gauge("tracekeeper_log_available", "1 while the log takes spans, 0 while it refuses them.")
 POLICY_REVISION: Final = _gauge(
     "tracekeeper_policy_revision", "Revision of the policy in force; 0 without one.", "config"
 )

@@ -117,6 +117,7 @@ def test_a_missing_secret_is_named_and_its_arrival_is_noticed(sidecars: Sidecars
     assert sidecar.post(5, seed=1) == 200
     until(lambda: "tempo" in str(sidecar.lines()) and "token" in str(sidecar.lines()), "the missing secret is named")
     assert a.json("/stats")["distinct"] == 0
+    assert sidecar.get("/health")[0] == 503
     (secrets / "tempo").mkdir()
     (secrets / "tempo" / "token").write_text("s3cret")
     sidecar.settled()
@@ -253,6 +254,8 @@ def test_a_full_disk_refuses_keeps_what_was_acknowledged_and_recovers(sidecars: 
         assert len(statuses) < 300
     assert set(statuses) == {200, 429}
     assert sidecar.ledger()["refused"] == {"disk": 512}
+    assert sidecar.get("/health")[0] == 503
+    assert "tracekeeper_log_available 0.0" in sidecar.get("/metrics")[1]
     a.fail("ok")
     sidecar.settled()
     until(lambda: sidecar.post(512, seed=1000) == 200, "spans are taken again once there is room")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -240,3 +242,45 @@ def test_the_ledger_and_the_metrics_agree_and_survive_a_restart(sidecars: Sideca
     assert 'tracekeeper_spans_dropped_total{delivery="a",reason="refused"} 3.0' in sidecar.get("/metrics")[1]
     sidecar.stop()
     assert sidecars.start().settled() == book
+
+
+def test_flush_without_a_policy_says_that_nothing_was_delivered(sidecars: Sidecars) -> None:
+    sidecar = sidecars.start(f"--policy={sidecars.folder / 'policy.json'}", "--storage-size=64Mi")
+    assert sidecar.post(7, seed=1) == 200
+    done = flush(sidecar, "300ms")
+    assert done.returncode == 1
+    assert "7 spans pending: no policy names a backend" in done.stderr
+    assert sidecar.stop() == 0
+    (last,) = sidecar.logged("unsent")
+    assert last["unsent"] == 7
+
+
+def test_a_stop_before_the_log_could_be_opened_claims_nothing(sidecars: Sidecars, start_backend: Start) -> None:
+    a = start_backend("--name", "a")
+    sidecars.data.write_text("a file, where a directory is needed")
+    sidecar = sidecars.start(config=manifest(otlp("a", "GRPC", a.grpc)))
+    until(lambda: sidecar.logged("cannot be opened"), "the problem is logged")
+    assert sidecar.stop(deadline=10) == 0
+    assert sidecar.logged("stopped without delivering.*it must be a directory")
+    assert not sidecar.logged("has been delivered")
+
+
+def test_counts_of_refused_and_suspended_spans_survive_a_stop(sidecars: Sidecars, start_backend: Start) -> None:
+    a = start_backend("--name", "a")
+    sidecar = sidecars.start(config=manifest(otlp("a", "GRPC", a.grpc), suspend=True))
+    until(lambda: not sidecar.health()["enabled"], "suspended")
+    assert sidecar.post(300, seed=1) == 200
+    sidecar.stop()
+    again = sidecars.start()
+    assert until(lambda: again.ledger()["suspended"], "the counts are there again") == 300
+
+
+@pytest.mark.parametrize("timeout", ["nan", "-1", "301", "soon"])
+def test_a_flush_without_an_end_is_refused(sidecars: Sidecars, start_backend: Start, timeout: str) -> None:
+    a = start_backend("--name", "a")
+    sidecar = sidecars.start(config=manifest(otlp("a", "GRPC", a.grpc)))
+    request = urllib.request.Request(f"http://127.0.0.1:{sidecar.admin}/flush?timeout={timeout}", method="POST")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=10)
+    assert caught.value.code == 400
+    caught.value.close()

@@ -16,8 +16,7 @@ def request_flush(admin: str, timeout: float) -> tuple[bool, str]:
             answer.read()
             return True, "flushed: everything that was pending has been delivered"
     except urllib.error.HTTPError as error:
-        body = error.read().decode(errors="replace")
-        return False, _unflushed(body, timeout) if error.code == 504 else f"not flushed: {body.strip()}"
+        return False, _unflushed(error.read().decode(errors="replace"), timeout)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         return (
@@ -28,10 +27,13 @@ def request_flush(admin: str, timeout: float) -> tuple[bool, str]:
 
 def _unflushed(body: str, timeout: float) -> str:
     try:
-        pending = json.loads(body)["pending"]
+        answer = json.loads(body)
+        pending, problem = int(answer["pending"]), str(answer["problem"])
     except (ValueError, KeyError, TypeError):
-        return f"not flushed: unexpected answer {body!r}"
+        return f"not flushed: {body.strip()}"
+    where = f"{pending} spans still pending after {timeout:g} s" if not problem else f"{pending} spans pending"
+    why = f": {problem}" if problem else ""
     return (
-        f"not flushed: {pending} spans still pending after {timeout:g} s. They are safe on disk and will be sent; "
-        "see /health on the same port for which backend keeps them waiting"
+        f"not flushed: {where}{why}. What was acknowledged is safe on disk and will be sent; "
+        "/health on the same port says what keeps it waiting"
     )

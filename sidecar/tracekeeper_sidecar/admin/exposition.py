@@ -17,16 +17,19 @@ Sample = tuple[tuple[str, ...], float]
 
 def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
     """Every metric of the table with its samples: label values in the declared order, and the value."""
-    yield m.SPANS_RECEIVED, _one(snapshot.received)
-    yield m.SPANS_ACKNOWLEDGED, _one(snapshot.acknowledged)
+    # What the log holds is not known before it is open; a zero then would look like a counter that was reset.
+    opened = snapshot.log.acknowledged is not None
+    yield m.SPANS_RECEIVED, _one(snapshot.received) if opened else []
+    yield m.SPANS_ACKNOWLEDGED, _one(snapshot.acknowledged) if opened else []
     yield m.SPANS_REFUSED, _by(snapshot.refused)
     yield m.SPANS_SUSPENDED, _one(snapshot.suspended_spans)
     yield m.REQUESTS_REFUSED, _by(snapshot.refused_requests)
-    yield m.SPANS_DELIVERED, [((e.name, b), n) for e in snapshot.entries for b, n in e.delivered.items()]
-    yield m.SPANS_DROPPED, [((e.name, why), n) for e in snapshot.entries for why, n in e.dropped.items()]
+    yield m.SPANS_DELIVERED, [((e.name, b), n) for e in snapshot.entries for b, n in e.account.delivered.items()]
+    yield m.SPANS_DROPPED, [((e.name, why), n) for e in snapshot.entries for why, n in e.account.dropped.items()]
     yield m.SPANS_PENDING, [((e.name,), e.pending) for e in snapshot.entries]
-    yield m.DELIVERY_LAG, [((e.name,), e.lag) for e in snapshot.entries]
+    yield m.DELIVERY_LAG, [((e.name,), e.oldest_pending) for e in snapshot.entries]
     backends = snapshot.backends
+    yield m.BACKEND_USABLE, [((b.name,), float(b.usable)) for b in backends]
     yield m.CIRCUIT_STATE, [((b.name, c), float(b.circuit == c)) for b in backends for c in CIRCUITS]
     yield m.CIRCUIT_TRANSITIONS, [((b.name, c), n) for b in backends for c, n in b.transitions.items()]
     yield m.CIRCUIT_REJECTED, [((b.name,), b.rejected_calls) for b in backends]
@@ -40,7 +43,7 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterab
 
 def _log_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
     log = snapshot.log
-    yield m.LOG_AVAILABLE, _one(float(log.available))
+    yield m.LOG_AVAILABLE, _one(float(not log.problem))
     yield m.LOG_BYTES, _one(log.bytes)
     yield m.LOG_QUOTA_BYTES, _one(log.quota)
     yield m.LOG_SEGMENTS, _one(log.segments)

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from tracekeeper_sidecar.admin.snapshot import EntryFacts, Snapshot
+from typing import TYPE_CHECKING
 
-FULL_SHARE = 0.98
-"""Share of the quota from which on the log counts as full: a whole new segment no longer fits."""
+from tracekeeper_sidecar.admin.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.forward.backend import BackendHealth
+    from tracekeeper_sidecar.forward.entry import EntryHealth
 
 
 def problems(snapshot: Snapshot) -> list[str]:
     """Why the sidecar is unhealthy, in words for people; empty when it is well."""
     found = list(snapshot.troubles)
-    log = snapshot.log
-    if not log.available:
-        found.append(f"the log cannot be written: {log.problem or 'it is still being opened'}")
-    elif (
-        snapshot.entries
-        and log.quota
-        and log.bytes >= FULL_SHARE * log.quota
-        and any(e.pending for e in snapshot.entries)
-    ):
-        found.append(
-            f"the log is full ({log.bytes} of {log.quota} bytes): new spans are refused until backends catch up"
-        )
+    if snapshot.log.problem:
+        found.append(f"spans are refused: {snapshot.log.problem}")
     found += [_stuck(entry) for entry in snapshot.entries if _is_stuck(entry, snapshot)]
     return found
 
 
 def warnings(snapshot: Snapshot) -> list[str]:
     """What somebody should look at although spans are safe."""
-    found = [
-        f"backend {b.name}: circuit {b.circuit}: {b.last_error}" for b in snapshot.backends if b.circuit != "Closed"
-    ]
+    found = [_ailing(backend) for backend in snapshot.backends if not _serves(backend)]
     found += [f"policy: {fault}" for fault in snapshot.policy.faults]
-    if not snapshot.policy.config:
+    if not snapshot.policy.config and not snapshot.log.problem:
         found.append("no policy yet: spans are kept on disk until a TracingConfig says where to send them")
     return found
 
@@ -64,19 +55,28 @@ def report(snapshot: Snapshot) -> dict[str, object]:
             "bytes": snapshot.log.bytes,
             "quotaBytes": snapshot.log.quota,
             "pendingSpans": {entry.name: entry.pending for entry in snapshot.entries},
-            "oldestPendingSeconds": max((entry.lag for entry in snapshot.entries), default=0.0),
+            "oldestPendingSeconds": max((entry.oldest_pending for entry in snapshot.entries), default=0.0),
         },
         "errorRate": failed / calls if calls else 0.0,
         "lastSuccessfulDelivery": max((b.last_success for b in snapshot.backends), default=0.0) or None,
     }
 
 
-def _is_stuck(entry: EntryFacts, snapshot: Snapshot) -> bool:
-    """Spans wait, and every backend that could take them has its circuit open."""
-    circuits = {backend.name: backend.circuit for backend in snapshot.backends}
-    return entry.pending > 0 and all(circuits.get(name) == "Open" for name in entry.backends)
+def _serves(backend: BackendHealth) -> bool:
+    return backend.usable and backend.circuit == "Closed"
 
 
-def _stuck(entry: EntryFacts) -> str:
+def _ailing(backend: BackendHealth) -> str:
+    state = f"circuit {backend.circuit}" if backend.usable else "cannot be used"
+    return f"backend {backend.name}: {state}: {backend.last_error}"
+
+
+def _is_stuck(entry: EntryHealth, snapshot: Snapshot) -> bool:
+    """Spans wait, and no backend that could take them takes calls."""
+    serving = {backend.name for backend in snapshot.backends if _serves(backend)}
+    return entry.pending > 0 and serving.isdisjoint(entry.backends)
+
+
+def _stuck(entry: EntryHealth) -> str:
     names = ", ".join(entry.backends)
-    return f"delivery {entry.name}: {entry.pending} spans wait and every backend's circuit is open ({names})"
+    return f"delivery {entry.name}: {entry.pending} spans wait and no backend takes them ({names})"

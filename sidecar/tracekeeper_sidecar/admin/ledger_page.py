@@ -19,9 +19,9 @@ def ledger_page(snapshot: Snapshot) -> dict[str, object]:
         delivery=[
             pb.DeliveryEntry(
                 name=entry.name,
-                start=entry.start,
-                delivered=entry.delivered,
-                dropped=entry.dropped,
+                start=entry.account.start,
+                delivered=entry.account.delivered,
+                dropped=entry.account.dropped,
                 pending=entry.pending,
             )
             for entry in snapshot.entries

@@ -23,7 +23,8 @@ def take(address: Address) -> socket.socket:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise ListenError(str(address), error.strerror or str(error)) from None
+        cause = f"{error.strerror or error} (is another sidecar running there? choose another port)"
+        raise ListenError(str(address), cause) from None
 
 
 def _everywhere(port: int) -> socket.socket:

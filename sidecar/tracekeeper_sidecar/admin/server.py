@@ -20,6 +20,14 @@ STARTUP_PATIENCE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
+class Flushed:
+    """What a flush has left: spans that are still pending, and why nothing could be done if nothing could."""
+
+    pending: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Probes:
     """What the server asks of the application."""
 
@@ -28,8 +36,8 @@ class Probes:
     """True once every port is bound; waits at most that many seconds for it."""
     alive: Callable[[], str]
     """Empty while the process can do its work; else why only a restart would help."""
-    flush: Callable[[float], Awaitable[int]]
-    """Waits at most that many seconds for what is pending now; returns the spans that still are."""
+    flush: Callable[[float], Awaitable[Flushed]]
+    """Waits at most that many seconds for what is pending now."""
 
 
 class AdminServer:
@@ -80,12 +88,21 @@ class AdminServer:
     async def _flush(self, request: web.Request) -> web.Response:
         if not _is_loopback(request.remote):
             return web.Response(status=403, text="flush is answered on localhost only: run it inside the pod\n")
-        try:
-            timeout = min(float(request.query.get("timeout", "10")), MAX_FLUSH)
-        except ValueError:
-            return web.Response(status=400, text="timeout: a number of seconds, such as 10\n")
-        pending = await self._probes.flush(timeout)
-        return web.json_response({"flushed": pending == 0, "pending": pending}, status=200 if pending == 0 else 504)
+        timeout = _seconds(request.query.get("timeout", "10"))
+        if timeout is None:
+            return web.Response(status=400, text="timeout: a number of seconds from 0 to 300, such as 10\n")
+        left = await self._probes.flush(timeout)
+        done = left.pending == 0 and not left.problem
+        body = {"flushed": done, "pending": left.pending, "problem": left.problem}
+        return web.json_response(body, status=200 if done else 503 if left.problem else 504)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds <= MAX_FLUSH else None
 
 
 def _is_loopback(remote: str | None) -> bool:

@@ -4,46 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-
-@dataclass(frozen=True, slots=True)
-class BackendFacts:
-    """One backend."""
-
-    name: str
-    circuit: str
-    """The breaker's state: `Closed`, `Open` or `HalfOpen`."""
-    last_success: float
-    """Unix time; 0 before the first."""
-    last_error: str
-    transitions: Mapping[str, int]
-    """Changes of the circuit, by new state."""
-    rejected_calls: int
-    calls: Mapping[str, int]
-    """Export calls, by outcome; `sent` is the good one."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntryFacts:
-    """One delivery entry of the ledger."""
-
-    name: str
-    backends: tuple[str, ...]
-    start: int
-    """Spans that had been acknowledged when the entry began."""
-    delivered: Mapping[str, int]
-    dropped: Mapping[str, int]
-    pending: int
-    lag: float
-    """Seconds since the oldest pending span was acknowledged; 0 when none is pending."""
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.forward.backend import BackendHealth
+    from tracekeeper_sidecar.forward.entry import EntryHealth
 
 
 @dataclass(frozen=True, slots=True)
 class LogFacts:
     """The log on disk; all zero while it is not open."""
 
-    available: bool
+    acknowledged: int | None = None
+    """Spans ever acknowledged; None while the log is not open, because it is not known before."""
     problem: str = ""
+    """Why appends are refused, or fail, now; empty while they are not."""
     bytes: int = 0
     quota: int = 0
     segments: int = 0
@@ -69,18 +44,22 @@ class Snapshot:
     time: float
     policy: PolicyFacts
     log: LogFacts
-    acknowledged: int
     refused: Mapping[str, int]
     refused_requests: Mapping[str, int]
     suspended_spans: int
-    entries: tuple[EntryFacts, ...] = ()
-    backends: tuple[BackendFacts, ...] = ()
+    entries: tuple[EntryHealth, ...] = ()
+    backends: tuple[BackendHealth, ...] = ()
     troubles: tuple[str, ...] = ()
     """Background tasks that died and are being restarted."""
     anonymous_memory: int = 0
     """Bytes of anonymous memory of this process."""
     recent_calls: Mapping[str, int] = field(default_factory=dict)
     """Export calls of the last five minutes, by outcome."""
+
+    @property
+    def acknowledged(self) -> int:
+        """Spans ever acknowledged; 0 while the log is not open."""
+        return self.log.acknowledged or 0
 
     @property
     def received(self) -> int:

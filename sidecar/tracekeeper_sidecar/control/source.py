@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import yaml
+
 from tracekeeper_sidecar.errors import PolicyError
+from tracekeeper_spec.config import ConfigSpec
 from tracekeeper_spec.manifest import load_manifest
 from tracekeeper_spec.policy import PolicyDocument, PolicyEntry, PolicyFormatError
 from tracekeeper_spec.resolve import ResolvedSpec, check_resolved, resolve
@@ -72,12 +75,22 @@ class ManifestSource:
             raise PolicyError(self.file, ["there is no such file"])
         config, faults = load_manifest(text, self.file)
         if config is None or faults:
-            raise PolicyError(self.file, [fault.located() for fault in faults])
+            raise PolicyError(self.file, [*(fault.located() for fault in faults), *self._no_backends(text)])
         spec = resolve(config.spec)
         if unusable := check_resolved(spec):
             raise PolicyError(self.file, [f"{self.file}: {fault}" for fault in unusable])
         secrets: Secrets = DirectorySecrets(self._secrets_dir) if self._secrets_dir else DocumentSecrets({})
         return Instruction(f"{config.namespace}/{config.name}", 0, spec, secrets)
+
+    def _no_backends(self, text: str) -> list[str]:
+        """The fault of a manifest that has others too, and names no backend: all are reported at once."""
+        try:
+            written = yaml.safe_load(text)["spec"]
+        except (yaml.YAMLError, ValueError, TypeError, KeyError, RecursionError):
+            return []
+        if not isinstance(written, dict) or "backends" in written or written.get("suspend") is True:
+            return []
+        return [f"{self.file}: {fault}" for fault in check_resolved(resolve(ConfigSpec()))]
 
     def fingerprint(self) -> object:
         if self._secrets_dir is None:

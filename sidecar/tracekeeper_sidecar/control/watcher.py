@@ -50,6 +50,7 @@ class Watcher:
             self._fault(error.faults)
         except OSError as error:
             self._fault([f"{self._source.file}: cannot be read: {error.strerror or error}"])
+            return  # It may pass, or be mended without a trace in the file: look again next time.
         else:
             if instruction is not None:
                 if not await self._put_in_force(instruction):

@@ -1,21 +1,31 @@
 """What Prometheus scrapes: every declared metric, and a ledger that closes within one scrape."""
 
+from collections import Counter
+from dataclasses import replace
+
 from prometheus_client.parser import text_string_to_metric_families
 
+from admin_facts import backend_health
 from tracekeeper_sidecar.admin.exposition import render, samples
-from tracekeeper_sidecar.admin.snapshot import BackendFacts, EntryFacts, LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.forward.entry import EntryHealth
+from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.metrics import TABLE
+from tracekeeper_sidecar.model import Position
 
 SNAPSHOT = Snapshot(
     time=1.0,
     policy=PolicyFacts("shop/agents", 7),
-    log=LogFacts(available=True, bytes=5, quota=10, segments=1, commits=2, sync_seconds=0.5),
-    acknowledged=100,
+    log=LogFacts(acknowledged=100, bytes=5, quota=10, segments=1, commits=2, sync_seconds=0.5),
     refused={"quota": 5, "invalid": 2},
     refused_requests={"quota": 1},
     suspended_spans=3,
-    entries=(EntryFacts("a", ("a",), 10, {"a": 60}, {"refused": 5}, 25, 1.5),),
-    backends=(BackendFacts("a", "Open", 0.0, "x", {"Open": 1}, 4, {"sent": 2, "retry": 5}),),
+    entries=(EntryHealth("a", ("a",), Account(10, Counter(a=60), Counter(refused=5)), 25, 1.5, 0, Position(1, 0, 75)),),
+    backends=(
+        backend_health(
+            name="a", circuit="Open", transitions={"Open": 1}, rejected_calls=4, calls={"sent": 2, "failed": 5}
+        ),
+    ),
 )
 
 
@@ -55,3 +65,9 @@ def test_exactly_one_circuit_state_is_set() -> None:
 
 def test_the_process_reports_itself() -> None:
     assert scraped()["process_resident_memory_bytes"] > 0
+
+
+def test_before_the_log_is_open_no_total_is_claimed() -> None:
+    text = render(replace(SNAPSHOT, log=LogFacts(problem="it is still being opened")), "1").decode()
+    assert "\ntracekeeper_spans_acknowledged_total" not in text
+    assert "tracekeeper_log_available 0.0" in text

@@ -2,23 +2,27 @@
 
 from dataclasses import replace
 
+from admin_facts import backend_health
 from tracekeeper_sidecar.admin.health import report
-from tracekeeper_sidecar.admin.snapshot import BackendFacts, EntryFacts, LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.forward.backend import BackendHealth
+from tracekeeper_sidecar.forward.entry import EntryHealth
+from tracekeeper_sidecar.ledger import Account
+from tracekeeper_sidecar.model import Position
 
 
-def backend(name: str, circuit: str = "Closed", error: str = "") -> BackendFacts:
-    return BackendFacts(name, circuit, 0.0, error, {}, 0, {})
+def backend(name: str, circuit: str = "Closed", error: str = "", usable: bool = True) -> BackendHealth:
+    return backend_health(name=name, circuit=circuit, last_error=error, usable=usable)
 
 
-def entry(name: str, *backends: str, pending: int = 0) -> EntryFacts:
-    return EntryFacts(name, backends, 0, {}, {}, pending, 0.0)
+def entry(name: str, *backends: str, pending: int = 0) -> EntryHealth:
+    return EntryHealth(name, backends, Account(), pending, 0.0, 0, Position(1, 0, 0))
 
 
 IDLE = Snapshot(
     time=1.0,
     policy=PolicyFacts("shop/agents", 3),
-    log=LogFacts(available=True, quota=1000, bytes=10),
-    acknowledged=0,
+    log=LogFacts(acknowledged=0, quota=1000, bytes=10),
     refused={},
     refused_requests={},
     suspended_spans=0,
@@ -60,19 +64,26 @@ def test_an_open_circuit_with_nothing_to_send_is_only_degraded() -> None:
     assert report(replace(IDLE, backends=(backend("a", "Open", "x"), backend("b"))))["status"] == "degraded"
 
 
-def test_a_log_that_cannot_be_written_names_the_cause() -> None:
-    body = report(replace(IDLE, log=LogFacts(available=False, problem="/data: read-only file system")))
-    assert body["status"] == "unhealthy"
-    assert "read-only file system" in str(body["problems"])
-
-
-def test_a_full_log_with_spans_waiting_is_unhealthy() -> None:
-    full = replace(
-        IDLE,
-        log=LogFacts(available=True, quota=1000, bytes=990),
-        entries=(replace(IDLE.entries[0], pending=5),),
+def test_a_half_open_circuit_still_counts_as_away() -> None:
+    probing = replace(
+        IDLE, backends=(backend("a", "HalfOpen", "x"), backend("b")), entries=(entry("a", "a", pending=5),)
     )
-    assert report(full)["status"] == "unhealthy"
+    assert report(probing)["status"] == "unhealthy"
+
+
+def test_a_backend_that_cannot_be_used_is_named_with_the_reason() -> None:
+    unusable = backend("a", error="backend 'a': Secret tempo has no key token", usable=False)
+    waiting = replace(IDLE, backends=(unusable, backend("b")), entries=(entry("a", "a", pending=5), entry("b", "b")))
+    body = report(waiting)
+    assert body["status"] == "unhealthy"
+    assert "backend a: cannot be used: backend 'a': Secret tempo has no key token" in str(body["warnings"])
+    assert report(replace(waiting, entries=(entry("a", "a"), entry("b", "b"))))["status"] == "degraded"
+
+
+def test_a_log_that_refuses_spans_names_the_cause() -> None:
+    body = report(replace(IDLE, log=LogFacts(problem="/data: read-only file system")))
+    assert body["status"] == "unhealthy"
+    assert "spans are refused: /data: read-only file system" in str(body["problems"])
 
 
 def test_without_a_policy_spans_are_safe_and_somebody_is_told() -> None:
@@ -87,3 +98,10 @@ def test_the_error_rate_is_that_of_recent_calls() -> None:
 
 def test_suspended_shows_as_not_enabled() -> None:
     assert report(replace(IDLE, policy=PolicyFacts("a/b", 1, (), suspended=True)))["enabled"] is False
+
+
+def test_without_a_policy_nobody_is_told_that_spans_are_kept_when_they_are_refused() -> None:
+    full = replace(IDLE, policy=PolicyFacts(), entries=(), backends=(), log=LogFacts(problem="the buffer is full"))
+    body = report(full)
+    assert body["status"] == "unhealthy"
+    assert "are kept" not in str(body)

@@ -133,3 +133,11 @@ def test_the_downward_apis_quoting_is_undone() -> None:
         "lines": "one\ntwo",
         "wide": "\N{LATIN SMALL LETTER E WITH ACUTE}\N{GRINNING FACE}A",
     }
+
+
+def test_missing_backends_are_reported_beside_other_faults(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(MANIFEST.split("spec:")[0] + "spec: {logLevel: Loud}\n")
+    with pytest.raises(PolicyError) as caught:
+        ManifestSource(str(tmp_path / "c.yaml"), None).read()
+    assert "spec.logLevel" in str(caught.value)
+    assert "spec.backends: is required" in str(caught.value)

@@ -107,12 +107,15 @@ async def test_a_policy_that_goes_away_stays_in_force() -> None:
     assert applied == [5]
 
 
-async def test_an_unreadable_file_is_a_fault_with_its_cause() -> None:
+async def test_an_unreadable_file_is_a_fault_with_its_cause_and_is_looked_at_again() -> None:
     source = ScriptedSource()
     watch, _ = watcher(source)
     source.set(PermissionError(13, "Permission denied"))
     await watch.look()
     assert watch.state.faults == ("policy.json: cannot be read: Permission denied",)
+    source.says = instruction(3)  # Mended without a trace in the file: a mode, say.
+    await watch.look()
+    assert watch.state.instruction is not None
 
 
 async def test_a_policy_that_cannot_be_put_in_force_now_is_tried_again() -> None:

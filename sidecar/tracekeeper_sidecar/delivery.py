@@ -1,0 +1,161 @@
+"""Everything behind the ports: opens the log, follows the policy, forwards, and says at the end what stayed.
+
+`run` is kept running by its owner. What it has made outlives a death of it: entries go on delivering meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass
+
+from tracekeeper_sidecar import logs
+from tracekeeper_sidecar.buffer import Buffer
+from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
+from tracekeeper_sidecar.control.watcher import Watcher
+from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.forward.forwarder import Forwarder
+from tracekeeper_sidecar.ledger import Intake
+from tracekeeper_sidecar.log.cursor import CursorStore
+from tracekeeper_sidecar.recent import RecentCalls
+from tracekeeper_sidecar.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+TICK = 1.0
+"""Seconds between looks at whether the receivers' counts need saving."""
+LAST_SAVE = 5.0
+"""Seconds that the last save may take when the process ends; a disk that hangs must not hold it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What is not delivered: a number of spans, owed to one delivery entry or another, or why it is not known."""
+
+    spans: int
+    problem: str = ""
+
+
+class Delivery:
+    """Owned by the application's event loop."""
+
+    def __init__(self, settings: Settings, buffer: Buffer, intake: Intake, clock: Clock) -> None:
+        self.forwarder: Forwarder | None = None
+        self.watcher: Watcher | None = None
+        self.suspended = False
+        self.recent_calls = RecentCalls(clock)
+        self._settings, self._buffer, self._intake, self._clock = settings, buffer, intake, clock
+        self._cursors = CursorStore(settings.data_dir, buffer.files)
+        self._sidecar: object = None
+        """The config's `sidecar` section as first applied; a later one waits for a restart."""
+        self._instructed = asyncio.Event()
+        """Set once the policy's file has been looked at, whatever it said."""
+
+    async def run(self) -> None:
+        """Open the log, however long that takes, then follow the policy for ever."""
+        log = await self._buffer.open()
+        if self.forwarder is None:
+            self._load_intake(await asyncio.to_thread(self._cursors.load_intake))
+            self.forwarder = Forwarder(log, self._cursors, self._clock)
+        settings = self._settings
+        source = (
+            ManifestSource(settings.config_file, settings.secrets_dir)
+            if settings.config_file
+            else PolicySource(settings.policy_file or "", settings.pod_info_dir)
+        )
+        watcher = self.watcher = Watcher(source, self._apply, self._clock, settings.poll_interval)
+        await watcher.look()
+        self._instructed.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watcher.run(), name="policy")
+            group.create_task(self._tick(), name="ledger")
+
+    async def flush(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - the answer says what is left
+        """Deliver what is pending now within `timeout` seconds."""
+        log, forwarder = self._buffer.log, self.forwarder
+        if log is None or forwarder is None:
+            return Remainder(0, self._not_open())
+        if not forwarder.entries():
+            return await self._without_entries()
+        if await forwarder.flush(log.end, timeout):
+            return Remainder(0)
+        return Remainder(sum(entry.pending for entry in forwarder.entries()))
+
+    async def drain(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - the answer says what is left
+        """Deliver what can be delivered in `timeout` seconds, and stop delivering."""
+        deadline = self._clock.monotonic() + timeout
+        if not self._buffer.problem:  # A stop right after the start: what was taken has not had its entries yet.
+            try:
+                await asyncio.wait_for(self._instructed.wait(), timeout)
+            except TimeoutError:
+                logger.warning("no policy was read in time")
+        if self._buffer.log is None or self.forwarder is None:
+            return Remainder(0, self._not_open())
+        if not self.forwarder.entries():
+            return await self._without_entries()
+        left = await self.forwarder.drain(max(0.0, deadline - self._clock.monotonic()))
+        return Remainder(sum(left.values()))
+
+    async def close(self) -> None:
+        """Stop at once. Cursors and the receivers' counts are saved; nothing may be received any more."""
+        if self.forwarder is None:
+            return
+        await self.forwarder.close()
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self._cursors.save_intake, self._intake.copy()), LAST_SAVE)
+        except (LogUnavailable, TimeoutError) as error:
+            logger.warning("the receivers' last counts could not be saved: %s", error)
+
+    async def _apply(self, instruction: Instruction) -> None:
+        assert self.forwarder is not None
+        spec = instruction.spec
+        await self.forwarder.apply(spec.backends, spec.delivery, instruction.secrets)
+        logs.set_level(spec.log_level)
+        self.suspended = spec.suspend
+        if self._sidecar not in (None, spec.sidecar):
+            logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
+        self._sidecar = spec.sidecar
+
+    def _load_intake(self, saved: Intake | None) -> None:
+        """Add what earlier processes counted on this directory."""
+        if saved is None:
+            return
+        self._intake.refused.update(saved.refused)
+        self._intake.refused_requests.update(saved.refused_requests)
+        self._intake.suspended += saved.suspended
+
+    async def _tick(self) -> None:
+        """Save the receivers' counts when they have changed; a crash forgets at most the last second's refusals."""
+        saved = None
+        while True:
+            self.recent_calls.mark(self.calls())
+            current = self._intake.copy()
+            if current != saved:
+                try:
+                    await asyncio.to_thread(self._cursors.save_intake, current)
+                    saved = current
+                except LogUnavailable as error:
+                    logger.warning("the receivers' counts cannot be saved: %s", error)
+            await self._clock.sleep(TICK)
+
+    def calls(self) -> Counter[str]:
+        """Export calls of all backends since the start, by outcome."""
+        total: Counter[str] = Counter()
+        for backend in self.forwarder.backends() if self.forwarder else ():
+            total.update(backend.calls)
+        return total
+
+    async def _without_entries(self) -> Remainder:
+        """What waits for a policy: everything behind the least cursor that an earlier entry has left, or all."""
+        log = self._buffer.log
+        assert log is not None
+        names = await asyncio.to_thread(self._cursors.names)
+        cursors = [await asyncio.to_thread(self._cursors.load, name) for name in names]
+        passed = min((cursor.position.seq for cursor in cursors if cursor), default=log.begin.seq)
+        held = log.end.seq - max(passed, log.begin.seq)
+        return Remainder(held, "no policy names a backend to deliver to" if held else "")
+
+    def _not_open(self) -> str:
+        return f"the log was not opened: {self._buffer.problem or 'there was no time to'}"
