@@ -6,6 +6,7 @@
     ├── WireError              a request is not valid OTLP: names the path inside it
     ├── LogError               the segment log
     │   ├── LogFull            no room within the quota or on the volume; the sender should come back
+    │   ├── LogTooLarge        the request can never be stored, however long the sender waits
     │   └── LogUnavailable     the log cannot be written now: names the directory or file, and the cause
     └── ListenError            a port could not be bound: names the address
 
@@ -48,6 +49,9 @@ class WireError(SidecarError):
 class LogError(SidecarError):
     """Base of what the segment log raises."""
 
+    stored = 0
+    """Spans of the request that are stored, and so acknowledged to the ledger, although the rest is not."""
+
 
 class LogFull(LogError):
     """There is no room: `reason` is `quota` or `disk`; try again after `retry_after` seconds."""
@@ -55,6 +59,10 @@ class LogFull(LogError):
     def __init__(self, reason: str, message: str, retry_after: float) -> None:
         self.reason, self.retry_after = reason, retry_after
         super().__init__(message)
+
+
+class LogTooLarge(LogError):
+    """The request can never be stored: it, or one span of it, is larger than the log takes."""
 
 
 class LogUnavailable(LogError):

@@ -126,7 +126,7 @@ class DeliveryEntry:
                 limits = self._filling.limits
                 flight = Flight.of(batch, limits.max_spans, limits.max_bytes)
                 self._flights.append(flight)
-                if flight.requests:
+                if not flight.over:
                     group.create_task(self._deliver(flight))
                 else:
                     self._finish(flight)

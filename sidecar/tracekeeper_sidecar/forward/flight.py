@@ -7,15 +7,22 @@ the last request is: the cursor passes whole batches.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.forward.poison import Blame
 from tracekeeper_sidecar.model import Batch
-from tracekeeper_sidecar.wire.cut import cut
+from tracekeeper_sidecar.wire.cut import NO_LIMIT, cut
 
-NO_LIMIT = 1 << 40
+logger = logging.getLogger(__name__)
+
+INLINE_BYTES = 256 << 10
+"""Up to this size a batch is cut on the event loop; beyond, in a thread."""
+HELD_BYTES = 8 << 20
+"""Suspected requests that are held back while later pieces of the same batch are tried."""
 
 
 @dataclass(slots=True)
@@ -34,8 +41,8 @@ class Request:
         if self.spans < 2:
             return []
         try:
-            pieces = cut(self.body, -(-self.spans // 2), NO_LIMIT)
-        except WireError:  # The receiver has checked it, so this is damage that a checksum missed.
+            pieces = list(cut(self.body, -(-self.spans // 2), NO_LIMIT))
+        except ValueError:  # The receiver has checked it, so this is damage that a checksum missed.
             return []
         return [Request(body, spans) for body, spans in pieces] if len(pieces) > 1 else []
 
@@ -46,6 +53,9 @@ class Flight:
 
     batch: Batch
     requests: deque[Request]
+    """Those at hand."""
+    rest: Rest | None = None
+    """What is still to be cut off; None when nothing is."""
     delivered: Counter[str] = field(default_factory=Counter)
     """Spans by backend."""
     dropped: Counter[str] = field(default_factory=Counter)
@@ -54,19 +64,63 @@ class Flight:
 
     @classmethod
     def of(cls, batch: Batch, max_spans: int, max_bytes: int) -> Flight:
-        """Join the batch's pieces, once; cut it where a single frame of the log exceeds the limits."""
-        flight = cls(batch, deque())
+        """Join the batch's pieces, once; it will be cut where a single frame of the log exceeds the limits."""
+        flight = cls(replace(batch, payloads=()), deque())
         if batch.lost:
             flight.dropped["damaged"] = batch.lost
         if batch.spans:
-            flight.requests.extend(_requests(b"".join(batch.payloads), batch.spans, max_spans, max_bytes))
+            body = batch.payloads[0] if len(batch.payloads) == 1 else b"".join(batch.payloads)
+            if batch.spans <= max_spans and len(body) <= max_bytes:
+                flight.requests.append(Request(body, batch.spans))
+            else:
+                flight.rest = Rest(body, batch.spans, cut(body, max_spans, max_bytes))
         return flight
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to send."""
+        return not self.requests and self.rest is None
 
-def _requests(body: bytes, spans: int, max_spans: int, max_bytes: int) -> list[Request]:
-    if spans <= max_spans and len(body) <= max_bytes:
-        return [Request(body, spans)]
-    try:
-        return [Request(piece, count) for piece, count in cut(body, max_spans, max_bytes)]
-    except WireError:
-        return [Request(body, spans)]  # Let the backend be the judge of it.
+    async def advance(self) -> bool:
+        """Put a request that nothing is held against first, while there is one; False when nothing is left to send.
+
+        The batch is cut while it is sent, so that it is not in memory twice.
+        """
+        if self.rest is not None and (not self.requests or self._held_up()):
+            request = await self.rest.next()
+            if request is not None:
+                self.requests.appendleft(request)
+            else:
+                if self.rest.spans:
+                    self.dropped["damaged"] += self.rest.spans
+                self.rest = None
+        return bool(self.requests)
+
+    def _held_up(self) -> bool:
+        return self.requests[0].verdicts > 0 and sum(len(one.body) for one in self.requests) < HELD_BYTES
+
+
+class Rest:
+    """The part of a batch that has not been cut off yet."""
+
+    def __init__(self, body: bytes, spans: int, pieces: Iterator[tuple[bytes, int]]) -> None:
+        self.spans = spans
+        self._body, self._pieces, self._begun = body, pieces, False
+
+    async def next(self) -> Request | None:
+        """The next request; None when there is none. `spans` is then 0, or what cannot be told apart any more."""
+        try:
+            if len(self._body) <= INLINE_BYTES:
+                piece = next(self._pieces, None)
+            else:
+                piece = await asyncio.to_thread(next, self._pieces, None)
+        except ValueError as fault:  # The receiver has checked it, so this is damage that a checksum missed.
+            logger.error("a stored request cannot be cut (%s): %d spans of it", fault, self.spans)
+            if self._begun:
+                return None
+            piece = self._body, self.spans  # Let the backend be the judge of it.
+        self._begun = True
+        if piece is None:
+            return None
+        self.spans = max(0, self.spans - piece[1])
+        return Request(*piece)

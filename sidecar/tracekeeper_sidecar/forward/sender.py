@@ -67,7 +67,7 @@ class Sender:
     async def deliver(self, flight: Flight) -> None:
         """Return when every request of the flight is delivered or dropped."""
         turn = _Round(urgency=self.urgency)
-        while flight.requests:
+        while await flight.advance():
             request = flight.requests[0]
             backend, permit = await self._acquire(turn, request)
             size = len(request.body)

@@ -12,8 +12,8 @@ import logging
 from dataclasses import dataclass
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.errors import LogError, LogFull, LogUnavailable
-from tracekeeper_sidecar.log import recovery, retention, segment
+from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge, LogUnavailable
+from tracekeeper_sidecar.log import parts, recovery, retention, segment
 from tracekeeper_sidecar.log.files import READ_ONLY, Files
 from tracekeeper_sidecar.log.reader import Reader
 from tracekeeper_sidecar.log.record import MAX_PAYLOAD
@@ -138,11 +138,37 @@ class Log:
         """Store one request of `spans` spans, at least 1; return when it is durable.
 
         The position returned is the log's end after the commit that holds it: a cursor that reached it has passed
-        this request. Raises LogFull or LogUnavailable; nothing is acknowledged then. When the caller is cancelled, or
-        LogUnavailable tells of a failed sync, the spans may be stored all the same.
+        this request. Raises LogFull, LogTooLarge or LogUnavailable; nothing is acknowledged then. When the caller is
+        cancelled, or LogUnavailable tells of a failed sync, the spans may be stored all the same. A request over
+        `parts.LARGE` bytes becomes several frames, so that nobody who reads them needs much memory; when room or the
+        disk fails between two of them, the error's `stored` tells how many spans are in the log.
         """
         if spans < 1 or len(payload) > MAX_PAYLOAD:
             raise ValueError(f"append of {spans} spans in {len(payload)} bytes")
+        if len(payload) > parts.LARGE:
+            return await self._append_parts(payload)
+        return await self._append(payload, spans)
+
+    async def _append_parts(self, payload: bytes) -> Position:
+        self._admit(len(payload))
+        self._check_room(len(payload))
+        stored, end = 0, self.end
+        async for group in parts.divide(payload):
+            appends = (self._append(part, spans) for part, spans in group)
+            results = await asyncio.gather(*appends, return_exceptions=True)
+            fault: BaseException | None = None
+            for (_, spans), result in zip(group, results, strict=True):
+                if isinstance(result, BaseException):
+                    fault = fault or result
+                else:
+                    stored, end = stored + spans, max(end, result)
+            if isinstance(fault, LogError):
+                fault.stored = stored
+            if fault is not None:
+                raise fault
+        return end
+
+    async def _append(self, payload: bytes, spans: int) -> Position:
         self._admit(len(payload))
         loop = self._loop
         if loop is None:
@@ -238,16 +264,25 @@ class Log:
         if self._closed or not self._writer.alive:
             raise LogUnavailable(f"the log in {self._directory} is closed")
         if size > self._largest:
-            raise LogFull(
-                "quota",
+            raise LogTooLarge(
                 f"a request of {size} bytes can never fit into the buffer of {self._quota} bytes in {self._directory}; "
-                "make the storage larger or the sender's batches smaller",
-                retry_after=30.0,
+                "make the storage larger or the sender's batches smaller"
             )
         if self._queued_appends and (self._queued_bytes + size > QUEUE_BYTES or self._queued_appends >= QUEUE_APPENDS):
             raise LogUnavailable(
                 f"the disk under {self._directory} is slow: {self._queued_appends} appends of {self._queued_bytes} "
                 "bytes wait for it",
+                retry_after=1.0,
+            )
+
+    def _check_room(self, size: int) -> None:
+        """Refuse all of a large request when only some of its parts would fit: the sender would repeat those."""
+        room = self._writer.room
+        if size > room:
+            raise LogFull(
+                "quota",
+                f"the buffer in {self._directory} has room for {room} of this request's {size} bytes; it is accepted "
+                "again as backends take what is stored",
                 retry_after=1.0,
             )
 

@@ -161,6 +161,15 @@ class Writer:
         return "" if refusal is None else str(refusal)
 
     @property
+    def room(self) -> int:
+        """Bytes that could be stored now, roughly; all that the quota allows once everything there is settled."""
+        if self._released >= self.view.end.seq:
+            return self._quota
+        active = self._active
+        unwritten = active.size - active.durable if active is not None and active.preallocated else 0
+        return max(0, self._quota - retention.reserve_for(self._quota) - self.counts.used + unwritten)
+
+    @property
     def busy(self) -> float:
         """Seconds that the commit or deletion under way has taken so far; 0 when there is none."""
         since = self._busy_since

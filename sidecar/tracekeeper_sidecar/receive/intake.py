@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from tracekeeper_sidecar.errors import LogFull, LogUnavailable, WireError
+from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable, WireError
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive import outcome
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission, Lease
@@ -35,7 +35,8 @@ class Receiver:
         append_timeout: float = APPEND_TIMEOUT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`append(payload, spans)` returns when both are on disk; it raises LogFull or LogUnavailable when not.
+        """`append(payload, spans)` returns when both are on disk; it raises LogFull, LogTooLarge or
+        LogUnavailable when not, and tells how many of the spans it stored all the same.
 
         `append` must bear being cancelled: a client that hangs up, or the timeout, cancels it at any moment. Whether
         the spans are stored all the same is then its own affair; if they are, they count as acknowledged.
@@ -75,9 +76,11 @@ class Receiver:
             async with asyncio.timeout(self._append_timeout):
                 await self._append(body, spans)
         except LogFull as error:
-            return self.refuse(outcome.full(error), spans)
+            return self.refuse(outcome.full(error), spans - error.stored)
+        except LogTooLarge as error:
+            return self.refuse(outcome.never_fits(error), spans)
         except LogUnavailable as error:
-            return self.refuse(outcome.unavailable(error), spans)
+            return self.refuse(outcome.unavailable(error), spans - error.stored)
         except TimeoutError:
             # The spans are not counted: if they reach the disk after all, the log counts them as acknowledged.
             return self.refuse(outcome.timed_out(self._append_timeout))

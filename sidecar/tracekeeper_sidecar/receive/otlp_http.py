@@ -122,6 +122,8 @@ class HttpReceiver:
         # Imported when the first JSON request comes: most applications never send one.
         from tracekeeper_sidecar.wire.otlp_json import json_to_protobuf  # noqa: PLC0415
 
+        if _JSON_FACTOR * len(body) > self._receiver.admission.limit:
+            return outcome.too_large_for_json(len(body), self._receiver.admission.limit // _JSON_FACTOR)
         if not lease.grow(_JSON_FACTOR * len(body)):
             return outcome.overloaded(self._receiver.admission.limit)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tracekeeper_sidecar.errors import LogFull, LogUnavailable, WireError
+from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable, WireError
 from tracekeeper_sidecar.wire import status
 
 Reason = Literal[
@@ -61,6 +61,22 @@ def too_large(size: int | None = None) -> Refused:
         f"the request{known} is over the limit of {MAX_REQUEST} bytes (after decompression); "
         "make the exporter's batches smaller (OTEL_BSP_MAX_EXPORT_BATCH_SIZE)",
     )
+
+
+def too_large_for_json(size: int, limit: int) -> Refused:
+    """Converting so much JSON would take more memory than requests may have."""
+    return Refused(
+        "too_large",
+        status.RESOURCE_EXHAUSTED,
+        413,
+        f"the request of {size} bytes is over the limit of {limit} bytes for JSON; make the exporter's batches smaller "
+        "or send protobuf",
+    )
+
+
+def never_fits(error: LogTooLarge) -> Refused:
+    """Larger than the buffer could ever take. Like any request that is too large, it must not be sent again."""
+    return Refused("too_large", status.RESOURCE_EXHAUSTED, 413, str(error))
 
 
 def overloaded(limit: int) -> Refused:

@@ -9,7 +9,7 @@ import pytest
 
 import otlp_requests
 from receivers import Store, until
-from tracekeeper_sidecar.errors import LogFull, LogUnavailable
+from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
 from tracekeeper_sidecar.receive.intake import Receiver
@@ -107,6 +107,22 @@ async def test_unavailable() -> None:
     message = expect(await rig.export(otlp_requests.body(3)), "unavailable", 14, 503, 3)
     assert message == "the buffer cannot be written: /data: read-only file system"
     assert rig.ledger.refused == {"unavailable": 3}
+
+
+async def test_what_can_never_fit_is_not_asked_for_again() -> None:
+    rig = Rig()
+    rig.store.fault = LogTooLarge("a request of 9 bytes can never fit")
+    message = expect(await rig.export(otlp_requests.body(3)), "too_large", 8, 413, None)
+    assert message == "a request of 9 bytes can never fit"
+    assert rig.ledger.refused == {"too_large": 3}
+
+
+async def test_spans_that_were_stored_before_the_fault_are_not_refused_as_well() -> None:
+    rig = Rig()
+    rig.store.fault = LogFull("disk", "no room", 1)
+    rig.store.fault.stored = 2
+    expect(await rig.export(otlp_requests.body(5)), "disk", 8, 429, 1.0)
+    assert rig.ledger.refused == {"disk": 3}
 
 
 async def test_overloaded() -> None:
