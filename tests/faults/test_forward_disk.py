@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 
 from forward_support.rig import backend, running, until
 from forward_support.servers import GrpcBackend
+from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
 
 
@@ -21,12 +25,27 @@ class FailingFiles(SystemFiles):
     def __init__(self) -> None:
         self.reads_fail = False
         self.cursors_fail = False
+        self.cursors_stay = False
+        self.hung_cursor = ""
+        """Entry whose cursor cannot be written until `hung` is set; `entered` is, when somebody waits."""
+        self.entered, self.hung = threading.Event(), threading.Event()
+        self.failing_cursor = "no such entry"
+        """Entry whose cursor cannot be made."""
         self._cursors: set[int] = set()
+        self._names: dict[int, str] = {}
+
+    def unlink(self, path: str) -> None:
+        if self.cursors_stay and "/cursor." in path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        super().unlink(path)
 
     def open(self, path: str, *, write: bool = False, create: bool = False) -> int:
+        if create and f"/cursor.{self.failing_cursor}." in path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         handle = super().open(path, write=write, create=create)
         if "/cursor." in path:
             self._cursors.add(handle)
+        self._names[handle] = path
         return handle
 
     def close(self, handle: int) -> None:
@@ -39,6 +58,9 @@ class FailingFiles(SystemFiles):
         return super().pread(handle, size, offset)
 
     def pwritev(self, handle: int, buffers: Sequence[bytes], offset: int) -> int:
+        if self.hung_cursor and f"/cursor.{self.hung_cursor}." in self._names[handle]:
+            self.entered.set()
+            self.hung.wait(30)
         if self.cursors_fail and handle in self._cursors:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return super().pwritev(handle, buffers, offset)
@@ -132,3 +154,60 @@ async def test_damaged_cursor_sends_again_and_skips_nothing(tmp_path: Path, serv
         await rig.settled()
         assert rig.entry("one").account.start == 0
     assert Counter(server.taken.ids) == Counter(sent + sent)
+
+
+async def test_first_entries_of_which_only_some_could_be_saved_get_everything(
+    tmp_path: Path, server: GrpcBackend
+) -> None:
+    files = FailingFiles()
+    async with running(tmp_path, files) as rig:
+        await rig.put(10)
+        backends = [backend("b", server.endpoint), backend("c", server.endpoint)]
+        files.failing_cursor = "c"
+        with pytest.raises(LogUnavailable):
+            await rig.apply(backends)
+        assert rig.forwarder.entries() == ()
+        files.failing_cursor = "no such entry"
+        await rig.apply(backends)
+        await rig.settled()
+        assert [entry.account.start for entry in rig.forwarder.entries()] == [0, 0]
+    assert Counter(server.taken.ids) == Counter(rig.sent * 2)
+
+
+async def test_a_cursor_that_cannot_be_removed_keeps_no_config_out(
+    tmp_path: Path, server: GrpcBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = FailingFiles()
+    async with running(tmp_path, files) as rig:
+        await rig.apply([backend("old", server.endpoint), backend("kept", server.endpoint)])
+        files.cursors_stay = True
+        await rig.apply([backend("kept", server.endpoint)])
+        assert [entry.name for entry in rig.forwarder.entries()] == ["kept"]
+        assert "the cursors of former deliveries stay on disk for now" in caplog.text
+        await rig.put(10)
+        await rig.settled()
+        files.cursors_stay = False
+        await rig.apply([backend("kept", server.endpoint)])
+        assert CursorStore(str(tmp_path), files).names() == ["kept"]
+
+
+async def test_nothing_is_released_that_an_entry_about_to_begin_still_needs(
+    tmp_path: Path, server: GrpcBackend
+) -> None:
+    files = FailingFiles()
+    async with running(tmp_path, files, quota=4 << 20, segment_size=64 << 10) as rig:
+        await rig.apply([backend("old", server.endpoint)])
+        await rig.put(10)
+        await rig.settled()
+        files.hung_cursor = "new"
+        applying = asyncio.ensure_future(rig.apply([backend("new", server.endpoint)]))
+        assert await asyncio.to_thread(files.entered.wait, 20)
+        for _ in range(20):
+            await rig.put(50, size=300)
+        assert rig.log.end.segment > 3
+        await until(lambda: rig.entry("old").saved == rig.log.end, "the old one goes on, and its cursor is saved")
+        files.hung.set()
+        await applying
+        await rig.settled()
+        assert rig.entry("new").account.dropped == {}
+        await until(lambda: rig.log.begin.seq > 10, "segments are released again")

@@ -3,8 +3,8 @@
 Where a new entry begins decides whether spans are lost when a config changes:
 
     no entry was ever there             the log's begin: everything acknowledged before the first policy is sent
-    entries were there, and some stay   the log's end: what is older has had its own entries
-    entries were there, and none stay   the earliest place that the former ones had reached: renaming a backend, or
+    entries were there, and all stay    the log's end: what is older has had its own entries
+    entries were there, and some go     the earliest place that those who go had reached: renaming a backend, or
                                         replacing it, loses nothing
     its cursor on disk is damaged       the log's begin: sent again rather than skipped
 
@@ -20,6 +20,7 @@ import random as random_module
 from collections.abc import Callable, Mapping, Sequence
 
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.backend import Backend, BackendHealth
 from tracekeeper_sidecar.forward.build import build
 from tracekeeper_sidecar.forward.connection import Unusable, connect
@@ -54,6 +55,10 @@ class Forwarder:
         self._keeper = Keeper(clock, random)
         self._released: Position | None = None
         self._lock = asyncio.Lock()
+        self._found: dict[str, Position | None] | None = None
+        """Places on disk before an `apply` began that failed; those it has saved since are no entries yet."""
+        self._placing = False
+        """While true nothing is released: new entries may begin where old ones that go on have just been."""
 
     async def apply(self, backends: Sequence[BackendSpec], delivery: Sequence[EntrySpec], secrets: Secrets) -> None:
         """Make these the entries and backends in force. What did not change keeps its connection, circuit and cursor.
@@ -61,17 +66,11 @@ class Forwarder:
         Raises LogUnavailable when cursors cannot be read or written; what was in force then stays.
         """
         async with self._lock:
-            positions = await self._place(delivery)
-            gone_backends = await self._apply_backends(backends, secrets)
-            wanted = {entry.name for entry in delivery}
-            for name in [name for name in self._entries if name not in wanted]:
-                await self._stop(self._entries.pop(name))
-            for entry in delivery:
-                self._apply_entry(entry, positions.get(entry.name))
-            for backend in gone_backends:
-                await backend.close()
-            if delivery:
-                await self._forget(wanted)
+            self._placing = True
+            try:
+                await self._apply(backends, delivery, secrets)
+            finally:
+                self._placing = False
             self._release()
             self._signal.fire()
 
@@ -143,6 +142,19 @@ class Forwarder:
         ]
         return self._keeper.troubles() + unsaved
 
+    async def _apply(self, backends: Sequence[BackendSpec], delivery: Sequence[EntrySpec], secrets: Secrets) -> None:
+        cursors = await self._place(delivery)
+        gone_backends = await self._apply_backends(backends, secrets)
+        wanted = {entry.name for entry in delivery}
+        for name in [name for name in self._entries if name not in wanted]:
+            await self._stop(self._entries.pop(name))
+        for entry in delivery:
+            self._apply_entry(entry, cursors.get(entry.name))
+        for backend in gone_backends:
+            await backend.close()
+        if delivery:
+            await self._forget(wanted)
+
     async def _apply_backends(self, specs: Sequence[BackendSpec], secrets: Secrets) -> list[Backend]:
         """Add and change backends. Returns those that are no longer named, still open."""
         wanted: dict[str, Backend] = {}
@@ -168,8 +180,9 @@ class Forwarder:
         loaded = {
             name: await asyncio.to_thread(self._cursors.load, name) for name in on_disk if name not in self._entries
         }
-        known = {name: cursor.position if cursor else None for name, cursor in loaded.items()}
-        known |= {name: entry.position for name, entry in self._entries.items()}
+        if self._found is None:
+            self._found = {name: cursor.position if cursor else None for name, cursor in loaded.items()}
+        known = self._found | {name: entry.position for name, entry in self._entries.items()}
         starts = first_positions([entry.name for entry in delivery], known, self._log.begin, self._log.end)
         placed: dict[str, Cursor] = {}
         for name in wanted:
@@ -178,7 +191,25 @@ class Forwarder:
                 cursor = _restarted(cursor, starts[name])
                 await asyncio.to_thread(self._cursors.save, name, cursor)
             placed[name] = cursor
+        self._found = None
+        if delivery:
+            gone = {name: place for name, place in known.items() if name not in starts}
+            self._report_gone(gone, sorted(name for name in placed if name not in known))
         return placed
+
+    def _report_gone(self, gone: Mapping[str, Position | None], heirs: list[str]) -> None:
+        """Say what becomes of the spans that entries still owe when they go."""
+        taken = f"delivery {', '.join(map(repr, heirs))} takes them over" if heirs else "no new one takes them over"
+        for name, place in gone.items():
+            pending = self._log.end.seq - max(self._log.begin, place or self._log.begin).seq
+            if pending > 0:
+                logger.warning(
+                    "delivery %r is gone from the config with %d spans pending; %s",
+                    name,
+                    pending,
+                    taken,
+                    extra={"delivery": name, "pending": pending, "taken_over_by": heirs},
+                )
 
     def _apply_entry(self, spec: EntrySpec, cursor: Cursor | None) -> None:
         backends = [self._backends[name] for name in spec.backends]
@@ -212,13 +243,19 @@ class Forwarder:
         await entry.saver.save()
 
     async def _forget(self, wanted: set[str]) -> None:
-        for name in await asyncio.to_thread(self._cursors.names):
-            if name not in wanted:
-                await asyncio.to_thread(self._cursors.remove, name)
-                logger.info("delivery %r is gone", name, extra={"delivery": name})
+        """Remove the cursors of entries that are gone. One that stays is only clutter: the next `apply` removes it."""
+        try:
+            for name in await asyncio.to_thread(self._cursors.names):
+                if name not in wanted:
+                    await asyncio.to_thread(self._cursors.remove, name)
+                    logger.info("delivery %r is gone", name, extra={"delivery": name})
+        except LogUnavailable as error:
+            logger.warning("the cursors of former deliveries stay on disk for now: %s", error)
 
     def _release(self) -> None:
         """Let the log go up to where every saved cursor has passed."""
+        if self._placing:
+            return
         lowest = min((entry.saver.saved for entry in self._entries.values()), default=None)
         if lowest is not None and (self._released is None or lowest > self._released):
             self._released = lowest

@@ -15,10 +15,9 @@ def first_positions(
     `known` holds all entries that run or have a cursor on disk: its place, or None where that cannot be read.
     """
     places = {name: _within(place, begin, end) for name, place in known.items()}
-    if any(name in places for name in wanted):
-        fresh = end
-    else:
-        fresh = min(places.values(), default=begin)
+    gone = [place for name, place in places.items() if name not in wanted]
+    # What lies before the log's begin is settled, or lost to those that had it: nothing that a new entry could miss.
+    fresh = max(begin, min(gone)) if gone else end if places else begin
     return {name: places.get(name, fresh) for name in wanted}
 
 

@@ -77,6 +77,26 @@ async def test_renamed_entry_takes_over_what_was_pending(rig: Rig, one: GrpcBack
     assert [entry.name for entry in rig.forwarder.entries()] == ["new"]
 
 
+async def test_one_of_several_that_is_renamed_loses_nothing(
+    rig: Rig, one: GrpcBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    await rig.apply([backend("a", "http://127.0.0.1:9"), backend("b", "http://127.0.0.1:9")])
+    await rig.put(50)
+    await until(lambda: rig.backend("a").last_error, "it has failed")
+    await rig.apply([backend("a2", one.endpoint), backend("b", "http://127.0.0.1:9")])
+    await until(lambda: not rig.entry("a2").pending, "the new one has delivered")
+    assert one.taken.ids == rig.sent
+    assert rig.entry("b").pending == 50
+    assert "delivery 'a' is gone from the config with 50 spans pending; delivery 'a2' takes them over" in caplog.text
+
+
+async def test_an_entry_that_goes_for_good_says_what_it_owed(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    await rig.apply([backend("a", "http://127.0.0.1:9"), backend("b", "http://127.0.0.1:9")])
+    await rig.put(50)
+    await rig.apply([backend("b", "http://127.0.0.1:9")])
+    assert "delivery 'a' is gone from the config with 50 spans pending; no new one takes them over" in caplog.text
+
+
 async def test_without_entries_spans_wait_for_the_next(rig: Rig, one: GrpcBackend) -> None:
     await rig.apply([backend("old", "http://127.0.0.1:9")])
     await rig.put(10)

@@ -20,6 +20,15 @@ def test_when_all_are_replaced_the_new_ones_take_over_what_was_pending() -> None
     assert first_positions(["c"], {"a": LATER, "b": MIDDLE}, BEGIN, END) == {"c": MIDDLE}
 
 
+def test_a_new_entry_takes_over_from_those_that_go_while_others_stay() -> None:
+    known = {"a": MIDDLE, "b": LATER, "c": BEGIN}
+    assert first_positions(["c", "a2"], known, BEGIN, END) == {"c": BEGIN, "a2": MIDDLE}
+
+
+def test_nothing_is_taken_over_that_the_log_no_longer_has() -> None:
+    assert first_positions(["b"], {"a": BEGIN}, MIDDLE, END) == {"b": MIDDLE}
+
+
 def test_a_damaged_cursor_sends_again() -> None:
     assert first_positions(["a"], {"a": None}, BEGIN, END) == {"a": BEGIN}
 
