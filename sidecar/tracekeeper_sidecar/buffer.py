@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar.clock import Clock
@@ -34,14 +35,20 @@ class Buffer:
         self.problem = ""
         """Why the log could not be opened at the last try; empty once it is."""
         self.log: Log | None = None
+        self.on_unheard: Callable[[int], None] = lambda spans: None
+        """As Log.on_unheard."""
         self.files = files
         self._directory, self._quota, self._clock = directory, quota, clock
         self._opened = asyncio.Event()
 
     async def append(self, payload: bytes, spans: int) -> object:
-        """As Log.append; waits a little for a log that is still being opened. Raises LogFull, LogUnavailable."""
+        """As Log.append; waits a little for a log that is still being opened. Raises LogError."""
         if self.log is None:
-            await self._wait_briefly()
+            try:
+                await self._wait_briefly()
+            except asyncio.CancelledError:
+                self.on_unheard(spans)
+                raise
         log = self.log
         if log is None:
             raise LogUnavailable(self.problem or f"the log in {self._directory} is still being opened")
@@ -72,6 +79,7 @@ class Buffer:
         from tracekeeper_sidecar.log.log import Log  # noqa: PLC0415 - not on the way to the ports
 
         log = Log.open(self._directory, files=self.files, clock=self._clock, quota=self._quota)
+        log.on_unheard = self.on_unheard
         report = log.recovery
         logger.info(
             "log open",

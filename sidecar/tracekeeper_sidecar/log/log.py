@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tracekeeper_sidecar.clock import Clock
@@ -18,7 +19,7 @@ from tracekeeper_sidecar.log.files import READ_ONLY, Files
 from tracekeeper_sidecar.log.reader import Reader
 from tracekeeper_sidecar.log.record import MAX_PAYLOAD
 from tracekeeper_sidecar.log.recovery import RecoveryReport
-from tracekeeper_sidecar.log.writer import Outcome, Writer
+from tracekeeper_sidecar.log.writer import Outcome, Waiter, Writer
 from tracekeeper_sidecar.model import Position
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,9 @@ class Log:
         self._damage: dict[tuple[int, int], int] = {}
         self._damaged_bytes = recovered.report.damaged_bytes
         self._closed = False
+        self.on_unheard: Callable[[int], None] = _ignore
+        """Called on the event loop with a number of spans whose append was cancelled and that are not stored: the
+        caller who is gone could not count them."""
         self._writer = Writer(directory, files, clock, self._quota, segment_size, recovered, self._hand_over)
 
     @classmethod
@@ -146,38 +150,54 @@ class Log:
         if spans < 1 or len(payload) > MAX_PAYLOAD:
             raise ValueError(f"append of {spans} spans in {len(payload)} bytes")
         if len(payload) > parts.LARGE:
-            return await self._append_parts(payload)
+            return await self._append_parts(payload, spans)
         return await self._append(payload, spans)
 
-    async def _append_parts(self, payload: bytes) -> Position:
+    async def _append_parts(self, payload: bytes, spans: int) -> Position:
         self._admit(len(payload))
         self._check_room(len(payload))
+        left = spans
         stored, end = 0, self.end
-        async for group in parts.divide(payload):
-            appends = (self._append(part, spans) for part, spans in group)
-            results = await asyncio.gather(*appends, return_exceptions=True)
-            fault: BaseException | None = None
-            for (_, spans), result in zip(group, results, strict=True):
-                if isinstance(result, BaseException):
-                    fault = fault or result
-                else:
-                    stored, end = stored + spans, max(end, result)
-            if isinstance(fault, LogError):
-                fault.stored = stored
-            if fault is not None:
-                raise fault
+        try:
+            async for group in parts.divide(payload):
+                left -= sum(count for _, count in group)
+                stored, end = await self._append_group(group, stored, end)
+        except asyncio.CancelledError:
+            self.on_unheard(left)  # Those under way have waiters of their own.
+            raise
         return end
+
+    async def _append_group(self, group: list[tuple[bytes, int]], stored: int, end: Position) -> tuple[int, Position]:
+        """Append some parts. Returns how many spans of the request are stored then, and the log's end."""
+        appends = (self._append(part, spans) for part, spans in group)
+        results = await asyncio.gather(*appends, return_exceptions=True)
+        fault: BaseException | None = None
+        for (_, spans), result in zip(group, results, strict=True):
+            if isinstance(result, BaseException):
+                fault = fault or result
+            else:
+                stored, end = stored + spans, max(end, result)
+        if isinstance(fault, LogError):
+            fault.stored = stored
+        if fault is not None:
+            raise fault
+        return stored, end
 
     async def _append(self, payload: bytes, spans: int) -> Position:
         self._admit(len(payload))
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Position] = loop.create_future()
+        waiter = Waiter(spans, loop)
         self._queued_appends += 1
         self._queued_bytes += len(payload)
         self._writer.submit(payload, spans, waiter)
-        return await waiter
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled() and waiter.exception() is not None:
+                self.on_unheard(spans)  # The answer was on its way to a caller who has just gone.
+            raise
 
     def reader(self, position: Position) -> Reader:
         """A reader that starts at `position`. Segments that are gone count as lost where spans were in them."""
@@ -298,6 +318,8 @@ class Log:
             self._queued_bytes -= size
             for waiter in waiters:
                 if waiter.done():
+                    if error is not None and waiter.cancelled():
+                        self.on_unheard(waiter.spans)
                     continue
                 if error is None:
                     waiter.set_result(end)
@@ -316,6 +338,10 @@ class Log:
                 "%s/%s is damaged: %d bytes from offset %d; the spans in them are lost and counted",
                 self._directory, segment.name_of(number), damaged, offset,
             )  # fmt: skip
+
+
+def _ignore(spans: int, /) -> None:
+    pass
 
 
 def _copy(error: LogError) -> LogError:

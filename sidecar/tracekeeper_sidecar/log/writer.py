@@ -42,7 +42,15 @@ DELETIONS = 2
 PAUSE = 1.0
 """Seconds during which appends are refused without touching the disk, after it refused one."""
 
-Waiter = asyncio.Future[Position]
+
+class Waiter(asyncio.Future[Position]):
+    """Who waits for an append of `spans` spans; cancelled when the caller is."""
+
+    def __init__(self, spans: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.spans = spans
+
+
 Append = tuple[bytes, int, Waiter]
 
 

@@ -39,7 +39,8 @@ class Receiver:
         LogUnavailable when not, and tells how many of the spans it stored all the same.
 
         `append` must bear being cancelled: a client that hangs up, or the timeout, cancels it at any moment. Whether
-        the spans are stored all the same is then its own affair; if they are, they count as acknowledged.
+        the spans are stored all the same is then its own affair; if they are, they count as acknowledged, and if not,
+        `not_stored` is to be told.
         """
         self.admission = admission
         self._append = append
@@ -82,12 +83,17 @@ class Receiver:
         except LogUnavailable as error:
             return self.refuse(outcome.unavailable(error), spans - error.stored)
         except TimeoutError:
-            # The spans are not counted: if they reach the disk after all, the log counts them as acknowledged.
+            # The spans are not counted yet: if they reach the disk after all, the log counts them as acknowledged, and
+            # else it tells not_stored.
             return self.refuse(outcome.timed_out(self._append_timeout))
         except Exception:
             logger.exception("appending %d spans failed in a way that the log does not announce", spans)
             return self.refuse(outcome.internal(), spans)
         return Accepted(spans)
+
+    def not_stored(self, spans: int) -> None:
+        """Count spans that turned out not to be stored after nobody waited for the append any more."""
+        self._ledger.refused["timeout"] += spans
 
     def refuse(self, refusal: Refused, spans: int = 0) -> Refused:
         """Account for a refusal: the request always, its spans where their number is known. Says so in the log."""
