@@ -211,3 +211,20 @@ async def test_nothing_is_released_that_an_entry_about_to_begin_still_needs(
         await rig.settled()
         assert rig.entry("new").account.dropped == {}
         await until(lambda: rig.log.begin.seq > 10, "segments are released again")
+
+
+async def test_a_disk_that_hangs_does_not_keep_the_last_word_of_a_drain(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = FailingFiles()
+    async with running(tmp_path, files) as rig:
+        await rig.apply([backend("one", "http://127.0.0.1:9")])
+        await rig.put(10)
+        files.hung_cursor = "one"
+        try:
+            async with asyncio.timeout(15):
+                assert await rig.forwarder.drain(0.1) == {"one": 10}
+        finally:
+            files.hung.set()
+    assert "10 spans of delivery 'one' stay on disk" in caplog.text
+    assert "the cursors were not saved within 3 s: the disk hangs" in caplog.text

@@ -224,6 +224,7 @@ class Backend:
             return
         self._throttles += 1
         self._not_before = max(self._not_before, self._clock.monotonic() + pause)
+        self._on_change()
 
     def _note_success(self, outcome: Sent, size: int) -> None:
         self.taken += 1

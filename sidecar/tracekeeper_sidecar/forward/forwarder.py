@@ -41,6 +41,9 @@ from tracekeeper_spec.secrets import Secrets
 
 logger = logging.getLogger(__name__)
 
+CLOSE_TIMEOUT = 3.0
+"""Seconds that closing waits for cursors to be saved. The kubelet kills the process when its own patience ends."""
+
 
 class Forwarder:
     """Owned by one event loop. Delivers from the first `apply` until `drain` or `close`."""
@@ -55,6 +58,7 @@ class Forwarder:
         self._keeper = Keeper(clock, random)
         self._released: Position | None = None
         self._lock = asyncio.Lock()
+        self._closing: asyncio.Future[None] | None = None
         self._found: dict[str, Position | None] | None = None
         """Places on disk before an `apply` began that failed; those it has saved since are no entries yet."""
         self._placing = False
@@ -100,13 +104,14 @@ class Forwarder:
         finally:
             flushed.cancel()
             hopeless.cancel()
-        await self.close()
+        # Counted and said before anything that a hanging disk could hold up.
         left = {name: entry.pending for name, entry in self._entries.items()}
         for name, spans in left.items():
             if spans:
                 logger.warning(
                     "%d spans of delivery %r stay on disk", spans, name, extra={"delivery": name, "pending": spans}
                 )
+        await self.close()
         return left
 
     async def _hopeless(self, deadline: float) -> None:
@@ -118,7 +123,23 @@ class Forwarder:
             await self._signal.wait(max(0.0, seconds))
 
     async def close(self) -> None:
-        """Stop at once; cursors are saved, and what was in flight is sent again after the next start."""
+        """Stop at once; cursors are saved, and what was in flight is sent again after the next start.
+
+        Waits for a disk that hangs at most CLOSE_TIMEOUT seconds.
+        """
+        if self._closing is None or self._closing.done():
+            self._closing = asyncio.ensure_future(self._close())
+        done, _ = await asyncio.wait((self._closing,), timeout=CLOSE_TIMEOUT)
+        if not done:
+            logger.error(
+                "the cursors were not saved within %.0f s: the disk hangs; what was delivered last is sent again after "
+                "the next start",
+                CLOSE_TIMEOUT,
+            )
+        else:
+            self._closing.result()
+
+    async def _close(self) -> None:
         async with self._lock:
             for entry in self._entries.values():
                 await self._stop(entry)

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from forward_support.rig import Rig, backend, running, until
-from forward_support.servers import GrpcBackend, HttpBackend
+from forward_support.servers import GrpcBackend, HttpBackend, status_with_retry_info
 from tracekeeper_sidecar.forward.filling import WARM_BYTES
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
@@ -239,6 +239,27 @@ async def test_drain_does_not_wait_for_a_backend_that_is_down_for_longer(rig: Ri
     async with asyncio.timeout(10):
         assert await rig.forwarder.drain(3600) == {"one": 10}
     assert rig.backend("one").transitions == {"Open": 2, "HalfOpen": 1}
+
+
+async def test_drain_does_not_wait_for_a_backend_that_asks_for_a_longer_pause(rig: Rig, one: GrpcBackend) -> None:
+    entered, go = asyncio.Event(), asyncio.Event()
+
+    async def throttle(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        entered.set()
+        await go.wait()
+        detail = status_with_retry_info(grpc.StatusCode.RESOURCE_EXHAUSTED, 250)
+        context.set_trailing_metadata((("grpc-status-details-bin", detail),))
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "slow down")
+        raise AssertionError
+
+    one.behave = throttle
+    await rig.apply([backend("one", one.endpoint)])
+    await rig.put(10)
+    await entered.wait()
+    draining = asyncio.ensure_future(rig.forwarder.drain(50))
+    go.set()
+    async with asyncio.timeout(10):
+        assert await draining == {"one": 10}
 
 
 async def test_drain_says_what_is_left_and_the_next_start_sends_it(tmp_path: Path, one: GrpcBackend) -> None:
