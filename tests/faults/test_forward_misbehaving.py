@@ -143,7 +143,6 @@ async def test_open_circuit_sends_straight_to_the_standby(rig: Rig, serve: Serve
     assert Counter(standby.taken.ids) == Counter(rig.sent)
     assert rig.backend("preferred").rejected_calls >= 7
     assert "backend 'preferred'" in rig.backend("preferred").last_error
-    assert "3 failures in a row" in rig.backend("preferred").last_transition
 
 
 async def test_flapping_backend(rig: Rig, serve: Serve) -> None:

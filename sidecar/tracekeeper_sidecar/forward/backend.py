@@ -34,21 +34,14 @@ class BackendHealth:
     circuit: str
     transitions: Mapping[str, int]
     """Changes of the circuit, by new state."""
-    last_transition: str
-    """Reason of the newest one."""
     rejected_calls: int
     calls: Mapping[str, int]
     """Sends by outcome: sent, failed, throttled, refused, too_large."""
     in_flight: int
-    rejected_spans: int
-    """Spans thrown away by the backend in partial successes."""
     last_success: float
     """Unix time; 0 before the first."""
     last_error: str
     """What happened and what to do, with the backend's name; kept after it has recovered."""
-    last_error_time: float
-    retry_in: float
-    """Seconds until it may be tried again; 0 when it may be now."""
 
 
 class Backend:
@@ -70,12 +63,10 @@ class Backend:
         self._exporter: Exporter | None = None
         self._users: Counter[int] = Counter()  # sends in flight, by id of exporter
         self._calls: Counter[str] = Counter()
-        self._rejected_spans = 0
         self._not_before = 0.0
         self._throttles = 0  # in a row
-        self._last_transition = ""
         self._last_success = 0.0
-        self._last_error, self._last_error_time = "", 0.0
+        self._last_error = ""
 
     @property
     def name(self) -> str:
@@ -161,21 +152,12 @@ class Backend:
             usable=self._exporter is not None,
             circuit=str(self.breaker.circuit),
             transitions=dict(self.breaker.transitions),
-            last_transition=self._last_transition,
             rejected_calls=self.breaker.rejected,
             calls=dict(self._calls),
             in_flight=sum(self._users.values()),
-            rejected_spans=self._rejected_spans,
             last_success=self._last_success,
             last_error=self._last_error,
-            last_error_time=self._last_error_time,
-            retry_in=self.wait() if self.acquirable_later() else 0.0,
         )
-
-    def acquirable_later(self) -> bool:
-        """Whether `acquire` would say no now, without asking it, which would count."""
-        now = self._clock.monotonic()
-        return self._exporter is None or now < self._not_before or self.breaker.wait(now) > 0
 
     async def _guarded(self, exporter: Exporter, body: bytes) -> Outcome:
         """A send that always ends with an outcome: a fault of the client library must not stop delivery."""
@@ -231,13 +213,11 @@ class Backend:
         self.largest_taken = max(self.largest_taken, size)
         self._throttles = 0
         self._last_success = self._clock.now()
-        self._rejected_spans += outcome.rejected
         if outcome.message:
             self._note_error(f"it took the request, and said: {outcome.message}")
 
     def _note_error(self, reason: str) -> None:
         self._last_error = f"backend {self.name!r}: {reason}"
-        self._last_error_time = self._clock.now()
 
     def _new_breaker(self) -> Breaker:
         wanted = self.spec.circuit_breaker
@@ -249,7 +229,6 @@ class Backend:
         return breaker
 
     def _changed(self, transition: Transition) -> None:
-        self._last_transition = transition.reason
         level = logging.WARNING if transition.target is Circuit.OPEN else logging.INFO
         extra: dict[str, object] = {
             "backend": self.name,

@@ -43,10 +43,6 @@ class LogStats:
     bytes: int
     """Everything in the data directory, preallocation, cursors and foreign files included."""
     quota: int
-    oldest_time: float
-    """Unix time at which the oldest segment was begun; 0 when there is none."""
-    begin_seq: int
-    """Spans appended before the oldest one kept."""
     end_seq: int
     """Spans ever acknowledged."""
     appends: int
@@ -58,10 +54,6 @@ class LogStats:
     """Segments closed early because a write or sync failed."""
     damaged_bytes: int
     """Damage found since the start, by recovery and by readers."""
-    quarantined: int
-    """Files set aside because they cannot be read."""
-    foreign: int
-    """Files in the directory that are not the log's."""
     queued_appends: int
     queued_bytes: int
     problem: str
@@ -227,18 +219,12 @@ class Log:
         self._writer.release(position.seq)
 
     def stats(self) -> LogStats:
-        """Figures as of now; lists the directory, so not for every append. Raises LogUnavailable."""
+        """Figures as of now; touches no file, so a disk that hangs holds nobody up."""
         view, counts = self._writer.view, self._writer.counts
-        try:
-            names = self._files.listdir(self._directory)
-        except OSError as fault:
-            raise LogUnavailable(f"cannot list {self._directory}: {fault.strerror or fault}") from fault
         return LogStats(
             segments=len(view.segments),
             bytes=counts.used,
             quota=self._quota,
-            oldest_time=view.segments[0].created if view.segments else 0.0,
-            begin_seq=view.begin.seq,
             end_seq=view.end.seq,
             appends=counts.appends,
             commits=counts.commits,
@@ -246,8 +232,6 @@ class Log:
             sync_seconds=counts.sync_seconds,
             write_faults=counts.write_faults,
             damaged_bytes=self._damaged_bytes,
-            quarantined=sum(segment.quarantined_number(name) is not None for name in names),
-            foreign=sum(not recovery.is_ours(name) for name in names),
             queued_appends=self._queued_appends,
             queued_bytes=self._queued_bytes,
             problem=self._problem(),

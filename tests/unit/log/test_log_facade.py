@@ -209,7 +209,6 @@ async def test_the_quota_counts_files_that_are_not_the_logs() -> None:
         for _ in range(200):
             await log.append(bytes(1000), 1)
     assert files.largest <= 1 << 20
-    assert log.stats().foreign == 1
     assert "core.4711" in files.names
     await log.close()
 
@@ -291,7 +290,6 @@ async def test_stats_on_a_real_filesystem_count_what_du_counts(tmp_path: Path) -
     assert (stats.segments, stats.end_seq, stats.appends, stats.quota) == (1, 20, 10, 64 << 20)
     assert stats.bytes >= 4 << 20
     assert stats.sync_seconds > 0
-    assert stats.oldest_time > 1e9
     await log.close()
     assert sum(entry.stat().st_blocks * 512 for entry in (tmp_path / "log").iterdir()) < 100_000
 

@@ -75,7 +75,9 @@ async def test_a_disk_that_does_not_answer_is_a_problem_while_it_lasts() -> None
     assert await asyncio.to_thread(files.entered.wait, 30)
     assert log.stats().problem == ""
     clock.advance(6)
+    files.fault = lambda operation, path: pytest.fail(f"{operation} on a disk that hangs")
     assert log.stats().problem == "the disk under /data has not answered for 6 s; 1 appends of 1 bytes wait for it"
+    files.fault = lambda operation, path: None
     files.leave.set()
     await appending
     await log.append(b"y", 1)
