@@ -238,6 +238,17 @@ async def test_an_unannounced_size_over_the_limit_is_refused() -> None:
         assert running.receiver.admission.in_flight == 0
 
 
+async def test_json_that_would_take_more_memory_than_there_is_is_refused_for_good() -> None:
+    async with serving(admission=800_000) as running:
+        answer = await send(running, b" " * 100_001, JSON)
+        assert answer.status == 413
+        assert answer.headers["Content-Type"] == JSON
+        assert b"over the limit of 100000 bytes for JSON" in answer.body
+        assert "Retry-After" not in answer.headers
+        assert running.receiver.admission.in_flight == 0
+        assert running.ledger.refused_requests == {"too_large": 1}
+
+
 async def test_a_gzip_bomb_is_refused_early() -> None:
     bomb = gzip.compress(bytes(16 * MIB), 9) * 64  # a gibibyte in 64 members, one megabyte on the wire
     async with serving() as running:

@@ -86,7 +86,8 @@ def post(port: int, data: bytes) -> int:
 def call(port: int, data: bytes) -> int:
     options = [("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-        channel.unary_unary(METHOD)(data, timeout=30)
+        export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
+        export(data, timeout=30)
     return 200
 
 
