@@ -292,7 +292,7 @@ def test_a_deleted_config_leaves_nothing_of_ours_in_the_namespace(user: Workload
     user.backends("backend-a")
     user.configured(TWO[0])
     assert user.cluster.find("secret", "tracekeeper-policy", namespace=user.namespace)
-    user.cluster.kubectl("delete", "tracingconfig", "agents", "-n", user.namespace, "--wait=true")
+    user.cluster.kubectl("delete", "tracingconfigs.tracekeeper.dev", "agents", "-n", user.namespace, "--wait=true")
     wait_for(
         lambda: user.cluster.find("secret", "tracekeeper-policy", namespace=user.namespace) is None,
         60,

@@ -38,10 +38,10 @@ def test_uninstall_leaves_nothing_behind_and_running_pods_go_on(
         # The policy goes with its config: that one is the user's, and stays with the CRD until somebody deletes it.
         left = {name for name in ours(cluster) if name != "secret/tracekeeper-policy"}
         assert left == set()
-        assert cluster.find("tracingconfig", "agents", namespace=namespace)
+        assert cluster.find("tracingconfigs.tracekeeper.dev", "agents", namespace=namespace)
         assert user.restarts(SIDECAR) == 0
         assert user.health()["config"] == f"{namespace}/agents"
-        cluster.kubectl("delete", "tracingconfig", "agents", "-n", namespace, "--wait=true")
+        cluster.kubectl("delete", "tracingconfigs.tracekeeper.dev", "agents", "-n", namespace, "--wait=true")
         wait_for(
             lambda: cluster.find("secret", "tracekeeper-policy", namespace=namespace) is None,
             60,

@@ -63,7 +63,7 @@ class Workload:
         """The condition once it has this status for the newest generation."""
 
         def found() -> dict[str, Any] | None:
-            config = self.cluster.get("tracingconfig", name, namespace=self.namespace)
+            config = self.cluster.get("tracingconfigs.tracekeeper.dev", name, namespace=self.namespace)
             for condition in config.get("status", {}).get("conditions", []):
                 current = condition.get("observedGeneration") == config["metadata"]["generation"]
                 if condition["type"] == kind and condition["status"] == status and current:
