@@ -55,7 +55,7 @@ image: ## build both images; REGISTRY=… names them, PUSH=1 pushes
 demo: ## the whole journey on a cluster of its own, or CLUSTER=current REGISTRY=… for yours
 	@scripts/demo.sh up
 
-demo-down: ## remove every trace of the demo
+demo-down: ## remove the demo and its cluster (CACHES=1: what was built for it, too)
 	@scripts/demo.sh down
 
 demo-local: setup-python ## the sidecar alone with two backends, one of which fails; no root, under a minute
