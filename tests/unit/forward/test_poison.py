@@ -16,13 +16,18 @@ def test_nothing_is_proven_while_nothing_else_gets_through() -> None:
 
 
 def test_a_backend_that_takes_everything_else_proves_it_soon() -> None:
-    assert not Blame(0, 1, tries=3).proven(taken=50, failed=3)
-    assert Blame(0, 1, tries=5).proven(taken=50, failed=5)
+    assert not Blame(0, 1, tries=23).proven(taken=50, failed=23)
+    assert Blame(0, 1, tries=24).proven(taken=50, failed=24)
 
 
 def test_little_other_traffic_takes_more_tries() -> None:
-    assert not Blame(0, 1, tries=12).proven(taken=1, failed=12)
-    assert Blame(0, 1, tries=13).proven(taken=1, failed=13)
+    assert not Blame(0, 1, tries=25).proven(taken=2, failed=29)
+    assert Blame(0, 1, tries=50).proven(taken=2, failed=54)
+
+
+def test_a_few_others_that_were_lucky_prove_nothing() -> None:
+    """Nine failures in a row are nothing special at a backend that fails six times in ten."""
+    assert not Blame(taken_before=100, failed_before=150, tries=9).proven(taken=103, failed=158)
 
 
 @given(st.floats(0.05, 0.95), st.integers(0, 2**32))
