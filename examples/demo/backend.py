@@ -51,8 +51,9 @@ ANSWERS: Mapping[str, tuple[grpc.StatusCode, int]] = {
     "throttle": (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
     "refuse": (grpc.StatusCode.INVALID_ARGUMENT, 400),
     "too-large": (grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
+    "reset": (grpc.StatusCode.UNAVAILABLE, 503),
 }
-"""What a failing mode answers over gRPC and over HTTP."""
+"""What a failing mode answers over gRPC and over HTTP; `reset` only to what it catches before it has cut the line."""
 
 
 def _retry_info(message: str, seconds: float) -> list[tuple[str, str | bytes]]:

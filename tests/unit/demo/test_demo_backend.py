@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -150,6 +152,39 @@ def test_reset_cuts_connections_and_the_port_comes_back(backend: Backend) -> Non
     send_grpc(backend.grpc, request(1))
     assert send_http(backend.http, request(2))[0] == 200
     assert backend.json("/stats")["distinct"] == 2
+
+
+def test_what_a_reset_catches_half_way_is_never_answered_ok_and_forgotten(backend: Backend) -> None:
+    taken: set[int] = set()
+    over = threading.Event()
+
+    def send(first: int) -> None:
+        with grpc.insecure_channel(f"127.0.0.1:{backend.grpc}") as channel:
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(EXPORT)
+            for number in range(first, first + 20_000):
+                if over.is_set():
+                    return
+                with contextlib.suppress(grpc.RpcError):
+                    call(request(number), timeout=10, wait_for_ready=True)
+                    taken.add(number)
+
+    with ThreadPoolExecutor() as pool:
+        senders = [pool.submit(send, first * 20_000 + 1) for first in range(4)]
+        try:
+            for _ in range(4):
+                before = len(taken)
+                deadline = time.monotonic() + 10
+                while len(taken) < before + 20:
+                    assert time.monotonic() < deadline
+                    over.wait(0.01)
+                backend.fail("reset")
+                backend.fail("ok")
+        finally:
+            over.set()
+        for sender in senders:
+            sender.result(timeout=20)
+    kept = {int(line, 16) for line in backend.ids()}
+    assert taken <= kept
 
 
 def test_a_cut_is_a_reset_and_not_an_orderly_end(backend: Backend) -> None:
