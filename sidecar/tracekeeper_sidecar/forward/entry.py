@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
 
 from tracekeeper_sidecar.clock import Clock
@@ -108,7 +108,7 @@ class DeliveryEntry:
         return EntryHealth(
             name=self.name,
             backends=tuple(backend.name for backend in self.sender.backends),
-            account=Account(self.account.start, Counter(self.account.delivered), Counter(self.account.dropped)),
+            account=self.account.copy(),
             pending=pending,
             oldest_pending=max(0.0, self._clock.now() - oldest) if pending and oldest else 0.0,
             in_flight=len(self._flights),

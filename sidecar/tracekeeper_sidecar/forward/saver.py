@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.signal import Signal
-from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.model import Position
 
@@ -96,8 +94,7 @@ class Saver:
 
 
 def _copy(cursor: Cursor) -> Cursor:
-    account = cursor.account
-    return Cursor(cursor.position, Account(account.start, Counter(account.delivered), Counter(account.dropped)))
+    return Cursor(cursor.position, cursor.account.copy())
 
 
 async def _finish(writing: asyncio.Future[None]) -> None:

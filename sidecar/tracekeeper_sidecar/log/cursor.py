@@ -109,6 +109,7 @@ class CursorStore:
                 refused=_counter(found["refused"]),
                 suspended=_integers([found["suspended"]], 1)[0],
                 refused_requests=_counter(found["refused_requests"]),
+                filtered=_counter(found.get("filtered", {})),
             )
         except (KeyError, TypeError, ValueError) as fault:
             self._report(f"intake ledger in {self._directory} is not understood ({fault!r})")
@@ -122,6 +123,7 @@ class CursorStore:
                 "refused": dict(intake.refused),
                 "suspended": intake.suspended,
                 "refused_requests": dict(intake.refused_requests),
+                "filtered": dict(intake.filtered),
             },
         )
 
@@ -181,6 +183,9 @@ def _fields_of(cursor: Cursor) -> dict[str, object]:
             "start": account.start,
             "delivered": dict(account.delivered),
             "dropped": dict(account.dropped),
+            "sampled_out": dict(account.sampled_out),
+            "unmatched": account.unmatched,
+            "redelivered": dict(account.redelivered),
         },
     }
 
@@ -218,4 +223,7 @@ def _account(found: Any) -> Account:
         start=_integers([found["start"]], 1)[0],
         delivered=_counter(found["delivered"]),
         dropped=_counter(found["dropped"]),
+        sampled_out=_counter(found.get("sampled_out", {})),
+        unmatched=_integers([found.get("unmatched", 0)], 1)[0],
+        redelivered=_counter(found.get("redelivered", {})),
     )
