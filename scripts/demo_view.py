@@ -70,6 +70,7 @@ def ledger_lines(ledger: Mapping[str, Any]) -> list[str]:
     top = [int(ledger["received"]), int(ledger["acknowledged"]), refused, suspended]
     rows: list[list[object]] = []
     for entry in ledger.get("delivery", []):
+        # The demo's config neither samples nor matches: those columns of the ledger stay at zero.
         delivered, dropped, pending = _sum(entry["delivered"]), _sum(entry["dropped"]), int(entry["pending"])
         rows.append([entry["name"], int(ledger["acknowledged"]) - int(entry["start"]), delivered, pending, dropped])
     return [
@@ -87,10 +88,12 @@ def ledger_faults(ledger: Mapping[str, Any]) -> list[str]:
     """What does not add up in a ledger; empty when it closes."""
     acknowledged = int(ledger["acknowledged"])
     faults = []
-    if int(ledger["received"]) != acknowledged + _sum(ledger.get("refused", {})) + int(ledger.get("suspended", 0)):
-        faults.append(f"received {ledger['received']} is not acknowledged + refused + suspended")
+    others = _sum(ledger.get("refused", {})) + _sum(ledger.get("filtered", {})) + int(ledger.get("suspended", 0))
+    if int(ledger["received"]) != acknowledged + others:
+        faults.append(f"received {ledger['received']} is not acknowledged + refused + filtered + suspended")
     for entry in ledger.get("delivery", []):
-        settled = _sum(entry["delivered"]) + _sum(entry["dropped"]) + int(entry["pending"])
+        left_out = _sum(entry.get("sampledOut", {})) + int(entry.get("unmatched", 0))
+        settled = _sum(entry["delivered"]) + left_out + _sum(entry["dropped"]) + int(entry["pending"])
         if settled != acknowledged - int(entry["start"]):
             faults.append(f"delivery {entry['name']}: {settled} accounted for of {acknowledged - int(entry['start'])}")
         if _sum(entry["dropped"]):

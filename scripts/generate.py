@@ -39,8 +39,8 @@ def metrics_page() -> str:
             "",
             "Two equations hold within every scrape:",
             "",
-            "- `received = acknowledged + refused + suspended`",
-            "- for each `delivery`, since it began: `acknowledged = delivered + pending + dropped`",
+            "- `received = acknowledged + refused + filtered + suspended`",
+            "- for each `delivery`, since it began, `acknowledged = delivered + sampled_out + unmatched + pending + dropped`",
             "",
         ]
     )

@@ -35,20 +35,31 @@ def status_text(configs: Sequence[Mapping[str, Any]]) -> str:
 
 def ledger_text(ledger: Ledger) -> str:
     """Both halves of the ledger, and whether they close."""
-    refused = sum(ledger.refused.values())
     intake = table(
-        ["RECEIVED", "ACKNOWLEDGED", "REFUSED", "SUSPENDED"],
-        [[ledger.received, ledger.acknowledged, _with_reasons(refused, ledger.refused), ledger.suspended]],
+        ["RECEIVED", "ACKNOWLEDGED", "REFUSED", "FILTERED", "SUSPENDED", "CLOSES"],
+        [
+            [
+                ledger.received,
+                ledger.acknowledged,
+                _with_reasons(ledger.refused),
+                _with_reasons(ledger.filtered),
+                ledger.suspended,
+                _verdict(_received_closes(ledger)),
+            ]
+        ],
     )
     delivery = table(
-        ["DELIVERY", "DELIVERED", "PENDING", "DROPPED", "CLOSES"],
+        ["DELIVERY", "DELIVERED", "SAMPLED OUT", "UNMATCHED", "PENDING", "DROPPED", "REDELIVERED", "CLOSES"],
         [
             [
                 entry.name,
-                _with_reasons(sum(entry.delivered.values()), entry.delivered),
+                _with_reasons(entry.delivered),
+                _with_reasons(entry.sampled_out),
+                entry.unmatched,
                 entry.pending,
-                _with_reasons(sum(entry.dropped.values()), entry.dropped),
-                "yes" if _closes(ledger, entry) else "NO: please report this",
+                _with_reasons(entry.dropped),
+                _with_reasons(entry.redelivered),
+                _verdict(_closes(ledger, entry)),
             ]
             for entry in ledger.delivery
         ],
@@ -56,11 +67,22 @@ def ledger_text(ledger: Ledger) -> str:
     return f"{intake}\n\n{delivery}"
 
 
+def _received_closes(ledger: Ledger) -> bool:
+    others = sum(ledger.refused.values()) + sum(ledger.filtered.values()) + ledger.suspended
+    return ledger.received == ledger.acknowledged + others
+
+
 def _closes(ledger: Ledger, entry: DeliveryEntry) -> bool:
-    settled = sum(entry.delivered.values()) + sum(entry.dropped.values())
+    by_name = (entry.delivered, entry.sampled_out, entry.dropped)
+    settled = sum(sum(counts.values()) for counts in by_name) + entry.unmatched
     return ledger.acknowledged == entry.start + settled + entry.pending
 
 
-def _with_reasons(total: int, parts: Mapping[str, int]) -> str:
+def _verdict(closes: bool) -> str:
+    return "yes" if closes else "NO: please report this"
+
+
+def _with_reasons(parts: Mapping[str, int]) -> str:
+    total = sum(parts.values())
     detail = ", ".join(f"{name} {count}" for name, count in sorted(parts.items()) if count)
     return f"{total} ({detail})" if detail else str(total)

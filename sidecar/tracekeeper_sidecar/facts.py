@@ -35,6 +35,7 @@ def take(app: Parts) -> Snapshot:
         refused=dict(app.intake.refused),
         refused_requests=dict(app.intake.refused_requests),
         suspended_spans=app.intake.suspended,
+        filtered=dict(app.intake.filtered),
         entries=forwarder.entries() if forwarder else (),
         backends=forwarder.backends() if forwarder else (),
         troubles=(*app.keeper.troubles(), *(forwarder.troubles() if forwarder else ())),

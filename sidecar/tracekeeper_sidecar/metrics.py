@@ -25,7 +25,7 @@ def _gauge(name: str, help: str, *labels: str) -> Metric:
 
 
 SPANS_RECEIVED: Final = _counter(
-    "tracekeeper_spans_received_total", "Spans that arrived. Equals acknowledged + refused + suspended."
+    "tracekeeper_spans_received_total", "Spans that arrived. Equals acknowledged + refused + filtered + suspended."
 )
 SPANS_ACKNOWLEDGED: Final = _counter(
     "tracekeeper_spans_acknowledged_total", "Spans answered OK after they were synced to disk."
@@ -35,6 +35,9 @@ SPANS_REFUSED: Final = _counter(
 )
 SPANS_SUSPENDED: Final = _counter(
     "tracekeeper_spans_suspended_total", "Spans answered OK and not stored, because suspend is true."
+)
+SPANS_FILTERED: Final = _counter(
+    "tracekeeper_spans_filtered_total", "Spans answered OK and thrown away by a processor.", "processor"
 )
 REQUESTS_REFUSED: Final = _counter(
     "tracekeeper_requests_refused_total",
@@ -47,9 +50,19 @@ SPANS_DELIVERED: Final = _counter(
 SPANS_DROPPED: Final = _counter(
     "tracekeeper_spans_dropped_total", "Acknowledged spans given up, by reason.", "delivery", "reason"
 )
-SPANS_PENDING: Final = _gauge(
-    "tracekeeper_spans_pending", "Acknowledged spans not yet delivered or dropped.", "delivery"
+SPANS_SAMPLED_OUT: Final = _counter(
+    "tracekeeper_spans_sampled_out_total", "Acknowledged spans that sampling left out, by rule.", "delivery", "rule"
 )
+SPANS_UNMATCHED: Final = _counter(
+    "tracekeeper_spans_unmatched_total", "Acknowledged spans that the entry's match does not take.", "delivery"
+)
+SPANS_REDELIVERED: Final = _counter(
+    "tracekeeper_spans_redelivered_total",
+    "Spans sent after they had been settled, by reason. Not part of any equation.",
+    "delivery",
+    "reason",
+)
+SPANS_PENDING: Final = _gauge("tracekeeper_spans_pending", "Acknowledged spans that are not settled yet.", "delivery")
 DELIVERY_LAG: Final = _gauge(
     "tracekeeper_delivery_lag_seconds", "Age of the oldest pending span; 0 when none is pending.", "delivery"
 )

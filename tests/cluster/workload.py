@@ -229,13 +229,16 @@ class Workload:
             entry["name"]: {
                 "start": int(entry["start"]),
                 "delivered": sum(map(int, entry["delivered"].values())),
+                "sampled_out": sum(map(int, entry["sampledOut"].values())),
+                "unmatched": int(entry["unmatched"]),
                 "dropped": sum(map(int, entry["dropped"].values())),
                 "pending": int(entry["pending"]),
             }
             for entry in raw["delivery"]
         }
         acknowledged, refused = int(raw["acknowledged"]), sum(map(int, raw["refused"].values()))
-        assert int(raw["received"]) == acknowledged + refused + int(raw["suspended"]), raw
+        filtered = sum(map(int, raw["filtered"].values()))
+        assert int(raw["received"]) == acknowledged + refused + filtered + int(raw["suspended"]), raw
         assert all(sum(entry.values()) == acknowledged for entry in entries.values()), raw
         return {"acknowledged": acknowledged, "refused": refused, "delivery": entries}
 

@@ -23,11 +23,9 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterab
     yield m.SPANS_ACKNOWLEDGED, _one(snapshot.acknowledged) if opened else []
     yield m.SPANS_REFUSED, _by(snapshot.refused)
     yield m.SPANS_SUSPENDED, _one(snapshot.suspended_spans)
+    yield m.SPANS_FILTERED, _by(snapshot.filtered)
     yield m.REQUESTS_REFUSED, _by(snapshot.refused_requests)
-    yield m.SPANS_DELIVERED, [((e.name, b), n) for e in snapshot.entries for b, n in e.account.delivered.items()]
-    yield m.SPANS_DROPPED, [((e.name, why), n) for e in snapshot.entries for why, n in e.account.dropped.items()]
-    yield m.SPANS_PENDING, [((e.name,), e.pending) for e in snapshot.entries]
-    yield m.DELIVERY_LAG, [((e.name,), e.oldest_pending) for e in snapshot.entries]
+    yield from _entry_samples(snapshot)
     backends = snapshot.backends
     yield m.BACKEND_USABLE, [((b.name,), float(b.usable)) for b in backends]
     yield m.CIRCUIT_STATE, [((b.name, c), float(b.circuit == c)) for b in backends for c in CIRCUITS]
@@ -39,6 +37,17 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterab
     yield m.POLICY_REVISION, [((snapshot.policy.config,), snapshot.policy.revision)]
     yield m.POLICY_FAULTS, _one(len(snapshot.policy.faults))
     yield m.BUILD_INFO, [((version,), 1)]
+
+
+def _entry_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
+    entries = snapshot.entries
+    yield m.SPANS_DELIVERED, [((e.name, b), n) for e in entries for b, n in e.account.delivered.items()]
+    yield m.SPANS_DROPPED, [((e.name, why), n) for e in entries for why, n in e.account.dropped.items()]
+    yield m.SPANS_SAMPLED_OUT, [((e.name, rule), n) for e in entries for rule, n in e.account.sampled_out.items()]
+    yield m.SPANS_UNMATCHED, [((e.name,), e.account.unmatched) for e in entries]
+    yield m.SPANS_REDELIVERED, [((e.name, why), n) for e in entries for why, n in e.account.redelivered.items()]
+    yield m.SPANS_PENDING, [((e.name,), e.pending) for e in entries]
+    yield m.DELIVERY_LAG, [((e.name,), e.oldest_pending) for e in entries]
 
 
 def _log_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:

@@ -15,6 +15,7 @@ def ledger_page(snapshot: Snapshot) -> dict[str, object]:
         received=snapshot.received,
         acknowledged=snapshot.acknowledged,
         refused=snapshot.refused,
+        filtered=snapshot.filtered,
         suspended=snapshot.suspended_spans,
         delivery=[
             pb.DeliveryEntry(
@@ -22,6 +23,9 @@ def ledger_page(snapshot: Snapshot) -> dict[str, object]:
                 start=entry.account.start,
                 delivered=entry.account.delivered,
                 dropped=entry.account.dropped,
+                sampled_out=entry.account.sampled_out,
+                unmatched=entry.account.unmatched,
+                redelivered=entry.account.redelivered,
                 pending=entry.pending,
             )
             for entry in snapshot.entries

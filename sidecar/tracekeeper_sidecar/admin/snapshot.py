@@ -55,6 +55,7 @@ class Snapshot:
     """Bytes of anonymous memory of this process."""
     recent_calls: Mapping[str, int] = field(default_factory=dict)
     """Export calls of the last five minutes, by outcome."""
+    filtered: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def acknowledged(self) -> int:
@@ -64,4 +65,5 @@ class Snapshot:
     @property
     def received(self) -> int:
         """All spans that arrived."""
-        return self.acknowledged + sum(self.refused.values()) + self.suspended_spans
+        others = sum(self.refused.values()) + sum(self.filtered.values()) + self.suspended_spans
+        return self.acknowledged + others

@@ -13,6 +13,14 @@ from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.metrics import TABLE
 from tracekeeper_sidecar.model import Position
 
+ACCOUNT = Account(
+    start=10,
+    delivered=Counter(a=50),
+    dropped=Counter(refused=5),
+    sampled_out=Counter(default=7),
+    unmatched=3,
+    redelivered=Counter(replay=9),
+)
 SNAPSHOT = Snapshot(
     time=1.0,
     policy=PolicyFacts("shop/agents", 7),
@@ -20,7 +28,8 @@ SNAPSHOT = Snapshot(
     refused={"quota": 5, "invalid": 2},
     refused_requests={"quota": 1},
     suspended_spans=3,
-    entries=(EntryHealth("a", ("a",), Account(10, Counter(a=60), Counter(refused=5)), 25, 1.5, 0, Position(1, 0, 75)),),
+    filtered={"noise": 4},
+    entries=(EntryHealth("a", ("a",), ACCOUNT, 25, 1.5, 0, Position(1, 0, 75)),),
     backends=(
         backend_health(
             name="a", circuit="Open", transitions={"Open": 1}, rejected_calls=4, calls={"sent": 2, "failed": 5}
@@ -47,11 +56,14 @@ def test_the_ledger_closes_within_one_scrape() -> None:
     got = scraped()
     received = got["tracekeeper_spans_received_total"]
     refused = sum(value for name, value in got.items() if name.startswith("tracekeeper_spans_refused_total"))
-    assert received == got["tracekeeper_spans_acknowledged_total"] + refused + got["tracekeeper_spans_suspended_total"]
-    assert received == 110
+    left_out = got["tracekeeper_spans_suspended_total"] + got["tracekeeper_spans_filtered_total processor=noise"]
+    assert received == got["tracekeeper_spans_acknowledged_total"] + refused + left_out
+    assert received == 114
     settled = (
         got["tracekeeper_spans_delivered_total backend=a delivery=a"]
         + got["tracekeeper_spans_dropped_total delivery=a reason=refused"]
+        + got["tracekeeper_spans_sampled_out_total delivery=a rule=default"]
+        + got["tracekeeper_spans_unmatched_total delivery=a"]
     )
     assert 10 + settled + got["tracekeeper_spans_pending delivery=a"] == 100
 

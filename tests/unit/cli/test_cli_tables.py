@@ -40,18 +40,35 @@ def test_status_tells_why_of_everything_that_is_not_true() -> None:
 
 def ledger(pending: int) -> Ledger:
     entry = DeliveryEntry(
-        name="primary", start=2, pending=pending, delivered={"b": 3, "a": 1}, dropped={"refused": 1, "damaged": 0}
+        name="primary",
+        start=2,
+        pending=pending,
+        delivered={"b": 30, "a": 10},
+        dropped={"refused": 1, "damaged": 0},
+        sampled_out={"default": 7},
+        unmatched=2,
+        redelivered={"replay": 5},
     )
-    return Ledger(received=12, acknowledged=10, refused={"log_full": 2, "invalid": 0}, suspended=0, delivery=[entry])
+    refused = {"log_full": 2, "invalid": 0}
+    return Ledger(received=59, acknowledged=55, refused=refused, filtered={"noise": 2}, suspended=0, delivery=[entry])
 
 
 def test_a_ledger_names_backends_and_reasons() -> None:
     head, values, gap, delivery, entry = ledger_text(ledger(3)).splitlines()
-    assert head.split() == ["RECEIVED", "ACKNOWLEDGED", "REFUSED", "SUSPENDED"]
-    assert values.split("  ")[0] == "12" and "2 (log_full 2)" in values
-    assert (gap, delivery.split()) == ("", ["DELIVERY", "DELIVERED", "PENDING", "DROPPED", "CLOSES"])
-    assert entry.split("  ")[0] == "primary"
-    assert "4 (a 1, b 3)" in entry and "1 (refused 1)" in entry and entry.endswith("yes")
+    assert head.split() == ["RECEIVED", "ACKNOWLEDGED", "REFUSED", "FILTERED", "SUSPENDED", "CLOSES"]
+    assert values.split("  ")[0] == "59" and "2 (log_full 2)" in values and "2 (noise 2)" in values
+    assert gap == "" and values.endswith("yes")
+    columns = ["DELIVERY", "DELIVERED", "SAMPLED", "OUT", "UNMATCHED", "PENDING", "DROPPED", "REDELIVERED", "CLOSES"]
+    assert delivery.split() == columns
+    assert entry.split("  ")[0] == "primary" and entry.endswith("yes")
+    for cell in ("40 (a 10, b 30)", "7 (default 7)", "1 (refused 1)", "5 (replay 5)"):
+        assert cell in entry
+
+
+def test_a_ledger_whose_first_half_does_not_close_asks_for_a_report() -> None:
+    broken = ledger(3)
+    broken.received += 1
+    assert ledger_text(broken).splitlines()[1].endswith("NO: please report this")
 
 
 def test_a_ledger_that_does_not_close_asks_for_a_report() -> None:
