@@ -40,7 +40,8 @@ def metrics_page() -> str:
             "Two equations hold within every scrape:",
             "",
             "- `received = acknowledged + refused + filtered + suspended`",
-            "- for each `delivery`, since it began, `acknowledged = delivered + sampled_out + unmatched + pending + dropped`",
+            "- for each `delivery` since it began:",
+            "  `acknowledged = delivered + sampled_out + unmatched + pending + dropped`",
             "",
         ]
     )
