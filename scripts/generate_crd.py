@@ -39,6 +39,8 @@ def openapi(node: schema.Node) -> dict[str, Any]:
             return {"type": "boolean"}
         case schema.Integer(minimum=low, maximum=high):
             return {"type": "integer", "format": "int32", "minimum": low, "maximum": high}
+        case schema.Fraction(minimum=least, maximum=most):
+            return {"type": "number", "minimum": least, "maximum": most}
         case schema.Text(max_length=longest, pattern=pattern, min_length=shortest):
             extra = {"pattern": pattern} if pattern else {}
             return {"type": "string", "minLength": shortest, "maxLength": longest, **extra}

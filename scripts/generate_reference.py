@@ -66,6 +66,8 @@ def kind(node: schema.Node) -> str:
             return "`true` or `false`"
         case schema.Integer(minimum=low, maximum=high):
             return f"integer, {low} to {high}"
+        case schema.Fraction(minimum=least, maximum=most):
+            return f"number, {least:g} to {most:g}"
         case schema.Text(max_length=longest):
             return f"text, up to {longest}"
         case schema.Choice(values=values):
@@ -79,7 +81,7 @@ def kind(node: schema.Node) -> str:
         case schema.TextMap(max_items=most):
             return f"map of texts, up to {most}"
         case schema.ListOf(item=item, max_items=most, unique=unique):
-            what = "objects" if isinstance(item, schema.Object) else "texts"
+            what = {schema.Object: "objects", schema.Text: "texts"}.get(type(item), "integers")
             return f"list of {what}, up to {most}" + (f", each with its own `{unique}`" if unique else "")
         case schema.Object():
             return "object"

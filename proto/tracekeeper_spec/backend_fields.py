@@ -6,11 +6,10 @@ from tracekeeper_spec import checks
 from tracekeeper_spec.config import (
     Auth,
     AuthType,
-    Backend,
     BackendType,
     Basic,
     Batch,
-    CircuitBreaker,
+    BreakerState,
     ClientCertificate,
     Compression,
     Header,
@@ -20,7 +19,7 @@ from tracekeeper_spec.config import (
     SecretSource,
     Tls,
 )
-from tracekeeper_spec.schema import Check, Choice, Duration, Field, Integer, ListOf, Object, Size, Union
+from tracekeeper_spec.schema import Check, Choice, Duration, Field, Fraction, Integer, ListOf, Object, Size, Union
 from tracekeeper_spec.texts import (
     DNS_LABEL,
     DNS_SUBDOMAIN,
@@ -128,9 +127,14 @@ OTLP = Object(
             "compression",
             Choice(Compression),
             "How requests are compressed. Plaintext endpoints are near, and compressing would cost more "
-            "CPU than "
-            "it saves; hence the default.",
+            "CPU than it saves; hence the default. `Zstd` is for HTTP only, and for backends that take it.",
             default_note="`Gzip` for `https://`, `None` for `http://`",
+        ),
+        Field(
+            "maxConnections",
+            Integer(1, 64),
+            "Connections to it, at most; another one is opened only when those there are full.",
+            default=4,
         ),
     ),
     checks=(
@@ -148,6 +152,11 @@ OTLP = Object(
             "tls has no effect, because the endpoint's scheme is http",
         ),
         Check(checks.header_names_differ),
+        Check(
+            checks.compression_suits_protocol,
+            "!has(self.compression) || self.compression != 'Zstd' || self.protocol == 'HTTP'",
+            "Zstd is for protocol HTTP only",
+        ),
     ),
 )
 
@@ -167,8 +176,28 @@ RETRY = Object(
         Field(
             "maxBackoff",
             Duration("10ms", "1h"),
-            "Wait before any retry, at most. Retries go on until the backend takes the spans.",
+            "Wait before any retry, at most.",
             default="30s",
+        ),
+        Field(
+            "maxAttempts",
+            Integer(1, 1000),
+            "Calls for the same spans, the first included; then the delivery entry gives them up, and counts them.",
+            default_note="without end: spans wait until the backend takes them",
+        ),
+        Field(
+            "budget",
+            Fraction(0.01),
+            "Share of the calls to this backend that may be retries, so that retrying does not keep down a backend "
+            "that is coming back.",
+            default=0.2,
+        ),
+        Field(
+            "statusCodes",
+            ListOf(Integer(400, 599), 16),
+            "HTTP statuses to retry besides 429, 502, 503 and 504; for backends that answer 408 or 500, say, when "
+            "they only mean later.",
+            default=[],
         ),
     ),
     checks=(
@@ -178,13 +207,39 @@ RETRY = Object(
             " >= duration(has(self.initialBackoff) ? self.initialBackoff : '1s')",
             "maxBackoff must not be less than initialBackoff",
         ),
+        Check(
+            checks.split_is_not_retry,
+            "!has(self.statusCodes) || !(413 in self.statusCodes)",
+            "413 is not for retrying: the same request stays too large",
+        ),
     ),
 )
 
 CIRCUIT_BREAKER = Object(
-    CircuitBreaker,
+    checks.make_breaker,
     (
+        Field(
+            "state",
+            Choice(BreakerState),
+            "`Auto` opens and closes by itself, `ForcedOpen` sends this backend nothing, `Disabled` never opens.",
+            default="Auto",
+        ),
         Field("failureThreshold", Integer(1, 1000), "Failures in a row that open the circuit.", default=5),
+        Field("window", Duration("1s", "1h"), "The time before now whose calls make the rates below.", default="30s"),
+        Field("failureRate", Fraction(0.01), "Share of failed calls in the window that opens it.", default=0.5),
+        Field("slowCallRate", Fraction(0.01), "Share of slow calls in the window that opens it.", default=1.0),
+        Field(
+            "slowCallDuration",
+            Duration("10ms", "5m"),
+            "Calls that take longer are slow; at most `timeout`.",
+            default_note="four fifths of `timeout`",
+        ),
+        Field(
+            "minimumCalls",
+            Integer(1, 10000),
+            "Calls that the window must hold before a rate counts.",
+            default=20,
+        ),
         Field(
             "openFor",
             Duration("10ms", "1h"),
@@ -192,6 +247,12 @@ CIRCUIT_BREAKER = Object(
             default="30s",
         ),
         Field("maxOpenFor", Duration("10ms", "24h"), "How long it stays open, at most.", default="5m"),
+        Field(
+            "successThreshold",
+            Integer(1, 100),
+            "Successes in a row, one call at a time, that close it again.",
+            default=2,
+        ),
     ),
     checks=(
         Check(
@@ -204,7 +265,7 @@ CIRCUIT_BREAKER = Object(
 )
 
 BACKEND = Object(
-    Backend,
+    checks.make_backend,
     (
         Field("name", DNS_LABEL, "Name of the backend, in `delivery`, metrics and logs.", required=True),
         Field("type", Choice(BackendType), "What kind of backend it is.", required=True),
@@ -215,6 +276,15 @@ BACKEND = Object(
         Field("circuitBreaker", CIRCUIT_BREAKER, "When a failing backend is left alone for a while.", default={}),
     ),
     union=Union("type", {"OTLP": "otlp"}),
+    checks=(
+        Check(
+            checks.slow_before_timeout,
+            "!has(self.circuitBreaker) || !has(self.circuitBreaker.slowCallDuration)"
+            " || duration(self.circuitBreaker.slowCallDuration)"
+            " <= duration(has(self.timeout) ? self.timeout : '10s')",
+            "circuitBreaker.slowCallDuration must not be more than timeout",
+        ),
+    ),
 )
 
 BACKENDS = ListOf(BACKEND, 16, min_items=1, unique="name")

@@ -7,16 +7,42 @@ Each check gets what could be read of its object and yields (path below it, prob
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from tracekeeper_spec.config import Auth, Compression, Header, Otlp, Protocol, Resources, Tls
+from tracekeeper_spec.config import (
+    Auth,
+    Backend,
+    BackendType,
+    Batch,
+    BreakerState,
+    CircuitBreaker,
+    Compression,
+    DeliveryEntry,
+    Ephemeral,
+    From,
+    Guarantee,
+    Header,
+    Otlp,
+    Protocol,
+    Resources,
+    Retry,
+    Spans,
+    Storage,
+    StorageType,
+    Tls,
+)
 from tracekeeper_spec.schema import Finding, Values
 from tracekeeper_spec.selector import LabelExpression, Operator
-from tracekeeper_spec.units import format_duration, parse_amount, show
+from tracekeeper_spec.units import format_duration, format_quantity, parse_amount, show
 
 DEFAULT_REQUESTS = {"cpu": "50m", "memory": "96Mi"}
 DEFAULT_LIMITS = {"memory": "256Mi"}
+DEFAULT_MAX_LAG = 600.0
+"""Seconds."""
+SLOW_SHARE = 0.8
+"""Of the timeout: calls that take longer count as slow."""
 
 
 def resource_list(**amounts: str | None) -> dict[str, str]:
@@ -52,11 +78,72 @@ def make_otlp(
     auth: Auth | None,
     tls: Tls | None,
     compression: Compression | None,
+    max_connections: int,
 ) -> Otlp:
     """Plaintext goes to a neighbour, where compressing costs more than it saves; TLS goes further away."""
     if compression is None:
         compression = Compression.GZIP if endpoint.startswith("https://") else Compression.NONE
-    return Otlp(protocol, endpoint, headers, auth, tls, compression)
+    return Otlp(protocol, endpoint, headers, auth, tls, compression, max_connections)
+
+
+def make_storage(type: StorageType, size: int, history: int | None, ephemeral: Ephemeral | None) -> Storage:
+    return Storage(type, size, size // 2 if history is None else history, ephemeral)
+
+
+def make_backend(
+    name: str,
+    type: BackendType,
+    otlp: Otlp,
+    timeout: float,
+    batch: Batch,
+    retry: Retry,
+    circuit_breaker: CircuitBreaker,
+) -> Backend:
+    """What counts as slow follows the timeout, unless it is written."""
+    if not circuit_breaker.slow_call_duration:
+        circuit_breaker = replace(circuit_breaker, slow_call_duration=timeout * SLOW_SHARE)
+    return Backend(name, type, otlp, timeout, batch, retry, circuit_breaker)
+
+
+def make_breaker(
+    state: BreakerState,
+    failure_threshold: int,
+    window: float,
+    failure_rate: float,
+    slow_call_rate: float,
+    slow_call_duration: float | None,
+    minimum_calls: int,
+    open_for: float,
+    max_open_for: float,
+    success_threshold: int,
+) -> CircuitBreaker:
+    """`make_backend`, which knows the timeout, fills in a `slow_call_duration` that was not written."""
+    return CircuitBreaker(
+        state,
+        failure_threshold,
+        window,
+        failure_rate,
+        slow_call_rate,
+        slow_call_duration or 0.0,
+        minimum_calls,
+        open_for,
+        max_open_for,
+        success_threshold,
+    )
+
+
+def make_entry(
+    name: str,
+    backends: tuple[str, ...],
+    spans: Spans,
+    match: str | None,
+    guarantee: Guarantee,
+    from_: From,
+    max_lag: float | None,
+) -> DeliveryEntry:
+    if max_lag is None and guarantee is Guarantee.BEST_EFFORT:
+        max_lag = DEFAULT_MAX_LAG
+    return DeliveryEntry(name, backends, spans, match or "", guarantee, from_, max_lag)
 
 
 def requests_within_limits(values: Values) -> Iterator[Finding]:
@@ -148,3 +235,41 @@ def endpoint_suits_protocol(values: Values) -> Iterator[Finding]:
 def tls_needs_https(values: Values) -> Iterator[Finding]:
     if values.get("tls") is not None and values.get("endpoint", "https:").startswith("http:"):
         yield "tls", "has no effect, because the endpoint's scheme is http", "write https:// or remove tls"
+
+
+def compression_suits_protocol(values: Values) -> Iterator[Finding]:
+    if values.get("compression") is Compression.ZSTD and values.get("protocol") is Protocol.GRPC:
+        yield "compression", "must not be Zstd, because protocol is GRPC", "write Gzip, or protocol: HTTP"
+
+
+def history_fits(values: Values) -> Iterator[Finding]:
+    size, history = values.get("size"), values.get("history")
+    if size is not None and history is not None and history > size:
+        problem = f"{format_quantity(history)} is more than size, which is {format_quantity(size)}"
+        yield "history", problem, "it is a part of size: write less, or leave it out for half"
+
+
+def storage_member_suits_type(values: Values) -> Iterator[Finding]:
+    kind = values.get("type")
+    if values.get("ephemeral") is not None and kind is not None and kind is not StorageType.EPHEMERAL:
+        yield "ephemeral", f"does not go with type: {kind}", "remove it, or write type: Ephemeral"
+
+
+def split_is_not_retry(values: Values) -> Iterator[Finding]:
+    if 413 in (values.get("status_codes") or ()):
+        problem = "413 means that the request is too large, and the same request stays too large"
+        yield "statusCodes", problem, "remove it: such requests are sent again in parts, without being asked"
+
+
+def slow_before_timeout(values: Values) -> Iterator[Finding]:
+    breaker, timeout = values.get("circuit_breaker"), values.get("timeout")
+    if breaker is not None and timeout is not None and breaker.slow_call_duration > timeout:
+        slow, limit = format_duration(breaker.slow_call_duration), format_duration(timeout)
+        problem = f"{slow} is more than timeout, which is {limit}: no call can take that long"
+        yield "circuitBreaker.slowCallDuration", problem, f"write {limit} or less"
+
+
+def lag_needs_best_effort(values: Values) -> Iterator[Finding]:
+    if values.get("max_lag") is not None and values.get("guarantee") is Guarantee.GUARANTEED:
+        hint = "remove it, or write guarantee: BestEffort"
+        yield "maxLag", "does not go with guarantee: Guaranteed, which never gives spans up for being late", hint

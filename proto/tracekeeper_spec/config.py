@@ -11,7 +11,7 @@ like this, and every value is there:
         resources: Resources              requests, limits: {"cpu": "50m", "memory": "96Mi"}, as in a pod
         ports: Ports                      metrics: int
         receivers: Receivers              otlp: OtlpReceiver(grpc_port, http_port)
-        storage: Storage                  type: StorageType, size: bytes
+        storage: Storage                  type: StorageType, size, history: bytes, ephemeral: Ephemeral | None
         drain_timeout: seconds
       backends: tuple[Backend, …]
         name: str                         type: BackendType, always OTLP in this release
@@ -21,12 +21,15 @@ like this, and every value is there:
           headers: tuple[Header, …]       name, and either value or secret_key_ref
           auth: Auth | None               type: AuthType, bearer: SecretSource | None, basic: Basic | None
           tls: Tls | None                 ca: SecretSource | None, client_certificate: …(secret_name) | None
-          compression: Compression        NONE or GZIP, worked out from the scheme when it was not written
+          compression: Compression        NONE, GZIP or ZSTD, worked out from the scheme when it was not written
+          max_connections: int
         timeout: seconds
         batch: Batch                      max_spans, max_bytes, max_delay: seconds
-        retry: Retry                      initial_backoff, max_backoff: seconds
-        circuit_breaker: CircuitBreaker   failure_threshold, open_for, max_open_for: seconds
+        retry: Retry                      initial_backoff, max_backoff: seconds; max_attempts, budget, status_codes
+        circuit_breaker: CircuitBreaker   setting, thresholds, rates, and times in seconds
+      buffer: Buffer                      when_full: WhenFull, max_spans, max_age: seconds, dead_letter_size: bytes
       delivery: tuple[DeliveryEntry, …]   name, backends: their names; the first healthy one gets the spans
+                                          spans, match, guarantee, from_, max_lag: which spans, and how hard to try
 """
 
 from __future__ import annotations
@@ -55,6 +58,8 @@ class LogLevel(StrEnum):
 
 class StorageType(StrEnum):
     EMPTY_DIR = "EmptyDir"
+    EPHEMERAL = "Ephemeral"
+    HOST_PATH = "HostPath"
 
 
 class BackendType(StrEnum):
@@ -74,6 +79,39 @@ class AuthType(StrEnum):
 class Compression(StrEnum):
     NONE = "None"
     GZIP = "Gzip"
+    ZSTD = "Zstd"
+
+
+class BreakerState(StrEnum):
+    """What a config makes of a circuit breaker."""
+
+    AUTO = "Auto"
+    FORCED_OPEN = "ForcedOpen"
+    DISABLED = "Disabled"
+
+
+class WhenFull(StrEnum):
+    REFUSE = "Refuse"
+    DROP_OLDEST = "DropOldest"
+
+
+class Spans(StrEnum):
+    """Whether a delivery entry heeds sampling."""
+
+    SAMPLED = "Sampled"
+    ALL = "All"
+
+
+class Guarantee(StrEnum):
+    GUARANTEED = "Guaranteed"
+    BEST_EFFORT = "BestEffort"
+
+
+class From(StrEnum):
+    """Where in the log a delivery entry that is new begins."""
+
+    NOW = "Now"
+    OLDEST = "Oldest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +139,22 @@ class Receivers:
 
 
 @dataclass(frozen=True, slots=True)
+class Ephemeral:
+    """A generic ephemeral volume."""
+
+    storage_class_name: str | None
+    """None for the cluster's default."""
+
+
+@dataclass(frozen=True, slots=True)
 class Storage:
     type: StorageType
     size: int
     """Bytes."""
+    history: int
+    """Bytes of `size` that spans may keep which every delivery entry has passed."""
+    ephemeral: Ephemeral | None = None
+    """Only for `type: Ephemeral`, and there only if it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +228,7 @@ class Otlp:
     auth: Auth | None
     tls: Tls | None
     compression: Compression
+    max_connections: int
 
     @property
     def secure(self) -> bool:
@@ -205,18 +256,36 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Seconds before the first retry, and at most before any."""
-
     initial_backoff: float
+    """Seconds before the first retry."""
     max_backoff: float
+    """Seconds before any retry, at most."""
+    max_attempts: int | None
+    """Calls for the same spans, the first included; None: no end."""
+    budget: float
+    """Share of a backend's calls that may be retries."""
+    status_codes: tuple[int, ...]
+    """HTTP statuses to retry besides those of the backend's own error table."""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
+    """Times are in seconds, rates are shares of the calls of the last `window`."""
+
+    state: BreakerState
     failure_threshold: int
     """Failures in a row that open it."""
+    window: float
+    failure_rate: float
+    slow_call_rate: float
+    slow_call_duration: float
+    """From here on a call is slow."""
+    minimum_calls: int
+    """Calls in the window below which no rate is looked at."""
     open_for: float
     max_open_for: float
+    success_threshold: int
+    """Successes in a row that close it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +306,26 @@ class DeliveryEntry:
 
     name: str
     backends: tuple[str, ...]
+    spans: Spans = Spans.SAMPLED
+    match: str = ""
+    """Condition over a span; empty: every span."""
+    guarantee: Guarantee = Guarantee.GUARANTEED
+    from_: From = From.NOW
+    max_lag: float | None = None
+    """Seconds; only for BestEffort, and there always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """What the log does with what it cannot hand on."""
+
+    when_full: WhenFull
+    max_spans: int | None
+    """Pending spans of a delivery entry; None: the size of the storage alone decides."""
+    max_age: float | None
+    """Seconds that a span may be pending; None: for ever."""
+    dead_letter_size: int
+    """Bytes of the storage for batches that a backend has refused; 0: they are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +336,7 @@ class ConfigSpec:
     selector: Selector | None = None
     log_level: LogLevel | None = None
     sidecar: Sidecar | None = None
+    buffer: Buffer | None = None
     backends: tuple[Backend, ...] | None = None
     delivery: tuple[DeliveryEntry, ...] | None = None
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 from tracekeeper_spec import checks
 from tracekeeper_spec.backend_fields import BACKENDS
 from tracekeeper_spec.config import (
+    Buffer,
     ConfigSpec,
-    DeliveryEntry,
+    Ephemeral,
+    From,
+    Guarantee,
     LogLevel,
     OtlpReceiver,
     Ports,
     Receivers,
     Sidecar,
-    Storage,
+    Spans,
     StorageType,
+    WhenFull,
 )
 from tracekeeper_spec.schema import (
     Amount,
@@ -30,10 +34,11 @@ from tracekeeper_spec.schema import (
     ListOf,
     Object,
     Size,
+    Text,
     TextMap,
 )
 from tracekeeper_spec.selector import Operator, Selector
-from tracekeeper_spec.texts import DNS_LABEL, LABEL_KEY, LABEL_VALUE
+from tracekeeper_spec.texts import DNS_LABEL, DNS_SUBDOMAIN, LABEL_KEY, LABEL_VALUE
 
 PORT = Integer(1024, 65535)
 
@@ -118,24 +123,50 @@ OTLP_RECEIVER = Object(
 
 RECEIVERS = Object(Receivers, (Field("otlp", OTLP_RECEIVER, "OpenTelemetry's own protocol.", default={}),))
 
+EPHEMERAL = Object(
+    Ephemeral,
+    (
+        Field(
+            "storageClassName",
+            DNS_SUBDOMAIN,
+            "The StorageClass of the volume.",
+            default_note="the cluster's default class",
+        ),
+    ),
+)
+
 STORAGE = Object(
-    Storage,
+    checks.make_storage,
     (
         Field(
             "type",
             Choice(StorageType),
             "Where the buffer lives. `EmptyDir` is on the node, survives a restart of the container, and "
-            "goes "
-            "with the pod.",
+            "goes with the pod. `Ephemeral` does the same on a volume of its own. `HostPath` outlives the pod: another "
+            "sidecar of this config on that node delivers what it left; only where the chart allows it.",
             default="EmptyDir",
         ),
         Field(
             "size",
             Size("1Mi", "1Ti"),
-            "Size of the volume. The buffer uses at most 95 % of it; when that is full, new spans are "
-            "refused and "
-            "the application's exporter retries.",
+            "Size of the volume. The buffer uses at most 95 % of it; what happens when that is full, "
+            "`buffer.whenFull` says.",
             default="1Gi",
+        ),
+        Field(
+            "history",
+            Size("0", "1Ti"),
+            "How much of it spans may keep that are settled, for looking back. They make room before anything else.",
+            default_note="half of `size`",
+        ),
+        Field("ephemeral", EPHEMERAL, "For `type: Ephemeral`: what volume to ask for."),
+    ),
+    checks=(
+        Check(checks.history_fits),
+        Check(
+            checks.storage_member_suits_type,
+            "!has(self.ephemeral) || has(self.type) && self.type == 'Ephemeral'",
+            "ephemeral goes with type Ephemeral, and only with it",
         ),
     ),
 )
@@ -163,8 +194,42 @@ SIDECAR = Object(
     checks=(Check(checks.ports_differ),),
 )
 
+BUFFER = Object(
+    Buffer,
+    (
+        Field(
+            "whenFull",
+            Choice(WhenFull),
+            "`Refuse` answers the application's exporter that it should try again later. `DropOldest` takes new spans "
+            "and gives up the oldest pending ones, `BestEffort` entries first; the ledger counts them.",
+            default="Refuse",
+        ),
+        Field(
+            "maxSpans",
+            Integer(1, 2_000_000_000),
+            "Pending spans of a delivery entry, at most; the oldest beyond are given up, and counted.",
+            default_note="no bound but `sidecar.storage.size`",
+        ),
+        Field(
+            "maxAge",
+            Duration("1s", "8760h"),
+            "How long a span may be pending; older ones are given up, and counted.",
+            default_note="no bound",
+        ),
+        Field(
+            "deadLetterSize",
+            Size("0", "16Gi"),
+            "Room for requests that a backend has refused, kept for `tracekeeper-sidecar dead-letter`; the oldest make "
+            "way. It is part of `sidecar.storage.size`, and never more than an eighth of that. `0` keeps none.",
+            default="16Mi",
+        ),
+    ),
+)
+
+CONDITION = Text(1024)
+
 DELIVERY_ENTRY = Object(
-    DeliveryEntry,
+    checks.make_entry,
     (
         Field("name", DNS_LABEL, "Name of the entry, in metrics and in the ledger.", required=True),
         Field(
@@ -173,8 +238,46 @@ DELIVERY_ENTRY = Object(
             "Names of backends in order of preference: the first healthy one gets the spans (failover).",
             required=True,
         ),
+        Field(
+            "spans",
+            Choice(Spans),
+            "`Sampled` takes what sampling keeps, `All` takes every span. (This release keeps every span.)",
+            default="Sampled",
+        ),
+        Field(
+            "match",
+            CONDITION,
+            "Takes only the spans for which this condition holds, for example `span.duration >= 100ms`; the others "
+            "are counted as unmatched. See the page of the condition language.",
+            default_note="every span",
+        ),
+        Field(
+            "guarantee",
+            Choice(Guarantee),
+            "`Guaranteed` keeps spans until they are delivered. `BestEffort` may lag by `maxLag`, and is the first to "
+            "lose spans when the buffer is full.",
+            default="Guaranteed",
+        ),
+        Field(
+            "from",
+            Choice(From),
+            "Where an entry begins that is added while sidecars run: with spans that come `Now`, or with the `Oldest` "
+            "that are still on disk.",
+            default="Now",
+        ),
+        Field(
+            "maxLag",
+            Duration("1s", "8760h"),
+            "For `guarantee: BestEffort`: spans that have waited for longer are given up, and counted.",
+            default_note="`10m` for `BestEffort`",
+        ),
     ),
     checks=(
+        Check(
+            checks.lag_needs_best_effort,
+            "!has(self.maxLag) || has(self.guarantee) && self.guarantee == 'BestEffort'",
+            "maxLag goes with guarantee BestEffort, and only with it",
+        ),
         Check(
             checks.entry_names_backend_once,
             "self.backends.all(b, self.backends.exists_one(x, x == b))",
@@ -212,6 +315,12 @@ SPEC = Object(
             "sidecar",
             SIDECAR,
             "The injected container. Changes here take effect when a pod is replaced; all else reloads at once.",
+            default_note="the defaults of its fields",
+        ),
+        Field(
+            "buffer",
+            BUFFER,
+            "What sidecars do with spans that they cannot hand on.",
             default_note="the defaults of its fields",
         ),
         Field(

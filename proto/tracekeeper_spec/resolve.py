@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracekeeper_spec.config import (
     AuthType,
     Backend,
+    Buffer,
     Compression,
     ConfigSpec,
     DeliveryEntry,
+    Guarantee,
     LogLevel,
     Protocol,
     Sidecar,
 )
 from tracekeeper_spec.faults import Fault
-from tracekeeper_spec.fields import SIDECAR
+from tracekeeper_spec.fields import BUFFER, SIDECAR
 from tracekeeper_spec.units import format_quantity, parse_quantity, show
 from tracekeeper_spec.walk import nearest, read
 
 DEFAULT_SIDECAR: Sidecar = read(SIDECAR, {}, "spec.sidecar", [])
 """The sidecar section of a config that has none; also for pods that no config selects."""
+
+DEFAULT_BUFFER: Buffer = read(BUFFER, {}, "spec.buffer", [])
+
+DEAD_LETTER_SHARE = 8
+"""Dead letters get at most one part in so many of the storage."""
 
 GRACE = 30
 """terminationGracePeriodSeconds of a pod that does not say."""
@@ -34,6 +41,8 @@ class ResolvedSpec:
     suspend: bool
     log_level: LogLevel
     sidecar: Sidecar
+    buffer: Buffer
+    """Its `dead_letter_size` is at most an eighth of the storage's size, whatever was written."""
     backends: tuple[Backend, ...]
     """May be empty: then spans are buffered and wait."""
     delivery: tuple[DeliveryEntry, ...]
@@ -50,10 +59,14 @@ def resolve(spec: ConfigSpec) -> ResolvedSpec:
     """`spec` with the default of every absent section; of no `delivery`, one entry for each backend."""
     backends = spec.backends or ()
     each = tuple(DeliveryEntry(backend.name, (backend.name,)) for backend in backends)
+    sidecar = spec.sidecar or DEFAULT_SIDECAR
+    buffer = spec.buffer or DEFAULT_BUFFER
+    letters = min(buffer.dead_letter_size, sidecar.storage.size // DEAD_LETTER_SHARE)
     return ResolvedSpec(
         suspend=bool(spec.suspend),
         log_level=spec.log_level or LogLevel.INFO,
-        sidecar=spec.sidecar or DEFAULT_SIDECAR,
+        sidecar=sidecar,
+        buffer=replace(buffer, dead_letter_size=letters),
         backends=backends,
         delivery=each if spec.delivery is None else spec.delivery,
     )
@@ -76,7 +89,13 @@ def check_resolved(resolved: ResolvedSpec) -> list[Fault]:
 
 def warnings(resolved: ResolvedSpec) -> list[Fault]:
     """What is legal and probably not meant; nothing is refused for it."""
-    return [*_short_of_room(resolved.sidecar), *_unused(resolved), *_in_the_clear(resolved), *_odd(resolved)]
+    return [
+        *_short_of_room(resolved.sidecar),
+        *_unused(resolved),
+        *_in_the_clear(resolved),
+        *_odd(resolved),
+        *_unguaranteed(resolved),
+    ]
 
 
 def _short_of_room(sidecar: Sidecar) -> Iterator[Fault]:
@@ -118,3 +137,9 @@ def _odd(resolved: ResolvedSpec) -> Iterator[Fault]:
                 yield Fault(f"{path}.batch.maxBytes", "many gRPC servers take no message above 4Mi", hint)
         if backend.circuit_breaker.open_for > 600:
             yield Fault(f"{path}.circuitBreaker.openFor", "a backend that recovers stays unused for that long")
+
+
+def _unguaranteed(resolved: ResolvedSpec) -> Iterator[Fault]:
+    if resolved.delivery and all(entry.guarantee is Guarantee.BEST_EFFORT for entry in resolved.delivery):
+        problem = "every entry is BestEffort, so spans are lost as soon as a backend is away for longer than maxLag"
+        yield Fault("spec.delivery", problem, "leave guarantee out of one of them")

@@ -7,6 +7,7 @@ cannot disagree.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,14 @@ class Boolean:
 class Integer:
     minimum: int
     maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fraction:
+    """A share of something, as a number of at most 1; read as float."""
+
+    minimum: float
+    maximum: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,7 @@ class ListOf:
     """Read as a tuple. `unique` names the field by which items are told apart; the list is a map by it,
     then."""
 
-    item: Object | Text
+    item: Object | Text | Integer
     max_items: int
     min_items: int = 0
     unique: str = ""
@@ -104,8 +113,9 @@ class Field:
 
     @property
     def attribute(self) -> str:
-        """The name in snake_case: `maxSpans` is `max_spans`."""
-        return re.sub(r"([A-Z])", r"_\1", self.name.replace("-", "_")).lower()
+        """The name in snake_case: `maxSpans` is `max_spans`; `from`, which Python keeps for itself, is `from_`."""
+        name = re.sub(r"([A-Z])", r"_\1", self.name.replace("-", "_")).lower()
+        return f"{name}_" if keyword.iskeyword(name) else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,4 +149,4 @@ class Object:
     checks: tuple[Check, ...] = field(default=())
 
 
-Node = Boolean | Integer | Text | Choice | Duration | Size | Amount | TextMap | ListOf | Object
+Node = Boolean | Integer | Fraction | Text | Choice | Duration | Size | Amount | TextMap | ListOf | Object

@@ -14,6 +14,7 @@ from tracekeeper_spec.schema import (
     Choice,
     Duration,
     Field,
+    Fraction,
     Integer,
     ListOf,
     Node,
@@ -57,6 +58,17 @@ def _read_integer(node: Integer, value: object, path: str, faults: list[Fault]) 
     if not node.minimum <= value <= node.maximum:
         return _wrong(faults, path, f"must be from {node.minimum} to {node.maximum}, not {show(value)}")
     return value
+
+
+def _read_fraction(node: Fraction, value: object, path: str, faults: list[Fault]) -> Any:
+    bounds = f"from {node.minimum:g} to {node.maximum:g}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _wrong(faults, path, f"must be a number {bounds}, not {show(value)}")
+    # Written so that NaN is not in it.
+    if not node.minimum <= value <= node.maximum:
+        hint = f"write {value / 100:g} for {value:g} %" if node.maximum < value <= 100 else ""
+        return _wrong(faults, path, f"must be {bounds}, not {show(value)}", hint)
+    return float(value)
 
 
 def _read_text(node: Text, value: object, path: str, faults: list[Fault]) -> Any:
@@ -250,6 +262,7 @@ def _wrong(faults: list[Fault], path: str, problem: str, hint: str = "") -> Any:
 _READERS: dict[type, Callable[[Any, object, str, list[Fault]], Any]] = {
     Boolean: _read_boolean,
     Integer: _read_integer,
+    Fraction: _read_fraction,
     Text: _read_text,
     Choice: _read_choice,
     Duration: _read_duration,

@@ -34,7 +34,7 @@ EVERY_FIELD_WRONG: dict[str, Any] = {
         "resources": {"requests": {"cpu": "much"}, "limits": 5},
         "ports": {"metrics": 0},
         "receivers": {"otlp": {"grpcPort": 70000, "httpPort": "x"}},
-        "storage": {"type": "Tape", "size": "1Zb"},
+        "storage": {"type": "Tape", "size": "1Zb", "history": "x", "ephemeral": 3},
         "drainTimeout": "soon",
     },
     "backends": [
@@ -48,24 +48,54 @@ EVERY_FIELD_WRONG: dict[str, Any] = {
                 "auth": {"type": "Bearer"},
                 "tls": {"ca": {"secretKeyRef": {"name": "x"}}},
                 "compression": "Zip",
+                "maxConnections": 0,
             },
             "timeout": "-1s",
             "batch": {"maxSpans": 0, "maxBytes": "x", "maxDelay": 5},
-            "retry": {"initialBackoff": "x", "maxBackoff": []},
-            "circuitBreaker": {"failureThreshold": 0, "openFor": "x", "maxOpenFor": "x"},
+            "retry": {"initialBackoff": "x", "maxBackoff": [], "maxAttempts": 0, "budget": 2, "statusCodes": [1]},
+            "circuitBreaker": {
+                "state": "Open",
+                "failureThreshold": 0,
+                "window": "x",
+                "failureRate": -1,
+                "slowCallRate": "x",
+                "slowCallDuration": "x",
+                "minimumCalls": 0,
+                "openFor": "x",
+                "maxOpenFor": "x",
+                "successThreshold": 0,
+            },
         }
     ],
-    "delivery": [{"name": "primary", "backends": ["nobody"]}],
+    "buffer": {"whenFull": "Explode", "maxSpans": 0, "maxAge": "x", "deadLetterSize": "x"},
+    "delivery": [
+        {
+            "name": "primary",
+            "backends": ["nobody"],
+            "spans": "Some",
+            "match": 3,
+            "guarantee": "Firm",
+            "from": "x",
+            "maxLag": "x",
+        }
+    ],
 }
 
 FIELDS = """
 suspend selector.matchLabels logLevel sidecar.resources.requests sidecar.resources.limits sidecar.ports.metrics
 sidecar.receivers.otlp.grpcPort sidecar.receivers.otlp.httpPort sidecar.storage.type sidecar.storage.size
+sidecar.storage.history sidecar.storage.ephemeral
 sidecar.drainTimeout backends[0].name backends[0].otlp.protocol backends[0].otlp.endpoint
 backends[0].otlp.headers[0] backends[0].otlp.auth backends[0].otlp.tls.ca backends[0].otlp.compression
 backends[0].timeout backends[0].batch.maxSpans backends[0].batch.maxBytes backends[0].batch.maxDelay
 backends[0].retry.initialBackoff backends[0].retry.maxBackoff backends[0].circuitBreaker.failureThreshold
 backends[0].circuitBreaker.openFor backends[0].circuitBreaker.maxOpenFor delivery[0].backends[0]
+backends[0].retry.maxAttempts backends[0].retry.budget backends[0].retry.statusCodes[0]
+backends[0].circuitBreaker.state backends[0].circuitBreaker.window backends[0].circuitBreaker.failureRate
+backends[0].circuitBreaker.slowCallRate backends[0].circuitBreaker.slowCallDuration
+backends[0].circuitBreaker.minimumCalls backends[0].circuitBreaker.successThreshold
+backends[0].otlp.maxConnections buffer.whenFull buffer.maxSpans buffer.maxAge buffer.deadLetterSize
+delivery[0].spans delivery[0].match delivery[0].guarantee delivery[0].from delivery[0].maxLag
 """.split()
 
 

@@ -8,7 +8,25 @@ from typing import Any
 import pytest
 
 from spec_cases import BACKEND, FAULTY, FULL, Faulty, changed, manifest
-from tracekeeper_spec.config import Auth, AuthType, Compression, Protocol, SecretKeyRef, StorageType
+from tracekeeper_spec.config import (
+    Auth,
+    AuthType,
+    BreakerState,
+    Buffer,
+    CircuitBreaker,
+    Compression,
+    ConfigSpec,
+    DeliveryEntry,
+    Ephemeral,
+    From,
+    Guarantee,
+    Protocol,
+    Retry,
+    SecretKeyRef,
+    Spans,
+    StorageType,
+    WhenFull,
+)
 from tracekeeper_spec.faults import MAX_FAULTS
 from tracekeeper_spec.parse import parse_manifest, parse_spec
 
@@ -31,7 +49,10 @@ def test_a_config_with_every_field_is_read_as_written() -> None:
     assert spec.sidecar is not None and spec.backends is not None and spec.selector is not None
     assert spec.sidecar.drain_timeout == 90 and spec.sidecar.ports.metrics == 15000
     assert (spec.sidecar.receivers.otlp.grpc_port, spec.sidecar.receivers.otlp.http_port) == (15001, 15002)
-    assert (spec.sidecar.storage.type, spec.sidecar.storage.size) == (StorageType.EMPTY_DIR, 2 * 1024**3)
+    assert (spec.sidecar.storage.type, spec.sidecar.storage.size) == (StorageType.EPHEMERAL, 2 * 1024**3)
+    assert spec.sidecar.storage.history == 512 * 1024**2
+    assert spec.sidecar.storage.ephemeral == Ephemeral("fast.example")
+    assert spec.buffer == Buffer(WhenFull.DROP_OLDEST, 1_000_000, 86400, 32 * 1024**2)
     assert spec.sidecar.resources.limits == {"cpu": "1", "memory": "512Mi", "ephemeral-storage": "2Gi"}
     tempo, standby = spec.backends
     assert (tempo.timeout, tempo.batch.max_spans, tempo.batch.max_bytes, tempo.batch.max_delay) == (
@@ -40,9 +61,9 @@ def test_a_config_with_every_field_is_read_as_written() -> None:
         1024**2,
         0.25,
     )
-    assert (tempo.retry.initial_backoff, tempo.retry.max_backoff) == (2, 60)
-    breaker = tempo.circuit_breaker
-    assert (breaker.failure_threshold, breaker.open_for, breaker.max_open_for) == (3, 10, 3600)
+    assert tempo.retry == Retry(2, 60, 50, 0.1, (408, 500))
+    assert tempo.circuit_breaker == CircuitBreaker(BreakerState.DISABLED, 3, 60, 0.25, 0.75, 2, 10, 10, 3600, 1)
+    assert (tempo.otlp.max_connections, standby.otlp.max_connections) == (2, 4)
     assert tempo.otlp.compression is Compression.NONE and tempo.otlp.protocol is Protocol.GRPC
     assert [(h.name, h.value, h.secret_key_ref) for h in tempo.otlp.headers] == [
         ("X-Scope-OrgID", "shop", None),
@@ -50,10 +71,11 @@ def test_a_config_with_every_field_is_read_as_written() -> None:
     ]
     assert isinstance(standby.otlp.auth, Auth) and standby.otlp.auth.type is AuthType.BASIC
     assert standby.otlp.auth.basic is not None and standby.otlp.auth.basic.username == "shop"
-    assert spec.delivery is not None and [(d.name, d.backends) for d in spec.delivery] == [
-        ("primary", ("tempo", "standby")),
-        ("copy", ("standby",)),
-    ]
+    match = 'span.status == "error"'
+    assert spec.delivery == (
+        DeliveryEntry("primary", ("tempo", "standby")),
+        DeliveryEntry("copy", ("standby",), Spans.ALL, match, Guarantee.BEST_EFFORT, From.OLDEST, 300),
+    )
 
 
 def test_all_mistakes_of_a_config_are_told_at_once() -> None:
@@ -104,7 +126,7 @@ def test_sections_without_fault_are_still_read_beside_one_with() -> None:
 def test_an_absent_section_stays_absent() -> None:
     spec, faults = parse_spec({})
     assert faults == []
-    assert (spec.suspend, spec.selector, spec.log_level, spec.sidecar, spec.backends, spec.delivery) == (None,) * 6
+    assert spec == ConfigSpec()
 
 
 def test_faults_are_bounded_and_the_rest_counted() -> None:

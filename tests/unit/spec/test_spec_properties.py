@@ -55,6 +55,8 @@ def valid(node: schema.Node) -> st.SearchStrategy[Any]:
             return st.booleans()
         case schema.Integer(minimum=low, maximum=high):
             return st.integers(low, high)
+        case schema.Fraction(minimum=least, maximum=most):
+            return st.floats(least, most)
         case schema.Choice(values=values):
             return st.sampled_from([item.value for item in values])
         case schema.Duration(minimum=low, maximum=high):

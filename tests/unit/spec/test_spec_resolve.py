@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from spec_cases import BACKEND, FULL, REF, changed
-from tracekeeper_spec.config import ConfigSpec, LogLevel
+from tracekeeper_spec.config import (
+    BreakerState,
+    Buffer,
+    CircuitBreaker,
+    ConfigSpec,
+    DeliveryEntry,
+    LogLevel,
+    Retry,
+    WhenFull,
+)
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import DEFAULT_SIDECAR, ResolvedSpec, check_resolved, resolve, warnings
 
@@ -40,18 +49,29 @@ def test_the_defaults() -> None:
     (a,) = got.backends
     assert a.timeout == 10
     assert (a.batch.max_spans, a.batch.max_bytes, a.batch.max_delay) == (512, 4 * 2**20, 1)
-    assert (a.retry.initial_backoff, a.retry.max_backoff) == (1, 30)
-    assert (a.circuit_breaker.failure_threshold, a.circuit_breaker.open_for, a.circuit_breaker.max_open_for) == (
-        5,
-        30,
-        300,
-    )
+    assert a.retry == Retry(1, 30, None, 0.2, ())
+    assert a.circuit_breaker == CircuitBreaker(BreakerState.AUTO, 5, 30, 0.5, 1, 8, 20, 30, 300, 2)
+    assert got.buffer == Buffer(WhenFull.REFUSE, None, None, 16 * 2**20)
+    assert (sidecar.storage.history, sidecar.storage.ephemeral) == (2**29, None)
     assert (a.otlp.headers, a.otlp.auth, a.otlp.tls) == ((), None, None)
 
 
 def test_without_delivery_each_backend_has_an_entry_of_its_own() -> None:
     got = resolved({"backends": [backend("a"), backend("b")]})
-    assert [(entry.name, entry.backends) for entry in got.delivery] == [("a", ("a",)), ("b", ("b",))]
+    assert got.delivery == (DeliveryEntry("a", ("a",)), DeliveryEntry("b", ("b",)))
+
+
+def test_what_follows_other_fields_when_it_is_not_written() -> None:
+    entry = {"name": "x", "backends": ["a"]}
+    spec = {
+        "sidecar": {"storage": {"size": "64Mi"}},
+        "backends": [{**BACKEND, "timeout": "5s"}],
+        "delivery": [entry, {**entry, "name": "y", "guarantee": "BestEffort"}],
+    }
+    got = resolved(spec)
+    assert got.sidecar.storage.history == 32 * 2**20 and got.buffer.dead_letter_size == 8 * 2**20
+    assert got.backends[0].circuit_breaker.slow_call_duration == 4
+    assert [entry.max_lag for entry in got.delivery] == [None, 600]
 
 
 def test_compression_follows_the_scheme_unless_it_is_written() -> None:
@@ -141,6 +161,9 @@ def test_what_is_probably_not_meant_is_a_warning() -> None:
         "spec.backends[0].batch.maxBytes",
         "spec.backends[0].circuitBreaker.openFor",
     ]
+    unsure = [{"name": "x", "backends": ["a"], "guarantee": "BestEffort"}]
+    (warning,) = warnings(resolved({"backends": [backend("a")], "delivery": unsure}))
+    assert warning.path == "spec.delivery" and "every entry is BestEffort" in warning.problem
     header = backend("a", headers=[{"name": "k", "secretKeyRef": REF}])
     (warning,) = warnings(resolved({"backends": [header]}))
     assert "a token is sent unencrypted" in warning.problem
