@@ -1,0 +1,134 @@
+"""What of the log one delivery entry has settled: everything before a position, and runs of spans beyond it. Pure.
+
+    ████████████████████──────█████──██████─────────
+                        ▲     run    run            ▲
+                     position                  the log's end
+
+Batches are settled in whatever order backends take them, so one that nobody can digest holds up no other. The position
+moves over what is settled without a gap; the runs beyond it are kept with the cursor, so that a restart repeats nothing
+of them. Runs are of whole batches, so they begin and end between two frames of the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracekeeper_sidecar.model import Position
+
+Runs = tuple[tuple[int, int], ...]
+"""Each (offset, length) in spans, counted from a position's `seq`; in order, apart from each other."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """Settled spans from number `begin` up to `end`."""
+
+    begin: int
+    end: int
+    place: Position | None
+    """Where in the log the run ends; None where only a cursor tells of it, and nobody has read that far yet."""
+
+
+class Settled:
+    """Owned by one delivery entry."""
+
+    def __init__(self, position: Position, runs: Runs = ()) -> None:
+        self.position = position
+        """Everything before it is settled."""
+        self.ahead = 0
+        """Spans in the runs beyond it."""
+        self._runs: list[_Run] = []
+        for offset, length in runs:
+            self._add(_Run(position.seq + offset, position.seq + offset + length, None))
+
+    def runs(self) -> Runs:
+        """What is settled beyond the position."""
+        origin = self.position.seq
+        joined: list[tuple[int, int]] = []
+        for run in self._runs:
+            if joined and joined[-1][0] + joined[-1][1] == run.begin - origin:
+                joined[-1] = joined[-1][0], run.end - origin - joined[-1][0]
+            else:
+                joined.append((run.begin - origin, run.end - run.begin))
+        return tuple(joined)
+
+    def count(self) -> int:
+        """How many runs there are."""
+        return len(self._runs)
+
+    def settle(self, begin: Position, end: Position) -> int:
+        """Everything between two places of the log is settled. Returns how many spans of it had been before."""
+        if not self._runs and begin.seq <= self.position.seq:
+            known = min(self.position.seq, end.seq) - begin.seq
+            self.position = max(self.position, end)
+            return known
+        first = max(begin.seq, self.position.seq)
+        known = min(first, end.seq) - begin.seq
+        if first < end.seq:
+            known += self._cut_out(first, end.seq, begin)
+            self._add(_Run(first, end.seq, end))
+        self._move()
+        return known
+
+    def passed(self, seq: int) -> int:
+        """Spans from number `seq` on that are settled: nobody need read them."""
+        for run in self._runs:
+            if run.begin <= seq < run.end:
+                return run.end - seq
+        return max(0, self.position.seq - seq)
+
+    def until(self, seq: int, most: int) -> int:
+        """Spans from number `seq` on up to the next run, at most `most`."""
+        for run in self._runs:
+            if run.begin > seq:
+                return min(most, run.begin - seq)
+        return most
+
+    def between(self, begin: int, end: int) -> int:
+        """Spans from number `begin` up to `end` that are settled."""
+        before = max(0, min(self.position.seq, end) - begin)
+        inside = (min(run.end, end) - max(run.begin, begin) for run in self._runs)
+        return before + sum(spans for spans in inside if spans > 0)
+
+    def _cut_out(self, begin: int, end: int, place: Position) -> int:
+        """Take everything from `begin` up to `end` out of the runs; `place` is where `begin` is, if it is its seq."""
+        known = 0
+        kept: list[_Run] = []
+        for run in self._runs:
+            spans = min(run.end, end) - max(run.begin, begin)
+            if spans <= 0:
+                kept.append(run)
+                continue
+            known += spans
+            if run.begin < begin:
+                kept.append(_Run(run.begin, begin, place if place.seq == begin else None))
+            if run.end > end:
+                kept.append(_Run(end, run.end, run.place))
+        self._runs = kept
+        self.ahead -= known
+        return known
+
+    def _add(self, new: _Run) -> None:
+        """Put in a run that overlaps no other, joined to its neighbours where its end stays known."""
+        self.ahead += new.end - new.begin
+        index = len(self._runs)
+        while index and self._runs[index - 1].begin > new.begin:
+            index -= 1
+        self._runs.insert(index, new)
+        after = self._runs[index + 1 : index + 2]
+        if after and after[0].begin == new.end and after[0].place is not None:
+            new.end, new.place = after[0].end, after[0].place
+            del self._runs[index + 1]
+        if index and self._runs[index - 1].end == new.begin and new.place is not None:
+            new.begin = self._runs[index - 1].begin
+            del self._runs[index - 1]
+
+    def _move(self) -> None:
+        """Take the runs that follow the position without a gap into it."""
+        while self._runs and self._runs[0].begin <= self.position.seq:
+            place = self._runs[0].place
+            if place is None:
+                return
+            run = self._runs.pop(0)
+            self.ahead -= run.end - run.begin
+            self.position = place

@@ -1,0 +1,101 @@
+"""What an entry has settled, against a model that keeps every span's number in a set."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracekeeper_sidecar.forward.settled import Settled
+from tracekeeper_sidecar.model import Position
+
+
+def place(seq: int) -> Position:
+    """Where frame number `seq` would be, were every span a frame of ten bytes, and a segment a hundred of them."""
+    return Position(1 + seq // 100, 64 + 10 * (seq % 100), seq)
+
+
+@st.composite
+def journeys(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int]:
+    """Batches that follow each other from 0 on, in the order in which they are settled, and how many come to be."""
+    sizes = draw(st.lists(st.integers(1, 9), min_size=1, max_size=25))
+    bounds = [sum(sizes[:index]) for index in range(len(sizes) + 1)]
+    batches = list(itertools.pairwise(bounds))
+    order = draw(st.permutations(batches))
+    return list(order), draw(st.integers(0, len(batches)))
+
+
+@given(journeys())
+@settings(deadline=None)
+def test_in_any_order_the_position_passes_what_has_no_gap(journey: tuple[list[tuple[int, int]], int]) -> None:
+    batches, count = journey
+    settled, model = Settled(place(0)), set[int]()
+    for begin, end in batches[:count]:
+        assert settled.settle(place(begin), place(end)) == 0
+        model |= set(range(begin, end))
+        gap = next(seq for seq in range(10_000) if seq not in model)
+        assert settled.position == place(gap)
+        assert settled.ahead == len(model) - gap
+        assert sum(length for _, length in settled.runs()) == settled.ahead
+        for probe in (begin, end, gap):
+            free = next(seq for seq in range(probe, 10_000) if seq not in model)
+            assert settled.passed(probe) == free - probe
+            assert settled.between(probe, probe + 7) == len(model & set(range(probe, probe + 7)))
+
+
+@given(journeys(), st.integers(0, 2**32))
+@settings(deadline=None)
+def test_after_a_restart_only_what_was_open_is_read_again(
+    journey: tuple[list[tuple[int, int]], int], seed: int
+) -> None:
+    """Whoever reads from the position on, steps over the runs and settles the rest, sees each open span once."""
+    batches, count = journey
+    before = Settled(place(0))
+    for begin, end in batches[:count]:
+        before.settle(place(begin), place(end))
+    done = {seq for begin, end in batches[:count] for seq in range(begin, end)}
+    last = max(end for _, end in batches)
+
+    after = Settled(before.position, before.runs())
+    assert (after.position, after.ahead, after.runs()) == (before.position, before.ahead, before.runs())
+    chance = random.Random(seed)
+    at, seen, flights = after.position.seq, set[int](), []
+    while at < last:
+        if skip := after.passed(at):
+            step = chance.randint(1, skip)  # The limit of bytes may end a read within a run.
+            assert after.settle(place(at), place(at + step)) == step
+        else:
+            step = chance.randint(1, after.until(at, 12))
+            step = min(step, last - at)
+            seen |= set(range(at, at + step))
+            flights.append((at, at + step))
+        at += step
+    assert seen == set(range(last)) - done
+    chance.shuffle(flights)
+    for begin, end in flights:
+        assert after.settle(place(begin), place(end)) == 0
+    assert after.position == place(last)
+    assert (after.ahead, after.runs(), after.count()) == (0, (), 0)
+
+
+def test_damage_across_the_bounds_of_a_run_counts_no_span_twice() -> None:
+    settled = Settled(place(0), ((10, 10), (40, 5)))
+    assert settled.settle(place(5), place(15)) == 5
+    assert settled.settle(place(15), place(42)) == 5 + 2
+    assert settled.position == place(0)
+    assert settled.runs() == ((5, 40),)
+    assert settled.settle(place(0), place(5)) == 0
+    assert settled.position == place(42)
+    assert settled.runs() == ((0, 3),)
+    assert settled.settle(place(42), place(50)) == 3
+    assert settled.position == place(50)
+    assert settled.ahead == 0
+
+
+def test_settling_what_lies_behind_changes_nothing() -> None:
+    settled = Settled(place(20))
+    assert settled.settle(place(3), place(9)) == 6
+    assert settled.settle(place(12), place(25)) == 8
+    assert settled.position == place(25)
