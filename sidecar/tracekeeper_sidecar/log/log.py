@@ -1,6 +1,6 @@
 """The segment log as the rest of the sidecar sees it.
 
-`append` returns when the spans would survive a loss of power; readers see only what does. One event loop owns a `Log`:
+`submit` answers when the spans would survive a loss of power; readers see only what does. One event loop owns a `Log`:
 `open` and `Reader.read` may run in other threads, everything else is called from that loop.
 """
 
@@ -13,20 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge, LogUnavailable
-from tracekeeper_sidecar.log import parts, recovery, retention, segment
+from tracekeeper_sidecar.errors import LogError, LogUnavailable
+from tracekeeper_sidecar.log import recovery, retention, segment
+from tracekeeper_sidecar.log.appender import Appender, copy_of
 from tracekeeper_sidecar.log.files import READ_ONLY, Files
 from tracekeeper_sidecar.log.reader import Reader
-from tracekeeper_sidecar.log.record import MAX_PAYLOAD
 from tracekeeper_sidecar.log.recovery import RecoveryReport
-from tracekeeper_sidecar.log.writer import Outcome, Waiter, Writer
+from tracekeeper_sidecar.log.writer import Done, Writer
 from tracekeeper_sidecar.model import Position
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BYTES = 64 << 20
-"""Bytes that may wait for the disk; beyond, appends are refused. One append is always let in."""
-QUEUE_APPENDS = 16384
 HANGING = 5.0
 """Seconds after which a commit under way counts as a problem: receivers soon give up waiting for it."""
 CLOSE_TIMEOUT = 10.0
@@ -75,17 +72,18 @@ class Log:
         self._directory, self._files, self._clock, self._lock = directory, files, clock, lock
         self._quota, segment_size = sizes
         self._recovery = recovered.report
-        self._largest = min(MAX_PAYLOAD, retention.largest_payload(self._quota))
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._queued_appends = self._queued_bytes = 0
+        self._appender = Appender(directory, self._quota)
+        self._appender.moved = self._wake
         self._waiting: dict[asyncio.Future[None], int] = {}  # the seq that each wants the end to pass
         self._damage: dict[tuple[int, int], int] = {}
         self._damaged_bytes = recovered.report.damaged_bytes
-        self._closed = False
         self.on_unheard: Callable[[int], None] = _ignore
         """Called on the event loop with a number of spans whose append was cancelled and that are not stored: the
         caller who is gone could not count them."""
-        self._writer = Writer(directory, files, clock, self._quota, segment_size, recovered, self._hand_over)
+        self._reached = recovered.view.end
+        """The log's end after the commit that is being answered."""
+        self._writer = Writer(directory, files, clock, self._quota, segment_size, recovered, self._appender.hand_over)
+        self._appender.begin(self._writer)
 
     @classmethod
     def open(cls, directory: str, *, files: Files, clock: Clock, quota: int, segment_size: int | None = None) -> Log:
@@ -130,66 +128,46 @@ class Log:
         """Everything before it is durable."""
         return self._writer.view.end
 
+    def submit(self, payload: bytes, spans: int, done: Done, critical: bool = False) -> None:
+        """As Appender.submit: store one request; `done` hears on the event loop what became of it."""
+        self._appender.submit(payload, spans, done, critical)
+
+    def on_committed(self, listener: Callable[[], None]) -> None:
+        """Call `listener` on the event loop after all callbacks of a commit, so that answers go out together."""
+        self._appender.listeners.append(listener)
+
+    def on_critical(self, listener: Callable[[Position], None]) -> None:
+        """Call `listener` on the event loop with the log's end when critical spans are durable before it."""
+        self._appender.critical.append(listener)
+
     async def append(self, payload: bytes, spans: int) -> Position:
-        """Store one request of `spans` spans, at least 1; return when it is durable.
+        """`submit` as a coroutine: return the log's end, which has passed this request, when it is durable.
 
-        The position returned is the log's end after the commit that holds it: a cursor that reached it has passed
-        this request. Raises LogFull, LogTooLarge or LogUnavailable; nothing is acknowledged then. When the caller is
-        cancelled, or LogUnavailable tells of a failed sync, the spans may be stored all the same. A request over
-        `parts.LARGE` bytes becomes several frames, so that nobody who reads them needs much memory; when room or the
-        disk fails between two of them, the error's `stored` tells how many spans are in the log.
+        Raises LogFull, LogTooLarge or LogUnavailable. Whoever is cancelled stops waiting, not storing.
         """
-        if spans < 1 or len(payload) > MAX_PAYLOAD:
-            raise ValueError(f"append of {spans} spans in {len(payload)} bytes")
-        if len(payload) > parts.LARGE:
-            return await self._append_parts(payload, spans)
-        return await self._append(payload, spans)
+        answered: asyncio.Future[LogError | None] = self._appender.attach().create_future()
+        reached = self.end
 
-    async def _append_parts(self, payload: bytes, spans: int) -> Position:
-        self._admit(len(payload))
-        self._check_room(len(payload))
-        left = spans
-        stored, end = 0, self.end
+        def done(error: LogError | None) -> None:
+            nonlocal reached
+            reached = self._reached
+            if not answered.done():
+                answered.set_result(error)
+            elif error is not None:
+                self.on_unheard(spans - error.stored)
+
+        self.submit(payload, spans, done)
         try:
-            async for group in parts.divide(payload):
-                left -= sum(count for _, count in group)
-                stored, end = await self._append_group(group, stored, end)
+            error = await answered
         except asyncio.CancelledError:
-            self.on_unheard(left)  # Those under way have waiters of their own.
+            if not answered.cancelled() and (unheard := answered.result()) is not None:
+                self.on_unheard(spans - unheard.stored)  # The answer was on its way to a caller who has just gone.
             raise
-        return end
-
-    async def _append_group(self, group: list[tuple[bytes, int]], stored: int, end: Position) -> tuple[int, Position]:
-        """Append some parts. Returns how many spans of the request are stored then, and the log's end."""
-        appends = (self._append(part, spans) for part, spans in group)
-        results = await asyncio.gather(*appends, return_exceptions=True)
-        fault: BaseException | None = None
-        for (_, spans), result in zip(group, results, strict=True):
-            if isinstance(result, BaseException):
-                fault = fault or result
-            else:
-                stored, end = stored + spans, max(end, result)
-        if isinstance(fault, LogError):
-            fault.stored = stored
-        if fault is not None:
-            raise fault
-        return stored, end
-
-    async def _append(self, payload: bytes, spans: int) -> Position:
-        self._admit(len(payload))
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-        waiter = Waiter(spans, loop)
-        self._queued_appends += 1
-        self._queued_bytes += len(payload)
-        self._writer.submit(payload, spans, waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if not waiter.cancelled() and waiter.exception() is not None:
-                self.on_unheard(spans)  # The answer was on its way to a caller who has just gone.
-            raise
+        if error is not None:
+            raised = copy_of(error)  # Raising writes a traceback into it.
+            raised.stored = error.stored
+            raise raised
+        return reached
 
     def reader(self, position: Position) -> Reader:
         """A reader that starts at `position`. Segments that are gone count as lost where spans were in them."""
@@ -199,10 +177,9 @@ class Log:
         """True as soon as there are spans behind `after`, False after `timeout` seconds without any."""
         if self.end.seq > after.seq:
             return True
-        if timeout <= 0 or self._closed:
+        if timeout <= 0 or self._appender.closed:
             return False
-        loop = self._loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
+        waiter: asyncio.Future[None] = self._appender.attach().create_future()
         timer = asyncio.ensure_future(self._clock.sleep(timeout))
         self._waiting[waiter] = after.seq
         try:
@@ -232,19 +209,18 @@ class Log:
             sync_seconds=counts.sync_seconds,
             write_faults=counts.write_faults,
             damaged_bytes=self._damaged_bytes,
-            queued_appends=self._queued_appends,
-            queued_bytes=self._queued_bytes,
+            queued_appends=self._appender.queued_appends,
+            queued_bytes=self._appender.queued_bytes,
             problem=self._problem(),
         )
 
     async def close(self) -> None:
         """Commit what is queued, close the files, let the directory go. Later appends raise LogUnavailable."""
-        if self._closed:
+        if self._appender.closed:
             return
-        self._closed = True
+        self._appender.closed = True
         stopped = await asyncio.to_thread(self._writer.stop, CLOSE_TIMEOUT)
-        # Outcomes that the writer handed over last come through the loop's queue: let it run once.
-        await asyncio.sleep(0)
+        await self._appender.finish(CLOSE_TIMEOUT)
         for waiter in list(self._waiting):
             if not waiter.done():
                 waiter.set_result(None)
@@ -254,61 +230,18 @@ class Log:
             logger.error("the log in %s did not close within %.0f s: the disk hangs", self._directory, CLOSE_TIMEOUT)
 
     def _problem(self) -> str:
-        busy = self._writer.busy
+        busy, waiting = self._writer.busy, self._appender
         if not self._writer.alive:
             return f"the log in {self._directory} is closed"
         if busy >= HANGING:
             return (
-                f"the disk under {self._directory} has not answered for {busy:.0f} s; {self._queued_appends} appends "
-                f"of {self._queued_bytes} bytes wait for it"
+                f"the disk under {self._directory} has not answered for {busy:.0f} s; {waiting.queued_appends} appends "
+                f"of {waiting.queued_bytes} bytes wait for it"
             )
         return self._writer.refusal
 
-    def _admit(self, size: int) -> None:
-        if self._closed or not self._writer.alive:
-            raise LogUnavailable(f"the log in {self._directory} is closed")
-        if size > self._largest:
-            raise LogTooLarge(
-                f"a request of {size} bytes can never fit into the buffer of {self._quota} bytes in {self._directory}; "
-                "make the storage larger or the sender's batches smaller"
-            )
-        if self._queued_appends and (self._queued_bytes + size > QUEUE_BYTES or self._queued_appends >= QUEUE_APPENDS):
-            raise LogUnavailable(
-                f"the disk under {self._directory} is slow: {self._queued_appends} appends of {self._queued_bytes} "
-                "bytes wait for it",
-                retry_after=1.0,
-            )
-
-    def _check_room(self, size: int) -> None:
-        """Refuse all of a large request when only some of its parts would fit: the sender would repeat those."""
-        room = self._writer.room
-        if size > room:
-            raise LogFull(
-                "quota",
-                f"the buffer in {self._directory} has room for {room} of this request's {size} bytes; it is accepted "
-                "again as backends take what is stored",
-                retry_after=1.0,
-            )
-
-    def _hand_over(self, outcomes: list[Outcome]) -> None:
-        """Called in the writer's thread, once per commit."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._settle, outcomes, self._writer.view.end)
-
-    def _settle(self, outcomes: list[Outcome], end: Position) -> None:
-        for waiters, size, error in outcomes:
-            self._queued_appends -= len(waiters)
-            self._queued_bytes -= size
-            for waiter in waiters:
-                if waiter.done():
-                    if error is not None and waiter.cancelled():
-                        self.on_unheard(waiter.spans)
-                    continue
-                if error is None:
-                    waiter.set_result(end)
-                else:
-                    waiter.set_exception(_copy(error))
+    def _wake(self, end: Position) -> None:
+        self._reached = end
         for waiting, seq in self._waiting.items():
             if end.seq > seq and not waiting.done():
                 waiting.set_result(None)
@@ -326,15 +259,6 @@ class Log:
 
 def _ignore(spans: int, /) -> None:
     pass
-
-
-def _copy(error: LogError) -> LogError:
-    """One for each waiter, because raising writes a traceback into it."""
-    if isinstance(error, LogFull):
-        return LogFull(error.reason, str(error), error.retry_after)
-    if isinstance(error, LogUnavailable):
-        return LogUnavailable(str(error), error.retry_after)
-    return LogError(str(error))
 
 
 def _lock(directory: str, files: Files) -> int:

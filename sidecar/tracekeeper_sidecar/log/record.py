@@ -6,7 +6,7 @@
          8     8  seq: spans appended to the log before this frame
         16     4  spans in this frame, at least 1
         20     1  type: 1 = one serialised ExportTraceServiceRequest
-        21     1  flags: 0
+        21     1  flags: bit 0 = critical, must not wait for others; others 0
         22     2  reserved: 0
         24     8  time: nanoseconds since the Unix epoch
         32     4  CRC32C of the payload
@@ -34,6 +34,8 @@ MAX_PAYLOAD = 128 << 20
 """Bytes. Twice what OTLP lets a request be, because a payload may grow between receipt and log."""
 TRACES = 1
 """Frame type: one serialised ExportTraceServiceRequest."""
+CRITICAL = 1
+"""Frame flag: holds a span that must not wait for a batch to fill."""
 
 _FIELDS = struct.Struct("<4sIQIBBHQI")
 _CHECKED = _FIELDS.size
@@ -48,6 +50,7 @@ class Valid(NamedTuple):
     seq: int
     spans: int
     type: int
+    flags: int
     time: float
     """Unix time in seconds."""
     payload_crc: int
@@ -73,9 +76,11 @@ def seed_of(segment: int) -> int:
     return crc32c(segment.to_bytes(8, "little"))
 
 
-def encode_header(seed: int, payload: bytes, seq: int, spans: int, time_ns: int, kind: int = TRACES) -> bytes:
+def encode_header(
+    seed: int, payload: bytes, seq: int, spans: int, time_ns: int, kind: int = TRACES, flags: int = 0
+) -> bytes:
     """The 40 bytes that go before `payload`. `time_ns` is Unix time in nanoseconds."""
-    fields = _FIELDS.pack(MAGIC, len(payload), seq, spans, kind, 0, 0, time_ns, crc32c(payload, seed))
+    fields = _FIELDS.pack(MAGIC, len(payload), seq, spans, kind, flags, 0, time_ns, crc32c(payload, seed))
     return fields + _CRC.pack(crc32c(fields, seed))
 
 
@@ -83,14 +88,14 @@ def check_header(data: bytes | memoryview, offset: int, seed: int) -> Valid | To
     """Judge the header at `offset` of `data`; says nothing about the payload."""
     if len(data) - offset < HEADER_SIZE:
         return Torn(HEADER_SIZE)
-    magic, length, seq, spans, kind, _, _, time_ns, payload_crc, crc = _HEADER.unpack_from(data, offset)
+    magic, length, seq, spans, kind, flags, _, time_ns, payload_crc, crc = _HEADER.unpack_from(data, offset)
     if magic != MAGIC:
         return Corrupt("no magic number")
     if crc32c(data[offset : offset + _CHECKED], seed) != crc:
         return Corrupt("header checksum does not match")
     if length > MAX_PAYLOAD or not spans:
         return Corrupt("length or span count out of bounds")
-    return Valid(length, seq, spans, kind, time_ns / 1e9, payload_crc)
+    return Valid(length, seq, spans, kind, flags, time_ns / 1e9, payload_crc)
 
 
 def payload_intact(frame: Valid, payload: bytes | memoryview, seed: int) -> bool:

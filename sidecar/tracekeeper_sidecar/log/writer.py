@@ -11,10 +11,10 @@ new one. What was acknowledged before stays readable.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -43,23 +43,21 @@ PAUSE = 1.0
 """Seconds during which appends are refused without touching the disk, after it refused one."""
 
 
-class Waiter(asyncio.Future[Position]):
-    """Who waits for an append of `spans` spans; cancelled when the caller is."""
+Done = Callable[[LogError | None], None]
+"""How an append learns what became of it: None when it is durable."""
 
-    def __init__(self, spans: int, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self.spans = spans
-
-
-Append = tuple[bytes, int, Waiter]
+Append = tuple[bytes, int, int, Done]
+"""Payload, spans in it, frame flags, and whom to tell."""
 
 
 class Outcome(NamedTuple):
     """What became of appends that shared a fate."""
 
-    waiters: list[Waiter]
+    appends: list[Append]
     size: int
     """Bytes in their payloads."""
+    flags: int
+    """All their flags together."""
     error: LogError | None
     """None when they are durable."""
 
@@ -67,7 +65,7 @@ class Outcome(NamedTuple):
 class Resolve(Protocol):
     """How a commit ends; called in the writer's thread, must only hand over to the event loop."""
 
-    def __call__(self, outcomes: list[Outcome]) -> None: ...
+    def __call__(self, outcomes: list[Outcome], end: Position, /) -> None: ...
 
 
 @dataclass(slots=True)
@@ -115,6 +113,8 @@ class Writer:
         self._directory, self._files, self._clock = directory, files, clock
         self._quota, self._segment_size = quota, segment_size
         self.view: View = recovered.view
+        self._written = recovered.view.end
+        """Where the newest durable frame ends."""
         self.counts = Counts()
         self._next_number = recovered.next_number
         self._resolve = resolve
@@ -135,9 +135,9 @@ class Writer:
 
     # Called by the event loop.
 
-    def submit(self, payload: bytes, spans: int, waiter: Waiter) -> None:
-        """Queue one append; `waiter` is handed to `resolve` with the commit that settles it."""
-        self._queue.put((payload, spans, waiter))
+    def submit(self, append: Append) -> None:
+        """Queue one append; it comes back through `resolve` with the commit that settles it."""
+        self._queue.put(append)
 
     def release(self, seq: int) -> None:
         """Let segments go whose spans all come before `seq`."""
@@ -201,8 +201,7 @@ class Writer:
                 logger.exception("the log's writer failed; appends are answered with it and writing goes on")
                 self._abandon(f"unexpected {fault!r}")
                 error = self._refusal = LogUnavailable(f"log in {self._directory}: unexpected {fault!r}")
-                waiters = [waiter for _, _, waiter in batch]
-                self._resolve([Outcome(waiters, sum(len(payload) for payload, _, _ in batch), error)])
+                self._resolve([Outcome(batch, _size_of(batch), 0, error)], self._written)
             if self._stopping and self._queue.empty():
                 self._seal()
                 self._busy_since = None
@@ -229,42 +228,46 @@ class Writer:
         outcomes: list[Outcome] = []
         time_ns = int(self._clock.now() * 1e9)
         buffers: list[bytes] = []
-        waiters: list[Waiter] = []
+        members: list[Append] = []
         offset, seq = self._place()
         active = self._active
-        for payload, spans, waiter in batch:
+        for append in batch:
+            payload, spans, flags, _ = append
             need = HEADER_SIZE + len(payload)
             if active is None or offset + need > active.size:
-                outcomes.append(self._write(buffers, waiters, offset, seq))
-                buffers, waiters = [], []
+                outcomes.append(self._write(buffers, members, offset, seq))
+                buffers, members = [], []
                 refusal = self._rotate(need)
                 active = self._active
                 offset, seq = self._place()
                 if refusal is not None:
                     self._refusal = refusal
-                    outcomes.append(Outcome([waiter], len(payload), refusal))
+                    outcomes.append(Outcome([append], len(payload), flags, refusal))
                     continue
                 assert active is not None
                 offset = DATA_START
-            buffers.append(encode_header(active.seed, payload, seq, spans, time_ns))
+            buffers.append(encode_header(active.seed, payload, seq, spans, time_ns, flags=flags))
             buffers.append(payload)
-            waiters.append(waiter)
+            members.append(append)
             offset += need
             seq += spans
-        outcomes.append(self._write(buffers, waiters, offset, seq))
-        self._resolve(outcomes)
+        outcomes.append(self._write(buffers, members, offset, seq))
+        self._resolve(outcomes, self._written)
 
     def _place(self) -> tuple[int, int]:
         """Offset and seq at which the next frame goes."""
         return (self._active.durable or DATA_START) if self._active else 0, self.view.end.seq
 
-    def _write(self, buffers: list[bytes], waiters: list[Waiter], end: int, seq: int) -> Outcome:
+    def _write(self, buffers: list[bytes], members: list[Append], end: int, seq: int) -> Outcome:
         """Make the frames durable as the active segment's next ones; `end` and `seq` are where they lead."""
         active = self._active
-        if not waiters or active is None:
-            return Outcome(waiters, 0, None)
+        if not members or active is None:
+            return Outcome(members, 0, 0, None)
         start = active.durable or DATA_START
-        size = end - start - HEADER_SIZE * len(waiters)
+        size = end - start - HEADER_SIZE * len(members)
+        flags = 0
+        for _, _, own, _ in members:
+            flags |= own
         try:
             self._write_all(active, buffers, start, end - start)
             began = self._clock.monotonic()
@@ -272,14 +275,15 @@ class Writer:
             self.counts.sync_seconds += self._clock.monotonic() - began
         except OSError as fault:
             self._refusal = self._fault(active, fault)
-            return Outcome(waiters, size, self._refusal)
+            return Outcome(members, size, flags, self._refusal)
         active.durable = end
         self._refusal = None
-        self.view = View(self.view.segments, Position(active.number, end, seq))
+        self._written = Position(active.number, end, seq)
+        self.view = View(self.view.segments, self._written)
         self.counts.commits += 1
-        self.counts.appends += len(waiters)
+        self.counts.appends += len(members)
         self.counts.bytes_written += end - start
-        return Outcome(waiters, size, None)
+        return Outcome(members, size, flags, None)
 
     def _write_all(self, active: _Active, buffers: list[bytes], offset: int, size: int) -> None:
         if not active.durable:
@@ -480,6 +484,11 @@ class Writer:
             )
         hint = "; the directory must be writable for the sidecar's user" if fault.errno in READ_ONLY else ""
         return LogUnavailable(f"cannot write to the log in {self._directory}: {cause}{hint}", retry_after=PAUSE)
+
+
+def _size_of(batch: list[Append]) -> int:
+    """Bytes in the payloads."""
+    return sum(len(append[0]) for append in batch)
 
 
 def _behind(buffers: list[bytes], written: int) -> list[bytes]:

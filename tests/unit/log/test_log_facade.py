@@ -10,7 +10,7 @@ from log_harness import DIRECTORY, ManualClock, lost_in, open_log, payloads_of, 
 from simulated_files import SimulatedFiles
 from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable
-from tracekeeper_sidecar.log import log as log_module
+from tracekeeper_sidecar.log import appender
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
@@ -246,7 +246,7 @@ async def test_a_cancelled_append_disturbs_nobody() -> None:
 
 
 async def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "QUEUE_BYTES", 10_000)
+    monkeypatch.setattr(appender, "QUEUE_BYTES", 10_000)
     log = open_log(SimulatedFiles())
     tasks = [asyncio.create_task(log.append(bytes(4000), 1)) for _ in range(4)]
     done = await asyncio.gather(*tasks, return_exceptions=True)
