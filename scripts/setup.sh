@@ -3,7 +3,8 @@
 #   python    the virtual environment .venv with all dependencies, and the compiled modules          (no root)
 #   cluster   the Debian packages and the programs of the test cluster, Kubernetes itself included   (root)
 #   demo      what `make demo` needs: the same as cluster
-#   all       both, what `make test` needs
+#   clients   clients in other languages for the contract tests; those whose tools are here           (no root)
+#   all       all of it, what `make test` needs
 # Without root it does what it can, and says what is missing. Everything that is built is kept outside the checkout, in
 # $TRACEKEEPER_CACHE (default ~/.cache/tracekeeper), except .venv. On other systems install Python >= 3.11
 # with venv and headers and a C compiler; the cluster runs on Debian 12 only.
@@ -107,17 +108,21 @@ setup_cluster() {
   scripts/cluster.sh tools
 }
 
+setup_clients() { PYTHONPATH=tests .venv/bin/python tests/foreign_clients.py; }
+
 case $level in
   python) setup_python ;;
+  clients) setup_python && setup_clients ;;
   cluster | demo)
     root || { loud 'The cluster needs root: sudo make setup'; exit 1; }
     setup_cluster ;;
   all)
     if root; then debian make git "${python_packages[@]}"; fi
     setup_python
+    setup_clients
     if root; then setup_cluster; else
       loud 'NOT SET UP: the test cluster (Debian packages and Kubernetes). It needs root: sudo make setup' \
         'Everything else is ready: make check, make test-fast, make demo-local, make bench.'
     fi ;;
-  *) echo "usage: scripts/setup.sh python|cluster|demo|all" >&2; exit 2 ;;
+  *) echo "usage: scripts/setup.sh python|clients|cluster|demo|all" >&2; exit 2 ;;
 esac
