@@ -24,7 +24,7 @@ from spans import Template
 
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import Admission
-from tracekeeper_sidecar.receive.intake import Receiver
+from tracekeeper_sidecar.receive.intake import Done, Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
 from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
 
@@ -48,10 +48,10 @@ class Bare(grpc.GenericRpcHandler):
 async def serve(kind: str) -> None:
     """Run one server until standard input closes; its port is the first line of output."""
 
-    async def append(payload: bytes, spans: int) -> None:
-        return None
+    def submit(payload: bytes, spans: int, done: Done) -> None:
+        done(None)
 
-    receiver = Receiver(append, Intake(), Admission(64 << 20), lambda: False)
+    receiver = Receiver(submit, Intake(), Admission(64 << 20), lambda: False)
     if kind == "bare":
         server = grpc.aio.server(options=[("grpc.max_receive_message_length", 64 << 20)])
         server.add_generic_rpc_handlers((Bare(),))

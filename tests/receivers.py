@@ -11,13 +11,28 @@ from dataclasses import dataclass, field
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import otlp_requests
+from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import Admission
-from tracekeeper_sidecar.receive.intake import Receiver
+from tracekeeper_sidecar.receive.intake import Done, Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import MAX_CALLS, GrpcReceiver
 from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+
+class Gate:
+    """Holds appends back until it is set; then all of them are settled, as by one commit."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.waiting: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        self.open = True
+        waiting, self.waiting = self.waiting, []
+        for settle in waiting:
+            settle()
 
 
 @dataclass(slots=True)
@@ -25,23 +40,33 @@ class Store:
     """What the receivers append to. Can be told to refuse, and to wait."""
 
     payloads: list[bytes] = field(default_factory=list)
-    fault: BaseException | None = None
+    fault: Exception | None = None
+    """What appends are answered with; raised where it is no LogError."""
     refusals: int = 0
-    """How often the fault was raised."""
+    """How often that happened."""
     heal_after: int = 0
     """The fault goes away after this many refusals; 0: never."""
-    gate: asyncio.Event | None = None
+    gate: Gate | None = None
     """While there is one and it is not set, appends wait."""
-    waiting: int = 0
 
-    async def append(self, payload: bytes, spans: int) -> None:
-        if self.gate is not None:
-            self.waiting += 1
-            await self.gate.wait()
+    @property
+    def waiting(self) -> int:
+        return len(self.gate.waiting) if self.gate is not None else 0
+
+    def submit(self, payload: bytes, spans: int, done: Done) -> None:
+        if self.gate is not None and not self.gate.open:
+            self.gate.waiting.append(lambda: self._settle(payload, done))
+        else:
+            self._settle(payload, done)
+
+    def _settle(self, payload: bytes, done: Done) -> None:
         if self.fault is not None and (not self.heal_after or self.refusals < self.heal_after):
             self.refusals += 1
-            raise self.fault
+            if not isinstance(self.fault, LogError):
+                raise self.fault
+            return done(self.fault)
         self.payloads.append(payload)
+        done(None)
 
     def span_ids(self) -> list[bytes]:
         requests = [ExportTraceServiceRequest.FromString(payload) for payload in self.payloads]
@@ -78,7 +103,7 @@ async def serving(
     """Servers that give a body `patience` seconds, and a silent connection `silence` seconds."""
     store, ledger = Store(), Intake()
     receiver = Receiver(
-        store.append, ledger, Admission(admission), lambda: found.suspended, append_timeout=append_timeout
+        store.submit, ledger, Admission(admission), lambda: found.suspended, append_timeout=append_timeout
     )
     grpc_receiver = GrpcReceiver(receiver, handshake_timeout=silence, keepalive=silence, max_calls=max_calls)
     http_receiver = HttpReceiver(receiver, body_timeout=patience, idle_timeout=silence)

@@ -59,8 +59,7 @@ class App:
         self.keeper = Keeper(clock, random.random)
         self.delivery: Delivery | None = None
         self._all_bound = asyncio.Event()
-        self._receiver = Receiver(self.buffer.append, self.intake, Admission(MAX_IN_FLIGHT), self._suspended)
-        self.buffer.on_unheard = self._receiver.not_stored
+        self._receiver = Receiver(self.buffer.submit, self.intake, Admission(MAX_IN_FLIGHT), self._suspended)
         self._http = HttpReceiver(self._receiver)
         self._grpc: GrpcReceiver | None = None
         self._admin = AdminServer(Probes(self.snapshot, self.started, self.stuck, self.flush))

@@ -12,16 +12,18 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.errors import LogError, LogUnavailable
 from tracekeeper_sidecar.log.files import Files
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.log.log import Log
 
 logger = logging.getLogger(__name__)
+
+Done: TypeAlias = Callable[[LogError | None], None]
 
 OPENING_PATIENCE = 3.0
 """Seconds that a request waits for the log to open before it is told to come back. Clients wait ten."""
@@ -35,24 +37,28 @@ class Buffer:
         self.problem = ""
         """Why the log could not be opened at the last try; empty once it is."""
         self.log: Log | None = None
-        self.on_unheard: Callable[[int], None] = lambda spans: None
-        """As Log.on_unheard."""
         self.files = files
         self._directory, self._quota, self._clock = directory, quota, clock
-        self._opened = asyncio.Event()
+        self._early: list[tuple[bytes, int, Done]] = []
+        self._listeners: list[Callable[[], None]] = []
 
-    async def append(self, payload: bytes, spans: int) -> object:
-        """As Log.append; waits a little for a log that is still being opened. Raises LogError."""
-        if self.log is None:
-            try:
-                await self._wait_briefly()
-            except asyncio.CancelledError:
-                self.on_unheard(spans)
-                raise
-        log = self.log
-        if log is None:
-            raise LogUnavailable(self.problem or f"the log in {self._directory} is still being opened")
-        return await log.append(payload, spans)
+    def submit(self, payload: bytes, spans: int, done: Done) -> None:
+        """As Log.submit; waits a little for a log that is still being opened."""
+        if self.log is not None:
+            self.log.submit(payload, spans, done)
+        elif self.problem:
+            # It has failed before: waiting would only hold up the application.
+            done(self._not_open())
+        else:
+            if not self._early:
+                asyncio.get_running_loop().call_later(OPENING_PATIENCE, self._lose_patience)
+            self._early.append((payload, spans, done))
+
+    def on_committed(self, listener: Callable[[], None]) -> None:
+        """As Log.on_committed, and before the log is open, too."""
+        self._listeners.append(listener)
+        if self.log is not None:
+            self.log.on_committed(listener)
 
     async def open(self) -> Log:
         """Return the log once it is open, however long that takes."""
@@ -67,11 +73,12 @@ class Buffer:
                 await self._clock.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
         self.problem = ""
-        self._opened.set()
+        self._hand_over(self.log)
         return self.log
 
     async def close(self) -> None:
         """Close the log if it is open; what was not acknowledged by then is refused."""
+        self._lose_patience()
         if self.log is not None:
             await self.log.close()
 
@@ -79,7 +86,6 @@ class Buffer:
         from tracekeeper_sidecar.log.log import Log  # noqa: PLC0415 - not on the way to the ports
 
         log = Log.open(self._directory, files=self.files, clock=self._clock, quota=self._quota)
-        log.on_unheard = self.on_unheard
         report = log.recovery
         logger.info(
             "log open",
@@ -93,10 +99,17 @@ class Buffer:
             logger.warning("recovery: %s", note)
         return log
 
-    async def _wait_briefly(self) -> None:
-        if self.problem:
-            return  # It has failed before: waiting would only hold up the application.
-        try:
-            await asyncio.wait_for(self._opened.wait(), OPENING_PATIENCE)
-        except TimeoutError:
-            return
+    def _hand_over(self, log: Log) -> None:
+        for listener in self._listeners:
+            log.on_committed(listener)
+        early, self._early = self._early, []
+        for payload, spans, done in early:
+            log.submit(payload, spans, done)
+
+    def _lose_patience(self) -> None:
+        early, self._early = self._early, []
+        for _, _, done in early:
+            done(self._not_open())
+
+    def _not_open(self) -> LogUnavailable:
+        return LogUnavailable(self.problem or f"the log in {self._directory} is still being opened")

@@ -15,7 +15,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 import otlp_requests
-from receivers import EXPORT, Serving, serving, until
+from receivers import EXPORT, Gate, Serving, serving, until
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
 
 MIB = 1 << 20
@@ -156,7 +156,7 @@ async def test_a_log_that_cannot_be_written() -> None:
 
 async def test_too_much_in_flight_is_refused_not_queued() -> None:
     async with serving(admission=2000) as running, client(running) as channel:
-        running.store.gate = asyncio.Event()
+        running.store.gate = Gate()
         first = export(channel)(otlp_requests.body(10), timeout=40)
         await until(lambda: running.store.waiting, "the first request waits for the disk")
         error = await refusal(running, otlp_requests.body(10))
@@ -168,7 +168,7 @@ async def test_too_much_in_flight_is_refused_not_queued() -> None:
 
 async def test_calls_at_once_are_bounded() -> None:
     async with serving(max_calls=3) as running, client(running) as channel:
-        running.store.gate = asyncio.Event()
+        running.store.gate = Gate()
         waiting = [export(channel)(otlp_requests.body(1), timeout=40) for _ in range(3)]
         await until(lambda: running.store.waiting == 3, "three requests wait for the disk")
         error = await refusal(running, otlp_requests.body(1))
@@ -179,7 +179,7 @@ async def test_calls_at_once_are_bounded() -> None:
 
 async def test_a_client_that_gives_up_frees_its_share() -> None:
     async with serving() as running:
-        running.store.gate = asyncio.Event()
+        running.store.gate = Gate()
         async with client(running) as channel:
             call = export(channel)(otlp_requests.body(10), timeout=40)
             await until(lambda: running.store.waiting, "the request waits for the disk")

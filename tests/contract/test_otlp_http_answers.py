@@ -17,7 +17,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 import otlp_requests
-from receivers import Serving, serving, until
+from receivers import Gate, Serving, serving, until
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
 
 PROTOBUF = "application/x-protobuf"
@@ -261,7 +261,7 @@ async def test_a_gzip_bomb_is_refused_early() -> None:
 
 async def test_too_much_in_flight_is_refused_not_queued() -> None:
     async with serving(admission=2000) as running:
-        running.store.gate = asyncio.Event()
+        running.store.gate = Gate()
         first = asyncio.create_task(send(running, otlp_requests.body(10)))
         await until(lambda: running.store.waiting, "the first request waits for the disk")
         answer = await send(running, otlp_requests.body(10))

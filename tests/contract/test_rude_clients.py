@@ -10,7 +10,7 @@ import struct
 import pytest
 
 import otlp_requests
-from receivers import Serving, serving, until
+from receivers import Gate, Serving, serving, until
 
 HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -172,7 +172,7 @@ async def test_grpc_message_announced_over_the_limit_is_refused_unread() -> None
 
 async def test_http_stop_lets_requests_under_way_finish() -> None:
     async with serving() as running:
-        running.store.gate = asyncio.Event()
+        running.store.gate = Gate()
         body = otlp_requests.body(2)
         sent = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
         answer = asyncio.create_task(talk(running.http_port, sent))

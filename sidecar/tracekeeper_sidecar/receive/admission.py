@@ -13,52 +13,51 @@ number of small requests, too."""
 class Admission:
     """The bound, shared by all receivers of a process. Owned by their event loop; not for threads."""
 
-    __slots__ = ("_in_flight", "limit")
+    __slots__ = ("in_flight", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         """Bytes. A request larger than this is admitted all the same when it is alone, or it never could be."""
-        self._in_flight = 0
-
-    @property
-    def in_flight(self) -> int:
+        self.in_flight = 0
         """Bytes admitted and not yet answered."""
-        return self._in_flight
+
+    def reserve(self, size: int, held: int = 0) -> bool:
+        """Take `size` more bytes for a request that has `held` already, or answer False and leave all as it was."""
+        if self.in_flight > held and self.in_flight + size > self.limit:
+            return False
+        self.in_flight += size
+        return True
+
+    def release(self, size: int) -> None:
+        """Give `size` bytes back."""
+        self.in_flight -= size
 
     def lease(self) -> Lease:
         """A share that holds nothing yet; use it as a context manager, so that it is given back."""
         return Lease(self)
 
-    def _take(self, size: int, held: int) -> bool:
-        if self._in_flight > held and self._in_flight + size > self.limit:
-            return False
-        self._in_flight += size
-        return True
-
-    def _give_back(self, size: int) -> None:
-        self._in_flight -= size
-
 
 class Lease:
-    """One request's share."""
+    """One request's share, for callers that keep it within a block."""
 
-    __slots__ = ("_admission", "_held")
+    __slots__ = ("_admission", "held")
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._held = 0
+        self.held = 0
+        """Bytes."""
 
     def grow(self, size: int) -> bool:
         """Take `size` more bytes, or answer False and keep what is held."""
-        if not self._admission._take(size, self._held):
+        if not self._admission.reserve(size, self.held):
             return False
-        self._held += size
+        self.held += size
         return True
 
     def release(self) -> None:
         """Give everything back."""
-        self._admission._give_back(self._held)
-        self._held = 0
+        self._admission.release(self.held)
+        self.held = 0
 
     def __enter__(self) -> Lease:
         return self

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 
 import pytest
 
 import otlp_requests
-from receivers import Store, until
+from receivers import Gate, Store, until
 from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
@@ -24,7 +25,7 @@ class Rig:
         self.store, self.ledger, self.suspended = Store(), Intake(), False
         self.admission = Admission(limit)
         self.receiver = Receiver(
-            self.store.append, self.ledger, self.admission, lambda: self.suspended, append_timeout=append_timeout
+            self.store.submit, self.ledger, self.admission, lambda: self.suspended, append_timeout=append_timeout
         )
 
     async def export(self, body: bytes) -> Outcome:
@@ -44,7 +45,7 @@ def expect(result: Outcome, reason: str, grpc_code: int, http_status: int, retry
 
 async def test_accepted_after_the_append() -> None:
     rig = Rig()
-    rig.store.gate = asyncio.Event()
+    rig.store.gate = Gate()
     body = otlp_requests.body(4)
     answer = asyncio.create_task(rig.export(body))
     await until(lambda: rig.store.waiting, "the append begins")
@@ -127,7 +128,7 @@ async def test_spans_that_were_stored_before_the_fault_are_not_refused_as_well()
 
 async def test_overloaded() -> None:
     rig = Rig(limit=1000)
-    rig.store.gate = asyncio.Event()
+    rig.store.gate = Gate()
     first = asyncio.create_task(rig.export(otlp_requests.body(5)))
     await until(lambda: rig.store.waiting, "the first request waits for the disk")
     message = expect(await rig.export(otlp_requests.body(4)), "overloaded", 8, 429, 1.0)
@@ -140,7 +141,7 @@ async def test_overloaded() -> None:
 
 async def test_a_disk_that_does_not_answer() -> None:
     rig = Rig(append_timeout=0.05)
-    rig.store.gate = asyncio.Event()
+    rig.store.gate = Gate()
     message = expect(await rig.export(otlp_requests.body(3)), "timeout", 14, 503, 1.0)
     assert "within 0.05 s; they may still be stored" in message
     assert rig.ledger.refused_requests == {"timeout": 1}
@@ -157,13 +158,57 @@ async def test_a_fault_of_ours_is_logged_and_answered(caplog: pytest.LogCaptureF
     assert "ZeroDivisionError: oops" in caplog.text
 
 
-async def test_a_client_that_hangs_up_frees_its_share() -> None:
+async def test_spans_that_turn_out_not_to_be_stored_are_counted_when_that_is_known() -> None:
+    rig = Rig(append_timeout=0.05)
+    rig.store.gate = Gate()
+    expect(await rig.export(otlp_requests.body(3)), "timeout", 14, 503, 1.0)
+    rig.store.fault = LogUnavailable("input/output error")
+    rig.store.fault.stored = 1
+    rig.store.gate.set()
+    assert rig.ledger.refused == {"timeout": 2}
+    assert rig.ledger.refused_requests == {"timeout": 1}
+
+
+async def test_only_those_that_waited_too_long_are_given_up() -> None:
+    rig = Rig(append_timeout=0.05)
+    answered = await rig.export(otlp_requests.body(1))
+    rig.store.gate = Gate()
+    first = asyncio.create_task(rig.export(otlp_requests.body(2)))
+    second = asyncio.create_task(rig.export(otlp_requests.body(3)))
+    assert [type(each) for each in (answered, await first, await second)] == [Accepted, Refused, Refused]
+    assert rig.ledger.refused_requests == {"timeout": 2}
+    rig.store.gate.set()
+    assert await rig.export(otlp_requests.body(4)) == Accepted(4)
+    assert rig.ledger == Intake(refused_requests=Counter(timeout=2)), "the first two are the log's to count"
+
+
+async def test_what_the_caller_holds_is_the_callers_to_give_back() -> None:
+    rig = Rig(limit=1000)
+    answers: list[Outcome] = []
+    body = otlp_requests.body(2)
+    assert rig.admission.reserve(900)
+    rig.receiver.take(body, 900, answers.append)
+    assert (answers, rig.admission.in_flight) == ([Accepted(2)], 900)
+
+
+async def test_what_processing_makes_of_a_request_is_stored() -> None:
     rig = Rig()
-    rig.store.gate = asyncio.Event()
-    task = asyncio.create_task(rig.export(otlp_requests.body(3)))
+    kept = otlp_requests.body(2, text="***")
+    rig.receiver._process = lambda body, spans: kept if spans == 2 else body
+    assert await rig.export(otlp_requests.body(2)) == Accepted(2)
+    assert rig.store.payloads == [kept]
+
+
+async def test_a_client_that_hangs_up_changes_nothing() -> None:
+    rig = Rig()
+    rig.store.gate = Gate()
+    body = otlp_requests.body(3)
+    task = asyncio.create_task(rig.export(body))
     await until(lambda: rig.store.waiting, "the append begins")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert rig.admission.in_flight == 0
+    assert rig.admission.in_flight == OVERHEAD + len(body), "the log still holds it"
+    rig.store.gate.set()
+    assert (rig.admission.in_flight, rig.store.payloads) == (0, [body])
     assert rig.ledger.refused_requests == {}
