@@ -1,6 +1,7 @@
 """Golden fixtures of injection: tests/unit/control/golden/NAME.yaml in, NAME.patch.json out.
 
-A fixture has `pod`, and may have `configs` (TracingConfigs), `namespace` (shop) and `byNamespace` (false). The expected
+A fixture has `pod`, and may have `configs` (TracingConfigs), `namespace` (shop), `byNamespace` (false) and `hostPaths`
+(`path` and `namespaces`; nowhere). The expected
 outcome holds what `inject` returns: a patch, or a skip with its reason. After an intended change, write them anew and
 read the difference:
 
@@ -10,6 +11,7 @@ read the difference:
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import yaml
 
 from control_objects import OPTIONS
 from tracekeeper_operator.inject import Skip, inject
+from tracekeeper_operator.storage import HostPaths
 from tracekeeper_spec.parse import parse_manifest
 
 FOLDER = Path(__file__).parent / "unit" / "control" / "golden"
@@ -34,11 +37,13 @@ def outcome(name: str) -> dict[str, Any]:
         config, faults = parse_manifest(manifest)
         assert config is not None, [str(fault) for fault in faults]
         configs.append(config)
+    allowed = fixture.get("hostPaths", {})
+    host_paths = HostPaths(allowed.get("path", ""), tuple(allowed.get("namespaces", ())))
     found = inject(
         fixture["pod"],
         fixture.get("namespace", "shop"),
         configs,
-        OPTIONS,
+        replace(OPTIONS, host_paths=host_paths),
         by_namespace=fixture.get("byNamespace", False),
     )
     if isinstance(found, Skip):

@@ -105,7 +105,9 @@ class Admission:
         """The answer about one TracingConfig."""
         count = self._metrics.admissions.labels
         try:
-            verdict = validate(request.object, request.old, self._catalog.of(request.namespace))
+            verdict = validate(
+                request.object, request.old, self._catalog.of(request.namespace), self._options.host_paths
+            )
         except Exception:
             count("validate", "failed").inc()
             logger.exception("a TracingConfig in namespace %s was not understood", request.namespace)

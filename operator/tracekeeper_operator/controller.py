@@ -32,7 +32,14 @@ class Controller:
         self._kube = Kube(access)
         self._metrics = ControllerMetrics()
         self._store = Store()
-        self._reconciler = Reconciler(self._kube, self._store, clock, self._metrics, resync=settings.resync_seconds)
+        self._reconciler = Reconciler(
+            self._kube,
+            self._store,
+            clock,
+            self._metrics,
+            resync=settings.resync_seconds,
+            host_paths=settings.host_paths,
+        )
         place = Place(settings.namespace, settings.service, settings.mutating_webhook, settings.validating_webhook)
         self._keeper = CertKeeper(self._kube, place, clock, on_expiry=self._metrics.certificate_expiry.set)
         self._listed = False

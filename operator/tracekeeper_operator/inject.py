@@ -1,8 +1,9 @@
 """What is done to a pod at admission: pure, from the pod and the TracingConfigs of its namespace to a JSON
 patch.
 
-Only additions are made: the sidecar as first init container, up to three volumes, two annotations, and two
-variables in each other container that says nothing about its traces exporter. A pod that was injected already
+Only additions are made: the sidecar as first init container, up to three volumes, two annotations, two
+variables in each other container that says nothing about its traces exporter, and an fsGroup where a volume of the
+sidecar's own cannot do without and nothing else is touched by it. A pod that was injected already
 gets nothing but those variables, in containers that another webhook has added since: so applying a patch and
 injecting again adds nothing.
 """
@@ -18,9 +19,10 @@ from tracekeeper_spec.config import ConfigSpec, TracingConfig
 from tracekeeper_spec.resolve import ResolvedSpec, resolve
 from tracekeeper_spec.selector import pick
 
-from . import names, sidecar
+from . import names, sidecar, storage
 from .pod import Container, MalformedPod, Pod, parse
 from .sidecar import Options
+from .storage import Storage
 
 Operation = dict[str, Any]
 """One operation of RFC 6902; always `add`."""
@@ -150,14 +152,18 @@ def _injection(
     pod: Pod, namespace: str, config: TracingConfig | None, spec: ResolvedSpec, options: Options
 ) -> Injection:
     source = f"{namespace}/{config.name}@{config.generation}" if config is not None else "none"
+    buffer = storage.plan(pod, spec, namespace, config.name if config is not None else "", options.host_paths)
     patch = (
         *_annotations(pod, {names.INJECTED: options.version, names.RESOLVED_FROM: source}),
-        *_volumes(pod, spec),
+        *_fs_group(pod, buffer),
+        *_volumes(pod, buffer),
         *_environment(pod, spec),
         # Last, because it moves the places of the other init containers.
-        *_insert_first(pod, sidecar.container(spec, options)),
+        *_insert_first(pod, sidecar.container(spec, options, buffer)),
     )
     message, warning = _message(pod, namespace, source, spec)
+    if buffer.note:
+        message, warning = f"{message}; {buffer.note}", warning or buffer.warning
     protocol = pod.annotations.get(names.OTLP_PROTOCOL, HTTP)
     if protocol not in (GRPC, HTTP):
         odd = (
@@ -199,11 +205,19 @@ def _annotations(pod: Pod, wanted: Mapping[str, str]) -> list[Operation]:
     return [_add(f"/metadata/annotations/{_escape(key)}", value) for key, value in wanted.items()]
 
 
-def _volumes(pod: Pod, spec: ResolvedSpec) -> list[Operation]:
+def _fs_group(pod: Pod, buffer: Storage) -> list[Operation]:
+    if buffer.fs_group is None:
+        return []
+    if pod.spec.get("securityContext") is None:
+        return [_add("/spec/securityContext", {"fsGroup": buffer.fs_group})]
+    return [_add("/spec/securityContext/fsGroup", buffer.fs_group)]
+
+
+def _volumes(pod: Pod, buffer: Storage) -> list[Operation]:
     """A volume of our name that the pod declares is used as it is: that is how a buffer gets a claim of its
     own.
     """
-    missing = [volume for volume in sidecar.volumes(spec) if volume["name"] not in pod.volumes]
+    missing = [volume for volume in sidecar.volumes(buffer) if volume["name"] not in pod.volumes]
     if pod.spec.get("volumes") is None:
         return [_add("/spec/volumes", missing)]
     return [_add("/spec/volumes/-", volume) for volume in missing]

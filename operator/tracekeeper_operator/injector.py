@@ -57,6 +57,7 @@ class Injector:
             image=self._settings.sidecar_image,
             pull_policy=self._settings.sidecar_pull_policy,
             version=__version__,
+            host_paths=self._settings.host_paths,
         )
         admission = Admission(self._catalog, options, self._metrics, self._clock, events.offer)
         await self._identity.ready.wait()

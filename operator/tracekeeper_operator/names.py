@@ -42,6 +42,8 @@ POLICY_VOLUME = "tracekeeper-policy"
 POD_INFO_VOLUME = "tracekeeper-pod-info"
 
 BUFFER_PATH = "/var/lib/tracekeeper"
+POD_UID = "TRACEKEEPER_POD_UID"
+"""Variable of the sidecar, for the name of its own folder on the node."""
 POLICY_PATH = "/etc/tracekeeper/policy"
 POD_INFO_PATH = "/etc/tracekeeper/pod"
 

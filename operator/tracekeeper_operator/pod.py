@@ -49,7 +49,8 @@ class Pod:
     annotations: Mapping[str, str]
     containers: tuple[Container, ...]
     init_containers: tuple[Container, ...]
-    volumes: frozenset[str]
+    volumes: Mapping[str, Mapping[str, Any]]
+    """Those that it declares, by name."""
 
     @property
     def injected(self) -> bool:
@@ -71,7 +72,7 @@ def parse(body: Mapping[str, Any]) -> Pod:
         annotations=_texts(meta, "annotations"),
         containers=containers,
         init_containers=_containers(spec, "initContainers"),
-        volumes=frozenset(str(volume.get("name")) for volume in volumes),
+        volumes={str(volume.get("name")): volume for volume in volumes},
     )
 
 

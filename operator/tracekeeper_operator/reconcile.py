@@ -21,6 +21,7 @@ from .kube import Kube
 from .metrics import ControllerMetrics
 from .plan import Assessed, Plan, Published, SecretRead
 from .status import Outcome
+from .storage import NOWHERE, HostPaths
 from .store import Store, key_of
 
 logger = logging.getLogger(__name__)
@@ -40,10 +41,11 @@ class Reconciler:
         metrics: ControllerMetrics,
         *,
         resync: float = 60.0,
+        host_paths: HostPaths = NOWHERE,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._kube, self._store, self._clock, self._metrics = kube, store, clock, metrics
-        self._resync, self._uniform = resync, uniform
+        self._resync, self._host_paths, self._uniform = resync, host_paths, uniform
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
         self._backoffs: dict[str, Backoff] = {}
@@ -163,7 +165,7 @@ class Reconciler:
 
     async def _tell(self, item: Assessed, decided: Plan, secrets: dict[str, SecretRead], outcome: Outcome) -> None:
         """Write one config's status if it says something new. Raises KubeError."""
-        found = status.conditions(item, decided, secrets, outcome)
+        found = status.conditions(item, decided, secrets, outcome, self._host_paths)
         body = status.status(item, decided, found, outcome, self._clock.now())
         if body == item.manifest.get("status"):
             return

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tracekeeper_spec.texts import DNS_LABEL
 from tracekeeper_spec.units import parse_duration
 
 from .errors import SettingsError
+from .storage import EVERYWHERE, NOWHERE, HostPaths
 
 LEVELS = ("Debug", "Info", "Warning", "Error")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -44,6 +47,7 @@ class ControllerSettings:
     """How often Secrets are read again and drift is repaired; the default of 60 bounds how long a rotated
     credential takes to arrive."""
     log_level: str
+    host_paths: HostPaths = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class InjectorSettings:
     listen: Address
     metrics_listen: Address
     log_level: str
+    host_paths: HostPaths = NOWHERE
 
 
 Settings = ControllerSettings | InjectorSettings
@@ -69,6 +74,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     namespace = _needed(options.namespace, "--namespace", "TRACEKEEPER_NAMESPACE")
     metrics_listen = _read(options.metrics_listen, "--metrics-listen", parse_address)
     log_level = _one_of(options.log_level, "--log-level", LEVELS)
+    host_paths = _host_paths(options.host_path, options.host_path_namespaces)
     if options.command == "controller":
         return ControllerSettings(
             namespace=namespace,
@@ -78,6 +84,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
             metrics_listen=metrics_listen,
             resync_seconds=_read(options.resync, "--resync", _resync),
             log_level=log_level,
+            host_paths=host_paths,
         )
     return InjectorSettings(
         namespace=namespace,
@@ -86,6 +93,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         listen=_read(options.listen, "--listen", parse_address),
         metrics_listen=metrics_listen,
         log_level=log_level,
+        host_paths=host_paths,
     )
 
 
@@ -115,6 +123,8 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         flag(command, "namespace", None, "the operator's own namespace")
         flag(command, "metrics-listen", ":8080", "plain HTTP: /metrics, /healthz, /readyz")
         flag(command, "log-level", "Info", "Debug, Info, Warning or Error")
+        flag(command, "host-path", "", "folder on every node for buffers of storage type HostPath")
+        flag(command, "host-path-namespaces", "", "where that type is allowed, separated by commas; * is everywhere")
     flag(controller, "service", "tracekeeper-injector", "the injector's Service; the certificate names it")
     flag(controller, "mutating-webhook", "tracekeeper-injector", "MutatingWebhookConfiguration to give trust")
     flag(controller, "validating-webhook", "tracekeeper-validator", "ValidatingWebhookConfiguration likewise")
@@ -129,6 +139,18 @@ def _needed(value: str | None, flag: str, variable: str) -> str:
     if not value:
         raise SettingsError(flag, f"is required (or set {variable})")
     return value
+
+
+def _host_paths(path: str, namespaces: str) -> HostPaths:
+    allowed = tuple(name.strip() for name in namespaces.split(",") if name.strip())
+    for name in allowed:
+        if name != EVERYWHERE and not re.fullmatch(DNS_LABEL.pattern, name):
+            raise SettingsError("--host-path-namespaces", f"{name!r} is neither a namespace's name nor {EVERYWHERE}")
+    if allowed and not path:
+        raise SettingsError("--host-path", "is required where --host-path-namespaces names a namespace")
+    if path and (not path.startswith("/") or ".." in path.split("/")):
+        raise SettingsError("--host-path", f"{path!r} is not an absolute path without ..")
+    return HostPaths(path, allowed)
 
 
 def _one_of(value: str, flag: str, allowed: Sequence[str]) -> str:

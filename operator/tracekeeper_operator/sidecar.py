@@ -6,36 +6,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracekeeper_spec.resolve import ResolvedSpec
-from tracekeeper_spec.units import format_duration, format_quantity
+from tracekeeper_spec.units import format_duration, format_quantity, parse_amount
 
 from . import names
+from .storage import EPHEMERAL_STORAGE, NOWHERE, HostPaths, Storage
 
 Object = dict[str, Any]
 
 USER = 65532
 """A user and group without a name or rights on any node; files in the image are readable by it."""
-QUOTA_PERCENT = 95
-"""Of the volume's size: the log must refuse before the kubelet evicts the pod for a full volume."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the operator was told about the sidecar's image."""
+    """What the operator was told about sidecars."""
 
     image: str
     pull_policy: str
     version: str
     """The operator's own version, written on each injected pod."""
+    host_paths: HostPaths = NOWHERE
 
 
-def container(spec: ResolvedSpec, options: Options) -> Object:
+def container(spec: ResolvedSpec, options: Options, storage: Storage) -> Object:
     """The native sidecar: an init container that stays, so that it starts first and stops last."""
+    environment = {"env": list(storage.environment)} if storage.environment else {}
     return {
         "name": names.SIDECAR,
         "image": options.image,
         "imagePullPolicy": options.pull_policy,
         "restartPolicy": "Always",
-        "args": arguments(spec),
+        "args": arguments(spec, storage),
+        **environment,
         "ports": [{"name": "tk-metrics", "containerPort": spec.sidecar.ports.metrics, "protocol": "TCP"}],
         # The probe passes before the log is recovered, so the application waits for bound ports and nothing
         # else; 180 s is for a throttled CPU, where imports alone take many seconds.
@@ -43,26 +45,25 @@ def container(spec: ResolvedSpec, options: Options) -> Object:
         "livenessProbe": _probe("/livez", spec, period=10, failures=6, timeout=5),
         # There is no readiness probe: it would count for the pod, and a backend's outage would take the
         # application out of its Service.
-        "resources": _resources(spec),
+        "resources": _resources(spec, storage),
         "securityContext": security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
-            {"name": names.BUFFER_VOLUME, "mountPath": names.BUFFER_PATH},
+            storage.mount,
             {"name": names.POLICY_VOLUME, "mountPath": names.POLICY_PATH, "readOnly": True},
             {"name": names.POD_INFO_VOLUME, "mountPath": names.POD_INFO_PATH, "readOnly": True},
         ],
     }
 
 
-def arguments(spec: ResolvedSpec) -> list[str]:
+def arguments(spec: ResolvedSpec, storage: Storage) -> list[str]:
     """The sidecar's command line after the image's entry point."""
     ports, otlp = spec.sidecar.ports, spec.sidecar.receivers.otlp
     return [
         "run",
         f"--policy={names.POLICY_PATH}/{names.POLICY_KEY}",
         f"--pod-info={names.POD_INFO_PATH}",
-        f"--data-dir={names.BUFFER_PATH}",
-        f"--storage-size={spec.sidecar.storage.size * QUOTA_PERCENT // 100}",
+        *storage.arguments,
         f"--grpc-listen=127.0.0.1:{otlp.grpc_port}",
         f"--http-listen=127.0.0.1:{otlp.http_port}",
         f"--metrics-listen=:{ports.metrics}",
@@ -71,7 +72,7 @@ def arguments(spec: ResolvedSpec) -> list[str]:
     ]
 
 
-def volumes(spec: ResolvedSpec) -> list[Object]:
+def volumes(storage: Storage) -> list[Object]:
     """Buffer, policy and what the pod knows of itself.
 
     The policy is optional: a pod must start in a namespace that has none yet.
@@ -84,10 +85,7 @@ def volumes(spec: ResolvedSpec) -> list[Object]:
         "uid": "metadata.uid",
     }
     return [
-        {
-            "name": names.BUFFER_VOLUME,
-            "emptyDir": {"sizeLimit": format_quantity(spec.sidecar.storage.size)},
-        },
+        storage.volume,
         {
             "name": names.POLICY_VOLUME,
             "secret": {"secretName": names.POLICY_SECRET, "optional": True},
@@ -133,6 +131,12 @@ def _probe(path: str, spec: ResolvedSpec, *, period: int, failures: int, timeout
     }
 
 
-def _resources(spec: ResolvedSpec) -> Object:
-    resources = spec.sidecar.resources
-    return {"requests": dict(resources.requests), "limits": dict(resources.limits)}
+def _resources(spec: ResolvedSpec, storage: Storage) -> Object:
+    """As the config says, and what the buffer takes of the node's disk where it says nothing of that."""
+    requests, limits = dict(spec.sidecar.resources.requests), dict(spec.sidecar.resources.limits)
+    ours = format_quantity(storage.ephemeral)
+    asked, capped = requests.get(EPHEMERAL_STORAGE), limits.get(EPHEMERAL_STORAGE)
+    requests[EPHEMERAL_STORAGE] = asked or min(ours, capped or ours, key=parse_amount)
+    if storage.limited and capped is None:
+        limits[EPHEMERAL_STORAGE] = max(ours, requests[EPHEMERAL_STORAGE], key=parse_amount)
+    return {"requests": requests, "limits": limits}

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tracekeeper_spec.resolve import resolve
+
 from . import names
 from .clock import timestamp
 from .errors import KubeError
 from .plan import Assessed, Plan, SecretRead
+from .storage import NOWHERE, HostPaths
 
 MAX_MESSAGE = 4096
 """Characters of one condition's message; the API allows 32768, and nobody reads that."""
@@ -33,6 +36,7 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     NO_BACKENDS = "NoBackends"
     SHADOWED = "Shadowed"
+    HOST_PATH_NOT_ALLOWED = "HostPathNotAllowed"
     POLICY_TOO_LARGE = "PolicyTooLarge"
     PUBLISH_FAILED = "PublishFailed"
 
@@ -72,11 +76,15 @@ class Outcome:
 
 
 def conditions(
-    item: Assessed, plan: Plan, secrets: Mapping[str, SecretRead], outcome: Outcome
+    item: Assessed,
+    plan: Plan,
+    secrets: Mapping[str, SecretRead],
+    outcome: Outcome,
+    host_paths: HostPaths = NOWHERE,
 ) -> tuple[Condition, ...]:
     """Accepted, ResolvedRefs and Ready of one config."""
     lacks = _lacks(item, plan, secrets)
-    return _accepted(item), _resolved_refs(item, lacks), _ready(item, plan, lacks, outcome)
+    return _accepted(item), _resolved_refs(item, lacks), _ready(item, plan, lacks, outcome, host_paths)
 
 
 def _accepted(item: Assessed) -> Condition:
@@ -136,8 +144,10 @@ def _texts(lacks: Sequence[Lack]) -> str:
     return "; ".join(dict.fromkeys(lack.text for lack in lacks))
 
 
-def _ready(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcome) -> Condition:
+def _ready(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcome, host_paths: HostPaths) -> Condition:
     reason, text = _obstacle(item, plan, lacks, outcome)
+    if reason is None and (refusal := host_paths.refusal(resolve(item.spec), plan.namespace)):
+        reason, text = Reason.HOST_PATH_NOT_ALLOWED, f"published, but {refusal}"
     if reason is not None:
         return Condition("Ready", "False", reason, _shorten(text, ""))
     where = f"revision {plan.document.revision} in Secret {plan.namespace}/{names.POLICY_SECRET}"

@@ -14,6 +14,8 @@ from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.resolve import check_resolved, resolve, warnings
 
+from .storage import NOWHERE, HostPaths
+
 MAX_WARNING = 250
 """Characters; the API server cuts single warnings at 256 bytes when there are many."""
 MAX_WARNINGS = 10
@@ -39,7 +41,12 @@ class Verdict:
         return f"{count}: " + "; ".join(self.faults)
 
 
-def validate(new: Mapping[str, Any], old: Mapping[str, Any] | None, others: Iterable[TracingConfig]) -> Verdict:
+def validate(
+    new: Mapping[str, Any],
+    old: Mapping[str, Any] | None,
+    others: Iterable[TracingConfig],
+    host_paths: HostPaths = NOWHERE,
+) -> Verdict:
     """Judge the object `new`, which replaces `old`, in a namespace that has `others`.
 
     A change that does not touch the spec is always allowed: a config that became invalid by an upgrade can
@@ -54,6 +61,8 @@ def validate(new: Mapping[str, Any], old: Mapping[str, Any] | None, others: Iter
     found = [str(fault) for fault in (*check_resolved(resolved), *warnings(resolved))]
     if len(resolved.backends) == 1 and not resolved.suspend:
         found.append("spec.backends: there is one backend and so no redundancy; spans wait while it is down")
+    if refusal := host_paths.refusal(resolved, config.namespace):
+        found.append(f"spec.sidecar.{refusal}")
     found += _same_pods(config, others)
     return Verdict(warnings=tuple(shorten(text) for text in found[:MAX_WARNINGS]))
 

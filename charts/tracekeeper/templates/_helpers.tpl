@@ -95,6 +95,12 @@ imagePullSecrets:
 {{- concat (list "kube-system" .Release.Namespace) .Values.webhook.excludedNamespaces | uniq | toJson -}}
 {{- end -}}
 
+{{/* What both processes need to know of buffers on the nodes. */}}
+{{- define "tracekeeper.hostPathArguments" -}}
+- --host-path={{ .Values.sidecar.hostPath.path }}
+- --host-path-namespaces={{ join "," .Values.sidecar.hostPath.namespaces }}
+{{- end -}}
+
 {{/* Where `helm test` asks for its pod. */}}
 {{- define "tracekeeper.testNamespace" -}}
 {{- default (ternary "kube-public" "default" (eq .Release.Namespace "default")) .Values.test.namespace -}}

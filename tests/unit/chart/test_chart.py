@@ -136,6 +136,8 @@ def test_an_unknown_value_is_refused_by_name(helm: Helm, setting: str) -> None:
         "crds.keep=maybe",
         "controller.resources.requests.memory=lots",
         "fullnameOverride=Not_A_Name",
+        "sidecar.hostPath.namespaces={team-*}",
+        "sidecar.hostPath.path=relative/path",
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(helm: Helm, setting: str) -> None:
@@ -443,7 +445,8 @@ def restrictions_missing(spec: Object) -> list[str]:
 
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
 def test_every_pod_is_restricted(helm: Helm, values: Path) -> None:
-    specs = list(pod_specs(render(helm, "-f", values)))
+    objects = render(helm, "-f", values)
+    specs = list(pod_specs([found for found in objects if found["kind"] != "DaemonSet"]))
     assert len(specs) == 3
     assert [restrictions_missing(spec) for spec in specs] == [[], [], []]
 
@@ -454,6 +457,38 @@ def test_every_container_has_requests_and_a_memory_limit(default: list[Object]) 
             resources = container["resources"]
             assert set(resources["requests"]) == {"cpu", "memory"}
             assert "memory" in resources["limits"]
+
+
+def test_only_the_keeper_of_the_nodes_folder_is_root_and_only_where_it_is_asked_for(
+    helm: Helm, default: list[Object]
+) -> None:
+    assert of_kind(default, "DaemonSet") == []
+    objects = render(helm, "-f", DEFAULT, "--set", "sidecar.hostPath.prepare=true")
+    (spec,) = pod_specs(of_kind(objects, "DaemonSet"))
+    (container,) = spec["containers"]
+    assert container["args"][0].strip() == (CHART / "files/node_folder.py").read_text().strip()
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["FOWNER"]}
+    assert restrictions_missing(spec | {"securityContext": {}}) == [
+        "seccompProfile",
+        "runAsNonRoot",
+        "volume folder",
+        "node-folder: capabilities",
+        "node-folder: runAsUser",
+        "node-folder: seccompProfile",
+    ]
+    assert [volume["hostPath"]["path"] for volume in spec["volumes"]] == ["/var/lib/tracekeeper-spans"]
+
+
+def test_both_processes_hear_where_buffers_may_be_on_the_node(helm: Helm, default: list[Object]) -> None:
+    def told(objects: list[Object], kind: str) -> list[str]:
+        (found,) = [o for o in of_kind(objects, "Deployment") if o["metadata"]["name"].endswith(kind)]
+        arguments = found["spec"]["template"]["spec"]["containers"][0]["args"]
+        return [argument for argument in arguments if argument.startswith("--host-path")]
+
+    full = render(helm, "-f", CHART / "ci/full-values.yaml")
+    for kind in ("controller", "injector"):
+        assert told(default, kind) == ["--host-path=/var/lib/tracekeeper-spans", "--host-path-namespaces="]
+        assert told(full, kind) == ["--host-path=/mnt/spans", "--host-path-namespaces=shop,sandbox"]
 
 
 def test_every_service_is_probed(default: list[Object]) -> None:
