@@ -7,7 +7,14 @@ from typing import Any
 
 from tracekeeper_sidecar.forward.backend import BackendHealth
 
-_EMPTY: dict[str, Any] = {"str": "", "bool": True, "int": 0, "float": 0.0, "Mapping[str, int]": {}}
+_EMPTY: dict[str, Any] = {
+    "str": "",
+    "bool": True,
+    "int": 0,
+    "float": 0.0,
+    "Mapping[str, int]": {},
+    "Mapping[tuple[str, str], int]": {},
+}
 
 
 def backend_health(**said: Any) -> BackendHealth:

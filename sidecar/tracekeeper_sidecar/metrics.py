@@ -77,12 +77,29 @@ CIRCUIT_STATE: Final = _gauge(
 )
 CIRCUIT_TRANSITIONS: Final = _counter(
     "tracekeeper_backend_circuit_transitions_total",
-    "Changes of the circuit breaker, by new state.",
+    "Changes of the circuit breaker, by new state and cause.",
     "backend",
     "state",
+    "cause",
 )
 CIRCUIT_REJECTED: Final = _counter(
     "tracekeeper_backend_circuit_rejected_total", "Calls not made because the circuit was open.", "backend"
+)
+BACKEND_RETRIES: Final = _counter(
+    "tracekeeper_backend_retries_total", "Calls for spans that the backend had failed to take before.", "backend"
+)
+RETRY_BUDGET: Final = _gauge(
+    "tracekeeper_backend_retry_budget", "Retries that may be made at once; below 1 they wait.", "backend"
+)
+REJECTED_SPANS: Final = _counter(
+    "tracekeeper_backend_rejected_spans_total",
+    "Spans that the backend took and threw away (partial success); they are dropped as `rejected`.",
+    "backend",
+)
+REQUEST_LIMIT: Final = _gauge(
+    "tracekeeper_backend_request_limit_bytes",
+    "Size to which requests are cut, as learned from refusals; 0 while the backend has refused none.",
+    "backend",
 )
 BACKEND_CALLS: Final = _counter(
     "tracekeeper_backend_calls_total", "Export calls to a backend, by outcome.", "backend", "outcome"

@@ -33,7 +33,7 @@ from forward_support.servers import (
 
 Code = grpc.StatusCode
 Context = grpc.aio.ServicerContext
-NEVER = {"failureThreshold": 1000, "openFor": "50ms", "maxOpenFor": "50ms"}
+NEVER = {"state": "Disabled"}
 """A circuit breaker that stays out of the test."""
 Server = TypeVar("Server", GrpcBackend, HttpBackend, RawBackend)
 

@@ -25,7 +25,7 @@ PATIENCE = 20.0
 QUICK: dict[str, Any] = {
     "timeout": "5s",
     "batch": {"maxDelay": "10ms"},
-    "retry": {"initialBackoff": "10ms", "maxBackoff": "50ms"},
+    "retry": {"initialBackoff": "10ms", "maxBackoff": "50ms", "budget": 1},
     "circuitBreaker": {"failureThreshold": 3, "openFor": "50ms", "maxOpenFor": "200ms"},
 }
 """Backend settings under which nothing takes long."""

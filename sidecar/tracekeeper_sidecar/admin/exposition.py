@@ -11,7 +11,7 @@ from tracekeeper_sidecar.admin.snapshot import Snapshot
 if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
-CIRCUITS = ("Closed", "Open", "HalfOpen")
+CIRCUITS = ("Closed", "Open", "HalfOpen", "ForcedOpen", "Disabled")
 Sample = tuple[tuple[str, ...], float]
 
 
@@ -26,13 +26,7 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterab
     yield m.SPANS_FILTERED, _by(snapshot.filtered)
     yield m.REQUESTS_REFUSED, _by(snapshot.refused_requests)
     yield from _entry_samples(snapshot)
-    backends = snapshot.backends
-    yield m.BACKEND_USABLE, [((b.name,), float(b.usable)) for b in backends]
-    yield m.CIRCUIT_STATE, [((b.name, c), float(b.circuit == c)) for b in backends for c in CIRCUITS]
-    yield m.CIRCUIT_TRANSITIONS, [((b.name, c), n) for b in backends for c, n in b.transitions.items()]
-    yield m.CIRCUIT_REJECTED, [((b.name,), b.rejected_calls) for b in backends]
-    yield m.BACKEND_CALLS, [((b.name, outcome), n) for b in backends for outcome, n in b.calls.items()]
-    yield m.BACKEND_LAST_SUCCESS, [((b.name,), b.last_success) for b in backends]
+    yield from _backend_samples(snapshot)
     yield from _log_samples(snapshot)
     yield m.POLICY_REVISION, [((snapshot.policy.config,), snapshot.policy.revision)]
     yield m.POLICY_FAULTS, _one(len(snapshot.policy.faults))
@@ -48,6 +42,20 @@ def _entry_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Samp
     yield m.SPANS_REDELIVERED, [((e.name, why), n) for e in entries for why, n in e.account.redelivered.items()]
     yield m.SPANS_PENDING, [((e.name,), e.pending) for e in entries]
     yield m.DELIVERY_LAG, [((e.name,), e.oldest_pending) for e in entries]
+
+
+def _backend_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
+    backends = snapshot.backends
+    yield m.BACKEND_USABLE, [((b.name,), float(b.usable)) for b in backends]
+    yield m.CIRCUIT_STATE, [((b.name, c), float(b.circuit == c)) for b in backends for c in CIRCUITS]
+    yield m.CIRCUIT_TRANSITIONS, [((b.name, c, why), n) for b in backends for (c, why), n in b.changes.items()]
+    yield m.CIRCUIT_REJECTED, [((b.name,), b.rejected_calls) for b in backends]
+    yield m.BACKEND_CALLS, [((b.name, outcome), n) for b in backends for outcome, n in b.calls.items()]
+    yield m.BACKEND_LAST_SUCCESS, [((b.name,), b.last_success) for b in backends]
+    yield m.BACKEND_RETRIES, [((b.name,), b.retries) for b in backends]
+    yield m.RETRY_BUDGET, [((b.name,), b.retry_budget) for b in backends]
+    yield m.REJECTED_SPANS, [((b.name,), b.rejected_spans) for b in backends]
+    yield m.REQUEST_LIMIT, [((b.name,), b.request_limit) for b in backends]
 
 
 def _log_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:

@@ -63,10 +63,12 @@ def report(snapshot: Snapshot) -> dict[str, object]:
 
 
 def _serves(backend: BackendHealth) -> bool:
-    return backend.usable and backend.circuit == "Closed"
+    return backend.usable and backend.circuit in ("Closed", "Disabled")
 
 
 def _ailing(backend: BackendHealth) -> str:
+    if backend.usable and backend.circuit == "ForcedOpen":
+        return f"backend {backend.name}: it is sent nothing, because its circuitBreaker.state is ForcedOpen"
     state = f"circuit {backend.circuit}" if backend.usable else "cannot be used"
     return f"backend {backend.name}: {state}: {backend.last_error}"
 

@@ -44,6 +44,8 @@ class TooLarge:
     certain: bool = True
     """413 says so plainly. RESOURCE_EXHAUSTED without RetryInfo may as well be a rate limit of a backend that does
     not follow the protocol: halves are tried, but a single span is not given up for it (see Retry.suspect)."""
+    limit: int | None = None
+    """Bytes that it says it takes; None when it names none."""
 
 
 Outcome = Sent | Retry | Refused | TooLarge

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.backend import Backend
-from tracekeeper_sidecar.forward.breaker import Circuit, Permit
+from tracekeeper_sidecar.forward.breaker import Permit
 from tracekeeper_sidecar.forward.flight import Flight, Request
 from tracekeeper_sidecar.forward.outcome import Refused, Retry, Sent, TooLarge
 from tracekeeper_sidecar.forward.poison import Blame
@@ -142,7 +142,7 @@ class Sender:
 
     def _should_yield(self, backend: Backend) -> bool:
         """A suspected request leaves the probe of a half-open circuit to others: poison would keep it open."""
-        return self._unsuspected > 0 and backend.breaker.circuit is not Circuit.CLOSED
+        return self._unsuspected > 0 and not backend.breaker.passing
 
     def _too_large(self, flight: Flight, outcome: TooLarge, turn: _Round, backend: Backend) -> None:
         request = flight.requests.popleft()

@@ -32,7 +32,11 @@ SNAPSHOT = Snapshot(
     entries=(EntryHealth("a", ("a",), ACCOUNT, 25, 1.5, 0, Position(1, 0, 75)),),
     backends=(
         backend_health(
-            name="a", circuit="Open", transitions={"Open": 1}, rejected_calls=4, calls={"sent": 2, "failed": 5}
+            name="a",
+            circuit="Open",
+            changes={("Open", "failure_rate"): 1},
+            rejected_calls=4,
+            calls={"sent": 2, "failed": 5},
         ),
     ),
 )
