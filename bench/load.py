@@ -1,10 +1,11 @@
-"""Closed-loop load over OTLP gRPC: so many requests in flight, each sent again as soon as it is answered.
+"""Load over OTLP gRPC: so many requests in flight, each sent again as soon as it is answered, or at a steady rate.
 
-    python bench/load.py --target 127.0.0.1:4317 --spans 512 --in-flight 16 --seconds 30
+    python bench/load.py --target 127.0.0.1:4317 --spans 512 --in-flight 16 --seconds 30 [--rate SPANS_PER_SECOND]
 
 Prints one JSON object: requests, acknowledged spans, refusals by code, seconds, latency percentiles in milliseconds.
 A refusal for lack of room (RESOURCE_EXHAUSTED, UNAVAILABLE) is answered by a short pause, as a client would; it is
-counted, and it is not acknowledged.
+counted, and it is not acknowledged. With --rate, requests leave at even intervals as long as one of the --in-flight is
+free; those that are late leave at once, so that the rate is made up for after a stall.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import random
 import time
 from collections import Counter
@@ -26,6 +28,8 @@ EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PAUSE = 0.05
 """Seconds, half to one and a half times this, before a refused worker asks again."""
 TIMEOUT = 30.0
+KEPT = 2_000_000
+"""Latencies kept at most; of more, every second one is forgotten, again and again."""
 
 
 @dataclass(slots=True)
@@ -33,41 +37,75 @@ class Tally:
     """What all workers saw."""
 
     acknowledged: int = 0
+    requests: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
 
+    def answered(self, spans: int, took: float) -> None:
+        """Book an acknowledged request."""
+        self.acknowledged += spans
+        self.requests += 1
+        self.latencies.append(took)
+        if len(self.latencies) >= KEPT:
+            del self.latencies[::2]
 
-async def worker(channel: grpc.aio.Channel, template: Template, until: float, tally: Tally) -> None:
+
+@dataclass(slots=True)
+class Pace:
+    """When the next request is due: at once, or at even intervals from the beginning; never after the end."""
+
+    begin: float
+    interval: float
+    limit: int
+    taken: int = 0
+
+    def next(self) -> float:
+        """The time that the next request is due at; each is given out once."""
+        if self.limit and self.taken >= self.limit:
+            return math.inf
+        due = self.begin + self.taken * self.interval
+        self.taken += 1
+        return due
+
+
+async def worker(channel: grpc.aio.Channel, template: Template, pace: Pace, until: float, tally: Tally) -> None:
     """Send until the time is up; the last answer is awaited."""
     call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(EXPORT)
     chance = random.Random()
-    while (begin := time.perf_counter()) < until:
+    while (due := pace.next()) < until:
+        if (ahead := due - time.perf_counter()) > 0:
+            await asyncio.sleep(ahead)
+        if (begin := time.perf_counter()) >= until:
+            return
         try:
             await call(template.request(), timeout=TIMEOUT)
         except grpc.aio.AioRpcError as error:
             tally.refused[error.code().name] += template.spans
             await asyncio.sleep(PAUSE * (0.5 + chance.random()))
             continue
-        tally.latencies.append(time.perf_counter() - begin)
-        tally.acknowledged += template.spans
+        tally.answered(template.spans, time.perf_counter() - begin)
 
 
-async def load(target: str, template: Template, in_flight: int, seconds: float) -> dict[str, Any]:
-    """Run `in_flight` workers over one channel for `seconds`."""
+async def load(
+    target: str, template: Template, in_flight: int, seconds: float, rate: float = 0.0, limit: int = 0
+) -> dict[str, Any]:
+    """Run `in_flight` workers over one channel for `seconds` or `limit` requests; `rate` in spans/s, 0 for any."""
     tally = Tally()
     async with grpc.aio.insecure_channel(target, options=[("grpc.max_send_message_length", 64 << 20)]) as channel:
         await asyncio.wait_for(channel.channel_ready(), 20)
         begin = time.perf_counter()
         until = begin + seconds
-        await asyncio.gather(*(worker(channel, template, until, tally) for _ in range(in_flight)))
+        pace = Pace(begin, template.spans / rate if rate else 0.0, limit)
+        await asyncio.gather(*(worker(channel, template, pace, until, tally) for _ in range(in_flight)))
         took = time.perf_counter() - begin
     ordered = sorted(tally.latencies)
     return {
         "spans_per_request": template.spans,
         "bytes_per_request": len(template),
         "in_flight": in_flight,
+        "offered_per_second": rate,
         "seconds": round(took, 3),
-        "requests": len(ordered),
+        "requests": tally.requests,
         "acknowledged": tally.acknowledged,
         "refused": dict(tally.refused),
         "p50_ms": percentile(ordered, 0.50),
@@ -83,13 +121,18 @@ def percentile(ordered: list[float], share: float) -> float:
 
 def main() -> None:
     """Parse, run, print."""
-    parser = argparse.ArgumentParser(description="closed-loop OTLP load over gRPC")
+    parser = argparse.ArgumentParser(description="OTLP load over gRPC")
     parser.add_argument("--target", default="127.0.0.1:4317")
     parser.add_argument("--spans", type=int, default=512, help="spans a request")
-    parser.add_argument("--in-flight", type=int, default=16, help="requests in flight")
+    parser.add_argument("--in-flight", type=int, default=16, help="requests in flight, at most")
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--rate", type=float, default=0.0, help="spans a second to offer; 0: as fast as answers come")
+    parser.add_argument("--prompt", type=int, default=0, help="bytes of prompt in each span")
+    parser.add_argument("--limit", type=int, default=0, help="requests after which it ends early; 0: none")
     options = parser.parse_args()
-    result = asyncio.run(load(options.target, Template(options.spans), options.in_flight, options.seconds))
+    template = Template(options.spans, options.prompt)
+    run = load(options.target, template, options.in_flight, options.seconds, options.rate, options.limit)
+    result = asyncio.run(run)
     print(json.dumps(result))
 
 

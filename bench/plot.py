@@ -1,42 +1,73 @@
-"""The bench's picture: three panels, ours beside the Collector's."""
+"""The bench's pictures: the steady jobs, ours beside the Collector's, and what a backlog costs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
 
 OURS, THEIRS = "#1f6f8b", "#b8b8b8"
 PANELS = (
     ("per_cpu_second", "spans per CPU-second", True),
-    ("rss_anon_mb", "peak anonymous memory, MB", False),
-    ("p99_ms", "p99 latency, ms", True),
+    ("peak_mb", "peak anonymous memory, MB", False),
+    ("p99_ms", "p99 of an export call, ms", True),
 )
 
 
-def draw(results: list[dict[str, Any]], baseline: dict[str, Any], path: Path) -> None:
-    """Write a PNG of grouped bars, a group for each job (spans a request / requests in flight)."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4))
-    jobs = [result["job"] for result in results]
+def steady(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write a PNG of grouped bars, a group for each job."""
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(15, 4.5))
+    outcomes = [one for one in outcomes if one["ours"]["acknowledged"]]
+    places = range(len(outcomes))
     for axis, (key, title, logarithmic) in zip(axes, PANELS, strict=True):
-        theirs = [baseline["jobs"].get(job, {}).get(key, 0) for job in jobs]
-        for shift, values, colour, label in (
-            (-0.2, [result[key] for result in results], OURS, "Tracekeeper, durable"),
-            (0.2, theirs, THEIRS, f"{baseline['name']}, durable"),
-        ):
-            bars = axis.bar([i + shift for i in range(len(jobs))], values, 0.38, color=colour, label=label)
-            axis.bar_label(bars, labels=[f"{v:,.0f}" if v else "" for v in values], fontsize=8)
+        for shift, side, colour in ((-0.2, "ours", OURS), (0.2, "theirs", THEIRS)):
+            values = [one[side][key] for one in outcomes]
+            label = f"{outcomes[0][side]['side']}, durable" if outcomes else side
+            bars = axis.bar([place + shift for place in places], values, 0.38, color=colour, label=label)
+            axis.bar_label(bars, labels=[_short(value) for value in values], fontsize=7)
         axis.set_title(title, fontsize=10)
-        axis.set_xticks(range(len(jobs)), jobs)
-        axis.set_xlabel("spans a request / in flight")
+        axis.set_xticks(places, [_name(one) for one in outcomes], fontsize=8)
         if logarithmic:
             axis.set_yscale("log")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(fontsize=8, frameon=False)
+        axis.margins(y=0.12)
+    if outcomes:
+        figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="upper left", ncols=2)
+    figure.tight_layout(rect=(0, 0, 1, 0.94))
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _name(outcome: Mapping[str, Any]) -> str:
+    return f"{outcome['job']}\n{outcome['ratio']:.1f}x" if outcome["ratio"] else str(outcome["job"])
+
+
+def _short(value: float) -> str:
+    if value >= 10_000:
+        return f"{value / 1000:,.0f}k"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def backlog(found: Mapping[str, Any], path: Path) -> None:
+    """Write a PNG of two lines: CPU per span while the backlog grows, and while it is worked off."""
+    figure, axis = plt.subplots(figsize=(8, 4.5))
+    for key, label, colour in (
+        ("growing", "taking a span in (both backends away)", OURS),
+        ("shrinking", "delivering it twice", "#d1495b"),
+    ):
+        points = found[key]
+        gigabytes, cost = [p["backlog_gb"] for p in points], [p["cpu_us_per_span"] for p in points]
+        axis.plot(gigabytes, cost, "o-", color=colour, label=label)
+    axis.set_xlabel("backlog, GB")
+    axis.set_ylabel("CPU per span, µs")
+    axis.set_ylim(bottom=0)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)

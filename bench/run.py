@@ -1,10 +1,14 @@
-"""`make bench`: 30 s of load at three request sizes into one sidecar with two backends, beside the Collector's figures.
+"""`make bench`: the same jobs on Tracekeeper's sidecar and on the OpenTelemetry Collector, in turn, on this machine.
 
-    python bench/run.py [--seconds 30] [--jobs 512/16,50/16,1/32]
+    python bench/run.py [--jobs all|512,50,1,offered,prompts,pod,rest,outage,limits,backlog] [--seconds 10] [--rounds 2]
+                        [--backlog 10] [--ours-only]
 
-For each job, from nothing: two backends that only count, `tracekeeper-sidecar run` on an empty folder, a closed loop of
-requests, then the wait until every acknowledged span is delivered twice. Load, backends and sidecar share the machine.
-Prints a table; writes bench/results/latest.json and latest.png. Exit 1 when spans are missing.
+For each job and side, from nothing: two backends that only count, the side on an empty folder, a second of warm-up, the
+load, then the wait until every acknowledged span is delivered twice and the side is at rest. Load, backends and side
+share the machine, and are the same for both. Rounds alternate which side goes first: a machine's speed drifts.
+
+Prints a table; writes bench/results/latest.json and *.png. Runs whose work differs (spans lost, other bytes, books that
+do not close) are not compared. Exit 1 then, and when something that must be reached was missed; 0 otherwise.
 """
 
 from __future__ import annotations
@@ -12,116 +16,127 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import procfs
-from plot import draw
+import backlog
+import limits
+import outage
+import plot
+import table
+from collector import Collector
+from collector_build import ensure
+from compare import compare
+from jobs import Job, chosen
+from measure import RESULTS, measure
+from processes import Failed
 from sidecar import Sidecar
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
-BASELINE = HERE / "collector_baseline.json"
-SETTLE_LIMIT = 180.0
-"""Seconds after the load within which everything must be delivered."""
+SIDES = {"ours": Sidecar, "theirs": Collector}
 
 
-def measure(job: str, seconds: float) -> dict[str, Any]:
-    """One job from start to delivered; raises RuntimeError naming what went wrong."""
-    spans, in_flight = (int(part) for part in job.split("/"))
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="data-", dir=RESULTS))
-        sidecar = stack.enter_context(Sidecar(Path(folder)))
-        rest = procfs.anonymous_bytes(sidecar.pid)
-        before = procfs.cpu_seconds(sidecar.pid)
-        peak = procfs.Peak(sidecar.pid)
-        command = [sys.executable, str(HERE / "load.py"), "--target", f"127.0.0.1:{sidecar.grpc}"]
-        command += ["--spans", str(spans), "--in-flight", str(in_flight), "--seconds", str(seconds)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120, check=False)
-        if done.returncode:
-            raise RuntimeError(f"load.py failed:\n{done.stderr}\nthe sidecar's log:\n{sidecar.tail()}")
-        result: dict[str, Any] = json.loads(done.stdout)
-        begin = time.monotonic()
-        ledger = sidecar.settled(SETTLE_LIMIT)
-        result["settle_seconds"] = round(time.monotonic() - begin, 2)
-        cpu = procfs.cpu_seconds(sidecar.pid) - before
-        result["backends"] = sidecar.counted()
-        result["rss_anon_mb"] = round(peak.stop() / 1e6, 1)
-    return result | {
-        "job": job,
-        "ledger": ledger,
-        "rest_rss_anon_mb": round(rest / 1e6, 1),
-        "cpu_seconds": round(cpu, 2),
-        "acknowledged_per_second": round(result["acknowledged"] / result["seconds"]),
-        "per_cpu_second": round(result["acknowledged"] / cpu) if cpu else 0,
-    }
+def steady(jobs: Sequence[Job], seconds: float, rounds: int) -> list[dict[str, Any]]:
+    """Every job on both sides, so many times; the outcome of each."""
+    runs: dict[str, dict[str, list[dict[str, Any]]]] = {job.name: {side: [] for side in SIDES} for job in jobs}
+    for number in range(rounds):
+        order = list(SIDES) if number % 2 == 0 else list(reversed(SIDES))
+        for job in jobs:
+            for side in order:
+                print(f"  round {number + 1}, {job.name:8} {side:7}", end="", flush=True)
+                run = measure(SIDES[side], job, seconds)
+                runs[job.name][side].append(run)
+                print(
+                    f"{run['acknowledged_per_second']:>9,} spans/s {run['per_cpu_second']:>9,} per CPU-second"
+                    f" {run['peak_mb']:>6.1f} MB, drained after {run['settle_seconds']:.1f} s",
+                    flush=True,
+                )
+    return [compare(job, runs[job.name]["ours"], runs[job.name]["theirs"]) for job in jobs]
 
 
-def faults(result: dict[str, Any]) -> list[str]:
-    """What is missing: acknowledged spans must have been delivered to both backends."""
-    job, acknowledged = result["job"], result["acknowledged"]
-    short = [
-        f"{job}: {name} got {stats['spans']} of {acknowledged} acknowledged spans"
-        for name, stats in result["backends"].items()
-        if stats["spans"] < acknowledged
-    ]
-    entries = result["ledger"]["delivery"]
-    return short + [f"{job}: delivery {e}" for e in entries if e["dropped"] or int(e["pending"])]
-
-
-def rows(results: list[dict[str, Any]], baseline: dict[str, Any]) -> list[str]:
-    """The table: ours, and the Collector's below."""
-    head = ("job", "", "acknowledged/s", "per CPU-second", "ratio", "peak anon MB", "p50 ms", "p99 ms", "refused")
-    lines = ["{:<8} {:<12} {:>14} {:>15} {:>7} {:>13} {:>8} {:>8} {:>9}".format(*head)]
-    line = "{:<8} {:<12} {:>14,} {:>15,} {:>7} {:>13} {:>8} {:>8} {:>9,}"
-    for ours in results:
-        theirs = baseline["jobs"].get(ours["job"])
-        ratio = f"{ours['per_cpu_second'] / theirs['per_cpu_second']:.1f}" if theirs else ""
-        for name, side, shown in (("tracekeeper", ours, ratio), ("Collector", theirs, "")):
-            if side is not None:
-                refused = sum(side.get("refused", {}).values())
-                cells = [side[k] for k in ("rss_anon_mb", "p50_ms", "p99_ms")]
-                speeds = [side["acknowledged_per_second"], side["per_cpu_second"]]
-                lines.append(line.format(ours["job"], name, *speeds, shown, *cells, refused))
-    return lines
+def alone(jobs: Sequence[Job], seconds: float, rounds: int) -> None:
+    """Our side only, for work on it; nothing is compared or written."""
+    for _ in range(rounds):
+        for job in jobs:
+            run = measure(Sidecar, job, seconds)
+            shown = (
+                "acknowledged_per_second",
+                "per_cpu_second",
+                "core_share",
+                "fresh_mb",
+                "peak_mb",
+                "p50_ms",
+                "p99_ms",
+            )
+            print(f"{job.name:8}", *(f"{key} {run[key]:,}" for key in shown), sep="  ", flush=True)
 
 
 def machine() -> dict[str, object]:
     """Where this was measured."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     model = models[0].partition(":")[2].strip() if models else platform.machine()
-    return {"processors": len(models), "model": model, "python": platform.python_version(), "time": time.time()}
+    kernel, python = platform.release(), platform.python_version()
+    return {"processors": len(models), "model": model, "kernel": kernel, "python": python, "time": round(time.time())}
+
+
+def special(names: Sequence[str], seconds: float, gigabytes: float) -> dict[str, Any]:
+    """The special jobs' findings by name."""
+    found: dict[str, Any] = {}
+    for name in names:
+        print(f"  {name} …", flush=True)
+        if name == "outage":
+            found[name] = outage.run([Sidecar, Collector], seconds)
+        elif name == "limits":
+            found[name] = limits.run(seconds)
+        else:
+            found[name] = backlog.run(gigabytes)
+    return found
+
+
+def report(outcomes: list[dict[str, Any]], found: dict[str, Any]) -> list[str]:
+    """Write JSON and pictures; returns the lines to print."""
+    RESULTS.mkdir(exist_ok=True)
+    whole = {"machine": machine(), "jobs": outcomes, "special": found}
+    (RESULTS / "latest.json").write_text(json.dumps(whole, indent=2) + "\n")
+    lines = [f"{machine()['processors']} processors, {machine()['model']}", ""]
+    if outcomes:
+        plot.steady(outcomes, RESULTS / "latest.png")
+        lines += [*table.text(table.HEAD, table.rows(outcomes)), "", *table.verdicts(outcomes), ""]
+    for name, module in (("outage", outage), ("limits", limits), ("backlog", backlog)):
+        if name in found:
+            lines += [*module.lines(found[name]), ""]
+    if "backlog" in found:
+        plot.backlog(found["backlog"], RESULTS / "backlog.png")
+    return [*lines, f"Written: {RESULTS}/latest.json and pictures beside it"]
 
 
 def main() -> int:
     """Run every job, print, write."""
-    parser = argparse.ArgumentParser(description="load on one sidecar, beside the Collector's published figures")
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--jobs", default="512/16,50/16,1/32", help="spans a request / requests in flight, …")
+    parser = argparse.ArgumentParser(description="Tracekeeper's sidecar beside the OpenTelemetry Collector")
+    parser.add_argument("--jobs", default="all", help="names, separated by commas")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of load, for each run")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--backlog", type=float, default=10.0, help="gigabytes of the backlog job")
+    parser.add_argument(
+        "--ours-only", action="store_true", help="steady jobs on our side alone, nothing compared or written"
+    )
     options = parser.parse_args()
-    RESULTS.mkdir(exist_ok=True)
-    baseline = json.loads(BASELINE.read_text())
-    jobs = options.jobs.split(",")
-    print(f"{len(jobs)} jobs of {options.seconds:.0f} s each, plus what delivery takes", flush=True)
-    results, missing = [], []
-    for job in jobs:
-        print(f"  {job} …", end="", flush=True)
-        result = measure(job, options.seconds)
-        print(f" {result['acknowledged_per_second']:,} spans/s, settled {result['settle_seconds']} s later", flush=True)
-        results.append(result)
-        missing += faults(result)
-    report = {"machine": machine(), "baseline": baseline["name"], "jobs": results}
-    (RESULTS / "latest.json").write_text(json.dumps(report, indent=2) + "\n")
-    draw(results, baseline, RESULTS / "latest.png")
-    print(f"\n{machine()['processors']} processors, {machine()['model']}", *rows(results, baseline), sep="\n")
-    print(f"\nCollector: {baseline['name']}. {baseline['caveat']}\nWritten: {RESULTS}/latest.json, latest.png")
-    print(*(f"MISSING: {fault}" for fault in missing), sep="\n", end="\n" if missing else "")
-    return 1 if missing else 0
+    try:
+        jobs, names = chosen(options.jobs)
+        if options.ours_only:
+            alone(jobs, options.seconds, options.rounds)
+            return 0
+        print(f"the Collector: {ensure()}", flush=True)
+        outcomes = steady(jobs, options.seconds, options.rounds)
+        found = special(names, options.seconds, options.backlog)
+    except (Failed, ValueError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    print("", *report(outcomes, found), sep="\n")
+    missed = [one for one in outcomes if one["verdict"] not in ("must", "goal")]
+    return 1 if missed or any(one.get("missed") for one in found.values()) else 0
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ python_in() { find "$@" -name '*.py' -not -path '*/.*' | sort; }
 
 printf 'packages: '
 mypy
-mapfile -t files < <(python_in scripts tests | grep -v /test_bench_tools.py)
+mapfile -t files < <(python_in scripts tests | grep -v /test_bench_)
 strict tests scripts:tests "${files[@]}"
-mapfile -t files < <(python_in bench tests/unit/demo/test_bench_tools.py)
+mapfile -t files < <(python_in bench tests/unit/demo/test_bench_*.py)
 strict bench bench:tests "${files[@]}"
 mapfile -t files < <(python_in examples charts)
 strict examples examples/demo "${files[@]}"

