@@ -47,9 +47,10 @@ def read_all(log: Log, position: Position | None = None, max_spans: int = 64, ma
     """Every batch from `position` (default: the beginning) to the end, each checked for its own arithmetic."""
     reader = log.reader(position or log.begin)
     batches: list[Batch] = []
-    while (batch := reader.read(max_spans, max_bytes)) is not None:
+    while (batch := reader.read(max_spans, max_bytes, detailed=True)) is not None:
         assert batch.end.seq - batch.begin.seq == batch.spans + batch.lost
-        assert batch.size == sum(map(len, batch.payloads))
+        assert batch.size == len(batch.body) == sum(frame.length for frame in batch.frames)
+        assert batch.spans == sum(frame.spans for frame in batch.frames)
         assert batch.begin < batch.end
         if batches:
             assert batch.begin == batches[-1].end
@@ -59,7 +60,8 @@ def read_all(log: Log, position: Position | None = None, max_spans: int = 64, ma
 
 
 def payloads_of(batches: list[Batch]) -> list[bytes]:
-    return [payload for batch in batches for payload in batch.payloads]
+    """What was appended, one by one; the batches must have been read in detail."""
+    return [batch.body[frame.offset : frame.offset + frame.length] for batch in batches for frame in batch.frames]
 
 
 def lost_in(batches: list[Batch]) -> int:

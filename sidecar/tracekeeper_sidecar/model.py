@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -17,18 +18,28 @@ class Position:
     """Spans appended before this place since the log began."""
 
 
+class Frame(NamedTuple):
+    """One append inside the body of a batch: itself a serialised ExportTraceServiceRequest."""
+
+    seq: int
+    """Spans appended to the log before it."""
+    spans: int
+    offset: int
+    """Where it starts in the body, in bytes."""
+    length: int
+    """Bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A run of whole frames, as read from the log.
+    """A run of whole frames, as read from the log."""
 
-    Each payload is one serialised ExportTraceServiceRequest; by protobuf's merge rule their concatenation is one too.
-    """
-
-    payloads: tuple[bytes, ...]
+    body: bytes
+    """The frames' payloads one behind the other; by protobuf's merge rule this is one ExportTraceServiceRequest."""
     spans: int
-    """Spans in `payloads`."""
+    """Spans in `body`."""
     size: int
-    """Bytes in `payloads`."""
+    """Bytes in `body`."""
     begin: Position
     end: Position
     """Where the cursor stands once this batch is settled."""
@@ -36,3 +47,7 @@ class Batch:
     """Spans between `begin` and `end` that damage on disk has taken; end.seq - begin.seq == spans + lost."""
     oldest: float = 0.0
     """Unix time at which the first frame was appended; 0 for an empty batch."""
+    critical: bool = False
+    """Whether a frame holds a span that must not wait for others."""
+    frames: tuple[Frame, ...] = ()
+    """What `body` is made of, in order; empty unless the reader was asked for it."""

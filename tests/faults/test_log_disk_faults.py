@@ -239,7 +239,7 @@ async def test_a_reader_that_cannot_open_its_file_keeps_its_place() -> None:
     files.fault = lambda operation, path: None
     batch = reader.read(1, 1)
     assert batch is not None
-    assert batch.payloads == (b"x",)
+    assert batch.body == b"x"
     reader.close()
     await log.close()
 
@@ -350,8 +350,8 @@ async def main():
         except LogFull:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
-    batch = log.reader(log.begin).read(10, 10 << 20)
-    print(len(batch.payloads), batch.lost)
+    batch = log.reader(log.begin).read(10, 10 << 20, detailed=True)
+    print(len(batch.frames), batch.lost)
     await log.close()
 
 asyncio.run(main())

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from log_harness import DIRECTORY, ManualClock, open_log
+from log_harness import DIRECTORY, ManualClock, open_log, payloads_of
 from simulated_files import SimulatedFiles
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
@@ -103,7 +103,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(max_spans=st.integers(1, 40), fails=st.booleans(), releases=st.booleans())
     def consume(self, max_spans: int, fails: bool, releases: bool) -> None:
         position, consumed = self.cursors[0]
-        batch = self.log.reader(position).read(max_spans, 4000)
+        batch = self.log.reader(position).read(max_spans, 4000, detailed=True)
         if batch is None:
             return
         consumed = self.check(batch, consumed)
@@ -126,7 +126,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(max_spans=st.integers(1, 40), operations=st.integers(0, 12), chance=chances)
     def consume_while_the_machine_stops(self, max_spans: int, operations: int, chance: random.Random) -> None:
         position, consumed = self.cursors[0]
-        batch = self.log.reader(position).read(max_spans, 4000)
+        batch = self.log.reader(position).read(max_spans, 4000, detailed=True)
         if batch is None:
             return
         self.files.stop_after = operations
@@ -141,20 +141,21 @@ class LogMachine(RuleBasedStateMachine):
 
     def check(self, batch: Batch, consumed: int) -> int:
         assert batch.end.seq - batch.begin.seq == batch.spans + batch.lost
-        for payload in batch.payloads:
+        payloads = payloads_of([batch])
+        for payload in payloads:
             index = int(payload[:8])
             assert index > consumed, "a payload came twice or out of order"
             missed = self.acknowledged.intersection(range(consumed + 1, index))
             assert not missed, f"acknowledged and lost: {missed}"
             consumed = index
-        assert batch.spans == sum(self.spans[int(payload[:8])] for payload in batch.payloads)
+        assert batch.spans == sum(self.spans[int(payload[:8])] for payload in payloads)
         return consumed
 
     def check_everything_pending(self) -> None:
         position, consumed = self.cursors[0]
         reader = self.log.reader(position)
         lost = 0
-        while (batch := reader.read(50, 5000)) is not None:
+        while (batch := reader.read(50, 5000, detailed=True)) is not None:
             consumed = self.check(batch, consumed)
             lost += batch.lost
         reader.close()

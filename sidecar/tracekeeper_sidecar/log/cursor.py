@@ -12,16 +12,21 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.ledger import Account, Intake
 from tracekeeper_sidecar.log.files import Files
-from tracekeeper_sidecar.log.slots import SLOTS, Slots
+from tracekeeper_sidecar.log.slots import BLOCK, SLOTS, Slots
 from tracekeeper_sidecar.model import Position
 
 logger = logging.getLogger(__name__)
 
+Runs: TypeAlias = tuple[tuple[int, int], ...]
+
+MAX_RUNS = 1024
+_RESERVED = 16 << 10
+"""Bytes for each slot of a cursor: enough for MAX_RUNS runs of usual sizes."""
 _ENTRY = re.compile(r"[a-z0-9]([-a-z0-9.]{0,198}[a-z0-9])?")
 _PREFIX = "cursor."
 _INTAKE = "intake"
@@ -32,7 +37,14 @@ class Cursor:
     """A delivery entry's place in the log, and what it did with the spans before it."""
 
     position: Position
+    """Every span before it is settled."""
     account: Account = field(default_factory=Account)
+    acked: Runs = ()
+    """Spans behind `position` that are settled all the same: runs of (offset from position.seq, length), in order,
+    with gaps between them, at most MAX_RUNS."""
+    removed: float = 0.0
+    """Unix time at which the entry left the configuration: a tombstone, which keeps its account and pins nothing. 0
+    for an entry that is in use."""
 
 
 class CursorStore:
@@ -71,7 +83,12 @@ class CursorStore:
         except OSError as fault:
             raise _unavailable(f"{self._directory}/{stem}", "sync", fault) from fault
         try:
-            return Cursor(Position(*_integers(found["position"], 3)), _account(found["account"]))
+            return Cursor(
+                Position(*_integers(found["position"], 3)),
+                _account(found["account"]),
+                _runs(found.get("acked", [])),
+                _time(found.get("removed", 0)),
+            )
         except (KeyError, TypeError, ValueError) as fault:
             self._report(f"cursor of {entry!r} in {self._directory} is not understood ({fault!r})")
             return None
@@ -134,13 +151,16 @@ class CursorStore:
 
     def _slot(self, stem: str) -> Slots:
         if stem not in self._slots:
-            slots = Slots(self._directory, stem, self._files)
+            slots = self._make(stem)
             slots.load()
             self._slots[stem] = slots
         return self._slots[stem]
 
+    def _make(self, stem: str) -> Slots:
+        return Slots(self._directory, stem, self._files, _RESERVED if stem.startswith(_PREFIX) else BLOCK)
+
     def _load(self, stem: str) -> dict[str, Any] | None:
-        slots = Slots(self._directory, stem, self._files)
+        slots = self._make(stem)
         try:
             body = slots.load()
         except OSError as fault:
@@ -177,7 +197,7 @@ def _serialise(value: Mapping[str, object]) -> bytes:
 
 def _fields_of(cursor: Cursor) -> dict[str, object]:
     place, account = cursor.position, cursor.account
-    return {
+    fields: dict[str, object] = {
         "position": [place.segment, place.offset, place.seq],
         "account": {
             "start": account.start,
@@ -188,6 +208,12 @@ def _fields_of(cursor: Cursor) -> dict[str, object]:
             "redelivered": dict(account.redelivered),
         },
     }
+    if cursor.acked:
+        _runs(list(cursor.acked))  # What could not be loaded again must not be saved.
+        fields["acked"] = cursor.acked
+    if cursor.removed:
+        fields["removed"] = cursor.removed
+    return fields
 
 
 _ENDINGS = tuple(f".{slot}" for slot in SLOTS)
@@ -209,6 +235,25 @@ def _integers(values: Any, count: int) -> list[int]:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise ValueError(f"expected an integer of at least 0, found {value!r}")
     return values
+
+
+def _runs(values: Any) -> Runs:
+    if not isinstance(values, list) or len(values) > MAX_RUNS:
+        raise ValueError(f"expected at most {MAX_RUNS} runs, found {values!r}")
+    runs, end = [], 0
+    for value in values:
+        offset, length = _integers(list(value), 2)
+        if offset <= end or not length:
+            raise ValueError(f"expected runs in order with gaps between them, found {values!r}")
+        runs.append((offset, length))
+        end = offset + length
+    return tuple(runs)
+
+
+def _time(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"expected a time, found {value!r}")
+    return float(value)
 
 
 def _counter(values: Any) -> Counter[str]:

@@ -14,9 +14,9 @@ from typing import Protocol
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.files import Files
 from tracekeeper_sidecar.log.frames import Ended, Found, FrameReader
-from tracekeeper_sidecar.log.record import HEADER_SIZE, TRACES
+from tracekeeper_sidecar.log.record import CRITICAL, HEADER_SIZE, TRACES
 from tracekeeper_sidecar.log.segment import DATA_START, Segment, View, name_of
-from tracekeeper_sidecar.model import Batch, Position
+from tracekeeper_sidecar.model import Batch, Frame, Position
 
 
 class DamageSink(Protocol):
@@ -28,10 +28,12 @@ class DamageSink(Protocol):
 class _Collected:
     """A batch in the making."""
 
-    __slots__ = ("lost", "oldest", "payloads", "size", "spans")
+    __slots__ = ("flags", "frames", "lost", "oldest", "payloads", "size", "spans")
 
-    def __init__(self) -> None:
+    def __init__(self, detailed: bool) -> None:
         self.payloads: list[bytes] = []
+        self.frames: list[Frame] | None = [] if detailed else None
+        self.flags = 0
         self.spans = 0
         self.size = 0
         self.lost = 0
@@ -55,17 +57,18 @@ class Reader:
         """Where the next read starts."""
         return self._position
 
-    def read(self, max_spans: int, max_bytes: int) -> Batch | None:
+    def read(self, max_spans: int, max_bytes: int, detailed: bool = False) -> Batch | None:
         """The next whole frames within both limits, at least one even if it alone exceeds them; None at the end.
 
-        A batch may hold nothing but `lost` spans. Blocks for reads that the page cache usually answers. Raises
-        LogUnavailable when files cannot be opened or read; the position then stays where it was.
+        A batch may hold nothing but `lost` spans. Its frames are listed if it is to be `detailed`. Blocks for reads
+        that the page cache usually answers. Raises LogUnavailable when files cannot be opened or read; the position
+        then stays where it was.
         """
         view, begin = self._view(), self._position
         if begin.seq >= view.end.seq:
             self._let_go()
             return None
-        collected = _Collected()
+        collected = _Collected(detailed)
         try:
             end = self._collect(view, begin, collected, max_spans, max_bytes)
         except OSError as fault:
@@ -73,8 +76,20 @@ class Reader:
             raise LogUnavailable(f"cannot read the log in {self._directory}: {fault.strerror or fault}") from fault
         self._position = end
         return Batch(
-            tuple(collected.payloads), collected.spans, collected.size, begin, end, collected.lost, collected.oldest
+            collected.payloads[0] if len(collected.payloads) == 1 else b"".join(collected.payloads),
+            collected.spans,
+            collected.size,
+            begin,
+            end,
+            collected.lost,
+            collected.oldest,
+            bool(collected.flags & CRITICAL),
+            tuple(collected.frames or ()),
         )
+
+    def seek(self, position: Position) -> None:
+        """Go on reading at `position`, which lies between two frames."""
+        self._position, self._ahead = position, None
 
     def close(self) -> None:
         """Close the file. The reader may be used again."""
@@ -140,6 +155,9 @@ class Reader:
             into.lost += frame.seq - seq
             if frame.type == TRACES:
                 into.payloads.append(payload)
+                into.flags |= frame.flags
+                if into.frames is not None:
+                    into.frames.append(Frame(frame.seq, frame.spans, into.size, frame.length))
                 into.spans += frame.spans
                 into.size += frame.length
                 into.oldest = into.oldest or frame.time

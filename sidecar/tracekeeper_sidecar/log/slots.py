@@ -28,15 +28,16 @@ MAX_BODY = 1 << 20
 _FIELDS = struct.Struct("<8sIIQ")
 _CRC = struct.Struct("<I")
 _BODY = _FIELDS.size + _CRC.size
-_RESERVED = 4096
+BLOCK = 4096
 SLOTS = ("a", "b")
 
 
 class Slots:
     """The two files `STEM.a` and `STEM.b`. Not thread-safe: one owner at a time. Raises OSError as files do."""
 
-    def __init__(self, directory: str, stem: str, files: Files) -> None:
-        self._directory, self._files = directory, files
+    def __init__(self, directory: str, stem: str, files: Files, reserve: int = BLOCK) -> None:
+        """`reserve` is how many bytes of each file are set aside in advance."""
+        self._directory, self._files, self._reserve = directory, files, reserve
         self._paths = [f"{directory}/{stem}.{slot}" for slot in SLOTS]
         self._generation = 0
         self._next = 0
@@ -141,7 +142,7 @@ class Slots:
             except FileExistsError:
                 continue
             try:
-                self._files.allocate(handle, _RESERVED)
+                self._files.allocate(handle, self._reserve)
             finally:
                 self._files.close(handle)
         self._files.sync_directory(self._directory)

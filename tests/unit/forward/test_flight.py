@@ -9,7 +9,7 @@ from tracekeeper_sidecar.model import Batch, Position
 
 
 def batch(body: bytes, spans: int) -> Batch:
-    return Batch((body,), spans, len(body), Position(1, 64, 0), Position(1, 64 + len(body), spans))
+    return Batch(body, spans, len(body), Position(1, 64, 0), Position(1, 64 + len(body), spans))
 
 
 async def test_one_piece_at_a_time_is_in_memory() -> None:

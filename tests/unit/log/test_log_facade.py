@@ -76,7 +76,7 @@ async def test_nothing_is_read_before_it_is_durable() -> None:
     await log.append(b"second", 1)
     batch = reader.read(10, 1000)
     assert batch is not None
-    assert batch.payloads == (b"second",)
+    assert batch.body == b"second"
     await log.close()
 
 
