@@ -47,6 +47,8 @@ class Batch:
     """Spans between `begin` and `end` that damage on disk has taken; end.seq - begin.seq == spans + lost."""
     oldest: float = 0.0
     """Unix time at which the first frame was appended; 0 for an empty batch."""
+    newest: float = 0.0
+    """Unix time at which the last frame was appended; 0 for an empty batch."""
     critical: bool = False
     """Whether a frame holds a span that must not wait for others."""
     frames: tuple[Frame, ...] = ()

@@ -240,7 +240,7 @@ def _integers(values: Any, count: int) -> list[int]:
 def _runs(values: Any) -> Runs:
     if not isinstance(values, list) or len(values) > MAX_RUNS:
         raise ValueError(f"expected at most {MAX_RUNS} runs, found {values!r}")
-    runs, end = [], 0
+    runs, end = [], -1
     for value in values:
         offset, length = _integers(list(value), 2)
         if offset <= end or not length:

@@ -28,7 +28,7 @@ class DamageSink(Protocol):
 class _Collected:
     """A batch in the making."""
 
-    __slots__ = ("flags", "frames", "lost", "oldest", "payloads", "size", "spans")
+    __slots__ = ("flags", "frames", "lost", "newest", "oldest", "payloads", "size", "spans")
 
     def __init__(self, detailed: bool) -> None:
         self.payloads: list[bytes] = []
@@ -37,7 +37,7 @@ class _Collected:
         self.spans = 0
         self.size = 0
         self.lost = 0
-        self.oldest = 0.0
+        self.oldest = self.newest = 0.0
 
 
 class Reader:
@@ -83,6 +83,7 @@ class Reader:
             end,
             collected.lost,
             collected.oldest,
+            collected.newest,
             bool(collected.flags & CRITICAL),
             tuple(collected.frames or ()),
         )
@@ -161,6 +162,7 @@ class Reader:
                 into.spans += frame.spans
                 into.size += frame.length
                 into.oldest = into.oldest or frame.time
+                into.newest = frame.time
             else:
                 into.lost += frame.spans
             offset = at + HEADER_SIZE + frame.length
