@@ -18,6 +18,9 @@ from tracekeeper_sidecar.model import Position
 Runs = tuple[tuple[int, int], ...]
 """Each (offset, length) in spans, counted from a position's `seq`; in order, apart from each other."""
 
+Stretches = tuple[tuple[int, int], ...]
+"""Each (first span, span behind the last), counted from the log's beginning; in order."""
+
 
 @dataclass(slots=True)
 class _Run:
@@ -70,19 +73,9 @@ class Settled:
         self._move()
         return known
 
-    def passed(self, seq: int) -> int:
-        """Spans from number `seq` on that are settled: nobody need read them."""
-        for run in self._runs:
-            if run.begin <= seq < run.end:
-                return run.end - seq
-        return max(0, self.position.seq - seq)
-
-    def until(self, seq: int, most: int) -> int:
-        """Spans from number `seq` on up to the next run, at most `most`."""
-        for run in self._runs:
-            if run.begin > seq:
-                return min(most, run.begin - seq)
-        return most
+    def stretches(self) -> Stretches:
+        """The runs, counted from the log's beginning."""
+        return tuple((run.begin, run.end) for run in self._runs)
 
     def between(self, begin: int, end: int) -> int:
         """Spans from number `begin` up to `end` that are settled."""
@@ -132,3 +125,14 @@ class Settled:
             run = self._runs.pop(0)
             self.ahead -= run.end - run.begin
             self.position = place
+
+
+def step(stretches: Stretches, seq: int, most: int) -> int:
+    """How many spans, from number `seq` on and at most `most`, a reader may take at once so that either all of them are
+    in one of the stretches or none is. For settled stretches there is no `most`: nobody sends them."""
+    for begin, end in stretches:
+        if seq < begin:
+            return min(most, begin - seq)
+        if seq < end:
+            return end - seq
+    return most
