@@ -54,6 +54,10 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         help="hard limit for DIR (default: the config's, or 1Gi)",
     )
     run.add_argument(
+        "--adopt-from", metavar="DIR", help="folder that DIR of --data-dir is in: deliver what pods that are gone left"
+    )
+    run.add_argument("--adopt-after", type=_duration, default=30.0, metavar="30s", help="how long a pod must be gone")
+    run.add_argument(
         "--grpc-listen", type=_address, metavar="HOST:PORT", help="OTLP over gRPC (default 127.0.0.1:4317)"
     )
     run.add_argument(
@@ -150,6 +154,8 @@ def _pod_settings(options: argparse.Namespace) -> Settings:
         listen=_listen(options, Listen()),
         policy_file=options.policy,
         pod_info_dir=options.pod_info,
+        adopt_from=options.adopt_from,
+        adopt_after=options.adopt_after,
         drain_timeout=20.0 if options.drain_timeout is None else options.drain_timeout,
     )
 
@@ -180,6 +186,8 @@ def _manifest_settings(options: argparse.Namespace) -> Settings | None:
         listen=_listen(options, ports),
         config_file=options.config,
         secrets_dir=options.secrets_dir,
+        adopt_from=options.adopt_from,
+        adopt_after=options.adopt_after,
         drain_timeout=sidecar.drain_timeout if options.drain_timeout is None else options.drain_timeout,
     )
 

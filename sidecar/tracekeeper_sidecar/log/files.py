@@ -158,6 +158,9 @@ class SystemFiles:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had the lock may have renamed the directory, and another may be there by now.
+            if not os.path.samestat(os.fstat(handle), os.stat(path)):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         except OSError:
             os.close(handle)
             raise
