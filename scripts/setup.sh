@@ -108,7 +108,10 @@ setup_cluster() {
   scripts/cluster.sh tools
 }
 
-setup_clients() { PYTHONPATH=tests .venv/bin/python tests/foreign_clients.py; }
+setup_clients() { # programs that send into the sidecar; the Collector is also what `make bench` compares with
+  PYTHONPATH=tests .venv/bin/python tests/foreign_clients.py
+  .venv/bin/python bench/collector_build.py > /dev/null
+}
 
 case $level in
   python) setup_python ;;
