@@ -95,7 +95,7 @@ class Appender:
         self.moved(end)
         if any(outcome.error is None and outcome.flags & CRITICAL for outcome in outcomes):
             for urgent in self.critical:
-                _call(urgent, end)
+                call(urgent, end)
         for appends, size, _, error in outcomes:
             self.queued_appends -= len(appends)
             self.queued_bytes -= size
@@ -105,7 +105,7 @@ class Appender:
                 except Exception:
                     logger.exception("an answer failed; the others of its commit go on")
         for listener in self.listeners:
-            _call(listener)
+            call(listener)
 
     # Large requests.
 
@@ -138,7 +138,7 @@ class Appender:
             answer.stored = stored
         done(answer)
         for listener in self.listeners:
-            _call(listener)
+            call(listener)
 
     async def _store_group(self, group: list[tuple[bytes, int]], critical: bool) -> tuple[int, LogError | None]:
         """Spans of these parts that are stored, and what went wrong with the others."""
@@ -182,7 +182,7 @@ class Appender:
 
     def _check_room(self, size: int) -> LogFull | None:
         """Refuse all of a large request when only some of its parts would fit: the sender would repeat those."""
-        room = self._writer.room
+        room = self._writer.catalogue.room
         if size <= room:
             return None
         return LogFull(
@@ -202,7 +202,8 @@ def copy_of(error: LogError) -> LogError:
     return type(error)(str(error))
 
 
-def _call(listener: Callable[..., None], *values: Position) -> None:
+def call(listener: Callable[..., None], *values: Position) -> None:
+    """Call a listener that must not keep others from being called."""
     try:
         listener(*values)
     except Exception:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogError, LogUnavailable
 from tracekeeper_sidecar.log import recovery, retention, segment
-from tracekeeper_sidecar.log.appender import Appender, copy_of
+from tracekeeper_sidecar.log.appender import Appender, call, copy_of
 from tracekeeper_sidecar.log.files import READ_ONLY, Files
 from tracekeeper_sidecar.log.reader import Reader
 from tracekeeper_sidecar.log.recovery import RecoveryReport
+from tracekeeper_sidecar.log.retention import Limits
 from tracekeeper_sidecar.log.writer import Done, Writer
 from tracekeeper_sidecar.model import Position
 
@@ -39,6 +40,10 @@ class LogStats:
     segments: int
     bytes: int
     """Everything in the data directory, preallocation, cursors and foreign files included."""
+    history: int
+    """Bytes of it that may be deleted when their room is needed."""
+    room: int
+    """What could be stored now, roughly."""
     quota: int
     end_seq: int
     """Spans ever acknowledged."""
@@ -67,12 +72,12 @@ class Log:
         clock: Clock,
         lock: int,
         recovered: recovery.Recovered,
-        sizes: tuple[int, int],
+        limits: Limits,
     ) -> None:
         self._directory, self._files, self._clock, self._lock = directory, files, clock, lock
-        self._quota, segment_size = sizes
+        self._limits = limits
         self._recovery = recovered.report
-        self._appender = Appender(directory, self._quota)
+        self._appender = Appender(directory, limits.quota)
         self._appender.moved = self._wake
         self._waiting: dict[asyncio.Future[None], int] = {}  # the seq that each wants the end to pass
         self._damage: dict[tuple[int, int], int] = {}
@@ -80,16 +85,29 @@ class Log:
         self.on_unheard: Callable[[int], None] = _ignore
         """Called on the event loop with a number of spans whose append was cancelled and that are not stored: the
         caller who is gone could not count them."""
+        self._pressed: list[Callable[[], None]] = []
+        self._released = 0
+        self._preferred: int | None = None
         self._reached = recovered.view.end
         """The log's end after the commit that is being answered."""
-        self._writer = Writer(directory, files, clock, self._quota, segment_size, recovered, self._appender.hand_over)
+        self._writer = Writer(directory, files, clock, limits, recovered, self._appender.hand_over)
         self._appender.begin(self._writer)
 
     @classmethod
-    def open(cls, directory: str, *, files: Files, clock: Clock, quota: int, segment_size: int | None = None) -> Log:
+    def open(
+        cls,
+        directory: str,
+        *,
+        files: Files,
+        clock: Clock,
+        quota: int,
+        history: int = 0,
+        segment_size: int | None = None,
+    ) -> Log:
         """Recover the log in `directory`, which is made if it is not there. Blocks; call it in a thread.
 
-        `quota` bounds every byte in the directory. Raises LogUnavailable when the directory is locked by another
+        `quota` bounds every byte in the directory, `history` those that every entry has passed and that are kept all
+        the same while nothing else needs their room. Raises LogUnavailable when the directory is locked by another
         process, cannot be written, or the quota is too small to hold anything.
         """
         if quota < retention.MIN_QUOTA:
@@ -99,8 +117,8 @@ class Log:
         lock = _lock(directory, files)
         try:
             recovered = recovery.recover(directory, files, clock)
-            size = segment_size or retention.segment_size_for(quota)
-            return cls(directory, files, clock, lock, recovered, (quota, size))
+            limits = Limits(quota, segment_size or retention.segment_size_for(quota), history)
+            return cls(directory, files, clock, lock, recovered, limits)
         except OSError as fault:
             files.close(lock)
             raise _cannot_open(directory, fault) from fault
@@ -120,7 +138,7 @@ class Log:
 
     @property
     def begin(self) -> Position:
-        """Where the oldest span still kept starts."""
+        """Where the oldest span still kept starts, history included."""
         return self._writer.view.begin
 
     @property
@@ -192,16 +210,51 @@ class Log:
         return self.end.seq > after.seq
 
     def release(self, position: Position) -> None:
-        """Segments wholly before `position` may be deleted; the caller passes the least of all saved cursors."""
-        self._writer.release(position.seq)
+        """Every guaranteed entry has passed `position`, as saved: what is wholly before may be deleted.
+
+        It is kept as history while there is room for it. Until `prefer` is called, this speaks for all entries.
+        """
+        self._released = max(self._released, position.seq)
+        self._settle()
+
+    def prefer(self, position: Position) -> None:
+        """Every entry, those of best effort included, has passed `position`: what is wholly before is history.
+
+        What lies between it and the released position is deleted when its room is needed, and not before.
+        """
+        self._preferred = max(self._preferred or 0, position.seq)
+        self._settle()
+
+    @property
+    def room(self) -> int:
+        """Bytes that could be stored now, roughly; history counts as room."""
+        return self._writer.catalogue.room
+
+    @property
+    def watermark(self) -> int:
+        """Bytes of room below which the log is under pressure."""
+        return retention.watermark_for(self._limits)
+
+    @property
+    def pinned(self) -> int:
+        """Bytes in segments that a guaranteed entry has still before it, the newest segment included."""
+        catalogue = self._writer.catalogue
+        return sum(segment.end for segment in catalogue.view.segments) - catalogue.passed
+
+    def on_pressure(self, listener: Callable[[], None]) -> None:
+        """Call `listener` on the event loop after each commit that leaves, or finds, less room than the watermark."""
+        self._pressed.append(listener)
 
     def stats(self) -> LogStats:
         """Figures as of now; touches no file, so a disk that hangs holds nobody up."""
-        view, counts = self._writer.view, self._writer.counts
+        catalogue, counts = self._writer.catalogue, self._writer.counts
+        view = catalogue.view
         return LogStats(
             segments=len(view.segments),
-            bytes=counts.used,
-            quota=self._quota,
+            bytes=catalogue.used,
+            history=catalogue.passed,
+            room=catalogue.room,
+            quota=self._limits.quota,
             end_seq=view.end.seq,
             appends=counts.appends,
             commits=counts.commits,
@@ -240,8 +293,15 @@ class Log:
             )
         return self._writer.refusal
 
+    def _settle(self) -> None:
+        released, preferred = self._released, self._preferred
+        self._writer.settle(released, released if preferred is None else min(released, preferred))
+
     def _wake(self, end: Position) -> None:
         self._reached = end
+        if self._pressed and self.room < self.watermark:
+            for listener in self._pressed:
+                call(listener)
         for waiting, seq in self._waiting.items():
             if end.seq > seq and not waiting.done():
                 waiting.set_result(None)

@@ -1,13 +1,15 @@
 """What the log deletes and how much it may write: decisions only, no files.
 
 The quota is in bytes over every file in the data directory: segments with what is preallocated in them, cursors,
-files that were set aside, and files that are not ours. Only whole segments that every cursor has passed are ever
-deleted.
+files that were set aside, and files that are not ours. Only whole segments that every guaranteed entry has passed are
+ever deleted, the oldest first.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tracekeeper_sidecar.log.record import HEADER_SIZE
 from tracekeeper_sidecar.log.segment import DATA_START, Segment
@@ -19,6 +21,18 @@ MAX_SEGMENT = 32 << 20
 """Bytes. Larger ones only make deletion coarser: rotating every 32 MiB costs under 1 % of the time."""
 MIN_QUOTA = 16 * BLOCK
 """Bytes. Below this the cursors alone would not leave room for spans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much the log may hold. Bytes."""
+
+    quota: int
+    """Of everything in the data directory."""
+    segment_size: int
+    """Of a segment, unless one frame needs more or the quota leaves less."""
+    history: int = 0
+    """Of segments that every entry has passed."""
 
 
 def segment_size_for(quota: int) -> int:
@@ -36,16 +50,36 @@ def largest_payload(quota: int) -> int:
     return _whole_blocks(quota - reserve_for(quota)) - DATA_START - HEADER_SIZE
 
 
-def next_segment_size(frame: int, segment_size: int, quota: int, used: int) -> int | None:
+def watermark_for(limits: Limits) -> int:
+    """Bytes of room below which the log is under pressure: time to drop what may be dropped, before it is full."""
+    return max(limits.quota // 8, 2 * limits.segment_size)
+
+
+def next_segment_size(frame: int, limits: Limits, used: int) -> int | None:
     """How large the next segment may be so that `frame` bytes fit into it; None when there is no room.
 
     Normally `segment_size`; larger for one frame that exceeds it; smaller when that is all the quota leaves.
     """
     least = _blocks_up(DATA_START + frame)
-    free = _whole_blocks(quota - reserve_for(quota) - used)
+    free = _whole_blocks(limits.quota - reserve_for(limits.quota) - used)
     if free < max(least, MIN_SEGMENT):
         return None
-    return min(free, max(segment_size, least))
+    return min(free, max(limits.segment_size, least))
+
+
+def deletions_for(frame: int, limits: Limits, used: int, passed: Sequence[Segment]) -> tuple[int, int | None]:
+    """How many segments of `passed` to delete for the next one, from the front, and how large that one may be.
+
+    As few as make room for one of the usual size; none when not even all of them make room for `frame` bytes.
+    """
+    usual = max(limits.segment_size, _blocks_up(DATA_START + frame))
+    for count in range(len(passed) + 1):
+        if count:
+            used -= passed[count - 1].end
+        size = next_segment_size(frame, limits, used)
+        if size == usual or (size is not None and count == len(passed)):
+            return count, size
+    return 0, None
 
 
 def smallest_segment_size(frame: int) -> int:
@@ -58,10 +92,19 @@ def releasable(segments: Sequence[Segment], released_seq: int) -> int:
 
     Never the last one: it is being written, or it is what a restart learns the next number from.
     """
-    count = 0
-    while count + 1 < len(segments) and segments[count + 1].base <= released_seq:
-        count += 1
-    return count
+    # The first k go when the base of the one behind them is not beyond what is settled.
+    return max(0, bisect_right(segments, released_seq, key=lambda segment: segment.base) - 1)
+
+
+def over_history(segments: Sequence[Segment], preferred_seq: int, history: int) -> int:
+    """How many segments from the front exceed `history` bytes, of those that lie wholly before `preferred_seq`."""
+    passed = segments[: releasable(segments, preferred_seq)]
+    size = sum(segment.end for segment in passed)
+    for count, segment in enumerate(passed):
+        if size <= history:
+            return count
+        size -= segment.end
+    return len(passed)
 
 
 def _whole_blocks(size: int) -> int:

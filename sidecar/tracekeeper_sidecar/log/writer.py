@@ -1,11 +1,11 @@
 """The one thread that changes the log: it writes, syncs, rotates and deletes.
 
 Appends queue up while a commit is under way; the next commit takes all of them: one write, one fdatasync, one
-wake-up of the event loop that resolves every waiter. So the disk sets the pace of commits and the senders set their
+wake-up of the event loop that answers every append. So the disk sets the pace of commits and the senders set their
 size.
 
 A sync or write that fails is never tried again on the same file, because the kernel may by then have marked the lost
-pages clean: the segment is closed where it was last known durable, its waiters are told, and the next commit starts a
+pages clean: the segment is closed where it was last known durable, its appends are told, and the next commit starts a
 new one. What was acknowledged before stays readable.
 """
 
@@ -14,27 +14,25 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogError, LogFull, LogUnavailable
 from tracekeeper_sidecar.log import recovery, retention
+from tracekeeper_sidecar.log.catalogue import Catalogue
 from tracekeeper_sidecar.log.files import NO_ROOM, READ_ONLY, Files
-from tracekeeper_sidecar.log.record import HEADER_SIZE, encode_header, seed_of
-from tracekeeper_sidecar.log.segment import DATA_START, Segment, View, name_of
-from tracekeeper_sidecar.log.segment import encode_header as encode_segment_header
+from tracekeeper_sidecar.log.record import HEADER_SIZE, encode_header
+from tracekeeper_sidecar.log.retention import Limits
+from tracekeeper_sidecar.log.segment import DATA_START, View
 from tracekeeper_sidecar.model import Position
 
 logger = logging.getLogger(__name__)
 
 COMMIT_BYTES = 8 << 20
 """Bytes after which a commit takes no further appends, so that the first of them need not wait for long."""
-JOIN_BELOW = 4 << 10
-"""Bytes per append on average below which one joined buffer is cheaper than many."""
-MAX_BUFFERS = 1024
-"""IOV_MAX of Linux."""
 IDLE = 30.0
 """Seconds after which the thread looks around although nobody called it."""
 DELETIONS = 2
@@ -78,50 +76,29 @@ class Counts:
     sync_seconds: float = 0.0
     write_faults: int = 0
     """Segments closed early because a write or sync failed."""
-    used: int = 0
-    """Bytes in the data directory when last measured, plus what was preallocated since."""
-
-
-@dataclass(slots=True)
-class _Active:
-    """The segment being written."""
-
-    number: int
-    handle: int
-    seed: int
-    size: int
-    """Bytes that may be written."""
-    preallocated: bool
-    """False where the filesystem cannot reserve space: writes may then fail for lack of room."""
-    durable: int = 0
-    """Offset up to which frames were synced; 0 until the first commit."""
 
 
 class Writer:
-    """Owns the active segment, the catalogue and the thread. `view` may be read from any thread."""
+    """Owns the thread, and the catalogue in it."""
 
     def __init__(
         self,
         directory: str,
         files: Files,
         clock: Clock,
-        quota: int,
-        segment_size: int,
+        limits: Limits,
         recovered: recovery.Recovered,
         resolve: Resolve,
     ) -> None:
-        self._directory, self._files, self._clock = directory, files, clock
-        self._quota, self._segment_size = quota, segment_size
-        self.view: View = recovered.view
+        self._directory, self._clock, self._limits, self._resolve = directory, clock, limits, resolve
+        self.counts = Counts()
+        self.catalogue = Catalogue(directory, files, clock, limits, recovered)
         self._written = recovered.view.end
         """Where the newest durable frame ends."""
-        self.counts = Counts()
-        self._next_number = recovered.next_number
-        self._resolve = resolve
-        self._active: _Active | None = None
-        self._queue: queue.SimpleQueue[Append | None] = queue.SimpleQueue()
-        self._released = 0
-        self._retired = 0
+        self._queue: deque[Append] = deque()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """Rung when there may be something to do for a thread that sleeps."""
+        self._sleeping = False
         self._stopping = False
         self._pause: tuple[float, int, LogError] | None = None
         """Until when, unless more than this is released, to answer what."""
@@ -129,7 +106,6 @@ class Writer:
         """What the newest append was answered with; None when it was stored, or its cause is known to be gone."""
         self._busy_since: float | None = None
         """Monotonic time since which the thread has been at the disk; None while it waits for something to do."""
-        self._measure()
         self._thread = threading.Thread(target=self._run, name="tracekeeper-log", daemon=True)
         self._thread.start()
 
@@ -137,25 +113,34 @@ class Writer:
 
     def submit(self, append: Append) -> None:
         """Queue one append; it comes back through `resolve` with the commit that settles it."""
-        self._queue.put(append)
+        self._queue.append(append)
+        # Either this sees that the thread sleeps, or the thread sees the append before it does.
+        if self._sleeping:
+            self._ring()
 
-    def release(self, seq: int) -> None:
-        """Let segments go whose spans all come before `seq`."""
-        if seq > self._released:
-            self._released = seq
-            full = isinstance(self._refusal, LogFull) and self._refusal.reason == "quota"
-            if full and seq >= self.view.end.seq:
-                self._refusal = None  # The next append may have the room of all that is there.
-            segments = self.view.segments
-            if retention.releasable(segments, seq):
-                self._queue.put(None)
+    def settle(self, released: int, preferred: int) -> None:
+        """Guaranteed entries have passed every span before `released`, all entries those before `preferred`."""
+        catalogue = self.catalogue
+        before = catalogue.passed
+        catalogue.released, catalogue.preferred = released, preferred
+        changed = catalogue.passed > before
+        if changed or retention.over_history(self.view.segments, preferred, self._limits.history):
+            self._ring()
+        full = isinstance(self._refusal, LogFull) and self._refusal.reason == "quota"
+        if full and (changed or released >= self.view.end.seq):
+            self._refusal = None  # The next append may have the room of what is passed.
 
     def stop(self, timeout: float) -> bool:
         """Commit what is queued, close the active segment, end the thread; False when it did not within `timeout`."""
         self._stopping = True
-        self._queue.put(None)
+        self._ring()
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    @property
+    def view(self) -> View:
+        """The log as readers may see it now."""
+        return self.catalogue.view
 
     @property
     def alive(self) -> bool:
@@ -169,19 +154,14 @@ class Writer:
         return "" if refusal is None else str(refusal)
 
     @property
-    def room(self) -> int:
-        """Bytes that could be stored now, roughly; all that the quota allows once everything there is settled."""
-        if self._released >= self.view.end.seq:
-            return self._quota
-        active = self._active
-        unwritten = active.size - active.durable if active is not None and active.preallocated else 0
-        return max(0, self._quota - retention.reserve_for(self._quota) - self.counts.used + unwritten)
-
-    @property
     def busy(self) -> float:
         """Seconds that the commit or deletion under way has taken so far; 0 when there is none."""
         since = self._busy_since
         return 0.0 if since is None else max(0.0, self._clock.monotonic() - since)
+
+    def _ring(self) -> None:
+        self._sleeping = False
+        self._bell.put(None)
 
     # The writer's thread.
 
@@ -194,58 +174,68 @@ class Writer:
                 if batch:
                     self._commit(batch)
                     batch = []
-                if self._released > self._retired:
-                    self._retire(DELETIONS)
+                self._delete()
             except Exception as fault:
-                # A bug or an unforeseen fault must not end the only writer: its waiters hear of it, it goes on.
+                # A bug or an unforeseen fault must not end the only writer: its appends hear of it, it goes on.
                 logger.exception("the log's writer failed; appends are answered with it and writing goes on")
                 self._abandon(f"unexpected {fault!r}")
                 error = self._refusal = LogUnavailable(f"log in {self._directory}: unexpected {fault!r}")
                 self._resolve([Outcome(batch, _size_of(batch), 0, error)], self._written)
-            if self._stopping and self._queue.empty():
-                self._seal()
+            if self._stopping and not self._queue:
+                self.catalogue.seal()
                 self._busy_since = None
                 return
 
     def _take(self) -> list[Append]:
         """What is queued, up to a commit's size; waits for the first."""
+        waiting = self._queue
+        if not waiting:
+            self._sleeping = True
+            if not waiting and not self._stopping:
+                try:
+                    self._bell.get(timeout=IDLE)
+                except queue.Empty:
+                    pass
+            self._sleeping = False
         batch: list[Append] = []
         size = 0
-        try:
-            item = self._queue.get(timeout=IDLE)
-            while True:
-                if item is not None:
-                    batch.append(item)
-                    size += len(item[0])
-                    if size >= COMMIT_BYTES:
-                        break
-                item = self._queue.get_nowait()
-        except queue.Empty:
-            pass
+        while waiting and size < COMMIT_BYTES:
+            append = waiting.popleft()
+            batch.append(append)
+            size += len(append[0])
         return batch
+
+    def _delete(self) -> None:
+        """Delete some of the history over its bound, and come back for the rest."""
+        freed = self.catalogue.freed
+        if self.catalogue.trim(DELETIONS):
+            self._ring()
+        if self.catalogue.freed > freed:
+            self._pause = None
+            if isinstance(self._refusal, LogFull):
+                self._refusal = None
 
     def _commit(self, batch: list[Append]) -> None:
         outcomes: list[Outcome] = []
         time_ns = int(self._clock.now() * 1e9)
         buffers: list[bytes] = []
         members: list[Append] = []
-        offset, seq = self._place()
-        active = self._active
+        offset, seq = self.catalogue.place()
         for append in batch:
             payload, spans, flags, _ = append
             need = HEADER_SIZE + len(payload)
-            if active is None or offset + need > active.size:
+            if not self.catalogue.fits(offset, need):
                 outcomes.append(self._write(buffers, members, offset, seq))
                 buffers, members = [], []
                 refusal = self._rotate(need)
-                active = self._active
-                offset, seq = self._place()
+                offset, seq = self.catalogue.place()
                 if refusal is not None:
                     self._refusal = refusal
                     outcomes.append(Outcome([append], len(payload), flags, refusal))
                     continue
-                assert active is not None
                 offset = DATA_START
+            active = self.catalogue.active
+            assert active is not None
             buffers.append(encode_header(active.seed, payload, seq, spans, time_ns, flags=flags))
             buffers.append(payload)
             members.append(append)
@@ -254,222 +244,68 @@ class Writer:
         outcomes.append(self._write(buffers, members, offset, seq))
         self._resolve(outcomes, self._written)
 
-    def _place(self) -> tuple[int, int]:
-        """Offset and seq at which the next frame goes."""
-        return (self._active.durable or DATA_START) if self._active else 0, self.view.end.seq
-
     def _write(self, buffers: list[bytes], members: list[Append], end: int, seq: int) -> Outcome:
         """Make the frames durable as the active segment's next ones; `end` and `seq` are where they lead."""
-        active = self._active
-        if not members or active is None:
+        if not members:
             return Outcome(members, 0, 0, None)
-        start = active.durable or DATA_START
+        start, _ = self.catalogue.place()
         size = end - start - HEADER_SIZE * len(members)
         flags = 0
         for _, _, own, _ in members:
             flags |= own
         try:
-            self._write_all(active, buffers, start, end - start)
-            began = self._clock.monotonic()
-            self._files.fdatasync(active.handle)
-            self.counts.sync_seconds += self._clock.monotonic() - began
+            self.counts.sync_seconds += self.catalogue.append(buffers, end, seq)
         except OSError as fault:
-            self._refusal = self._fault(active, fault)
+            self._refusal = self._fault(fault)
             return Outcome(members, size, flags, self._refusal)
-        active.durable = end
+        self._written = self.view.end
         self._refusal = None
-        self._written = Position(active.number, end, seq)
-        self.view = View(self.view.segments, self._written)
         self.counts.commits += 1
         self.counts.appends += len(members)
         self.counts.bytes_written += end - start
         return Outcome(members, size, flags, None)
 
-    def _write_all(self, active: _Active, buffers: list[bytes], offset: int, size: int) -> None:
-        if not active.durable:
-            # The header goes out with the first frames, so that a new segment needs no sync of its own.
-            segment = self.view.segments[-1]
-            header = encode_segment_header(segment.number, segment.base, int(segment.created * 1e9))
-            buffers, offset, size = [header, *buffers], 0, size + DATA_START
-        if len(buffers) > 2 and size < JOIN_BELOW * len(buffers):
-            buffers = [b"".join(buffers)]
-        while buffers:
-            written = self._files.pwritev(active.handle, buffers[:MAX_BUFFERS], offset)
-            offset += written
-            buffers = _behind(buffers, written)
-
-    # Rotation and room.
-
     def _rotate(self, need: int) -> LogError | None:
-        """Replace the active segment by one with room for `need` bytes; what to answer if that is not possible.
-
-        A frame that does not fit leaves the active segment open, since smaller ones may.
-        """
+        """A new active segment with room for `need` bytes; what to answer if that is not possible."""
         if self._pause is not None:
             until, released, refusal = self._pause
-            if self._clock.monotonic() < until and self._released == released:
+            if self._clock.monotonic() < until and self.catalogue.released == released:
                 return refusal
             self._pause = None
         try:
-            self._retire(len(self.view.segments))
-            size = self._plan(need)
-            if size is None:
-                return self._refuse(self._full())
-            self._seal()
-            self._create(size, need)
+            rotated = self.catalogue.rotate(need)
         except OSError as fault:
             return self._refuse(self._cannot(fault))
-        return None
-
-    def _plan(self, need: int) -> int | None:
-        """Size of the next segment within the quota, letting the newest go if all of it is settled."""
-        used = self._measure()
-        active = self._active
-        if active is not None and active.preallocated:
-            used -= active.size - (active.durable or DATA_START)
-        size = retention.next_segment_size(need, self._segment_size, self._quota, used)
-        segments, end = self.view.segments, self.view.end
-        if size is None and segments and self._released >= end.seq:
-            freed = segments[-1].end if active is None else active.durable
-            size = retention.next_segment_size(need, self._segment_size, self._quota, used - freed)
-            if size is not None and not self._let_newest_go():
-                size = None
-        return size
-
-    def _let_newest_go(self) -> bool:
-        """Delete the last segment; first make its number and the count of spans outlive it."""
-        self._seal()
-        try:
-            recovery.save_state(self._directory, self._files, self._next_number, self.view.end.seq)
-        except OSError as fault:
-            logger.error("cannot save the state of the log in %s: %s", self._directory, fault)
-            return False
-        self._delete(len(self.view.segments))
-        return True
-
-    def _create(self, size: int, need: int) -> None:
-        """Make the next segment. Raises OSError with nothing left behind."""
-        try:
-            self._active = self._prepare(size)
-        except OSError as fault:
-            smaller = retention.smallest_segment_size(need)
-            if fault.errno not in NO_ROOM or smaller >= size:
-                raise
-            self._active = self._prepare(smaller)
-        number, seq = self._active.number, self.view.end.seq
-        segment = Segment(number, seq, self._clock.now(), DATA_START)
-        self.view = View((*self.view.segments, segment), Position(number, DATA_START, seq))
-        self.counts.used += self._active.size
-
-    def _prepare(self, size: int) -> _Active:
-        number = self._next_number
-        path = f"{self._directory}/{name_of(number)}"
-        handle = self._files.open(path, write=True, create=True)
-        self._next_number = number + 1
-        try:
-            preallocated = self._files.allocate(handle, size)
-            self._files.sync_directory(self._directory)
-        except OSError:
-            self._files.close(handle)
-            self._unlink(path)
-            raise
-        return _Active(number, handle, seed_of(number), size, preallocated)
-
-    def _seal(self) -> None:
-        """Close the active segment at its last durable frame and give the rest of its space back."""
-        active, self._active = self._active, None
-        if active is None:
-            return
-        end = active.durable or DATA_START
-        try:
-            # Not synced: if a crash undoes it, zeros follow the last frame, which readers take for its end.
-            self._files.truncate(active.handle, end)
-        except OSError as fault:
-            logger.warning("cannot trim %s/%s: %s", self._directory, name_of(active.number), fault)
-        self._files.close(active.handle)
-        segments = self.view.segments
-        sealed = (*segments[:-1], replace(segments[-1], end=end))
-        self.view = View(sealed, self.view.end)
-        if not active.durable:
-            self._drop_empty(active.number)
-
-    def _drop_empty(self, number: int) -> None:
-        """Remove a segment that never held a durable frame; its number is not used again."""
-        self._unlink(f"{self._directory}/{name_of(number)}")
-        self.view = View(self.view.segments[:-1], Position(self._next_number, DATA_START, self.view.end.seq))
-
-    def _retire(self, most: int) -> None:
-        """Delete the oldest segments that everybody has passed, up to `most`; come back for the others."""
-        released = self._released
-        count = retention.releasable(self.view.segments, released)
-        self._delete(min(count, most))
-        if count > most:
-            self._queue.put(None)
-        else:
-            self._retired = released
-
-    def _delete(self, count: int) -> None:
-        if not count:
-            return
-        gone, kept = self.view.segments[:count], self.view.segments[count:]
-        # Readers stop seeing them first: nobody opens a file that is about to vanish.
-        self.view = View(kept, self.view.end)
-        for segment in gone:
-            self._unlink(f"{self._directory}/{name_of(segment.number)}")
-        try:
-            self._files.sync_directory(self._directory)
-        except OSError as fault:
-            logger.warning("cannot sync %s: %s", self._directory, fault)
-        self._pause = None
-        if isinstance(self._refusal, LogFull):
-            self._refusal = None
-        self._measure()
-
-    def _unlink(self, path: str) -> None:
-        try:
-            self._files.unlink(path)
-        except FileNotFoundError:
-            pass
-        except OSError as fault:
-            logger.error("cannot delete %s: %s; it is tried again at the next start", path, fault)
-
-    def _measure(self) -> int:
-        """Bytes in the data directory now."""
-        used = 0
-        for name in self._files.listdir(self._directory):
-            try:
-                used += self._files.stat(f"{self._directory}/{name}").charged
-            except FileNotFoundError:
-                continue
-        self.counts.used = used
-        return used
+        return None if rotated else self._refuse(self._full())
 
     # Faults.
 
-    def _fault(self, active: _Active, fault: OSError) -> LogError:
+    def _fault(self, fault: OSError) -> LogError:
         """A write or sync failed: leave the file as it was last known good and say what happened."""
         self.counts.write_faults += 1
-        path = f"{self._directory}/{name_of(active.number)}"
+        path = self.catalogue.path_of(self.view.end.segment)
         logger.error("cannot write %s: %s; it is closed and the next append starts a new segment", path, fault)
-        self._seal()
+        self.catalogue.seal()
+        if fault.errno in NO_ROOM:
+            self.catalogue.give_way()
         return self._refuse(self._cannot(fault))
 
     def _abandon(self, cause: str) -> None:
         try:
-            self._seal()
+            self.catalogue.seal()
         except Exception:
             logger.exception("cannot close the active segment after %s", cause)
-            self._active = None
+            self.catalogue.active = None
 
     def _refuse(self, error: LogError) -> LogError:
-        self._pause = (self._clock.monotonic() + PAUSE, self._released, error)
+        self._pause = (self._clock.monotonic() + PAUSE, self.catalogue.released, error)
         return error
 
     def _full(self) -> LogFull:
         return LogFull(
             "quota",
-            f"the buffer in {self._directory} is full: {self.counts.used} of {self._quota} bytes hold spans that "
-            "wait for delivery; spans are accepted again as backends take them",
+            f"the buffer in {self._directory} is full: {self.catalogue.used} of {self._limits.quota} bytes hold spans "
+            "that wait for delivery; spans are accepted again as backends take them",
             retry_after=PAUSE,
         )
 
@@ -489,15 +325,3 @@ class Writer:
 def _size_of(batch: list[Append]) -> int:
     """Bytes in the payloads."""
     return sum(len(append[0]) for append in batch)
-
-
-def _behind(buffers: list[bytes], written: int) -> list[bytes]:
-    """What of `buffers` is left after the first `written` bytes."""
-    index = 0
-    while index < len(buffers) and written >= len(buffers[index]):
-        written -= len(buffers[index])
-        index += 1
-    rest = buffers[index:]
-    if written:
-        rest[0] = rest[0][written:]
-    return rest

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from tracekeeper_sidecar.log import retention
 from tracekeeper_sidecar.log.record import HEADER_SIZE
+from tracekeeper_sidecar.log.retention import Limits
 from tracekeeper_sidecar.log.segment import DATA_START, Segment
 
 MIB = 1 << 20
@@ -39,7 +40,7 @@ def test_segments_that_hold_nothing_go_with_the_ones_before() -> None:
     used=st.integers(0, 64 * MIB),
 )
 def test_what_is_planned_fits_the_frame_and_the_quota(frame: int, size: int, quota: int, used: int) -> None:
-    planned = retention.next_segment_size(frame, size, quota, used)
+    planned = retention.next_segment_size(frame, Limits(quota, size), used)
     room = quota - retention.reserve_for(quota) - used
     if planned is None:
         assert room < DATA_START + frame + retention.BLOCK or room < retention.MIN_SEGMENT + retention.BLOCK
@@ -53,12 +54,12 @@ def test_sizes_follow_the_quota_within_bounds() -> None:
     assert retention.segment_size_for(1 << 30) == 32 * MIB
     assert retention.segment_size_for(64 * MIB) == 4 * MIB
     assert retention.segment_size_for(retention.MIN_QUOTA) == retention.MIN_SEGMENT
-    assert retention.next_segment_size(100, 32 * MIB, 1 << 30, 0) == 32 * MIB
-    assert retention.next_segment_size(50 * MIB, 32 * MIB, 1 << 30, 0) == 50 * MIB + retention.BLOCK
+    assert retention.next_segment_size(100, Limits(1 << 30, 32 * MIB), 0) == 32 * MIB
+    assert retention.next_segment_size(50 * MIB, Limits(1 << 30, 32 * MIB), 0) == 50 * MIB + retention.BLOCK
 
 
 def test_the_largest_payload_is_one_that_an_empty_log_has_room_for() -> None:
     for quota in (retention.MIN_QUOTA, MIB, 100 * MIB):
         largest = retention.largest_payload(quota)
-        assert retention.next_segment_size(HEADER_SIZE + largest, MIB, quota, 0) is not None
-        assert retention.next_segment_size(HEADER_SIZE + largest + 1, MIB, quota, 0) is None
+        assert retention.next_segment_size(HEADER_SIZE + largest, Limits(quota, MIB), 0) is not None
+        assert retention.next_segment_size(HEADER_SIZE + largest + 1, Limits(quota, MIB), 0) is None
