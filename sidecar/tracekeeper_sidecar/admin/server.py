@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import json
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-
-from aiohttp import web
+from typing import Final
+from urllib.parse import parse_qs
 
 from tracekeeper_sidecar.admin import exposition, health
 from tracekeeper_sidecar.admin.ledger_page import ledger_page
 from tracekeeper_sidecar.admin.snapshot import Snapshot
+from tracekeeper_sidecar.http.answer import Answer
+from tracekeeper_sidecar.http.exchange import Exchange
+from tracekeeper_sidecar.http.head import Head
+from tracekeeper_sidecar.http.limits import Limits
+from tracekeeper_sidecar.http.server import Server
 
+logger = logging.getLogger(__name__)
+
+LIMITS: Final = Limits(idle=75.0, head=10.0, body=10.0, connections=64)
+TEXT: Final = "text/plain; charset=utf-8"
+METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
+JSON: Final = "application/json; charset=utf-8"
 MAX_FLUSH = 300.0
 """Longest time in seconds that one flush may wait."""
 STARTUP_PATIENCE = 4.0
@@ -41,60 +55,92 @@ class Probes:
 
 
 class AdminServer:
-    """Serves until `stop`; holds no state of its own."""
+    """Serves until `stop`; holds no state but the requests under way. A `Handler` of `tracekeeper_sidecar.http`."""
 
     def __init__(self, probes: Probes) -> None:
         self._probes = probes
-        app = web.Application()
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/startupz", self._startupz)
-        app.router.add_get("/health", self._health)
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/ledger", self._ledger)
-        app.router.add_post("/flush", self._flush)
-        # Stopping waits only briefly for open connections: a scraper's keep-alive must not hold up the drain.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._server: Server | None = None
+        self._pages: dict[tuple[str, str], Callable[[Exchange, Head], Awaitable[Answer]]] = {
+            ("GET", "/livez"): self._livez,
+            ("GET", "/startupz"): self._startupz,
+            ("GET", "/health"): self._health,
+            ("GET", "/metrics"): self._metrics,
+            ("GET", "/ledger"): self._ledger,
+            ("POST", "/flush"): self._flush,
+        }
+        self._answering: set[asyncio.Task[None]] = set()
 
     async def start(self, port: socket.socket) -> None:
         """Serve on a socket that listens already; it is closed by `stop`."""
-        await self._runner.setup()
-        await web.SockSite(self._runner, port).start()
+        self._server = Server(self, LIMITS)
+        await self._server.start_on(port)
 
     async def stop(self) -> None:
-        """Close the port and every connection."""
-        await self._runner.cleanup()
+        """Close the port and every connection. A scraper's keep-alive must not hold up the end."""
+        if self._server is not None:
+            await self._server.stop(1.0)
+        for task in self._answering:
+            task.cancel()
 
-    async def _livez(self, request: web.Request) -> web.Response:
+    def begin(self, exchange: Exchange, head: Head) -> None:
+        """As Handler.begin: no page takes a body."""
+        method = "GET" if head.method == "HEAD" else head.method
+        page = self._pages.get((method, head.path))
+        if page is not None:
+            task = asyncio.ensure_future(self._answer(exchange, head, page))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+            return
+        allowed = [one for one, path in self._pages if path == head.path]
+        if allowed:
+            exchange.reply(Answer(405, TEXT, f"use {allowed[0]}\n".encode(), (("Allow", allowed[0]),)))
+        else:
+            pages = ", ".join(path for _, path in self._pages)
+            exchange.reply(Answer(404, TEXT, f"nothing is served here; there are {pages}\n".encode()))
+
+    def refuse(self, status: int, problem: str) -> Answer:
+        """As Handler.refuse."""
+        return Answer(status, TEXT, f"{problem}\n".encode())
+
+    async def _answer(
+        self, exchange: Exchange, head: Head, page: Callable[[Exchange, Head], Awaitable[Answer]]
+    ) -> None:
+        try:
+            exchange.reply(await page(exchange, head))
+        except Exception:
+            logger.exception("%s could not be answered", head.path)
+            exchange.reply(Answer(500, TEXT, b"the sidecar failed on this request; its log has the details\n"))
+
+    async def _livez(self, exchange: Exchange, head: Head) -> Answer:
         problem = self._probes.alive()
-        return web.Response(text=problem or "alive", status=503 if problem else 200)
+        return Answer(503 if problem else 200, TEXT, (problem or "alive").encode())
 
-    async def _startupz(self, request: web.Request) -> web.Response:
+    async def _startupz(self, exchange: Exchange, head: Head) -> Answer:
         started = await self._probes.started(STARTUP_PATIENCE)
-        return web.Response(text="started" if started else "ports are being bound", status=200 if started else 503)
+        return Answer(200, TEXT, b"started") if started else Answer(503, TEXT, b"ports are being bound")
 
-    async def _health(self, request: web.Request) -> web.Response:
+    async def _health(self, exchange: Exchange, head: Head) -> Answer:
         body = health.report(self._probes.snapshot())
-        return web.json_response(body, status=503 if body["status"] == "unhealthy" else 200)
+        return Answer(503 if body["status"] == "unhealthy" else 200, JSON, json.dumps(body).encode())
 
-    async def _metrics(self, request: web.Request) -> web.Response:
+    async def _metrics(self, exchange: Exchange, head: Head) -> Answer:
         from importlib.metadata import version  # noqa: PLC0415 - slow import
 
-        text = exposition.render(self._probes.snapshot(), version("tracekeeper"))
-        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+        return Answer(200, METRICS, exposition.render(self._probes.snapshot(), version("tracekeeper")))
 
-    async def _ledger(self, request: web.Request) -> web.Response:
-        return web.json_response(ledger_page(self._probes.snapshot()))
+    async def _ledger(self, exchange: Exchange, head: Head) -> Answer:
+        return Answer(200, JSON, json.dumps(ledger_page(self._probes.snapshot())).encode())
 
-    async def _flush(self, request: web.Request) -> web.Response:
-        if not _is_loopback(request.remote):
-            return web.Response(status=403, text="flush is answered on localhost only: run it inside the pod\n")
-        timeout = _seconds(request.query.get("timeout", "10"))
+    async def _flush(self, exchange: Exchange, head: Head) -> Answer:
+        if not _is_loopback(exchange.peer):
+            return Answer(403, TEXT, b"flush is answered on localhost only: run it inside the pod\n")
+        timeout = _seconds(parse_qs(head.query).get("timeout", ["10"])[0])
         if timeout is None:
-            return web.Response(status=400, text="timeout: a number of seconds from 0 to 300, such as 10\n")
+            return Answer(400, TEXT, b"timeout: a number of seconds from 0 to 300, such as 10\n")
         left = await self._probes.flush(timeout)
         done = left.pending == 0 and not left.problem
         body = {"flushed": done, "pending": left.pending, "problem": left.problem}
-        return web.json_response(body, status=200 if done else 503 if left.problem else 504)
+        return Answer(200 if done else 503 if left.problem else 504, JSON, json.dumps(body).encode())
 
 
 def _seconds(text: str) -> float | None:
@@ -105,7 +151,10 @@ def _seconds(text: str) -> float | None:
     return seconds if 0 <= seconds <= MAX_FLUSH else None
 
 
-def _is_loopback(remote: str | None) -> bool:
-    address = ipaddress.ip_address(remote or "0.0.0.0")
+def _is_loopback(remote: str) -> bool:
+    try:
+        address = ipaddress.ip_address(remote)
+    except ValueError:
+        return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from tracekeeper_sidecar.errors import WireError
+from tracekeeper_sidecar.http.answer import Answer
+from tracekeeper_sidecar.receive import outcome
 from tracekeeper_sidecar.receive.outcome import Refused
 from tracekeeper_sidecar.wire.status import INVALID_ARGUMENT, UNIMPLEMENTED, status, status_json
 
 PATH: Final = "/v1/traces"
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP response, before any library has to do with it."""
-
-    status: int
-    content_type: str
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-
 
 _SUCCESS: Final = {PROTOBUF: Answer(200, PROTOBUF, b""), JSON: Answer(200, JSON, b"{}")}
 
@@ -72,10 +63,26 @@ def wrong_encoding(header: str) -> Refused:
     )
 
 
-def slow_client(seconds: float) -> Refused:
-    return Refused("slow_client", INVALID_ARGUMENT, 408, f"the request's body was not complete within {seconds:g} s")
+def slow_client(problem: str) -> Refused:
+    """Its body did not come in time."""
+    return Refused("slow_client", INVALID_ARGUMENT, 408, problem)
+
+
+def no_request(status: int, problem: str) -> Refused:
+    """What came is not HTTP, or is open to more than one reading."""
+    return Refused("malformed", INVALID_ARGUMENT, status, f"not a valid HTTP request: {problem}")
 
 
 def disconnected() -> Refused:
     """Nobody is left to read the answer, but it is counted."""
     return Refused("disconnected", INVALID_ARGUMENT, 400, "the client closed the connection within its request")
+
+
+def from_json(body: bytes) -> bytes | Refused:
+    """A request in OTLP's JSON as protobuf. The converter is imported when the first one comes: few ever send any."""
+    from tracekeeper_sidecar.wire.otlp_json import json_to_protobuf  # noqa: PLC0415
+
+    try:
+        return json_to_protobuf(body)
+    except WireError as error:
+        return outcome.malformed(error)

@@ -90,6 +90,11 @@ def overloaded(limit: int) -> Refused:
     )
 
 
+def overcrowded(problem: str) -> Refused:
+    """Too many connections."""
+    return Refused("overloaded", status.UNAVAILABLE, 503, problem, RETRY_AFTER)
+
+
 def full(error: LogFull) -> Refused:
     """The buffer has no room until a backend takes something out of it."""
     reason: Reason = "disk" if error.reason == "disk" else "quota"
