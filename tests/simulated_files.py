@@ -207,7 +207,7 @@ class SimulatedFiles:
             self._check("pread", f"{name}@{offset}+{size}")
             return bytes(inode.current[offset : offset + size])
 
-    def pwritev(self, handle: int, buffers: Sequence[bytes], offset: int) -> int:
+    def pwritev(self, handle: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         with self._mutex:
             name, inode = self._handles[handle]
             data = b"".join(buffers)

@@ -97,7 +97,7 @@ def plan(pod: Pod, spec: ResolvedSpec, namespace: str, config: str, host_paths: 
         # Only the config's own folder is mounted: no sidecar sees what other namespaces have on the node.
         mount=mount | ({"subPath": f"{namespace}/{config}"} if on_node else {}),
         volume=_volume(kind, spec, host_paths),
-        arguments=(*_directories(on_node), f"--storage-size={storage.size * QUOTA_PERCENT[kind] // 100}"),
+        arguments=(*_directories(on_node), *_sizes(spec, QUOTA_PERCENT[kind])),
         environment=(_pod_uid(),) if on_node else (),
         ephemeral=LOGS + (storage.size if in_pod else 0),
         limited=any(_limits(pod)),
@@ -113,6 +113,13 @@ def _directories(on_node: bool) -> Iterator[str]:
         yield f"--adopt-from={names.BUFFER_PATH}"
     else:
         yield f"--data-dir={names.BUFFER_PATH}"
+
+
+def _sizes(spec: ResolvedSpec, percent: int) -> Iterator[str]:
+    storage = spec.sidecar.storage
+    yield f"--storage-size={storage.size * percent // 100}"
+    if storage.history != storage.size // 2:  # What the sidecar takes for granted.
+        yield f"--storage-history={storage.history * percent // 100}"
 
 
 def _pod_uid() -> Object:

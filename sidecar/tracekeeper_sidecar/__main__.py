@@ -54,6 +54,12 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         help="hard limit for DIR (default: the config's, or 1Gi)",
     )
     run.add_argument(
+        "--storage-history",
+        type=_quantity,
+        metavar="512Mi",
+        help="how much of it delivered spans may keep while nothing else needs the room (default: half)",
+    )
+    run.add_argument(
         "--adopt-from", metavar="DIR", help="folder that DIR of --data-dir is in: deliver what pods that are gone left"
     )
     run.add_argument("--adopt-after", type=_duration, default=30.0, metavar="30s", help="how long a pod must be gone")
@@ -151,6 +157,7 @@ def _pod_settings(options: argparse.Namespace) -> Settings:
     return Settings(
         data_dir=options.data_dir,
         storage_bytes=options.storage_size or 1 << 30,
+        storage_history=options.storage_history,
         listen=_listen(options, Listen()),
         policy_file=options.policy,
         pod_info_dir=options.pod_info,
@@ -158,6 +165,13 @@ def _pod_settings(options: argparse.Namespace) -> Settings:
         adopt_after=options.adopt_after,
         drain_timeout=20.0 if options.drain_timeout is None else options.drain_timeout,
     )
+
+
+def _history(options: argparse.Namespace, configured: int) -> int | None:
+    if options.storage_history is not None:
+        return int(options.storage_history)
+    # A size of its own on the command line has nothing to do with the config's history.
+    return None if options.storage_size else configured
 
 
 def _manifest_settings(options: argparse.Namespace) -> Settings | None:
@@ -183,6 +197,7 @@ def _manifest_settings(options: argparse.Namespace) -> Settings | None:
     return Settings(
         data_dir=options.data_dir,
         storage_bytes=options.storage_size or sidecar.storage.size,
+        storage_history=_history(options, sidecar.storage.history),
         listen=_listen(options, ports),
         config_file=options.config,
         secrets_dir=options.secrets_dir,

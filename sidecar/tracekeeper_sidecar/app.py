@@ -55,7 +55,7 @@ class App:
     def __init__(self, settings: Settings, clock: Clock, files: Files) -> None:
         self.settings, self.clock = settings, clock
         self.intake = Intake()
-        self.buffer = Buffer(settings.data_dir, settings.storage_bytes, files, clock)
+        self.buffer = Buffer(settings.data_dir, settings.storage_bytes, files, clock, settings.storage_history)
         self.keeper = Keeper(clock, random.random)
         self.delivery: Delivery | None = None
         self._all_bound = asyncio.Event()

@@ -33,12 +33,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 class Buffer:
     """Owns the log: opens it, tries again while that fails, closes it."""
 
-    def __init__(self, directory: str, quota: int, files: Files, clock: Clock) -> None:
+    def __init__(self, directory: str, quota: int, files: Files, clock: Clock, history: int | None = None) -> None:
+        """`quota` and `history` in bytes, as in Log.open; the default of `history` is half of the quota."""
         self.problem = ""
         """Why the log could not be opened at the last try; empty once it is."""
         self.log: Log | None = None
         self.files = files
         self._directory, self._quota, self._clock = directory, quota, clock
+        self._history = quota // 2 if history is None else history
         self._early: list[tuple[bytes, int, Done]] = []
         self._listeners: list[Callable[[], None]] = []
 
@@ -85,7 +87,7 @@ class Buffer:
     def _open_now(self) -> Log:
         from tracekeeper_sidecar.log.log import Log  # noqa: PLC0415 - not on the way to the ports
 
-        log = Log.open(self._directory, files=self.files, clock=self._clock, quota=self._quota)
+        log = Log.open(self._directory, files=self.files, clock=self._clock, quota=self._quota, history=self._history)
         report = log.recovery
         logger.info(
             "log open",

@@ -48,6 +48,8 @@ class Settings:
     """Directory of the log; its whole content belongs to the sidecar."""
     storage_bytes: int
     """Hard limit for everything in `data_dir`. In a pod 95 % of the volume's: the kubelet must never evict for it."""
+    storage_history: int | None = None
+    """Of that, bytes that delivered spans may go on taking while nothing else needs the room; None: half."""
     listen: Listen = Listen()
     config_file: str | None = None
     """A TracingConfig manifest (`run --config`), or None."""

@@ -68,7 +68,7 @@ class Files(Protocol):
     def pread(self, handle: int, size: int, offset: int) -> bytes:
         """Up to `size` bytes from `offset`; fewer only at the end of the file."""
 
-    def pwritev(self, handle: int, buffers: Sequence[bytes], offset: int) -> int:
+    def pwritev(self, handle: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         """Write the buffers one after another; return the bytes written, which may be fewer than all."""
 
     def allocate(self, handle: int, size: int) -> bool:
@@ -123,7 +123,7 @@ class SystemFiles:
     def pread(self, handle: int, size: int, offset: int) -> bytes:
         return os.pread(handle, size, offset)
 
-    def pwritev(self, handle: int, buffers: Sequence[bytes], offset: int) -> int:
+    def pwritev(self, handle: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         return os.pwritev(handle, buffers, offset)
 
     def allocate(self, handle: int, size: int) -> bool:
