@@ -1,12 +1,14 @@
-"""Only the list of compiled modules; everything else is in pyproject.toml.
+"""Only the lists of compiled modules; everything else is in pyproject.toml.
 
-Each module is plain Python with an augmenting .pxd beside it: uncompiled it runs the same, only slower.
+Each hot module is plain Python with an augmenting .pxd beside it: uncompiled it runs the same, only slower. Glue is
+written for Cython alone, and needs the C library that it is glue to, with its headers (Debian: libnghttp2-dev).
 """
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-HOT = ["tracekeeper_sidecar.wire.scan"]
+HOT = [f"tracekeeper_sidecar.wire.{name}" for name in ("match", "program", "scan", "walker")]
+GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
 
 
 def extension(module: str) -> Extension:
@@ -14,4 +16,9 @@ def extension(module: str) -> Extension:
     return Extension(module, [f"sidecar/{module.replace('.', '/')}.py"], extra_compile_args=["-O3"])
 
 
-setup(ext_modules=cythonize([extension(module) for module in HOT], build_dir="build", language_level=3))
+def glue(module: str, libraries: list[str]) -> Extension:
+    return Extension(module, [f"sidecar/{module.replace('.', '/')}.pyx"], libraries=libraries)
+
+
+modules = [*(extension(module) for module in HOT), *(glue(*each) for each in GLUE.items())]
+setup(ext_modules=cythonize(modules, build_dir="build", include_path=["sidecar"], language_level=3))

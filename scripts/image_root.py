@@ -5,8 +5,9 @@ image_root.py base ROOT
     extension modules link to, certificates and users, with the licences of the Debian packages that these come from,
     and compiles everything to bytecode.
 image_root.py code IMAGE CODE ROOT
-    CODE holds our own packages as pip installed them: takes out what this image does not run, adds the start script and
-    bytecode, and starts it once on top of ROOT to see that nothing is missing.
+    CODE holds our own packages as pip installed them: takes out what this image does not run, adds the start script,
+    bytecode and the libraries that our compiled modules link to, and starts it once on top of ROOT to see that nothing
+    is missing.
 
 Only the standard library, since nothing else is there when it runs.
 """
@@ -40,6 +41,7 @@ FOREIGN = {
 }
 # Modules with libraries behind them: an import fails when one of those is missing.
 TRIED = ("aiohttp", "asyncio", "bz2", "ctypes", "hashlib", "lzma", "ssl", "uuid", "yaml", "zlib")
+OWN = {"operator": (), "sidecar": ("tracekeeper_sidecar.receive.h2.session",)}
 START = """#!{python}
 import sys
 
@@ -78,6 +80,19 @@ def libraries(files: list[Path]) -> set[Path]:
             if path.startswith("/"):
                 found.add(Path(path))
     return {path for path in found if not path.is_relative_to("/out")}
+
+
+def own_libraries(folder: Path, root: Path) -> None:
+    """Adds what our own modules link to and the base does not have; with licences, as there."""
+    missing = [
+        library
+        for library in sorted(libraries(list((folder / SITE).rglob("*.so"))))
+        if not (root / library.parent.resolve().relative_to("/") / library.name).exists()
+    ]
+    for library in missing:
+        copy(library, folder)
+    if missing:
+        document(folder)
 
 
 def packages(root: Path) -> set[str]:
@@ -168,16 +183,17 @@ def code(image: str, folder: Path, root: Path) -> None:
     script.write_text(START.format(python=f"/{VENV}/bin/python3", package=f"tracekeeper_{image}"))
     script.chmod(0o755)
     compile_all(site, folder)
-    attempt(f"/{VENV}/bin/tracekeeper-{image}", folder, root)
+    own_libraries(folder, root)
+    attempt(f"/{VENV}/bin/tracekeeper-{image}", (*TRIED, *OWN[image]), folder, root)
 
 
-def attempt(program: str, folder: Path, root: Path) -> None:
+def attempt(program: str, modules: tuple[str, ...], folder: Path, root: Path) -> None:
     """Starts Python, then the program, in the image as it will be. Raises CalledProcessError."""
     environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryDirectory() as trial:
         for layer in (root, folder):
             shutil.copytree(layer, trial, symlinks=True, dirs_exist_ok=True)
-        for command in ([f"/{VENV}/bin/python3", "-c", f"import {', '.join(TRIED)}"], [program, "--help"]):
+        for command in ([f"/{VENV}/bin/python3", "-c", f"import {', '.join(modules)}"], [program, "--help"]):
             subprocess.run(["chroot", trial, *command], check=True, env=environment, stdout=subprocess.DEVNULL)
 
 

@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 level=${1:-all}
-python_packages=(python3 python3-venv python3-dev gcc libc6-dev)
+python_packages=(python3 python3-venv python3-dev gcc libc6-dev libnghttp2-dev)
 
 say() { printf 'setup: %s\n' "$*"; }
 loud() { printf '\n%s\n' '######################################################################' "$@" \
@@ -88,15 +88,22 @@ stamped() { # stamp's name, what, its hash, command: runs the command unless it 
   echo "$3" > "$stamp"
 }
 
+can_compile() { # with the headers of the one C library that is linked to
+  command -v cc >/dev/null && echo '#include <nghttp2/nghttp2.h>' | cc -E -o /dev/null -x c - 2>/dev/null
+}
+
 setup_python() {
-  if ! find_python >/dev/null || ! command -v cc >/dev/null; then debian "${python_packages[@]}"; fi
+  if ! find_python >/dev/null || ! can_compile; then debian "${python_packages[@]}"; fi
   stamped dependencies "Python dependencies into .venv" "$(hash_of requirements/dev.txt)" make_venv
   stamped project "the project into .venv, editable" "$(hash_of requirements/dev.txt pyproject.toml)" install_project
   local sources
-  mapfile -t sources < <(find sidecar operator proto -name '*.pxd' | sed 'p; s/pxd$/py/' | sort)
+  mapfile -t sources < <(find sidecar operator proto -name '*.pxd' -o -name '*.pyx' | while read -r source; do
+    echo "$source"
+    if [ -e "${source%.pxd}.py" ]; then echo "${source%.pxd}.py"; fi
+  done | sort)
   local source
   for source in "${sources[@]}"; do # `git clean` and the like take the modules, and leave the stamp
-    [[ $source = *.pxd ]] || compgen -G "${source%.py}.*.so" >/dev/null || rm -f .venv/.modules-stamp
+    [[ $source = *.pxd ]] || compgen -G "${source%.py*}.*.so" >/dev/null || rm -f .venv/.modules-stamp
   done
   stamped modules "compiled modules" "$(hash_of setup.py requirements/dev.txt "${sources[@]}")" build_modules
 }

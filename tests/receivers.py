@@ -15,7 +15,7 @@ from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Done, Receiver
-from tracekeeper_sidecar.receive.otlp_grpc import MAX_CALLS, GrpcReceiver
+from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
 from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -98,14 +98,13 @@ async def serving(
     append_timeout: float = 8.0,
     patience: float = 30.0,
     silence: float = 60.0,
-    max_calls: int = MAX_CALLS,
 ) -> AsyncIterator[Serving]:
     """Servers that give a body `patience` seconds, and a silent connection `silence` seconds."""
     store, ledger = Store(), Intake()
     receiver = Receiver(
         store.submit, ledger, Admission(admission), lambda: found.suspended, append_timeout=append_timeout
     )
-    grpc_receiver = GrpcReceiver(receiver, handshake_timeout=silence, keepalive=silence, max_calls=max_calls)
+    grpc_receiver = GrpcReceiver(receiver, handshake_timeout=silence, keepalive=silence, message_timeout=patience)
     http_receiver = HttpReceiver(receiver, body_timeout=patience, idle_timeout=silence)
     grpc_port = await grpc_receiver.start("127.0.0.1", 0)
     http_port = await http_receiver.start("127.0.0.1", 0)

@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 import otlp_requests
 from receivers import EXPORT, Gate, Serving, serving, until
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
+from tracekeeper_sidecar.receive.admission import OVERHEAD
 
 MIB = 1 << 20
 
@@ -111,7 +112,7 @@ async def test_oversized_is_refused_for_good(size: int) -> None:
     async with serving() as running:
         error = await refusal(running, bytes(size))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "larger than max" in said(error)
+        assert "is over the limit of 67108864 bytes" in said(error)
         assert delays(error) == (None, None)
 
 
@@ -131,7 +132,7 @@ async def test_a_gzip_bomb_is_refused_for_good() -> None:
     async with serving() as running:
         error = await refusal(running, bytes(100 * MIB), compression=grpc.Compression.Gzip)
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "larger than max" in said(error)
+        assert "is over the limit of 67108864 bytes" in said(error)
         assert delays(error) == (None, None)
 
 
@@ -167,24 +168,28 @@ async def test_too_much_in_flight_is_refused_not_queued() -> None:
 
 
 async def test_calls_at_once_are_bounded() -> None:
-    async with serving(max_calls=3) as running, client(running) as channel:
+    async with serving(admission=3 * OVERHEAD + 2000) as running, client(running) as channel:
         running.store.gate = Gate()
         waiting = [export(channel)(otlp_requests.body(1), timeout=40) for _ in range(3)]
         await until(lambda: running.store.waiting == 3, "three requests wait for the disk")
         error = await refusal(running, otlp_requests.body(1))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert delays(error) == (1, 1)
         running.store.gate.set()
         assert [await call for call in waiting] == [b""] * 3
 
 
-async def test_a_client_that_gives_up_frees_its_share() -> None:
+async def test_a_client_that_gives_up_keeps_its_share_until_the_log_lets_go_of_its_bytes() -> None:
     async with serving() as running:
         running.store.gate = Gate()
         async with client(running) as channel:
             call = export(channel)(otlp_requests.body(10), timeout=40)
             await until(lambda: running.store.waiting, "the request waits for the disk")
             call.cancel()
-        await until(lambda: running.receiver.admission.in_flight == 0, "its bytes are given back")
+        assert running.receiver.admission.in_flight > 0
+        running.store.gate.set()
+        assert running.receiver.admission.in_flight == 0
+        assert len(running.store.payloads) == 1
 
 
 @pytest.mark.parametrize("method", ["/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", "/x/y"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import struct
 
 import pytest
 
@@ -13,34 +12,6 @@ import otlp_requests
 from receivers import Gate, Serving, serving, until
 
 HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """An HTTP/2 frame, RFC 9113 section 4.1."""
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def literal(name: bytes, value: bytes) -> bytes:
-    """A header field without indexing, RFC 7541 section 6.2.2."""
-    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-
-def grpc_call(message: bytes, announced: int) -> bytes:
-    """A call of Export whose message is said to have `announced` bytes, left open."""
-    headers = b"".join(
-        literal(name, value)
-        for name, value in [
-            (b":method", b"POST"),
-            (b":scheme", b"http"),
-            (b":path", b"/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
-            (b":authority", b"x"),
-            (b"content-type", b"application/grpc"),
-            (b"te", b"trailers"),
-        ]
-    )
-    body = b"\x00" + struct.pack(">I", announced) + message
-    return PREFACE + frame(4, 0, 0, b"") + frame(1, 4, 1, headers) + frame(0, 0, 1, body)
 
 
 async def talk(port: int, sent: bytes, *, hang_up: bool = False) -> bytes:
@@ -147,27 +118,6 @@ async def test_http_pipelined_requests_are_answered_in_order() -> None:
         last = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
         answer = await talk(running.http_port, good + bad + last)
         assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"200", b"400", b"200"]
-
-
-@pytest.mark.parametrize("sent", [b"", b"PRI * HT", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01" + bytes(60)])
-async def test_grpc_connections_that_do_not_speak_http2_are_closed(sent: bytes) -> None:
-    async with serving(silence=0.5) as running:
-        await talk(running.grpc_port, sent)
-        await assert_alive(running)
-
-
-async def test_grpc_client_that_hangs_in_mid_message_is_cut_off() -> None:
-    async with serving(silence=1.0) as running:
-        await talk(running.grpc_port, grpc_call(b"\x0a\x05", 1000))
-        assert running.store.payloads == []
-        await assert_alive(running)
-
-
-async def test_grpc_message_announced_over_the_limit_is_refused_unread() -> None:
-    async with serving(silence=15.0) as running:
-        answer = await talk(running.grpc_port, grpc_call(b"\x0a\x05", 2**31))
-        assert b"larger than max" in answer
-        await assert_alive(running)
 
 
 async def test_http_stop_lets_requests_under_way_finish() -> None:

@@ -11,16 +11,19 @@ from tracekeeper_sidecar.errors import WireError
 STEP: Final = 1024 * 1024
 """Bytes of output made at a time: what one step may cost in memory and in time away from the event loop."""
 
-_GZIP: Final = 16 + zlib.MAX_WBITS
+GZIP: Final = 16 + zlib.MAX_WBITS
+ZLIB: Final = zlib.MAX_WBITS
+"""Formats, as zlib numbers them; HTTP and gRPC call the second one deflate."""
 
 
 class Inflater:
-    """One gzip stream, several members in a row included, as RFC 1952 allows."""
+    """One compressed stream, several gzip members in a row included, as RFC 1952 allows."""
 
-    __slots__ = ("_fed", "_member")
+    __slots__ = ("_fed", "_format", "_member")
 
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(_GZIP)
+    def __init__(self, form: int = GZIP) -> None:
+        self._format = form
+        self._member = zlib.decompressobj(form)
         self._fed = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -30,7 +33,7 @@ class Inflater:
         """
         while data:
             if self._member.eof:
-                self._member = zlib.decompressobj(_GZIP)
+                self._member = zlib.decompressobj(self._format)
             self._fed = True
             try:
                 piece = self._member.decompress(data, STEP)

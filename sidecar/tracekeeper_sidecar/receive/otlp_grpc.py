@@ -1,54 +1,39 @@
-"""OTLP over gRPC: opentelemetry.proto.collector.trace.v1.TraceService/Export, in raw bytes.
+"""OTLP over gRPC: opentelemetry.proto.collector.trace.v1.TraceService/Export, in raw bytes, on libnghttp2.
 
-gRPC itself refuses what is over the size limit, before and after decompression, with RESOURCE_EXHAUSTED and without
-RetryInfo, as OTLP 1.11 wants; those requests never come as far as the ledger.
+The server listens, keeps the list of connections, looks after time for all of them with one timer, and drains them.
+What a connection does is in `h2.connection`.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
-
-import grpc
-import grpc.aio
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
 
 from tracekeeper_sidecar.receive import listen
+from tracekeeper_sidecar.receive.h2.connection import Connection
 from tracekeeper_sidecar.receive.intake import Receiver
-from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Refused
-from tracekeeper_sidecar.wire.status import UNIMPLEMENTED, trailers
-
-METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-
-_SUCCESS: Final = b""
-"""An ExportTraceServiceResponse without partial_success: everything was taken."""
-
-_CODES: Final[dict[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
-
-_Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
-
-MAX_CALLS: Final = 4096
-"""Calls at once in the whole server, those included whose message has not come yet. gRPC refuses more by itself and
-without RetryInfo, so that this lies above what admission lets wait; it bounds what stalled clients can hold."""
-_MAX_STREAMS: Final = 1024
-"""Calls at once over one connection; the client keeps the rest back."""
-
-_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
-    ("grpc.so_reuseport", 0),  # or a second process would share the port, and take half of the spans, silently
-    ("grpc.max_receive_message_length", MAX_REQUEST),
-    ("grpc.max_send_message_length", 64 * 1024),
-    ("grpc.max_concurrent_streams", _MAX_STREAMS),
-    ("grpc.max_metadata_size", 64 * 1024),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients may ping as often; else they are sent away
-    ("grpc.http2.max_ping_strikes", 0),
-)
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds in which a new connection must speak HTTP/2."""
 KEEPALIVE: Final = 60.0
 """Seconds of silence after which a client is asked whether it is there, in mid-request too; it has a third of that to
-answer. Clients that hang within a request but answer are bounded by their own deadline."""
+answer."""
+MESSAGE_TIMEOUT: Final = 30.0
+"""Seconds in which a call's whole message must have come, and in which its answer must have been let through."""
+MAX_CONNECTIONS: Final = 512
+"""Connections at once. An SDK has one; each takes some 20 KB."""
+
+_BUFFER: Final = 256 * 1024
+_SWEEP: Final = 1.0
+"""Seconds between two looks at the time."""
+_BACKLOG: Final = 512
+_GOAWAY_PATIENCE: Final = 0.2
+"""Part of the grace that clients get to hear of the end, before no more calls are taken."""
 
 
-class GrpcReceiver(grpc.GenericRpcHandler):
+class GrpcReceiver:
     """The gRPC server. Start once, stop once."""
 
     def __init__(
@@ -57,65 +42,97 @@ class GrpcReceiver(grpc.GenericRpcHandler):
         *,
         handshake_timeout: float = HANDSHAKE_TIMEOUT,
         keepalive: float = KEEPALIVE,
-        max_calls: int = MAX_CALLS,
+        message_timeout: float = MESSAGE_TIMEOUT,
+        max_connections: int = MAX_CONNECTIONS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.buffer = bytearray(_BUFFER)
+        self.handshake, self.keepalive, self.patience = handshake_timeout, keepalive, message_timeout
+        self.now = monotonic
         self._receiver = receiver
-        self._max_calls = max_calls
-        self._options = (
-            *_OPTIONS,
-            ("grpc.server_handshake_timeout_ms", round(handshake_timeout * 1000)),
-            ("grpc.keepalive_time_ms", round(keepalive * 1000)),
-            ("grpc.keepalive_timeout_ms", round(keepalive * 1000 / 3)),
-            ("grpc.http2.ping_timeout_ms", round(keepalive * 1000 / 3)),
-            ("grpc.keepalive_permit_without_calls", 1),
-        )
-        self._server: grpc.aio.Server | None = None
-        self._export_handler: _Handler = grpc.unary_unary_rpc_method_handler(self._export)
-        self._unknown_handler: _Handler = grpc.unary_unary_rpc_method_handler(self._unknown)
+        self._max_connections = max_connections
+        self._connections: set[Connection] = set()
+        self._to_flush: list[Connection] = []
+        self._socket: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._all_closed = asyncio.Event()
+        self._pause = min(_SWEEP, handshake_timeout / 4, keepalive / 8, message_timeout / 4)
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port (which one it is when `port` is 0); raises ListenError."""
-        server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=self._max_calls)
-        server.add_generic_rpc_handlers((self,))
         try:
-            bound = server.add_insecure_port(listen.join(host, port))
-        except RuntimeError:
-            bound = 0
-        if not bound:
-            await server.stop(None)
-            raise listen.diagnose(host, port)
-        await server.start()
-        self._server = server
+            self._socket = await asyncio.get_running_loop().create_server(self._connected, host, port, backlog=_BACKLOG)
+        except OSError as error:
+            raise listen.from_os(host, port, error) from error
+        bound: int = self._socket.sockets[0].getsockname()[1]
         return bound
 
     async def stop(self, grace: float) -> None:
         """Take no more calls; give those under way `grace` seconds, then cut them off."""
-        if self._server is not None:
-            await self._server.stop(grace)
+        if self._socket is not None:
+            self._socket.close()
+        if grace > 0 and self._connections:
+            # Two GOAWAYs, as RFC 9113, section 6.8, has it: calls that cross the first one on the wire are still taken.
+            for connection in list(self._connections):
+                connection.announce_end()
+            if not await self._closed_within(grace * _GOAWAY_PATIENCE):
+                for connection in list(self._connections):
+                    connection.end()
+                await self._closed_within(grace * (1 - _GOAWAY_PATIENCE))
+        for connection in list(self._connections):
+            connection.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler:
-        """Part of grpc.GenericRpcHandler: who handles a call."""
-        return self._export_handler if handler_call_details.method == METHOD else self._unknown_handler
+    async def _closed_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._all_closed.wait(), seconds)
+        except TimeoutError:
+            return not self._connections
+        return True
 
-    async def _export(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-        result = await self._receiver.export(body)
-        if type(result) is Accepted:
-            return _SUCCESS
-        assert isinstance(result, Refused)
-        context.set_code(_CODES[result.grpc_code])
-        context.set_details(result.message)
-        context.set_trailing_metadata(trailers(result.grpc_code, result.message, result.retry_after))
-        return _SUCCESS
+    def _connected(self) -> asyncio.BaseProtocol:
+        if len(self._connections) >= self._max_connections:
+            return _Full()
+        connection = Connection(self._receiver, self)
+        self._connections.add(connection)
+        self._all_closed.clear()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._sweep)
+        return connection
 
-    async def _unknown(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-        refusal = self._receiver.refuse(
-            Refused("path", UNIMPLEMENTED, 404, f"this sidecar takes traces only, by {METHOD}; {_ELSEWHERE}")
-        )
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details(refusal.message)
-        return _SUCCESS
+    # What connections ask for.
+
+    def closed(self, connection: Connection) -> None:
+        """As Limits.closed."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._all_closed.set()
+
+    def flush_soon(self, connection: Connection) -> None:
+        """As Limits.flush_soon; all of a commit, and of several in one turn, in one go."""
+        if not self._to_flush:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._to_flush.append(connection)
+
+    def _flush(self) -> None:
+        connections, self._to_flush = self._to_flush, []
+        for connection in connections:
+            connection.flush()
+
+    def _sweep(self) -> None:
+        now = self.now()
+        for connection in list(self._connections):
+            connection.sweep(now)
+        self._timer = None
+        if self._connections:
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._sweep)
 
 
-_ELSEWHERE: Final = (
-    "give metrics and logs an endpoint of their own (OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, …_LOGS_ENDPOINT)"
-)
+class _Full(asyncio.Protocol):
+    """Closes a connection that is one too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()

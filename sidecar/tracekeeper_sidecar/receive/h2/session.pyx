@@ -1,0 +1,660 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""One connection's HTTP/2 and gRPC framing: bytes in, whole messages out. No I/O, no clock, no event loop.
+
+libnghttp2 does the framing, HPACK, flow control and the state of streams. Its callbacks, the `on_` functions below, fill
+one C struct per call, so that no Python object is made for a header or a frame: a finished message is one `bytes`, which
+its DATA frames were copied into as they came, and one tuple in `ready`.
+
+What keeps the C side safe:
+- `Session` owns the library's session; callbacks get a borrowed pointer to it, valid because they only run within `feed`
+  and `pull`, which are methods of it.
+- A stream's struct is found by its number, asked of the library each time, and freed when the library says that the stream
+  is closed. Python holds numbers only, and a number whose stream is gone is ignored.
+- No callback raises: each is `noexcept`, and those that call Python catch everything and fail the connection instead.
+- The session is never deleted within a callback: `close` while the library is on the stack takes effect afterwards.
+"""
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
+
+from tracekeeper_sidecar.receive.h2.nghttp2 cimport *
+
+cdef extern from "Python.h":
+    int _PyBytes_Resize(PyObject **bytes, Py_ssize_t size) except -1
+    PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *text, Py_ssize_t size) except NULL
+
+# Why a call is refused: what `refused` says, for answers.py to put into words.
+cdef enum:
+    _NOT_GRPC = 1
+    _PATH = 2
+    _ENCODING = 3
+    _METADATA = 4
+    _OVERLOADED = 5
+    _TOO_LARGE = 6
+    _COUNT = 7
+    _CUT_OFF = 8
+    _FLAG = 9
+    _SLOW = 10
+    _DEADLINE = 11
+NOT_GRPC, PATH, ENCODING, METADATA, OVERLOADED = _NOT_GRPC, _PATH, _ENCODING, _METADATA, _OVERLOADED
+TOO_LARGE, COUNT, CUT_OFF, FLAG, SLOW, DEADLINE = _TOO_LARGE, _COUNT, _CUT_OFF, _FLAG, _SLOW, _DEADLINE
+
+cdef enum:
+    _IDENTITY = 0
+    _GZIP = 1
+    _DEFLATE = 2
+    _UNKNOWN = 3
+IDENTITY, GZIP, DEFLATE = _IDENTITY, _GZIP, _DEFLATE
+
+cdef enum:  # what has been seen of a call's headers
+    POST = 1
+    OUR_PATH = 2
+    GRPC = 4
+
+cdef enum:  # where a call is: its message comes, it waits for the disk, its answer is on its way
+    READING
+    TAKEN
+    ANSWERED
+
+cdef enum:
+    SLICE = 16384  # bytes given to the library at a time: it may queue an answer to each tiny frame in them
+    OUTPUT = 65536  # bytes taken from the library at a time
+    LONGEST_CHUNK = 20000  # at least what the library hands out at once: a frame of 16,384 bytes and some
+    FIRST_PIECE = 1 << 20  # bytes made room for, at most, before any of a message has come
+    CREDIT = 2000
+    EARNED = 20  # credit for each finished message
+
+cdef bytes _SUCCESS = b"\0\0\0\0\0"  # an empty message: an ExportTraceServiceResponse without partial_success
+cdef bytes _METHOD_NAME = b"/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+METHOD = _METHOD_NAME.decode()
+"""The only path that is served."""
+ACCEPTED_ENCODINGS = b"identity,deflate,gzip"
+
+cdef const char *_PATH_TEXT = PyBytes_AS_STRING(_METHOD_NAME)
+cdef Py_ssize_t _PATH_SIZE = PyBytes_GET_SIZE(_METHOD_NAME)
+
+
+cdef nghttp2_nv _nv(const char *name, Py_ssize_t name_size, const char *value, Py_ssize_t value_size,
+                    uint8_t flags) noexcept:
+    cdef nghttp2_nv made
+    made.name, made.value = <uint8_t *> name, <uint8_t *> value
+    made.namelen, made.valuelen = name_size, value_size
+    made.flags = flags
+    return made
+
+
+cdef enum:
+    STATIC = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
+cdef nghttp2_nv[3] _HEADERS
+_HEADERS[0] = _nv(b":status", 7, b"200", 3, STATIC)
+_HEADERS[1] = _nv(b"content-type", 12, b"application/grpc", 16, STATIC)
+_HEADERS[2] = _nv(b"grpc-accept-encoding", 20, b"identity,deflate,gzip", 21, STATIC)
+cdef nghttp2_nv[1] _TRAILERS
+_TRAILERS[0] = _nv(b"grpc-status", 11, b"0", 1, STATIC)
+
+
+cdef struct Stream:
+    Stream *before
+    Stream *after
+    PyObject *body  # owned: the message that is coming, `capacity` bytes; NULL while there is none
+    PyObject *answer  # owned: the bytes that DATA frames of the answer are made of; NULL while there is none
+    Py_ssize_t sent  # bytes of `answer` that are sent
+    Py_ssize_t size  # bytes that the message's prefix announced
+    Py_ssize_t capacity
+    Py_ssize_t filled
+    Py_ssize_t held  # bytes of the admission
+    Py_ssize_t metadata  # bytes of headers and trailers, as SETTINGS_MAX_HEADER_LIST_SIZE counts them
+    double since  # when the present state began
+    double deadline  # by the client's grpc-timeout; 0: none
+    int32_t number
+    uint8_t state
+    uint8_t seen
+    uint8_t encoding
+    uint8_t compressed
+    uint8_t whole  # the message is complete
+    uint8_t ended  # the client sends no more
+    uint8_t trailers  # an OK follows the answer's DATA
+    uint8_t prefix_filled
+    uint8_t[5] prefix
+
+
+cdef class Session:
+    """See session.pyi, where every method is described."""
+
+    cdef nghttp2_session *_session
+    cdef Stream *_first
+    cdef Stream *_last
+    cdef object _admission
+    cdef Py_ssize_t _overhead, _most, _most_metadata
+    cdef Py_ssize_t _held  # bytes of the admission that streams of this connection hold
+    cdef Py_ssize_t _owed  # of them, those to be given back as soon as the library is off the stack
+    cdef Py_ssize_t _credit
+    cdef double _now
+    cdef bint _busy, _doomed, _broken, _calmed
+    cdef readonly list ready
+    cdef readonly list refused
+    cdef readonly int streams
+    cdef readonly bint greeted
+    cdef readonly Py_ssize_t pongs
+
+    def __cinit__(self, admission, *, Py_ssize_t overhead, Py_ssize_t most, Py_ssize_t most_metadata,
+                  uint32_t most_streams, uint32_t stream_window, int32_t window):
+        self._admission = admission
+        self._overhead, self._most, self._most_metadata = overhead, most, most_metadata
+        self._credit = CREDIT
+        self.ready, self.refused = [], []
+        self._open(most_streams, stream_window, most_metadata, window)
+
+    def __dealloc__(self):
+        # `close` has been called long before; without it, what the admission lent stays lent, and no more.
+        cdef nghttp2_session *session = self._session
+        self._session = NULL
+        if session is not NULL:
+            nghttp2_session_del(session)
+        while self._first is not NULL:
+            _unlink(self, self._first)
+
+    cdef int _open(self, uint32_t streams, uint32_t stream_window, uint32_t metadata, int32_t window) except -1:
+        cdef nghttp2_session_callbacks *callbacks = NULL
+        cdef nghttp2_option *option = NULL
+        cdef int code = nghttp2_session_callbacks_new(&callbacks)
+        if code == 0:
+            code = nghttp2_option_new(&option)
+        if code == 0:
+            nghttp2_option_set_no_closed_streams(option, 1)
+            nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers)
+            nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header)
+            nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv)
+            nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data)
+            nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send)
+            nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close)
+            code = nghttp2_session_server_new2(&self._session, callbacks, <void *> self, option)
+        if option is not NULL:
+            nghttp2_option_del(option)
+        if callbacks is not NULL:
+            nghttp2_session_callbacks_del(callbacks)
+        cdef nghttp2_settings_entry[3] settings
+        settings[0].settings_id, settings[0].value = NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams
+        settings[1].settings_id, settings[1].value = NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, stream_window
+        settings[2].settings_id, settings[2].value = NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, metadata
+        if code == 0:
+            code = nghttp2_submit_settings(self._session, NGHTTP2_FLAG_NONE, settings, 3)
+        if code == 0:
+            code = nghttp2_session_set_local_window_size(self._session, NGHTTP2_FLAG_NONE, 0, window)
+        if code != 0:
+            raise MemoryError(f"no HTTP/2 session: {nghttp2_strerror(code).decode()}")
+        return 0
+
+    # What comes in, and what goes out.
+
+    def feed(self, bytearray data not None, Py_ssize_t size, double now):
+        cdef Py_ssize_t at = 0
+        cdef ssize_t taken
+        if size < 0 or size > PyByteArray_GET_SIZE(data):
+            raise ValueError(f"{size} bytes of {PyByteArray_GET_SIZE(data)}")
+        if self._busy:
+            raise RuntimeError("fed from within a callback")
+        self._now = now
+        while at < size and self._session is not NULL and not self._broken and not self._calmed:
+            self._busy = True
+            taken = nghttp2_session_mem_recv(
+                self._session, <const uint8_t *> PyByteArray_AS_STRING(data) + at, min(size - at, SLICE))
+            self._busy = False
+            if taken <= 0:
+                self._broken = True
+                break
+            at += taken
+            if self._credit < 0:
+                self._calmed = True
+                self._check(nghttp2_session_terminate_session(self._session, NGHTTP2_ENHANCE_YOUR_CALM))
+        self._settle()
+        return not self._broken
+
+    def pull(self):
+        cdef uint8_t[OUTPUT] output
+        cdef const uint8_t *chunk = NULL
+        cdef Py_ssize_t filled = 0
+        cdef ssize_t size
+        cdef bytes long_chunk = None
+        if self._busy:
+            raise RuntimeError("pulled from within a callback")
+        while filled + LONGEST_CHUNK <= OUTPUT and self._session is not NULL:
+            self._busy = True
+            size = nghttp2_session_mem_send(self._session, &chunk)
+            self._busy = False
+            if size <= 0:
+                self._broken = self._broken or size < 0
+                break
+            if filled + size > OUTPUT:
+                long_chunk = PyBytes_FromStringAndSize(<const char *> chunk, size)
+                break
+            memcpy(output + filled, chunk, size)
+            filled += size
+        self._settle()
+        sent = PyBytes_FromStringAndSize(<const char *> output, filled)
+        return sent if long_chunk is None else sent + long_chunk
+
+    @property
+    def finished(self):
+        if self._session is NULL or self._broken:
+            return True
+        return not nghttp2_session_want_read(self._session) and not nghttp2_session_want_write(self._session)
+
+    def close(self):
+        self._doomed = True
+        self._settle()
+
+    cdef void _settle(self):
+        """What had to wait until the library was off the stack."""
+        cdef nghttp2_session *session
+        if self._busy:
+            return
+        if self._doomed:
+            session, self._session = self._session, NULL
+            if session is not NULL:
+                nghttp2_session_del(session)
+            while self._first is not NULL:  # for these there was no on_stream_close
+                _unlink(self, self._first)
+        owed, self._owed = self._owed, 0
+        if owed:
+            self._admission.release(owed)
+
+    cdef bint _check(self, int code) noexcept:
+        """False, and the connection is given up, when the library failed."""
+        if code != 0:
+            self._broken = True
+        return code == 0
+
+    # Calls.
+
+    cdef Stream *_find(self, int32_t number) noexcept:
+        if self._session is NULL:
+            return NULL
+        return <Stream *> nghttp2_session_get_stream_user_data(self._session, number)
+
+    def is_open(self, int32_t number):
+        return self._find(number) is not NULL
+
+    def accept(self, int32_t number):
+        cdef Stream *stream = self._find(number)
+        if stream is NULL or stream.state == ANSWERED:
+            return False
+        return self._answer(stream, _HEADERS, 3, _SUCCESS, True)
+
+    def reject(self, int32_t number, list headers not None, bytes content=None):
+        cdef nghttp2_nv[16] made
+        cdef Stream *stream = self._find(number)
+        cdef Py_ssize_t count = 0
+        cdef bytes name, value
+        if stream is NULL or stream.state == ANSWERED:
+            return False
+        for name, value in headers[:16]:
+            made[count] = _nv(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), PyBytes_AS_STRING(value),
+                              PyBytes_GET_SIZE(value), NGHTTP2_NV_FLAG_NONE)
+            count += 1
+        return self._answer(stream, made, count, content, False)
+
+    cdef bint _answer(self, Stream *stream, const nghttp2_nv *headers, size_t count, bytes content, bint trailers):
+        cdef nghttp2_data_provider provider
+        stream.state, stream.since, stream.trailers = ANSWERED, self._now, trailers
+        if content is not None:
+            Py_INCREF(content)
+            stream.answer = <PyObject *> content
+            provider.source.ptr = NULL
+            provider.read_callback = read_answer
+            return self._check(nghttp2_submit_response(self._session, stream.number, headers, count, &provider))
+        return self._check(nghttp2_submit_response(self._session, stream.number, headers, count, NULL))
+
+    # Time.
+
+    def sweep(self, double now, double patience, Py_ssize_t credit):
+        cdef Stream *stream = self._first
+        self._now = now
+        self._credit = min(self._credit + credit, <Py_ssize_t> CREDIT)
+        while stream is not NULL and self._session is not NULL and not self._broken:
+            if stream.state != ANSWERED and stream.deadline != 0 and stream.deadline <= now:
+                self._refuse_now(stream, _DEADLINE, stream.state == TAKEN)
+            elif stream.state == READING and stream.since + patience <= now:
+                self._refuse_now(stream, _SLOW, 0)
+            elif stream.state == ANSWERED and stream.since + patience <= now:
+                stream.since = now
+                self._check(nghttp2_submit_rst_stream(
+                    self._session, NGHTTP2_FLAG_NONE, stream.number, NGHTTP2_CANCEL))
+            stream = stream.after
+        self._settle()
+
+    cdef int _refuse_now(self, Stream *stream, int why, int detail) except -1:
+        self._drop_body(stream)
+        stream.state, stream.deadline = TAKEN, 0
+        self.refused.append((stream.number, why, detail))
+        return 0
+
+    def ping(self):
+        if self._session is not NULL:
+            self._check(nghttp2_submit_ping(self._session, NGHTTP2_FLAG_NONE, NULL))
+
+    def announce_end(self):
+        if self._session is not NULL:
+            self._check(nghttp2_submit_shutdown_notice(self._session))
+
+    def end(self):
+        if self._session is not NULL:
+            self._check(nghttp2_submit_goaway(
+                self._session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(self._session),
+                NGHTTP2_NO_ERROR, NULL, 0))
+
+    # Called by the callbacks.
+
+    cdef int _refuse(self, Stream *stream, int why, Py_ssize_t detail) noexcept:
+        """Take no more of this call; `refused` says why. Never raises: what the library is to be told comes back."""
+        self._drop_body(stream)
+        stream.state = TAKEN
+        try:
+            self.refused.append((stream.number, why, detail))
+        except BaseException:
+            return NGHTTP2_ERR_CALLBACK_FAILURE
+        return 0
+
+    cdef void _drop_body(self, Stream *stream) noexcept:
+        cdef PyObject *body = stream.body
+        stream.body = NULL
+        Py_XDECREF(body)
+        self._held -= stream.held
+        self._owed += stream.held
+        stream.held = 0
+
+    cdef bint _reserve(self, Stream *stream, Py_ssize_t size) noexcept:
+        try:
+            if not self._admission.reserve(size, stream.held):
+                return False
+        except BaseException:
+            return False
+        stream.held += size
+        self._held += size
+        return True
+
+    cdef int _headers_complete(self, Stream *stream) noexcept:
+        if not stream.seen & GRPC or not stream.seen & POST:
+            return self._refuse(stream, _NOT_GRPC, 0)
+        if stream.metadata > self._most_metadata:
+            return self._refuse(stream, _METADATA, 0)
+        if not stream.seen & OUR_PATH:
+            return self._refuse(stream, _PATH, 0)
+        if stream.encoding == _UNKNOWN:
+            return self._refuse(stream, _ENCODING, 0)
+        if not self._reserve(stream, self._overhead):
+            return self._refuse(stream, _OVERLOADED, 0)
+        return 0
+
+    cdef int _begin_message(self, Stream *stream) noexcept:
+        cdef Py_ssize_t size = (<uint32_t> stream.prefix[1] << 24 | <uint32_t> stream.prefix[2] << 16
+                                | <uint32_t> stream.prefix[3] << 8 | <uint32_t> stream.prefix[4])
+        stream.compressed = stream.prefix[0]
+        if stream.compressed > 1 or stream.compressed and stream.encoding == _IDENTITY:
+            return self._refuse(stream, _FLAG, stream.compressed)
+        if size > self._most:
+            return self._refuse(stream, _TOO_LARGE, size)
+        stream.size, stream.capacity, stream.filled = size, min(size, <Py_ssize_t> FIRST_PIECE), 0
+        stream.whole = size == 0
+        if not self._reserve(stream, stream.capacity):
+            return self._refuse(stream, _OVERLOADED, 0)
+        try:
+            stream.body = new_bytes(NULL, stream.capacity)
+        except BaseException:
+            return self._refuse(stream, _OVERLOADED, 0)
+        return 0
+
+    cdef int _make_room(self, Stream *stream, Py_ssize_t more) noexcept:
+        """Let `more` bytes fit: twice the room each time, so that an announcement alone takes little."""
+        cdef Py_ssize_t capacity = stream.capacity
+        if stream.filled + more <= capacity:
+            return 0
+        while capacity < stream.filled + more:
+            capacity *= 2
+        capacity = min(capacity, stream.size)
+        if not self._reserve(stream, capacity - stream.capacity):
+            return self._refuse(stream, _OVERLOADED, 0)
+        try:
+            _PyBytes_Resize(&stream.body, capacity)  # on failure the old bytes are gone and the pointer is NULL
+        except BaseException:
+            return self._refuse(stream, _OVERLOADED, 0)
+        stream.capacity = capacity
+        return 0
+
+    cdef int _take_data(self, Stream *stream, const uint8_t *data, size_t size) noexcept:
+        cdef size_t part
+        cdef int code
+        while size and stream.state == READING:
+            if stream.whole:
+                return self._refuse(stream, _COUNT, 2)
+            if stream.prefix_filled < 5:
+                part = min(size, <size_t> (5 - stream.prefix_filled))
+                memcpy(&stream.prefix[stream.prefix_filled], data, part)
+                stream.prefix_filled += <uint8_t> part
+                code = self._begin_message(stream) if stream.prefix_filled == 5 else 0
+            else:
+                part = min(size, <size_t> (stream.size - stream.filled))
+                code = self._make_room(stream, part)
+                if code == 0 and stream.state == READING:
+                    memcpy(PyBytes_AS_STRING(<object> stream.body) + stream.filled, data, part)
+                    stream.filled += part
+                    stream.whole = stream.filled == stream.size
+            if code != 0:
+                return code
+            data, size = data + part, size - part
+        return 0
+
+    cdef int _ended(self, Stream *stream) noexcept:
+        """The client has sent everything: a message is finished, or never will be."""
+        cdef PyObject *body
+        stream.ended = True
+        if stream.state != READING:
+            return 0
+        if stream.deadline != 0 and stream.deadline <= self._now:
+            return self._refuse(stream, _DEADLINE, 0)
+        if not stream.whole:
+            if stream.prefix_filled == 0:
+                return self._refuse(stream, _COUNT, 0)
+            return self._refuse(stream, _CUT_OFF, stream.filled)
+        try:
+            self.ready.append((stream.number, <object> stream.body, stream.held,
+                               stream.encoding if stream.compressed else _IDENTITY))
+        except BaseException:
+            return NGHTTP2_ERR_CALLBACK_FAILURE
+        body, stream.body = stream.body, NULL
+        Py_XDECREF(body)
+        self._held -= stream.held
+        stream.held = 0  # whoever takes it from `ready` gives it back
+        stream.state, stream.since = TAKEN, self._now
+        self._credit = min(self._credit + EARNED, <Py_ssize_t> CREDIT)
+        return 0
+
+
+cdef void _unlink(Session self, Stream *stream) noexcept:
+    """Forget a stream and free all that it owns."""
+    if stream.before is NULL:
+        self._first = stream.after
+    else:
+        stream.before.after = stream.after
+    if stream.after is NULL:
+        self._last = stream.before
+    else:
+        stream.after.before = stream.before
+    self.streams -= 1
+    self._held -= stream.held
+    self._owed += stream.held
+    Py_XDECREF(stream.body)
+    Py_XDECREF(stream.answer)
+    free(stream)
+
+
+cdef int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) noexcept:
+    cdef Session self = <Session> user_data
+    cdef Stream *stream
+    if frame.hd.type != NGHTTP2_HEADERS or frame.headers.cat != NGHTTP2_HCAT_REQUEST:
+        return 0
+    stream = <Stream *> calloc(1, sizeof(Stream))
+    if stream is NULL:
+        return NGHTTP2_ERR_CALLBACK_FAILURE
+    stream.number, stream.since, stream.state = frame.hd.stream_id, self._now, READING
+    if nghttp2_session_set_stream_user_data(session, stream.number, stream) != 0:
+        free(stream)
+        return NGHTTP2_ERR_CALLBACK_FAILURE
+    stream.before = self._last
+    if self._last is NULL:
+        self._first = stream
+    else:
+        self._last.after = stream
+    self._last = stream
+    self.streams += 1
+    return 0
+
+
+cdef int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_size,
+                   const uint8_t *value, size_t size, uint8_t flags, void *user_data) noexcept:
+    cdef Session self = <Session> user_data
+    cdef Stream *stream = <Stream *> nghttp2_session_get_stream_user_data(session, frame.hd.stream_id)
+    if stream is NULL:
+        return 0
+    stream.metadata += name_size + size + 32
+    if stream.metadata > 4 * self._most_metadata:
+        self._credit = -1  # a bomb: the connection ends as soon as the library is off the stack
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
+    if frame.headers.cat == NGHTTP2_HCAT_REQUEST:
+        _note_header(stream, self._now, name, name_size, value, size)
+    return 0
+
+
+cdef bint _is(const char *text, size_t length, const uint8_t *other, size_t size) noexcept:
+    return size == length and memcmp(text, other, size) == 0
+
+
+cdef void _note_header(Stream *stream, double now, const uint8_t *name, size_t name_size, const uint8_t *value,
+                       size_t size) noexcept:
+    if name_size == 5 and memcmp(name, b":path", 5) == 0:
+        if _is(_PATH_TEXT, _PATH_SIZE, value, size):
+            stream.seen |= OUR_PATH
+    elif name_size == 7 and memcmp(name, b":method", 7) == 0:
+        if _is(b"POST", 4, value, size):
+            stream.seen |= POST
+    elif name_size == 12 and memcmp(name, b"content-type", 12) == 0:
+        # application/grpc, application/grpc+proto, or either with parameters: no other format, and no gRPC-Web
+        if size >= 16 and memcmp(value, b"application/grpc", 16) == 0 and (
+                size == 16 or value[16] == b";" or size >= 22 and memcmp(value + 16, b"+proto", 6) == 0):
+            stream.seen |= GRPC
+    elif name_size == 13 and memcmp(name, b"grpc-encoding", 13) == 0:
+        if _is(b"identity", 8, value, size):
+            stream.encoding = _IDENTITY
+        elif _is(b"gzip", 4, value, size):
+            stream.encoding = _GZIP
+        elif _is(b"deflate", 7, value, size):
+            stream.encoding = _DEFLATE
+        else:
+            stream.encoding = _UNKNOWN
+    elif name_size == 12 and memcmp(name, b"grpc-timeout", 12) == 0:
+        stream.deadline = _deadline(now, value, size)
+
+
+cdef double _deadline(double now, const uint8_t *value, size_t size) noexcept:
+    """One to eight digits and a unit; whatever else it is means no deadline."""
+    cdef double amount = 0
+    cdef size_t at
+    if size < 2 or size > 9:
+        return 0
+    for at in range(size - 1):
+        if value[at] < c"0" or value[at] > c"9":
+            return 0
+        amount = amount * 10 + (value[at] - c"0")
+    cdef uint8_t unit = value[size - 1]
+    if unit == c"H":
+        return now + amount * 3600
+    if unit == c"M":
+        return now + amount * 60
+    if unit == c"S":
+        return now + amount
+    if unit == c"m":
+        return now + amount * 1e-3
+    if unit == c"u":
+        return now + amount * 1e-6
+    if unit == c"n":
+        return now + amount * 1e-9
+    return 0
+
+
+cdef int on_data(nghttp2_session *session, uint8_t flags, int32_t number, const uint8_t *data, size_t size,
+                 void *user_data) noexcept:
+    cdef Session self = <Session> user_data
+    cdef Stream *stream = <Stream *> nghttp2_session_get_stream_user_data(session, number)
+    if stream is NULL or stream.state != READING:
+        return 0  # of a call that is refused: dropped as it comes
+    return self._take_data(stream, data, size)
+
+
+cdef int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) noexcept:
+    cdef Session self = <Session> user_data
+    cdef Stream *stream
+    cdef int code = 0
+    cdef int kind = frame.hd.type
+    if kind == NGHTTP2_DATA or kind == NGHTTP2_HEADERS:
+        stream = <Stream *> nghttp2_session_get_stream_user_data(session, frame.hd.stream_id)
+        if kind == NGHTTP2_DATA and frame.hd.length == 0:
+            self._credit -= 1
+        if stream is NULL:
+            return 0
+        if kind == NGHTTP2_HEADERS and frame.headers.cat == NGHTTP2_HCAT_REQUEST:
+            code = self._headers_complete(stream)
+        if code == 0 and frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
+            code = self._ended(stream)
+        return code
+    # Frames that carry nothing: a client may send some for each message, but not for ever without any.
+    self._credit -= 10 if kind == NGHTTP2_RST_STREAM else 1
+    if kind == NGHTTP2_SETTINGS:
+        self.greeted = True
+    elif kind == NGHTTP2_PING and frame.hd.flags & NGHTTP2_FLAG_ACK:
+        self.pongs += 1
+    return 0
+
+
+cdef int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) noexcept:
+    cdef Stream *stream
+    if not frame.hd.flags & NGHTTP2_FLAG_END_STREAM or frame.hd.type != NGHTTP2_HEADERS and frame.hd.type != NGHTTP2_DATA:
+        return 0
+    stream = <Stream *> nghttp2_session_get_stream_user_data(session, frame.hd.stream_id)
+    if stream is NULL or stream.ended:
+        return 0
+    # Behind the answer it asks a client who is still sending to stop (RFC 9113, section 8.1). Submitted together with
+    # the answer, it would take its place.
+    if nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR) != 0:
+        return NGHTTP2_ERR_CALLBACK_FAILURE
+    return 0
+
+
+cdef int on_stream_close(nghttp2_session *session, int32_t number, uint32_t error_code, void *user_data) noexcept:
+    cdef Session self = <Session> user_data
+    cdef Stream *stream = <Stream *> nghttp2_session_get_stream_user_data(session, number)
+    if stream is not NULL:
+        nghttp2_session_set_stream_user_data(session, number, NULL)
+        _unlink(self, stream)
+    return 0
+
+
+cdef ssize_t read_answer(nghttp2_session *session, int32_t number, uint8_t *buffer, size_t room,
+                         uint32_t *data_flags, nghttp2_data_source *source, void *user_data) noexcept:
+    cdef Stream *stream = <Stream *> nghttp2_session_get_stream_user_data(session, number)
+    cdef Py_ssize_t part, size
+    if stream is NULL or stream.answer is NULL:
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
+    size = PyBytes_GET_SIZE(<object> stream.answer)
+    part = min(<Py_ssize_t> room, size - stream.sent)
+    memcpy(buffer, PyBytes_AS_STRING(<object> stream.answer) + stream.sent, part)
+    stream.sent += part
+    if stream.sent == size:
+        data_flags[0] |= NGHTTP2_DATA_FLAG_EOF
+        if stream.trailers:
+            data_flags[0] |= NGHTTP2_DATA_FLAG_NO_END_STREAM
+            if nghttp2_submit_trailer(session, number, _TRAILERS, 1) != 0:
+                return NGHTTP2_ERR_CALLBACK_FAILURE
+    return part
