@@ -4,16 +4,23 @@ Each hot module is plain Python with an augmenting .pxd beside it: uncompiled it
 written for Cython alone, and needs the C library that it is glue to, with its headers (Debian: libnghttp2-dev).
 """
 
+from pathlib import Path
+
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-HOT = [f"tracekeeper_sidecar.wire.{name}" for name in ("match", "program", "scan", "walker")]
+HOT = [
+    "tracekeeper_sidecar.log.codec",
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "program", "scan", "walker")),
+]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
 
 
 def extension(module: str) -> Extension:
     # -O3, because at -O2 the compiler leaves the loops over text as they are: one byte at a time.
-    return Extension(module, [f"sidecar/{module.replace('.', '/')}.py"], extra_compile_args=["-O3"])
+    path = Path("sidecar", *module.split("."))
+    headers = str(path.parent)  # C beside a module, as log/native.h
+    return Extension(module, [f"{path}.py"], include_dirs=[headers], extra_compile_args=["-O3"])
 
 
 def glue(module: str, libraries: list[str]) -> Extension:
