@@ -16,6 +16,7 @@ from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
 from tracekeeper_sidecar.control.watcher import Watcher
 from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 TICK = 1.0
 """Seconds between looks at whether the receivers' counts need saving."""
+LETTERS_SHARE = 4
+"""Dead letters take at most the storage's size divided by this, whatever the config allows them."""
 LAST_SAVE = 5.0
 """Seconds that the last save may take when the process ends; a disk that hangs must not hold it up."""
 
@@ -48,6 +51,7 @@ class Delivery:
         self.recent_calls = RecentCalls(clock)
         self._settings, self._buffer, self._intake, self._clock = settings, buffer, intake, clock
         self._cursors = CursorStore(settings.data_dir, buffer.files)
+        self.letters = DeadLetters(settings.data_dir, buffer.files)
         self._sidecar: object = None
         """The config's `sidecar` section as first applied; a later one waits for a restart."""
         self._instructed = asyncio.Event()
@@ -58,7 +62,8 @@ class Delivery:
         log = await self._buffer.open()
         if self.forwarder is None:
             self._load_intake(await asyncio.to_thread(self._cursors.load_intake))
-            self.forwarder = Forwarder(log, self._cursors, self._clock)
+            await self.letters.open()
+            self.forwarder = Forwarder(log, self._cursors, self._clock, letters=self.letters)
         settings = self._settings
         source = (
             ManifestSource(settings.config_file, settings.secrets_dir)
@@ -111,6 +116,7 @@ class Delivery:
     async def _apply(self, instruction: Instruction) -> None:
         assert self.forwarder is not None
         spec = instruction.spec
+        self.letters.limit = min(spec.buffer.dead_letter_size, self._settings.storage_bytes // LETTERS_SHARE)
         await self.forwarder.apply(spec.backends, spec.delivery, instruction.secrets)
         logs.set_level(spec.log_level)
         self.suspended = spec.suspend

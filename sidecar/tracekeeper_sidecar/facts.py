@@ -38,6 +38,7 @@ def take(app: Parts) -> Snapshot:
         filtered=dict(app.intake.filtered),
         entries=forwarder.entries() if forwarder else (),
         backends=forwarder.backends() if forwarder else (),
+        dead_letters=delivery.letters.stats() if delivery and forwarder else None,
         troubles=(*app.keeper.troubles(), *(forwarder.troubles() if forwarder else ())),
         anonymous_memory=anonymous_memory(),
         recent_calls=delivery.recent_calls.since_window(delivery.calls()) if delivery else {},

@@ -91,6 +91,11 @@ BACKEND_RETRIES: Final = _counter(
 RETRY_BUDGET: Final = _gauge(
     "tracekeeper_backend_retry_budget", "Retries that may be made at once; below 1 they wait.", "backend"
 )
+PASSED_OVER: Final = _counter(
+    "tracekeeper_backend_passed_over_total",
+    "Requests given to the next backend because sends to this one were stuck.",
+    "backend",
+)
 REJECTED_SPANS: Final = _counter(
     "tracekeeper_backend_rejected_spans_total",
     "Spans that the backend took and threw away (partial success); they are dropped as `rejected`.",
@@ -108,6 +113,17 @@ BACKEND_LAST_SUCCESS: Final = _gauge(
     "tracekeeper_backend_last_success_timestamp_seconds",
     "Unix time of the last delivery; 0 before the first.",
     "backend",
+)
+DEAD_LETTERS: Final = _gauge("tracekeeper_dead_letters", "Refused requests kept as dead letters.")
+DEAD_LETTER_SPANS: Final = _gauge("tracekeeper_dead_letter_spans", "Spans in dead letters.")
+DEAD_LETTER_BYTES: Final = _gauge("tracekeeper_dead_letter_bytes", "Bytes that dead letters take.")
+DEAD_LETTER_LIMIT: Final = _gauge("tracekeeper_dead_letter_limit_bytes", "Bytes that dead letters may take.")
+DEAD_LETTER_EVICTED: Final = _counter(
+    "tracekeeper_dead_letter_evicted_spans_total", "Spans in dead letters that were removed to make room."
+)
+DEAD_LETTER_LOST: Final = _counter(
+    "tracekeeper_dead_letter_lost_spans_total",
+    "Spans given up without a dead letter: none are to be kept, there was no room, or the disk failed.",
 )
 LOG_BYTES: Final = _gauge("tracekeeper_log_bytes", "Bytes that the data directory takes.")
 LOG_QUOTA_BYTES: Final = _gauge("tracekeeper_log_quota_bytes", "Bytes that the data directory may take.")

@@ -27,6 +27,7 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterab
     yield m.REQUESTS_REFUSED, _by(snapshot.refused_requests)
     yield from _entry_samples(snapshot)
     yield from _backend_samples(snapshot)
+    yield from _dead_letter_samples(snapshot)
     yield from _log_samples(snapshot)
     yield m.POLICY_REVISION, [((snapshot.policy.config,), snapshot.policy.revision)]
     yield m.POLICY_FAULTS, _one(len(snapshot.policy.faults))
@@ -54,8 +55,19 @@ def _backend_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sa
     yield m.BACKEND_LAST_SUCCESS, [((b.name,), b.last_success) for b in backends]
     yield m.BACKEND_RETRIES, [((b.name,), b.retries) for b in backends]
     yield m.RETRY_BUDGET, [((b.name,), b.retry_budget) for b in backends]
+    yield m.PASSED_OVER, [((b.name,), b.passed_over) for b in backends]
     yield m.REJECTED_SPANS, [((b.name,), b.rejected_spans) for b in backends]
     yield m.REQUEST_LIMIT, [((b.name,), b.request_limit) for b in backends]
+
+
+def _dead_letter_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
+    found = snapshot.dead_letters
+    yield m.DEAD_LETTERS, _one(found.letters) if found else []
+    yield m.DEAD_LETTER_SPANS, _one(found.spans) if found else []
+    yield m.DEAD_LETTER_BYTES, _one(found.bytes) if found else []
+    yield m.DEAD_LETTER_LIMIT, _one(found.limit) if found else []
+    yield m.DEAD_LETTER_EVICTED, _one(found.evicted_spans) if found else []
+    yield m.DEAD_LETTER_LOST, _one(found.lost_spans) if found else []
 
 
 def _log_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.forward.backend import BackendHealth
+    from tracekeeper_sidecar.forward.dead_letter import LetterStats
     from tracekeeper_sidecar.forward.entry import EntryHealth
 
 
@@ -56,6 +57,8 @@ class Snapshot:
     recent_calls: Mapping[str, int] = field(default_factory=dict)
     """Export calls of the last five minutes, by outcome."""
     filtered: Mapping[str, int] = field(default_factory=dict)
+    dead_letters: LetterStats | None = None
+    """What refused requests are kept; None while the log is not open."""
 
     @property
     def acknowledged(self) -> int:

@@ -50,6 +50,8 @@ class BackendHealth:
     """Calls for requests that it had failed on before."""
     retry_budget: float = 0.0
     """Retries that may be made now."""
+    passed_over: int = 0
+    """Requests that went to another backend because sends to this one were stuck."""
     request_limit: int = 0
     """Bytes of the largest request that it is sent, as learned from its refusals; 0 while it has refused none."""
 
@@ -76,6 +78,8 @@ class Backend:
         """Requests that it has failed on, or called too large although nobody can be sure of that."""
         self.largest_taken = 0
         """Bytes of the largest of them since it was connected."""
+        self.passed_over = 0
+        """Requests that went to another backend because sends to this one were stuck."""
         self._clock, self._random, self._on_change = clock, random, on_change
         self.breaker = Breaker(_settings(spec.circuit_breaker), random, self._changed)
         self._budget = RetryBudget(spec.retry.budget, clock.monotonic())
@@ -105,6 +109,11 @@ class Backend:
     def most_bytes(self) -> int | None:
         """Bytes that a request should have at most; None while no size was refused."""
         return self._size.most(self._clock.monotonic())
+
+    @property
+    def last_error(self) -> str:
+        """What happened last, with its name; empty while nothing has."""
+        return self._last_error
 
     def configure(self, spec: BackendSpec) -> None:
         """Take over new timeouts, limits and schedules; the connection stays, and so does the circuit unless its own
@@ -208,6 +217,7 @@ class Backend:
             rejected_spans=self._rejected_spans,
             retries=self._retries,
             retry_budget=self._budget.left(self._clock.monotonic()),
+            passed_over=self.passed_over,
             request_limit=self.most_bytes or 0,
         )
 

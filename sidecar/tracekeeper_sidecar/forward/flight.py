@@ -35,6 +35,8 @@ class Request:
     """Answers that may blame this request rather than the backend (Retry.suspect)."""
     blamed_by: dict[str, Blame] = field(default_factory=dict)
     """By the name of the backend that gave them."""
+    tries: dict[str, int] = field(default_factory=dict)
+    """Failed calls, by the name of the backend; an answer that only asks for a pause is none."""
 
     def halves(self) -> list[Request]:
         """Two requests with half of the spans each; empty when it cannot be cut."""
@@ -64,12 +66,12 @@ class Flight:
 
     @classmethod
     def of(cls, batch: Batch, max_spans: int, max_bytes: int) -> Flight:
-        """Join the batch's pieces, once; it will be cut where a single frame of the log exceeds the limits."""
-        flight = cls(replace(batch, payloads=()), deque())
+        """It will be cut where a single frame of the log exceeds the limits."""
+        flight = cls(replace(batch, body=b""), deque())
         if batch.lost:
             flight.dropped["damaged"] = batch.lost
         if batch.spans:
-            body = batch.payloads[0] if len(batch.payloads) == 1 else b"".join(batch.payloads)
+            body = batch.body
             if batch.spans <= max_spans and len(body) <= max_bytes:
                 flight.requests.append(Request(body, batch.spans))
             else:
@@ -95,6 +97,19 @@ class Flight:
                     self.dropped["damaged"] += self.rest.spans
                 self.rest = None
         return bool(self.requests)
+
+    def fit(self, most: int | None) -> Request:
+        """The first request, cut before to `most` bytes if that can be."""
+        first = self.requests[0]
+        if most is None or len(first.body) <= most or first.spans < 2:
+            return first
+        try:
+            pieces = [Request(body, spans) for body, spans in cut(first.body, NO_LIMIT, most)]
+        except ValueError:  # The receiver has checked it, so this is damage that a checksum missed.
+            return first
+        self.requests.popleft()
+        self.requests.extendleft(reversed(pieces))
+        return self.requests[0]
 
     def _held_up(self) -> bool:
         return self.requests[0].verdicts > 0 and sum(len(one.body) for one in self.requests) < HELD_BYTES

@@ -24,6 +24,7 @@ from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.backend import Backend, BackendHealth
 from tracekeeper_sidecar.forward.build import build
 from tracekeeper_sidecar.forward.connection import Unusable, connect
+from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.entry import DeliveryEntry, EntryHealth
 from tracekeeper_sidecar.forward.filling import Limits
 from tracekeeper_sidecar.forward.keeper import Keeper
@@ -49,9 +50,15 @@ class Forwarder:
     """Owned by one event loop. Delivers from the first `apply` until `drain` or `close`."""
 
     def __init__(
-        self, log: Log, cursors: CursorStore, clock: Clock, random: Callable[[], float] = random_module.random
+        self,
+        log: Log,
+        cursors: CursorStore,
+        clock: Clock,
+        random: Callable[[], float] = random_module.random,
+        letters: DeadLetters | None = None,
     ) -> None:
         self._log, self._cursors, self._clock, self._random = log, cursors, clock, random
+        self._letters = letters
         self._signal = Signal(clock)
         self._backends: dict[str, Backend] = {}
         self._entries: dict[str, DeliveryEntry] = {}
@@ -246,7 +253,7 @@ class Forwarder:
             limits,
             cursor,
             log=self._log,
-            sender=Sender(spec.name, backends, self._clock, self._random, self._signal),
+            sender=Sender(spec.name, backends, self._clock, self._random, self._signal, self._letters),
             saver=Saver(spec.name, cursor, self._cursors, self._clock, self._release),
             clock=self._clock,
         )
