@@ -1,4 +1,4 @@
-"""Programs in other languages that send with their own OpenTelemetry SDK: Go, Java, JavaScript.
+"""Programs in other languages that send with their own OpenTelemetry SDK, Go, Java, JavaScript, and h2spec.
 
 Each is built once into the cache, from its language's registry, with the versions that its folder pins. `make setup`
 does it (`python tests/foreign_clients.py`); a test that finds one missing builds it. A machine without the language's
@@ -106,6 +106,11 @@ def _build_go(folder: Path) -> None:
     _command(folder, str(golang.ensure()), "build", "-o", "client", ".", **flags)
 
 
+def _build_h2spec(folder: Path) -> None:
+    flags: Mapping[str, str] = {"GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    _command(folder, str(golang.ensure()), "build", "-o", "h2spec", "github.com/summerwind/h2spec/cmd/h2spec", **flags)
+
+
 def _build_java(folder: Path) -> None:
     _command(folder, "mvn", "-q", "-B", "compile", "dependency:copy-dependencies", "-DoutputDirectory=target/lib")
 
@@ -132,10 +137,13 @@ CLIENTS = (
     ),
 )
 
+H2SPEC = Client("h2spec", (), _build_h2spec, lambda folder: [str(folder / "h2spec")], ())
+"""No SDK: it asks an HTTP/2 server for all that the RFCs demand."""
+
 
 def main() -> int:
     """Build every client that this machine can build."""
-    for client in CLIENTS:
+    for client in (*CLIENTS, H2SPEC):
         try:
             client.ensure()
         except ToolMissing as missing:

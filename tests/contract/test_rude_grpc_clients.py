@@ -20,6 +20,7 @@ from hyperframe.frame import (
 import otlp_requests
 from raw_grpc import PREFACE, connected, frame, message
 from receivers import Gate, Serving, serving, until
+from tracekeeper_sidecar.receive.h2.connection import MAX_CALLS
 
 CALM = 11
 """ENHANCE_YOUR_CALM."""
@@ -196,12 +197,12 @@ async def test_more_calls_than_allowed_are_refused_by_the_protocol() -> None:
     async with serving() as running, connected(running.grpc_port) as client:
         running.store.gate = Gate()
         body = otlp_requests.body(1)
-        for stream in range(1, 2 * 1024 + 2, 2):
+        for stream in range(1, 2 * MAX_CALLS + 2, 2):
             client.export(stream, body)
         await client.until(lambda: client.resets(), "one is refused")
-        assert client.resets() == {2049: 7}, "REFUSED_STREAM"
+        assert client.resets() == {2 * MAX_CALLS + 1: 7}, "REFUSED_STREAM"
         running.store.gate.set()
-        assert await client.status(2047) == 0
+        assert await client.status(2 * MAX_CALLS - 1) == 0
 
 
 async def test_admission_bounds_what_all_connections_keep() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from tracekeeper_sidecar.receive.admission import OVERHEAD
 from tracekeeper_sidecar.receive.h2 import answers, refusals, session
@@ -17,7 +17,7 @@ from tracekeeper_sidecar.receive.h2.unfold import Unfolding
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
 
-MAX_CALLS: Final = 1024
+MAX_CALLS: Final = 256
 """Calls at once over one connection; the client keeps the rest back."""
 STREAM_WINDOW: Final = 1 << 20
 WINDOW: Final = 4 << 20
@@ -74,8 +74,7 @@ class Connection(asyncio.BufferedProtocol):
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not derived from it
         self.flush()
 
     def get_buffer(self, sizehint: int) -> bytearray:

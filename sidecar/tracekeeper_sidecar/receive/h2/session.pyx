@@ -116,6 +116,7 @@ cdef struct Stream:
     uint8_t compressed
     uint8_t whole  # the message is complete
     uint8_t ended  # the client sends no more
+    uint8_t foreign  # not a gRPC call
     uint8_t trailers  # an OK follows the answer's DATA
     uint8_t prefix_filled
     uint8_t[5] prefix
@@ -164,7 +165,7 @@ cdef class Session:
         if code == 0:
             code = nghttp2_option_new(&option)
         if code == 0:
-            nghttp2_option_set_no_closed_streams(option, 1)
+            nghttp2_option_set_no_closed_streams(option, 0)
             nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers)
             nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header)
             nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv)
@@ -378,7 +379,8 @@ cdef class Session:
 
     cdef int _headers_complete(self, Stream *stream) noexcept:
         if not stream.seen & GRPC or not stream.seen & POST:
-            return self._refuse(stream, _NOT_GRPC, 0)
+            stream.foreign = True  # answered when it has ended, as HTTP servers do
+            return 0
         if stream.metadata > self._most_metadata:
             return self._refuse(stream, _METADATA, 0)
         if not stream.seen & OUR_PATH:
@@ -453,6 +455,8 @@ cdef class Session:
         stream.ended = True
         if stream.state != READING:
             return 0
+        if stream.foreign:
+            return self._refuse(stream, _NOT_GRPC, 0)
         if stream.deadline != 0 and stream.deadline <= self._now:
             return self._refuse(stream, _DEADLINE, 0)
         if not stream.whole:
@@ -588,7 +592,7 @@ cdef int on_data(nghttp2_session *session, uint8_t flags, int32_t number, const 
                  void *user_data) noexcept:
     cdef Session self = <Session> user_data
     cdef Stream *stream = <Stream *> nghttp2_session_get_stream_user_data(session, number)
-    if stream is NULL or stream.state != READING:
+    if stream is NULL or stream.state != READING or stream.foreign:
         return 0  # of a call that is refused: dropped as it comes
     return self._take_data(stream, data, size)
 
