@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export CLUSTER REGISTRY PUSH KEEP
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-cluster check format test test-fast bench proto docs lock image demo demo-down demo-local clean
+.PHONY: help setup setup-python setup-cluster check format test test-fast bench soak proto docs lock image demo demo-down demo-local clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,10 @@ test-fast: setup-python ## all tests that need no cluster
 
 bench: setup-python ## the same jobs on the sidecar and on the Collector, in turn: ratios, JSON and plots in bench/results/ (25 minutes)
 	$(PY) bench/run.py
+
+MINUTES ?= 20
+soak: setup-python ## 20,000 spans/s for 20 minutes (MINUTES=N) while everything goes wrong; the ledger must close to zero
+	$(PY) bench/soak.py --minutes $(MINUTES)
 
 proto: setup-python ## generate Python from the .proto files
 	scripts/proto.sh

@@ -17,7 +17,7 @@ from table import text
 
 MEMORY = 256 << 20
 CORES = 0.1
-BEYOND = Job("beyond", "beyond: 512 a request, 200 in flight", 512, 200)
+BEYOND = Job("beyond", "beyond: 512 a request, 600 in flight", 512, 600)
 """More bytes in flight than are admitted: what is too much must be refused, politely."""
 POLITE = {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 STOP_LIMIT = 30.0
+LINE = 400
+"""Characters of a line that a failure repeats."""
 
 
 class Failed(Exception):
@@ -43,9 +45,9 @@ class Program:
         """Whether it is gone."""
         return self._process.poll() is not None
 
-    def tail(self, lines: int = 20) -> str:
+    def tail(self, lines: int = 8) -> str:
         """What it said last."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(map(_shortened, self._log.read_text(errors="replace").splitlines()[-lines:]))
 
     def kill(self) -> None:
         """SIGKILL, and wait."""
@@ -94,6 +96,11 @@ def until(
             how = "the program ended" if ended else f"waited {limit:.0f} s"
             raise Failed(f"{what}: {how}\n{program.tail() if program else ''}")
         time.sleep(every)
+
+
+def _shortened(line: str) -> str:
+    # A line with a traceback says what happened at its beginning and at its end.
+    return line if len(line) <= LINE else f"{line[: LINE // 2]} … {line[-LINE // 2 :]}"
 
 
 def free_ports(count: int) -> list[int]:

@@ -6,6 +6,7 @@ import json
 import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from processes import Failed, Program, Programs, free_ports, until
@@ -34,14 +35,14 @@ class Sidecar:
         backends: Mapping[str, int],
         storage: str = "8Gi",
         prefix: Sequence[str] = (),
-        more: str = "",
+        data: Path | None = None,
     ) -> None:
         self._programs, self._prefix = programs, prefix
         self._backends, self._storage = backends, storage
-        self.data = programs.folder / "data"
+        self.data = data or programs.folder / "data"
         self.config = programs.folder / "tracingconfig.yaml"
         self.data.mkdir(exist_ok=True)
-        self.configure(more)
+        self.configure("")
         self.grpc, self._http, self._admin = free_ports(3)
         self.program: Program | None = None
 

@@ -6,8 +6,8 @@ Prints {"port": …, "control": …} once it listens. The control port takes a l
 
     stats          {"requests", "spans", "bytes", "failed"}; with --ids {"distinct"}, too
     mode MODE      ok; hang (no answer until the mode changes), reset (cuts every connection, takes no new one),
-                   throttle (RESOURCE_EXHAUSTED with RetryInfo), large (RESOURCE_EXHAUSTED without it), unavailable,
-                   lost (stores, then answers UNAVAILABLE)
+                   throttle (RESOURCE_EXHAUSTED with RetryInfo), large (RESOURCE_EXHAUSTED without it, for all over
+                   30,000 bytes), unavailable, lost (stores, then answers UNAVAILABLE)
     ids FILE       with --ids: writes which spans were seen to FILE; `seen.read` reads it
 
 What is not stored is counted as failed. The cost is a search through the bytes; with --ids every span's number is read.
@@ -31,6 +31,8 @@ from spans import count, numbers
 SERVICE, METHOD = "opentelemetry.proto.collector.trace.v1.TraceService", "Export"
 MAX_MESSAGE = 64 << 20
 RETRY_AFTER = 0.3
+LARGE = 30_000
+"""Bytes of a message that mode `large` still takes."""
 CODES = {
     "throttle": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "large": grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -56,7 +58,7 @@ class Sink:
             await self._changed.wait()
             # Who hung is not served after all: its sender has given up, and would be counted twice.
             await self._fail("hang", context)
-        if self._mode not in ("ok", "lost"):
+        if self._mode not in ("ok", "lost", "large") or (self._mode == "large" and len(body) > LARGE):
             await self._fail(self._mode, context)
         self._count["requests"] += 1
         self._count["bytes"] += len(body)
