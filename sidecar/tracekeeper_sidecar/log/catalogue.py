@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.log import recovery, retention
+from tracekeeper_sidecar.log.codec import Encoded, encode
 from tracekeeper_sidecar.log.files import NO_ROOM, Files
 from tracekeeper_sidecar.log.record import seed_of
 from tracekeeper_sidecar.log.retention import Limits
@@ -22,10 +24,10 @@ from tracekeeper_sidecar.model import Position
 
 logger = logging.getLogger(__name__)
 
-JOIN_BELOW = 4 << 10
-"""Bytes per buffer on average below which one joined buffer is cheaper than many."""
 MAX_BUFFERS = 1024
 """IOV_MAX of Linux."""
+NOTHING = encode([], 0, 0, 0, 0, 0)
+"""What a commit can write while there is no active segment."""
 
 
 @dataclass(slots=True)
@@ -71,14 +73,6 @@ class Catalogue:
         """Bytes in the segments passed, as of these segments and what was released."""
         self.measure()
 
-    def place(self) -> tuple[int, int]:
-        """Offset and seq at which the next frame goes."""
-        return (self.active.durable or DATA_START) if self.active else 0, self.view.end.seq
-
-    def fits(self, offset: int, need: int) -> bool:
-        """Whether `need` bytes fit into the active segment at `offset`."""
-        return self.active is not None and offset + need <= self.active.size
-
     @property
     def passed(self) -> int:
         """Bytes in segments that may be deleted when their room is needed."""
@@ -101,30 +95,37 @@ class Catalogue:
 
     # Filling the active segment.
 
-    def append(self, buffers: list[bytes], end: int, seq: int) -> float:
-        """Make the frames durable as the active segment's next ones; `end` and `seq` are where they lead.
+    def encode(self, appends: list[Any], first: int, time_ns: int) -> Encoded:
+        """Frames for those of `appends` from index `first` on that fit into the active segment; see `codec.encode`."""
+        active = self.active
+        if active is None:
+            return NOTHING
+        room = active.size - (active.durable or DATA_START)
+        return encode(appends, first, room, active.seed, self.view.end.seq, time_ns)
+
+    def append(self, frames: Encoded) -> float:
+        """Make the frames, just encoded, durable as the active segment's next ones.
 
         Returns the seconds that the sync took. Raises OSError; the file must not be written again then.
         """
         active = self.active
         assert active is not None
         start = active.durable or DATA_START
-        self._write_all(active, buffers, start, end - start)
+        self._write_all(active, frames.buffers, start)
         began = self._clock.monotonic()
         self._files.fdatasync(active.handle)
         seconds = self._clock.monotonic() - began
-        active.durable = end
-        self.view = View(self.view.segments, Position(active.number, end, seq))
+        active.durable = start + frames.size
+        end = Position(active.number, active.durable, self.view.end.seq + frames.spans)
+        self.view = View(self.view.segments, end)
         return seconds
 
-    def _write_all(self, active: Active, buffers: list[bytes], offset: int, size: int) -> None:
+    def _write_all(self, active: Active, buffers: list[bytes], offset: int) -> None:
         if not active.durable:
             # The header goes out with the first frames, so that a new segment needs no sync of its own.
             segment = self.view.segments[-1]
             header = encode_header(segment.number, segment.base, int(segment.created * 1e9))
-            buffers, offset, size = [header, *buffers], 0, size + DATA_START
-        if len(buffers) > 2 and size < JOIN_BELOW * len(buffers):
-            buffers = [b"".join(buffers)]
+            buffers, offset = [header, *buffers], 0
         while buffers:
             written = self._files.pwritev(active.handle, buffers[:MAX_BUFFERS], offset)
             offset += written

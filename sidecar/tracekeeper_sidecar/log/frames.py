@@ -1,23 +1,31 @@
 """Frames of one segment in order, stepping over damage.
 
-Small frames are cut from windows of 256 KiB read at once; a payload that does not fit its window is read straight into
-an object of its own, so that large requests are not copied twice. Past damage the reader looks for the next magic
+Small frames are taken many at once out of windows of 256 KiB, by `run`; a large payload is read straight into an object
+of its own, so that it is not copied twice. Past damage the reader looks for the next magic
 number whose frame is sound in header and payload and whose sequence number does not go back.
 """
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from tracekeeper_sidecar.log.codec import Run, gather
 from tracekeeper_sidecar.log.files import Files
-from tracekeeper_sidecar.log.record import HEADER_SIZE, MAGIC, Valid, check_header, payload_intact, seed_of
+from tracekeeper_sidecar.log.record import HEADER_SIZE, MAGIC, Valid, brief, check_header, payload_intact, seed_of
 
 WINDOW = 256 << 10
 """Bytes per read while frames are small."""
 NARROW = 4 << 10
 """Bytes per read of a header when the frame before it was large: what follows is then read by its exact length."""
 _PAGE = 4096
+
+
+LARGE = WINDOW // 4
+"""Bytes of a payload from which on it is read by itself."""
+WIDEST = 4 * WINDOW
+"""Bytes per read at most, for those whose batches are large."""
 
 
 class Found(NamedTuple):
@@ -48,8 +56,45 @@ class FrameReader:
         self._seed = seed_of(number)
         self._data, self._base = b"", 0
         self._wide = True
+        """Whether the frames that come next are small, as far as one can tell."""
+        self._usual = 0
+        """Bytes in the file that the last run took: the next one is likely to take as many."""
         self.unreadable = 0
         """Bytes that the volume would not give back and that were taken as zeros."""
+
+    def run(
+        self, offset: int, limit: int, seq: int, ceiling: int, max_spans: int, max_bytes: int, least: int
+    ) -> Run | None:
+        """Sound small frames from `offset` on without a gap, as `codec.gather` defines them; None to use `next`.
+
+        None says nothing about what is there. Raises OSError as `next` does.
+        """
+        if not self._wide:
+            return None
+        at = offset - self._base
+        left = len(self._data) - at if at >= 0 else 0
+        wanted = min(limit - offset, self._usual if least else HEADER_SIZE)
+        for _ in range(2):
+            if left < max(wanted, HEADER_SIZE):
+                at, left = 0, self._load(offset, limit)
+            run = gather(self._data, at, self._seed, seq, ceiling, max_spans, max_bytes, least)
+            if run is not None:
+                if least:
+                    self._usual = run.end - at
+                self._wide = len(run.body) < LARGE * run.frames
+                return run
+            if not at:
+                break
+            left = 0  # The window may have cut the frame.
+        return None
+
+    def listed(self, offset: int, run: Run) -> Iterator[tuple[int, int, int]]:
+        """(seq, spans, length) of each frame in what `run` has just returned for `offset`."""
+        at = offset - self._base
+        for _ in range(run.frames):
+            length, seq, spans = brief(self._data, at)
+            yield seq, spans, length
+            at += HEADER_SIZE + length
 
     def next(self, offset: int, limit: int, floor: int) -> Found | Ended:
         """The first sound frame at or after `offset` that ends by `limit` and whose seq is at least `floor`.
@@ -79,22 +124,28 @@ class FrameReader:
         if at < 0 or at + HEADER_SIZE > len(self._data):
             if limit - offset < HEADER_SIZE:
                 return None
-            self._data = self._read(offset, min(WINDOW if self._wide else NARROW, limit - offset))
-            self._base, at = offset, 0
+            self._load(offset, limit)
+            at = 0
         frame = check_header(self._data, at, self._seed)
         if not isinstance(frame, Valid):
             return None
         start, length = at + HEADER_SIZE, frame.length
         if offset + HEADER_SIZE + length > limit:
             return None
+        self._wide = length < LARGE
         if start + length <= len(self._data):
             payload = self._data[start : start + length]
         else:
-            self._wide = length < WINDOW // 4
             payload = self._read(offset + HEADER_SIZE, length)
         if not payload_intact(frame, payload, self._seed):
             return None
         return Found(offset, frame, payload)
+
+    def _load(self, offset: int, limit: int) -> int:
+        """Read a window that begins at `offset`. Returns how many bytes are in it."""
+        size = min(WIDEST, max(WINDOW, self._usual + self._usual // 8)) if self._wide else NARROW
+        self._data, self._base = self._read(offset, min(size, limit - offset)), offset
+        return len(self._data)
 
     def _search(self, offset: int, limit: int, floor: int) -> Found | Ended:
         """Look for the next sound frame behind damage, or for proof that only zeros follow."""

@@ -8,13 +8,14 @@ were written but never acknowledged (the sync after them failed), and are passed
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.log.codec import Run
 from tracekeeper_sidecar.log.files import Files
 from tracekeeper_sidecar.log.frames import Ended, Found, FrameReader
-from tracekeeper_sidecar.log.record import CRITICAL, HEADER_SIZE, TRACES
+from tracekeeper_sidecar.log.record import CRITICAL, HEADER_SIZE, TRACES, Valid
 from tracekeeper_sidecar.log.segment import DATA_START, Segment, View, name_of
 from tracekeeper_sidecar.model import Batch, Frame, Position
 
@@ -38,6 +39,29 @@ class _Collected:
         self.size = 0
         self.lost = 0
         self.oldest = self.newest = 0.0
+
+    def add(self, frame: Valid, payload: bytes) -> None:
+        """One frame more."""
+        if self.frames is not None:
+            self.frames.append(Frame(frame.seq, frame.spans, self.size, frame.length))
+        self._grow(payload, frame.spans, frame.flags, frame.time, frame.time)
+
+    def extend(self, run: Run, listed: Iterator[tuple[int, int, int]]) -> None:
+        """A run of frames more."""
+        if self.frames is not None:
+            at = self.size
+            for seq, spans, length in listed:
+                self.frames.append(Frame(seq, spans, at, length))
+                at += length
+        self._grow(run.body, run.spans, run.flags, run.oldest / 1e9, run.newest / 1e9)
+
+    def _grow(self, payload: bytes, spans: int, flags: int, oldest: float, newest: float) -> None:
+        self.payloads.append(payload)
+        self.spans += spans
+        self.size += len(payload)
+        self.flags |= flags
+        self.oldest = self.oldest or oldest
+        self.newest = newest
 
 
 class Reader:
@@ -140,6 +164,16 @@ class Reader:
         while seq < ceiling:
             if into.payloads and (into.spans >= max_spans or into.size >= max_bytes):
                 return seq, offset, True
+            if self._ahead is None:
+                left = max_spans - into.spans, max_bytes - into.size, 0 if into.payloads else 1
+                run = frames.run(offset, limit, seq, ceiling, *left)
+                if run is not None:
+                    into.extend(run, frames.listed(offset, run))
+                    offset += len(run.body) + HEADER_SIZE * run.frames
+                    seq += run.spans
+                    if run.full:
+                        return seq, offset, True
+                    continue
             found = self._next(frames, offset, limit, seq)
             if isinstance(found, Ended):
                 if found.damaged:
@@ -155,14 +189,7 @@ class Reader:
                 self._damage(number, offset, at - offset)
             into.lost += frame.seq - seq
             if frame.type == TRACES:
-                into.payloads.append(payload)
-                into.flags |= frame.flags
-                if into.frames is not None:
-                    into.frames.append(Frame(frame.seq, frame.spans, into.size, frame.length))
-                into.spans += frame.spans
-                into.size += frame.length
-                into.oldest = into.oldest or frame.time
-                into.newest = frame.time
+                into.add(frame, payload)
             else:
                 into.lost += frame.spans
             offset = at + HEADER_SIZE + frame.length

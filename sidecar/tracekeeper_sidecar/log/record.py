@@ -41,6 +41,7 @@ _FIELDS = struct.Struct("<4sIQIBBHQI")
 _CHECKED = _FIELDS.size
 _HEADER = struct.Struct("<4sIQIBBHQII")
 _CRC = struct.Struct("<I")
+_BRIEF = struct.Struct("<4xIQI")
 
 
 class Valid(NamedTuple):
@@ -96,6 +97,12 @@ def check_header(data: bytes | memoryview, offset: int, seed: int) -> Valid | To
     if length > MAX_PAYLOAD or not spans:
         return Corrupt("length or span count out of bounds")
     return Valid(length, seq, spans, kind, flags, time_ns / 1e9, payload_crc)
+
+
+def brief(data: bytes | memoryview, offset: int) -> tuple[int, int, int]:
+    """Length, seq and spans of a header that is known to be sound."""
+    length, seq, spans = _BRIEF.unpack_from(data, offset)
+    return length, seq, spans
 
 
 def payload_intact(frame: Valid, payload: bytes | memoryview, seed: int) -> bool:

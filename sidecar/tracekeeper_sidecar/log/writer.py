@@ -23,10 +23,11 @@ from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogError, LogFull, LogUnavailable
 from tracekeeper_sidecar.log import recovery, retention
 from tracekeeper_sidecar.log.catalogue import Catalogue
+from tracekeeper_sidecar.log.codec import Encoded
 from tracekeeper_sidecar.log.files import NO_ROOM, READ_ONLY, Files
-from tracekeeper_sidecar.log.record import HEADER_SIZE, encode_header
+from tracekeeper_sidecar.log.record import HEADER_SIZE
 from tracekeeper_sidecar.log.retention import Limits
-from tracekeeper_sidecar.log.segment import DATA_START, View
+from tracekeeper_sidecar.log.segment import View
 from tracekeeper_sidecar.model import Position
 
 logger = logging.getLogger(__name__)
@@ -218,52 +219,35 @@ class Writer:
     def _commit(self, batch: list[Append]) -> None:
         outcomes: list[Outcome] = []
         time_ns = int(self._clock.now() * 1e9)
-        buffers: list[bytes] = []
-        members: list[Append] = []
-        offset, seq = self.catalogue.place()
-        for append in batch:
-            payload, spans, flags, _ = append
-            need = HEADER_SIZE + len(payload)
-            if not self.catalogue.fits(offset, need):
-                outcomes.append(self._write(buffers, members, offset, seq))
-                buffers, members = [], []
-                refusal = self._rotate(need)
-                offset, seq = self.catalogue.place()
-                if refusal is not None:
-                    self._refusal = refusal
-                    outcomes.append(Outcome([append], len(payload), flags, refusal))
-                    continue
-                offset = DATA_START
-            active = self.catalogue.active
-            assert active is not None
-            buffers.append(encode_header(active.seed, payload, seq, spans, time_ns, flags=flags))
-            buffers.append(payload)
-            members.append(append)
-            offset += need
-            seq += spans
-        outcomes.append(self._write(buffers, members, offset, seq))
+        catalogue, index = self.catalogue, 0
+        while index < len(batch):
+            frames = catalogue.encode(batch, index, time_ns)
+            if frames.count:
+                appends = batch if frames.count == len(batch) else batch[index : index + frames.count]
+                outcomes.append(self._write(frames, appends))
+                index += frames.count
+                continue
+            append = batch[index]
+            refusal = self._rotate(HEADER_SIZE + len(append[0]))
+            if refusal is not None:
+                self._refusal = refusal
+                outcomes.append(Outcome([append], len(append[0]), append[2], refusal))
+                index += 1
         self._resolve(outcomes, self._written)
 
-    def _write(self, buffers: list[bytes], members: list[Append], end: int, seq: int) -> Outcome:
-        """Make the frames durable as the active segment's next ones; `end` and `seq` are where they lead."""
-        if not members:
-            return Outcome(members, 0, 0, None)
-        start, _ = self.catalogue.place()
-        size = end - start - HEADER_SIZE * len(members)
-        flags = 0
-        for _, _, own, _ in members:
-            flags |= own
+    def _write(self, frames: Encoded, appends: list[Append]) -> Outcome:
+        """Make the frames durable as the active segment's next ones."""
         try:
-            self.counts.sync_seconds += self.catalogue.append(buffers, end, seq)
+            self.counts.sync_seconds += self.catalogue.append(frames)
         except OSError as fault:
             self._refusal = self._fault(fault)
-            return Outcome(members, size, flags, self._refusal)
+            return Outcome(appends, frames.payload, frames.flags, self._refusal)
         self._written = self.view.end
         self._refusal = None
         self.counts.commits += 1
-        self.counts.appends += len(members)
-        self.counts.bytes_written += end - start
-        return Outcome(members, size, flags, None)
+        self.counts.appends += frames.count
+        self.counts.bytes_written += frames.size
+        return Outcome(appends, frames.payload, frames.flags, None)
 
     def _rotate(self, need: int) -> LogError | None:
         """A new active segment with room for `need` bytes; what to answer if that is not possible."""
