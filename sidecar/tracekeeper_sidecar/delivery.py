@@ -117,7 +117,7 @@ class Delivery:
         assert self.forwarder is not None
         spec = instruction.spec
         self.letters.limit = min(spec.buffer.dead_letter_size, self._settings.storage_bytes // LETTERS_SHARE)
-        await self.forwarder.apply(spec.backends, spec.delivery, instruction.secrets)
+        await self.forwarder.apply(spec.backends, spec.delivery, instruction.secrets, spec.buffer)
         logs.set_level(spec.log_level)
         self.suspended = spec.suspend
         if self._sidecar not in (None, spec.sidecar):
@@ -159,7 +159,8 @@ class Delivery:
         assert log is not None
         names = await asyncio.to_thread(self._cursors.names)
         cursors = [await asyncio.to_thread(self._cursors.load, name) for name in names]
-        passed = min((cursor.position.seq for cursor in cursors if cursor), default=log.begin.seq)
+        places = (cursor.position.seq for cursor in cursors if cursor and not cursor.removed)
+        passed = min(places, default=log.begin.seq)
         held = log.end.seq - max(passed, log.begin.seq)
         return Remainder(held, "no policy names a backend to deliver to" if held else "")
 

@@ -25,7 +25,8 @@ class FailingFiles(SystemFiles):
     def __init__(self) -> None:
         self.reads_fail = False
         self.cursors_fail = False
-        self.cursors_stay = False
+        self.stuck_cursor = "no such entry"
+        """Entry whose cursor cannot be changed any more."""
         self.hung_cursor = ""
         """Entry whose cursor cannot be written until `hung` is set; `entered` is, when somebody waits."""
         self.entered, self.hung = threading.Event(), threading.Event()
@@ -33,11 +34,6 @@ class FailingFiles(SystemFiles):
         """Entry whose cursor cannot be made."""
         self._cursors: set[int] = set()
         self._names: dict[int, str] = {}
-
-    def unlink(self, path: str) -> None:
-        if self.cursors_stay and "/cursor." in path:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        super().unlink(path)
 
     def open(self, path: str, *, write: bool = False, create: bool = False) -> int:
         if create and f"/cursor.{self.failing_cursor}." in path:
@@ -61,6 +57,8 @@ class FailingFiles(SystemFiles):
         if self.hung_cursor and f"/cursor.{self.hung_cursor}." in self._names[handle]:
             self.entered.set()
             self.hung.wait(30)
+        if f"/cursor.{self.stuck_cursor}." in self._names[handle]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         if self.cursors_fail and handle in self._cursors:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return super().pwritev(handle, buffers, offset)
@@ -174,21 +172,22 @@ async def test_first_entries_of_which_only_some_could_be_saved_get_everything(
     assert Counter(server.taken.ids) == Counter(rig.sent * 2)
 
 
-async def test_a_cursor_that_cannot_be_removed_keeps_no_config_out(
+async def test_a_cursor_that_cannot_become_a_tombstone_keeps_no_config_out(
     tmp_path: Path, server: GrpcBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = FailingFiles()
     async with running(tmp_path, files) as rig:
         await rig.apply([backend("old", server.endpoint), backend("kept", server.endpoint)])
-        files.cursors_stay = True
+        files.stuck_cursor = "old"
         await rig.apply([backend("kept", server.endpoint)])
         assert [entry.name for entry in rig.forwarder.entries()] == ["kept"]
-        assert "the cursors of former deliveries stay on disk for now" in caplog.text
+        assert "the cursors of former deliveries stay on disk as they are for now" in caplog.text
         await rig.put(10)
         await rig.settled()
-        files.cursors_stay = False
+        files.stuck_cursor = "no such entry"
         await rig.apply([backend("kept", server.endpoint)])
-        assert CursorStore(str(tmp_path), files).names() == ["kept"]
+        tombstone = CursorStore(str(tmp_path), files).load("old")
+        assert tombstone is not None and tombstone.removed
 
 
 async def test_nothing_is_released_that_an_entry_about_to_begin_still_needs(

@@ -58,17 +58,24 @@ class Rig:
     async def apply(
         self,
         backends: Sequence[dict[str, Any]],
-        delivery: Mapping[str, Sequence[str]] | None = None,
+        delivery: Mapping[str, Sequence[str] | dict[str, Any]] | None = None,
         secrets: Mapping[str, Mapping[str, bytes]] | None = None,
+        buffer: dict[str, Any] | None = None,
     ) -> None:
-        """Put a config into force."""
+        """Put a config into force; of a delivery entry its backends suffice."""
         spec: dict[str, Any] = {"backends": list(backends)} if backends else {}
         if delivery:
-            spec["delivery"] = [{"name": name, "backends": list(chosen)} for name, chosen in delivery.items()]
+            spec["delivery"] = [
+                {"name": name, **(chosen if isinstance(chosen, dict) else {"backends": list(chosen)})}
+                for name, chosen in delivery.items()
+            ]
+        if buffer is not None:
+            spec["buffer"] = buffer
         parsed, faults = parse_spec(spec)
         assert not faults, faults
         resolved = resolve(parsed)
-        await self.forwarder.apply(resolved.backends, resolved.delivery, DocumentSecrets(secrets or {}))
+        store = DocumentSecrets(secrets or {})
+        await self.forwarder.apply(resolved.backends, resolved.delivery, store, resolved.buffer)
 
     async def put(self, spans: int, requests: int = 1, size: int = 20) -> list[str]:
         """Acknowledge `requests` requests of `spans` spans each; returns their ids."""

@@ -1,32 +1,37 @@
-"""One delivery entry: reads the log, keeps a few batches in flight, and moves its cursor over what is settled.
+"""One delivery entry: reads the log, keeps a few batches in flight, and settles them in whatever order they end.
 
-    log ──read──▶ flights (at most IN_FLIGHT, in log order) ──Sender──▶ backends
-                     │ the oldest ones that are done
+    log ──read──▶ flights ──Sender──▶ backends
+                     │ whichever is done
                      ▼
-                  position, account ──at most 5 times a second──▶ cursor on disk ──▶ release
+                  settled, account ──at most once a second──▶ cursor on disk ──▶ release
 
-The cursor and the account move together, over whole batches, in the log's order; so at every moment
-    account.start + delivered + dropped + pending == acknowledged
+What is settled and the account move together, over whole batches; so at every moment
+    account.start + account.settled() + pending == acknowledged
 and a crash repeats only what was in flight or settled since the cursor was last saved.
+
+A batch that no backend digests is set aside: others are sent as if it were not there, within bounds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.forward.bounds import BUFFER_FULL, WORDS, Bounds
 from tracekeeper_sidecar.forward.filling import Filling, Limits
 from tracekeeper_sidecar.forward.flight import Flight
+from tracekeeper_sidecar.forward.matcher import Matcher
+from tracekeeper_sidecar.forward.quiet import Quiet
 from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
+from tracekeeper_sidecar.forward.settled import Settled
 from tracekeeper_sidecar.forward.signal import Signal
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor
 from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.model import Position
+from tracekeeper_sidecar.model import Batch, Position
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +39,22 @@ IN_FLIGHT = 4
 """Batches on their way at the same time: enough to hide a round trip, few enough to bound memory and duplicates."""
 IN_FLIGHT_BATCHES_OF_BYTES = 2
 """In units of the batch limit: with batches full to the byte only so many are in flight."""
+ASIDE, ASIDE_BYTES = 16, 4 << 20
+"""Batches set aside, at most, and bytes in them."""
+OVERTAKEN = 8
+"""Batches settled behind one that is still in flight, after which that one is set aside."""
+REST = 60.0
+"""Seconds that one wait for room lasts. It ends by the room; this only bounds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the config says of an entry, besides its name and its backends."""
+
+    limits: Limits
+    bounds: Bounds = field(default_factory=Bounds)
+    matcher: Matcher | None = None
+    """None takes every span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,60 +72,88 @@ class EntryHealth:
     """Batches on their way."""
     saved: Position
     """Where the cursor on disk stands."""
+    guaranteed: bool = True
+    """False for one that is BestEffort."""
+    aside: int = 0
+    """Batches of those in flight that hold up no other any more."""
 
 
 class DeliveryEntry:
     """Owned by the forwarder's event loop."""
 
     def __init__(
-        self, name: str, limits: Limits, cursor: Cursor, *, log: Log, sender: Sender, saver: Saver, clock: Clock
+        self, name: str, terms: Terms, cursor: Cursor, *, log: Log, sender: Sender, saver: Saver, clock: Clock
     ) -> None:
         self.name = name
         self.sender = sender
         self.saver = saver
-        self.position = cursor.position
-        """Everything before it is settled."""
+        self.terms = terms
+        """May be replaced at any time; batches read from then on keep to it."""
+        self.settled = Settled(cursor.position, cursor.acked)
         self.account = cursor.account
         self._log, self._clock = log, clock
-        self._filling = Filling(log, limits, clock)
-        self._flights: deque[Flight] = deque()
-        self._settled = Signal(clock)
-        self._oldest = 0.0
+        self.filling = Filling(log, terms.limits, clock)
+        self._flights: dict[Flight, None] = {}  # in the log's order
+        self._cut: tuple[Position, str] | None = None
+        self._changed = Signal(clock)
+        self._quiet = Quiet(clock)
 
     @property
     def pending(self) -> int:
         """Spans acknowledged and not settled."""
-        return max(0, self._log.end.seq - self.position.seq)
+        return max(0, self._log.end.seq - self.settled.position.seq - self.settled.ahead)
 
-    def limit(self, limits: Limits) -> None:
-        """Batches read from now on keep to `limits`."""
-        self._filling.limits = limits
+    @property
+    def cursor(self) -> Cursor:
+        """Where it stands."""
+        return Cursor(self.settled.position, self.account, self.settled.runs())
+
+    def change(self, terms: Terms) -> None:
+        """Batches read from now on keep to `terms`."""
+        self.terms = terms
+        self.filling.limits = terms.limits
+        self._changed.fire()
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises what nobody foresaw; may be called again, and repeats what was in flight."""
         self._flights.clear()
+        self.filling.begin(self.settled.position, self.settled.stretches())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.saver.run(), name=f"cursor of {self.name}")
+                group.create_task(self._watch(), name=f"bounds of {self.name}")
                 await self._read(group)
         finally:
             self._flights.clear()
+            self.filling.end()
 
     async def reach(self, position: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
         """Deliver without waiting for batches to fill until the cursor reaches `position`; False when time is up."""
         deadline = self._clock.monotonic() + timeout
-        self._filling.hurry(position)
-        while self.position.seq < position.seq:
+        self.filling.hurry(position)
+        while self.settled.position.seq < position.seq:
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 return False
-            await self._settled.wait(left)
+            await self._changed.wait(left)
         return True
+
+    def give_up(self, cut: Position, reason: str) -> None:
+        """Drop everything before `cut`, a place between two frames, that is not settled."""
+        if cut.seq <= self.settled.position.seq:
+            return
+        for flight in [flight for flight in self._flights if flight.batch.begin.seq < cut.seq]:
+            self._abandon(flight, reason)
+        # What has not been read yet is up to the reading task, which may be reading just now.
+        self._cut = cut, reason
+        self.filling.hurry(cut)
+        self._changed.fire()
 
     def health(self) -> EntryHealth:
         """What can be said about it now."""
         pending = self.pending
-        oldest = self._flights[0].batch.oldest if self._flights else self._filling.since
+        first = next(iter(self._flights), None)
+        oldest = first.batch.oldest if first is not None else self.filling.since
         return EntryHealth(
             name=self.name,
             backends=tuple(backend.name for backend in self.sender.backends),
@@ -113,52 +162,175 @@ class DeliveryEntry:
             oldest_pending=max(0.0, self._clock.now() - oldest) if pending and oldest else 0.0,
             in_flight=len(self._flights),
             saved=self.saver.saved,
+            guaranteed=not self.terms.bounds.first,
+            aside=sum(flight.aside for flight in self._flights),
         )
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
-        reader = self._log.reader(self.position)
-        self._filling.begin()
-        try:
-            while True:
-                while not self._has_room():
-                    await self._settled.wait(60.0)
-                batch = await self._filling.next(reader)
-                limits = self._filling.limits
-                flight = Flight.of(batch, limits.max_spans, limits.max_bytes)
-                self._flights.append(flight)
-                if not flight.over:
-                    group.create_task(self._deliver(flight))
-                else:
-                    self._finish(flight)
-        finally:
-            reader.close()
+        while True:
+            while not self._has_room():
+                await self._changed.wait(REST)
+            self._skip()
+            batch = await self.filling.next()
+            if self.settled.count() and self._is_settled(batch):
+                self._settle(batch.begin, batch.end)
+            elif reason := self._verdict(batch):
+                self._drop(batch.begin, batch.end, reason)
+            else:
+                self._launch(batch, group)
+
+    def _launch(self, batch: Batch, group: asyncio.TaskGroup) -> None:
+        terms = self.terms
+        flight = Flight.of(batch, terms.limits.max_spans, terms.limits.max_bytes, terms.matcher)
+        flight.on_suspicion = self._set_aside
+        self._flights[flight] = None
+        if flight.over:
+            self._finish(flight)
+        else:
+            flight.task = group.create_task(self._deliver(flight))
 
     def _has_room(self) -> bool:
-        if len(self._flights) < 2:
-            return len(self._flights) < IN_FLIGHT
-        size = sum(flight.batch.size for flight in self._flights)
-        return len(self._flights) < IN_FLIGHT and size < IN_FLIGHT_BATCHES_OF_BYTES * self._filling.limits.max_bytes
+        count = size = 0
+        for flight in self._flights:
+            if not flight.aside:
+                count += 1
+                size += flight.batch.size
+        return count < 2 or (count < IN_FLIGHT and size < IN_FLIGHT_BATCHES_OF_BYTES * self.terms.limits.max_bytes)
 
     async def _deliver(self, flight: Flight) -> None:
-        await self.sender.deliver(flight)
+        try:
+            await self.sender.deliver(flight)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if flight in self._flights or task is None or task.uncancel():
+                raise
+            return  # It has been abandoned.
         self._finish(flight)
 
     def _finish(self, flight: Flight) -> None:
-        """Settle it, and move the cursor over all that is settled without a gap."""
-        flight.done = True
-        self._report_damage(flight)
-        while self._flights and self._flights[0].done:
-            first = self._flights.popleft()
-            self.account.delivered.update(first.delivered)
-            self.account.dropped.update(first.dropped)
-            self.position = first.batch.end
-        self.saver.offer(Cursor(self.position, self.account))
-        self._settled.fire()
+        """Settle it, in whatever order it ends."""
+        for other in self._flights:
+            if other is flight:
+                break
+            other.overtaken += 1
+            if other.overtaken == OVERTAKEN:
+                self._set_aside()
+        del self._flights[flight]
+        batch = flight.batch
+        if batch.lost:
+            self._report_damage(batch.lost)
+        known = self.settled.settle(batch.begin, batch.end)
+        if known:
+            _take_back(flight, known, self.account)
+        self.account.delivered.update(flight.delivered)
+        self.account.dropped.update(flight.dropped)
+        self.account.unmatched += flight.unmatched
+        self._offer()
 
-    def _report_damage(self, flight: Flight) -> None:
-        if flight.batch.lost:
+    def _set_aside(self) -> None:
+        """Let what nobody digests, or takes in time, hold up no other; as far as memory allows."""
+        aside = [flight.batch.size for flight in self._flights if flight.aside]
+        for flight in self._flights:
+            if flight.aside or not (flight.suspected or flight.overtaken >= OVERTAKEN):
+                continue
+            if len(aside) >= ASIDE or (aside and sum(aside) + flight.batch.size > ASIDE_BYTES):
+                return
+            flight.aside = True
+            aside.append(flight.batch.size)
+            self._changed.fire()
+
+    # What waits for too long, or stands in the way.
+
+    async def _watch(self) -> None:
+        """Look at the oldest spans in flight as often as the bounds ask for it."""
+        while True:
+            interval = self.terms.bounds.interval
+            await self._clock.sleep(interval or REST)
+            for flight in list(self._flights) if interval else ():
+                reason = self._verdict(flight.batch)
+                if reason is None:
+                    break
+                self._abandon(flight, reason)
+
+    def _verdict(self, batch: Batch) -> str | None:
+        """Why the oldest batch that is not settled is given up; None when it is not."""
+        if self._cut is not None and batch.begin.seq < self._cut[0].seq:
+            return self._cut[1]
+        if self.terms.bounds.interval is None or not batch.newest:
+            return None
+        return self.terms.bounds.verdict(self._clock.now() - batch.newest, self.pending)
+
+    def _abandon(self, flight: Flight, reason: str) -> None:
+        """End a flight here and now; what it has delivered stays delivered."""
+        left = flight.left
+        flight.dropped[reason] += left
+        if flight.task is not None:
+            flight.task.cancel()
+        self._finish(flight)
+        self._report_drop(left, reason)
+
+    def _skip(self) -> None:
+        """Pass over what has been given up, or has made way for others, without reading it."""
+        begin = self.filling.position
+        if self.terms.bounds.first and begin.seq < self._log.begin.seq:
+            self._cut = self._log.begin, BUFFER_FULL
+        if self._cut is None:
+            return
+        cut, reason = self._cut
+        self._cut = None
+        if begin.seq < cut.seq:
+            self._drop(begin, self.filling.skip(cut), reason)
+
+    def _drop(self, begin: Position, end: Position, reason: str) -> None:
+        """Book what is not settled between two places as dropped."""
+        spans = end.seq - begin.seq - self.settled.settle(begin, end)
+        if spans:
+            self.account.dropped[reason] += spans
+            self._report_drop(spans, reason)
+        self._offer()
+
+    # The books.
+
+    def _is_settled(self, batch: Batch) -> bool:
+        """Whether all of it had been settled before the sidecar, or this task, was started again."""
+        begin, end = batch.begin.seq, batch.end.seq
+        return self.settled.between(begin, end) == end - begin
+
+    def _settle(self, begin: Position, end: Position) -> None:
+        self.settled.settle(begin, end)
+        self._offer()
+
+    def _offer(self) -> None:
+        self.saver.offer(self.cursor)
+        self._changed.fire()
+
+    def _report_drop(self, spans: int, reason: str) -> None:
+        suppressed = self._quiet.allow(reason) if spans else None
+        if suppressed is not None:
             logger.error(
-                "%d spans dropped: damage on disk has taken them",
-                flight.batch.lost,
-                extra={"delivery": self.name, "reason": "damaged", "spans": flight.batch.lost},
+                "%d spans of delivery %r dropped: %s",
+                spans,
+                self.name,
+                WORDS[reason],
+                extra={"delivery": self.name, "reason": reason, "spans": spans, "suppressed": suppressed},
             )
+
+    def _report_damage(self, spans: int) -> None:
+        logger.error(
+            "%d spans dropped: damage on disk has taken them",
+            spans,
+            extra={"delivery": self.name, "reason": "damaged", "spans": spans},
+        )
+
+
+def _take_back(flight: Flight, known: int, account: Account) -> None:
+    """Of what became of a flight, book `known` spans no second time: damage lay across the border of what had been
+    settled before, so some of its spans were lost or sent that needed neither."""
+    for counts in (flight.dropped, flight.delivered):
+        for name in list(counts):
+            spans = min(known, counts[name])
+            counts[name] -= spans
+            known -= spans
+            if counts is flight.delivered and spans:
+                account.redelivered["damaged"] += spans
+    flight.unmatched -= known

@@ -1,7 +1,7 @@
 """Waits until a batch is worth sending: full, or as old as `max_delay`, or somebody is in a hurry.
 
-Nothing polls. With nothing to read it sleeps in Log.wait. With some spans there it asks to be woken when there are as
-many as a full batch would hold, going by the size of those already there.
+Nothing polls. The log calls `committed` once per commit; with nobody waiting, or with too little there for a batch that
+is worth sending, that costs a comparison.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.forward.settled import Stretches, step
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import Reader
 from tracekeeper_sidecar.model import Batch, Position
@@ -22,7 +23,6 @@ WARM_BYTES = 16 << 20
 AHEAD_BATCHES, AHEAD_BYTES = 8, 4 << 20
 """Further behind, one trip to a thread brings several batches, up to whichever comes first: a trip costs a third of
 what sending a batch does."""
-
 FIRST_LOOK = 16
 """Spans by which a batch that begins to fill is looked at for the first time."""
 
@@ -45,78 +45,133 @@ class Filling:
         self.since = 0.0
         """Unix time at which the batch being filled was first seen; 0 when there is nothing to read."""
         self._log, self._clock = log, clock
+        self._reader: Reader | None = None
         self._hurried_seq = 0
-        self._waiting: asyncio.Future[bool] | None = None
+        self._wanted = 0
+        """The `seq` that ends the wait under way."""
+        self._filled_from: Position | None = None
+        """Where the batch begins that is being waited for to fill."""
+        self._waiting: asyncio.Future[None] | None = None
+        self._stretches: Stretches = ()
         self._ahead: deque[Batch] = deque()
 
-    def begin(self) -> None:
-        """A new reader: forget what an earlier one has read ahead."""
+    def begin(self, position: Position, settled: Stretches) -> None:
+        """Read from `position` on, and of the stretches that are settled no batch together with one that is not."""
+        self.end()
+        self._reader = self._log.reader(position)
+        self._stretches = settled
+
+    def end(self) -> None:
+        """Close what is open."""
         self._ahead.clear()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    @property
+    def position(self) -> Position:
+        """Where the next batch begins."""
+        assert self._reader is not None
+        return self._ahead[0].begin if self._ahead else self._reader.position
+
+    def skip(self, cut: Position) -> Position:
+        """Read nothing that begins before `cut`. Returns where the next batch begins."""
+        while self._ahead and self._ahead[0].begin.seq < cut.seq:
+            self._ahead.popleft()
+        assert self._reader is not None
+        if not self._ahead and self._reader.position.seq < cut.seq:
+            self._reader.seek(cut)
+        return self.position
 
     def hurry(self, until: Position) -> None:
         """Wait for nothing to fill while the reader is before `until`."""
         self._hurried_seq = max(self._hurried_seq, until.seq)
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._wake()
 
-    async def next(self, reader: Reader) -> Batch:
+    def committed(self) -> None:
+        """The log has grown."""
+        if self._waiting is None or self._log.end.seq < self._wanted:
+            return
+        # One wait lasts until a batch is full: what it takes is estimated anew as the log grows.
+        self._wanted = self._goal(self._filled_from) if self._filled_from is not None else 0
+        if not self._wanted:
+            self._wake()
+
+    async def next(self) -> Batch:
         """The next batch, when it is worth sending. Raises LogUnavailable when the log cannot be read."""
+        assert self._reader is not None
         while not self._ahead:
-            await self._until_worthwhile(reader.position)
-            self._ahead.extend(await self._take(reader))
+            await self._until_worthwhile(self._reader)
+            self._ahead.extend(await self._take(self._reader))
             self.since = 0.0
         return self._ahead.popleft()
 
-    async def _until_worthwhile(self, begin: Position) -> None:
-        while (end := self._log.end).seq <= begin.seq:
+    async def _until_worthwhile(self, reader: Reader) -> None:
+        while self._log.end.seq <= reader.position.seq:
             self.since = 0.0
-            await self._wait(end, REST)
+            await self._wait(reader.position.seq + 1, REST)
         self.since = self._clock.now()
         deadline = self._clock.monotonic() + self.limits.max_delay
-        while (goal := self._goal(begin)) is not None:
-            left = deadline - self._clock.monotonic()
-            if left <= 0 or begin.seq < self._hurried_seq:
-                return
-            await self._wait(goal, left)
+        self._filled_from = begin = reader.position
+        try:
+            while begin.seq >= self._hurried_seq and (wanted := self._goal(begin)):
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    return
+                await self._wait(wanted, left)
+        finally:
+            self._filled_from = None
 
-    def _goal(self, begin: Position) -> Position | None:
-        """Where the log must reach beyond for a full batch, as far as one can tell; None when there is one."""
+    def _goal(self, begin: Position) -> int:
+        """What the log's `seq` must reach for a full batch, as far as one can tell; 0 when there is one."""
         end = self._log.end
         spans = end.seq - begin.seq
         if end.segment != begin.segment or spans >= self.limits.max_spans:
-            return None
+            return 0
         size = end.offset - begin.offset
         if size >= self.limits.max_bytes:
-            return None
+            return 0
         fitting = max(spans + 1, self.limits.max_bytes * spans // max(1, size))
         # No further than twice as many, because those to come may be larger.
-        wanted = min(self.limits.max_spans, fitting, max(FIRST_LOOK, 2 * spans))
-        # One less, because Log.wait wakes when there are spans beyond the goal.
-        return Position(end.segment, end.offset, begin.seq + wanted - 1)
+        return begin.seq + min(self.limits.max_spans, fitting, max(FIRST_LOOK, 2 * spans))
 
     async def _take(self, reader: Reader) -> list[Batch]:
-        limits, begin, end = self.limits, reader.position, self._log.end
+        begin, end = reader.position, self._log.end
         if begin.segment == end.segment and end.offset - begin.offset <= WARM_BYTES:
-            batch = reader.read(limits.max_spans, limits.max_bytes)
+            batch = _read(reader, self._stretches, self.limits)
             return [batch] if batch is not None else []
-        return await _in_thread(reader, limits)
+        return await _in_thread(reader, self._stretches, self.limits)
 
-    async def _wait(self, after: Position, timeout: float) -> None:  # noqa: ASYNC109 (Log.wait's own)
-        """Log.wait that `hurry` can end."""
-        self._waiting = asyncio.ensure_future(self._log.wait(after, timeout))
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            _resolve(self._waiting)
+
+    async def _wait(self, wanted: int, timeout: float) -> None:  # noqa: ASYNC109 (the clock is a parameter)
+        """Return when the log's `seq` has reached `wanted`, or somebody is in a hurry, or after `timeout` seconds."""
+        self._wanted = wanted
+        waiting = self._waiting = asyncio.get_running_loop().create_future()
+        timer = asyncio.ensure_future(self._clock.sleep(timeout))
+        timer.add_done_callback(lambda _: _resolve(waiting))
         try:
-            await asyncio.wait((self._waiting,))
+            await waiting
         finally:
-            waiting, self._waiting = self._waiting, None
-            if waiting is not None and not waiting.done():
-                waiting.cancel()
-        if waiting is not None and not waiting.cancelled():
-            waiting.result()  # Raises what the log raised.
+            self._waiting = None
+            timer.cancel()
 
 
-async def _in_thread(reader: Reader, limits: Limits) -> list[Batch]:
+def _resolve(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+def _read(reader: Reader, settled: Stretches, limits: Limits) -> Batch | None:
+    """The next batch: all of it settled, or none, unless damage lies across the border."""
+    return reader.read(step(settled, reader.position.seq, limits.max_spans), limits.max_bytes)
+
+
+async def _in_thread(reader: Reader, settled: Stretches, limits: Limits) -> list[Batch]:
     """Read in a thread; a cancelled read is waited for, because the reader belongs to one thread at a time."""
-    reading = asyncio.ensure_future(asyncio.to_thread(_read_ahead, reader, limits))
+    reading = asyncio.ensure_future(asyncio.to_thread(_read_ahead, reader, settled, limits))
     try:
         return await asyncio.shield(reading)
     except asyncio.CancelledError:
@@ -126,11 +181,11 @@ async def _in_thread(reader: Reader, limits: Limits) -> list[Batch]:
         raise
 
 
-def _read_ahead(reader: Reader, limits: Limits) -> list[Batch]:
+def _read_ahead(reader: Reader, settled: Stretches, limits: Limits) -> list[Batch]:
     batches: list[Batch] = []
     size = 0
     while len(batches) < AHEAD_BATCHES and size < AHEAD_BYTES:
-        batch = reader.read(limits.max_spans, limits.max_bytes)
+        batch = _read(reader, settled, limits)
         if batch is None:
             break
         batches.append(batch)

@@ -2,7 +2,7 @@
 
 A batch may leave as several requests: because it was larger than the limits to begin with, because a backend called
 it too large, or because it is cut to find the spans that a backend cannot digest. All of it is settled at once, when
-the last request is: the cursor passes whole batches.
+the last request is: what is settled of the log is whole batches.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from tracekeeper_sidecar.forward.matcher import Matcher
 from tracekeeper_sidecar.forward.poison import Blame
 from tracekeeper_sidecar.model import Batch
 from tracekeeper_sidecar.wire.cut import NO_LIMIT, cut
@@ -62,21 +63,52 @@ class Flight:
     """Spans by backend."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Spans by reason."""
-    done: bool = False
+    unmatched: int = 0
+    """Spans that the entry does not take."""
+    overtaken: int = 0
+    """Batches behind it that were settled before it."""
+    aside: bool = False
+    """Whether others are sent meanwhile as if it were not there."""
+    task: asyncio.Task[None] | None = None
+    """What sends it."""
+    on_suspicion: Callable[[], None] | None = None
+    """Called when nothing is left of it but requests that something is held against."""
 
     @classmethod
-    def of(cls, batch: Batch, max_spans: int, max_bytes: int) -> Flight:
-        """It will be cut where a single frame of the log exceeds the limits."""
+    def of(cls, batch: Batch, max_spans: int, max_bytes: int, matcher: Matcher | None = None) -> Flight:
+        """What `matcher` takes of the batch; it will be cut where a single frame of the log exceeds the limits."""
         flight = cls(replace(batch, body=b""), deque())
         if batch.lost:
             flight.dropped["damaged"] = batch.lost
-        if batch.spans:
-            body = batch.body
-            if batch.spans <= max_spans and len(body) <= max_bytes:
-                flight.requests.append(Request(body, batch.spans))
-            else:
-                flight.rest = Rest(body, batch.spans, cut(body, max_spans, max_bytes))
+        body, spans = batch.body, batch.spans
+        if matcher is not None and spans:
+            body, spans = flight._match(matcher, batch)
+        if spans and spans <= max_spans and len(body) <= max_bytes:
+            flight.requests.append(Request(body, spans))
+        elif spans:
+            flight.rest = Rest(body, spans, cut(body, max_spans, max_bytes))
         return flight
+
+    def _match(self, matcher: Matcher, batch: Batch) -> tuple[bytes, int]:
+        try:
+            body, spans, self.unmatched = matcher.split(batch.body)
+        except ValueError as fault:  # The receiver has checked it, so this is damage that a checksum missed.
+            logger.error("a stored request cannot be read (%s): all %d spans of it are sent on", fault, batch.spans)
+            return batch.body, batch.spans
+        # The log's count is what the ledger goes by.
+        self.unmatched = batch.spans - spans
+        return body, spans
+
+    @property
+    def left(self) -> int:
+        """Spans of which nothing is known yet."""
+        known = sum(self.delivered.values()) + sum(self.dropped.values()) + self.unmatched
+        return self.batch.end.seq - self.batch.begin.seq - known
+
+    @property
+    def suspected(self) -> bool:
+        """Whether something is held against every request that is left."""
+        return self.rest is None and bool(self.requests) and all(request.verdicts for request in self.requests)
 
     @property
     def over(self) -> bool:
@@ -96,6 +128,8 @@ class Flight:
                 if self.rest.spans:
                     self.dropped["damaged"] += self.rest.spans
                 self.rest = None
+        if self.on_suspicion is not None and self.suspected:
+            self.on_suspicion()
         return bool(self.requests)
 
     def fit(self, most: int | None) -> Request:

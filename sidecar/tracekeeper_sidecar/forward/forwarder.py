@@ -1,16 +1,4 @@
-"""All delivery entries of the sidecar: started, changed, drained and stopped as the policy says.
-
-Where a new entry begins decides whether spans are lost when a config changes:
-
-    no entry was ever there             the log's begin: everything acknowledged before the first policy is sent
-    entries were there, and all stay    the log's end: what is older has had its own entries
-    entries were there, and some go     the earliest place that those who go had reached: renaming a backend, or
-                                        replacing it, loses nothing
-    its cursor on disk is damaged       the log's begin: sent again rather than skipped
-
-Cursors of entries that are gone are removed once the new ones are on disk; as long as no entry is left at all, the
-last ones are kept, and with them the spans.
-"""
+"""All delivery entries of the sidecar: started, changed, drained and stopped as the policy says."""
 
 from __future__ import annotations
 
@@ -20,24 +8,25 @@ import random as random_module
 from collections.abc import Callable, Mapping, Sequence
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.backend import Backend, BackendHealth
+from tracekeeper_sidecar.forward.bounds import Bounds
 from tracekeeper_sidecar.forward.build import build
 from tracekeeper_sidecar.forward.connection import Unusable, connect
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
-from tracekeeper_sidecar.forward.entry import DeliveryEntry, EntryHealth
+from tracekeeper_sidecar.forward.entry import DeliveryEntry, EntryHealth, Terms
 from tracekeeper_sidecar.forward.filling import Limits
 from tracekeeper_sidecar.forward.keeper import Keeper
-from tracekeeper_sidecar.forward.placement import first_positions
+from tracekeeper_sidecar.forward.roster import Roster
 from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
 from tracekeeper_sidecar.forward.signal import Signal
-from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.model import Position
 from tracekeeper_spec.config import Backend as BackendSpec
+from tracekeeper_spec.config import Buffer as BufferSpec
 from tracekeeper_spec.config import DeliveryEntry as EntrySpec
+from tracekeeper_spec.config import Guarantee, WhenFull
 from tracekeeper_spec.secrets import Secrets
 
 logger = logging.getLogger(__name__)
@@ -66,12 +55,19 @@ class Forwarder:
         self._released: Position | None = None
         self._lock = asyncio.Lock()
         self._closing: asyncio.Future[None] | None = None
-        self._found: dict[str, Position | None] | None = None
-        """Places on disk before an `apply` began that failed; those it has saved since are no entries yet."""
+        self._roster = Roster(log, cursors, clock)
+        log.on_committed(self._committed)
+        log.on_critical(self._hurry)
         self._placing = False
         """While true nothing is released: new entries may begin where old ones that go on have just been."""
 
-    async def apply(self, backends: Sequence[BackendSpec], delivery: Sequence[EntrySpec], secrets: Secrets) -> None:
+    async def apply(
+        self,
+        backends: Sequence[BackendSpec],
+        delivery: Sequence[EntrySpec],
+        secrets: Secrets,
+        buffer: BufferSpec | None = None,
+    ) -> None:
         """Make these the entries and backends in force. What did not change keeps its connection, circuit and cursor.
 
         Raises LogUnavailable when cursors cannot be read or written; what was in force then stays.
@@ -79,7 +75,7 @@ class Forwarder:
         async with self._lock:
             self._placing = True
             try:
-                await self._apply(backends, delivery, secrets)
+                await self._apply(backends, delivery, secrets, buffer)
             finally:
                 self._placing = False
             self._release()
@@ -170,18 +166,25 @@ class Forwarder:
         ]
         return self._keeper.troubles() + unsaved
 
-    async def _apply(self, backends: Sequence[BackendSpec], delivery: Sequence[EntrySpec], secrets: Secrets) -> None:
-        cursors = await self._place(delivery)
+    async def _apply(
+        self,
+        backends: Sequence[BackendSpec],
+        delivery: Sequence[EntrySpec],
+        secrets: Secrets,
+        buffer: BufferSpec | None,
+    ) -> None:
+        running = {name: entry.cursor for name, entry in self._entries.items()}
+        cursors = await self._roster.place(delivery, running)
         gone_backends = await self._apply_backends(backends, secrets)
         wanted = {entry.name for entry in delivery}
         for name in [name for name in self._entries if name not in wanted]:
             await self._stop(self._entries.pop(name))
         for entry in delivery:
-            self._apply_entry(entry, cursors.get(entry.name))
+            self._apply_entry(entry, cursors.get(entry.name), _bounds(entry, buffer))
         for backend in gone_backends:
             await backend.close()
         if delivery:
-            await self._forget(wanted)
+            await self._roster.bury(wanted)
 
     async def _apply_backends(self, specs: Sequence[BackendSpec], secrets: Secrets) -> list[Backend]:
         """Add and change backends. Returns those that are no longer named, still open."""
@@ -201,56 +204,18 @@ class Forwarder:
         self._backends = wanted
         return gone
 
-    async def _place(self, delivery: Sequence[EntrySpec]) -> dict[str, Cursor]:
-        """Cursors of the entries that are not running yet, saved."""
-        wanted = [entry.name for entry in delivery if entry.name not in self._entries]
-        on_disk = await asyncio.to_thread(self._cursors.names)
-        loaded = {
-            name: await asyncio.to_thread(self._cursors.load, name) for name in on_disk if name not in self._entries
-        }
-        if self._found is None:
-            self._found = {name: cursor.position if cursor else None for name, cursor in loaded.items()}
-        known = self._found | {name: entry.position for name, entry in self._entries.items()}
-        starts = first_positions([entry.name for entry in delivery], known, self._log.begin, self._log.end)
-        placed: dict[str, Cursor] = {}
-        for name in wanted:
-            cursor = loaded.get(name)
-            if cursor is None or cursor.position != starts[name]:
-                cursor = _restarted(cursor, starts[name])
-                await asyncio.to_thread(self._cursors.save, name, cursor)
-            placed[name] = cursor
-        self._found = None
-        if delivery:
-            gone = {name: place for name, place in known.items() if name not in starts}
-            self._report_gone(gone, sorted(name for name in placed if name not in known))
-        return placed
-
-    def _report_gone(self, gone: Mapping[str, Position | None], heirs: list[str]) -> None:
-        """Say what becomes of the spans that entries still owe when they go."""
-        taken = f"delivery {', '.join(map(repr, heirs))} takes them over" if heirs else "no new one takes them over"
-        for name, place in gone.items():
-            pending = self._log.end.seq - max(self._log.begin, place or self._log.begin).seq
-            if pending > 0:
-                logger.warning(
-                    "delivery %r is gone from the config with %d spans pending; %s",
-                    name,
-                    pending,
-                    taken,
-                    extra={"delivery": name, "pending": pending, "taken_over_by": heirs},
-                )
-
-    def _apply_entry(self, spec: EntrySpec, cursor: Cursor | None) -> None:
+    def _apply_entry(self, spec: EntrySpec, cursor: Cursor | None, bounds: Bounds) -> None:
         backends = [self._backends[name] for name in spec.backends]
-        limits = _limits(backends)
+        terms = Terms(_limits(backends), bounds)
         entry = self._entries.get(spec.name)
         if entry is not None:
             entry.sender.backends = backends
-            entry.limit(limits)
+            entry.change(terms)
             return
-        assert cursor is not None  # _place has made one for every entry that does not run.
+        assert cursor is not None  # The roster has made one for every entry that does not run.
         entry = DeliveryEntry(
             spec.name,
-            limits,
+            terms,
             cursor,
             log=self._log,
             sender=Sender(spec.name, backends, self._clock, self._random, self._signal, self._letters),
@@ -270,15 +235,14 @@ class Forwarder:
         await self._keeper.stop(f"delivery {entry.name}")
         await entry.saver.save()
 
-    async def _forget(self, wanted: set[str]) -> None:
-        """Remove the cursors of entries that are gone. One that stays is only clutter: the next `apply` removes it."""
-        try:
-            for name in await asyncio.to_thread(self._cursors.names):
-                if name not in wanted:
-                    await asyncio.to_thread(self._cursors.remove, name)
-                    logger.info("delivery %r is gone", name, extra={"delivery": name})
-        except LogUnavailable as error:
-            logger.warning("the cursors of former deliveries stay on disk for now: %s", error)
+    def _committed(self) -> None:
+        for entry in self._entries.values():
+            entry.filling.committed()
+
+    def _hurry(self, end: Position) -> None:
+        """Critical spans are on disk before `end`: batches leave with them as they are."""
+        for entry in self._entries.values():
+            entry.filling.hurry(end)
 
     def _release(self) -> None:
         """Let the log go up to where every saved cursor has passed."""
@@ -290,9 +254,18 @@ class Forwarder:
             self._log.release(lowest)
 
 
-def _restarted(cursor: Cursor | None, start: Position) -> Cursor:
-    """A cursor at `start`. Its account stays closed: what it had settled between is no longer claimed."""
-    return Cursor(start, Account(start=start.seq))
+def _bounds(entry: EntrySpec, buffer: BufferSpec | None) -> Bounds:
+    """What the entry may keep waiting."""
+    best_effort = entry.guarantee is Guarantee.BEST_EFFORT
+    if buffer is None:
+        return Bounds(max_lag=entry.max_lag, yields=best_effort, first=best_effort)
+    return Bounds(
+        max_age=buffer.max_age,
+        max_lag=entry.max_lag,
+        max_spans=buffer.max_spans,
+        yields=best_effort or buffer.when_full is WhenFull.DROP_OLDEST,
+        first=best_effort,
+    )
 
 
 def _limits(backends: Sequence[Backend]) -> Limits:

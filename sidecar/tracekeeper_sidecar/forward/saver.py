@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
@@ -38,8 +39,7 @@ class Saver:
         self.problem = ""
         """Why the last save failed; empty when it did not."""
         self._name, self._cursors, self._clock, self._on_saved = name, cursors, clock, on_saved
-        self._newest = cursor
-        self._noted = self._newest
+        self._newest = self._noted = self._synced = cursor
         self._offered = Signal(clock)
         self._lock = asyncio.Lock()
 
@@ -51,7 +51,7 @@ class Saver:
     async def run(self) -> None:
         """Save what is offered, until cancelled."""
         while True:
-            while self._newest.position == self.saved:
+            while self._newest is self._synced:
                 await self._offered.wait(REST)
             due = self._clock.monotonic() + SAVE_INTERVAL
             if await self.save():
@@ -61,7 +61,8 @@ class Saver:
     async def save(self) -> bool:
         """Save the newest cursor now; False, and a log line, when the disk refuses."""
         async with self._lock:
-            cursor = _copy(self._newest)
+            newest = self._newest
+            cursor = _copy(newest)
             try:
                 await _finish(asyncio.ensure_future(asyncio.to_thread(self._cursors.save, self._name, cursor)))
             except LogUnavailable as error:
@@ -73,28 +74,30 @@ class Saver:
                     )
                 self.problem = str(error)
                 return False
-            self._noted, self.saved, self.problem = cursor, cursor.position, ""
+            self._noted = self._synced = newest
+            self.saved, self.problem = cursor.position, ""
         self._on_saved()
         return True
 
     async def _note_until(self, due: float) -> None:
         """Note what is offered until `due`, or until the disk refuses; the next save then says so."""
         while (left := due - self._clock.monotonic()) > 0:
-            if self._newest.position == self._noted.position:
+            if self._newest is self._noted:
                 await self._offered.wait(left)
                 continue
             async with self._lock:
-                cursor = _copy(self._newest)
+                newest = self._newest
+                cursor = _copy(newest)
                 try:
                     await _finish(asyncio.ensure_future(asyncio.to_thread(self._cursors.note, self._name, cursor)))
                 except LogUnavailable:
                     return
-                self._noted = cursor
+                self._noted = newest
             await self._clock.sleep(min(NOTE_INTERVAL, left))
 
 
 def _copy(cursor: Cursor) -> Cursor:
-    return Cursor(cursor.position, cursor.account.copy())
+    return replace(cursor, account=cursor.account.copy())
 
 
 async def _finish(writing: asyncio.Future[None]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from forward_support.rig import Rig, backend, running, until
 from forward_support.servers import GrpcBackend, HttpBackend, status_with_retry_info
 from tracekeeper_sidecar.forward.filling import WARM_BYTES
+from tracekeeper_sidecar.forward.roster import TOMBSTONES
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
 
@@ -285,12 +286,26 @@ async def test_clean_stop_repeats_nothing(tmp_path: Path, one: GrpcBackend) -> N
     assert one.taken.ids == sent
 
 
-async def test_cursors_of_entries_that_are_gone_are_removed(
+async def test_an_entry_that_is_gone_leaves_a_tombstone_with_its_account(
     tmp_path: Path, rig: Rig, one: GrpcBackend, two: HttpBackend
 ) -> None:
     await rig.apply([backend("one", one.endpoint), backend("two", two.endpoint, "HTTP")])
+    await rig.put(10)
+    await rig.settled()
     await rig.apply([backend("one", one.endpoint)])
-    assert CursorStore(str(tmp_path), SystemFiles()).names() == ["one"]
+    store = CursorStore(str(tmp_path), SystemFiles())
+    kept, tombstone = store.load("one"), store.load("two")
+    assert kept is not None and not kept.removed
+    assert tombstone is not None and tombstone.removed
+    assert tombstone.account.delivered == {"two": 10}
+
+
+async def test_the_oldest_tombstones_are_removed(tmp_path: Path, rig: Rig, one: GrpcBackend) -> None:
+    for number in range(TOMBSTONES + 3):
+        await rig.apply([backend("one", one.endpoint)], {f"entry-{number}": ["one"]})
+    names = CursorStore(str(tmp_path), SystemFiles()).names()
+    assert len(names) == TOMBSTONES + 1
+    assert "entry-0" not in names
 
 
 async def test_entry_that_is_gone_stops_pinning_the_disk(tmp_path: Path, one: GrpcBackend) -> None:
