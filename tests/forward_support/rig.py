@@ -11,6 +11,7 @@ from typing import Any
 from forward_support.spans import request
 from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.forward.backend import BackendHealth
+from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.log.cursor import CursorStore
@@ -50,8 +51,8 @@ def backend(name: str, endpoint: str, protocol: str = "GRPC", otlp: Any = None, 
 class Rig:
     """Made by `rig`."""
 
-    def __init__(self, log: Log, forwarder: Forwarder) -> None:
-        self.log, self.forwarder = log, forwarder
+    def __init__(self, log: Log, forwarder: Forwarder, letters: DeadLetters) -> None:
+        self.log, self.forwarder, self.letters = log, forwarder, letters
         self.sent: list[str] = []
         """Ids of every acknowledged span."""
 
@@ -104,13 +105,16 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(directory: Path, files: SystemFiles | None = None, **log_settings: Any) -> AsyncIterator[Rig]:
+async def running(
+    directory: Path, files: SystemFiles | None = None, letters: DeadLetters | None = None, **log_settings: Any
+) -> AsyncIterator[Rig]:
     """A forwarder over the log in `directory`, closed in order at the end."""
     files, clock = files or SystemFiles(), SystemClock()
     settings = {"quota": 64 << 20, **log_settings}
     log = await asyncio.to_thread(lambda: Log.open(str(directory), files=files, clock=clock, **settings))
-    forwarder = Forwarder(log, CursorStore(str(directory), files), clock)
-    made = Rig(log, forwarder)
+    letters = letters or DeadLetters(str(directory), files)
+    forwarder = Forwarder(log, CursorStore(str(directory), files), clock, letters=letters)
+    made = Rig(log, forwarder, letters)
     try:
         yield made
         made.check_ledger()

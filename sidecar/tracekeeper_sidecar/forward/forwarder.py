@@ -16,6 +16,7 @@ from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.entry import DeliveryEntry, EntryHealth, Terms
 from tracekeeper_sidecar.forward.filling import Limits
 from tracekeeper_sidecar.forward.keeper import Keeper
+from tracekeeper_sidecar.forward.replay import REASON, Replayed, replay
 from tracekeeper_sidecar.forward.roster import Roster
 from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
@@ -53,7 +54,7 @@ class Forwarder:
         self._entries: dict[str, DeliveryEntry] = {}
         self._keeper = Keeper(clock, random)
         self._released: Position | None = None
-        self._lock = asyncio.Lock()
+        self._lock, self._replaying = asyncio.Lock(), asyncio.Lock()
         self._closing: asyncio.Future[None] | None = None
         self._roster = Roster(log, cursors, clock)
         log.on_committed(self._committed)
@@ -116,6 +117,20 @@ class Forwarder:
                 )
         await self.close()
         return left
+
+    async def replay(self, timeout: float) -> Replayed:  # noqa: ASYNC109 (the clock is a parameter)
+        """Send the dead letters again, beginning no send after `timeout` seconds. Raises OSError as `replay` does."""
+        if self._letters is None:
+            return Replayed()
+        async with self._replaying:
+            backends = {name: entry.sender.backends for name, entry in self._entries.items()}
+            return await replay(self._letters, backends, self._book_redelivered, self._clock, timeout)
+
+    def _book_redelivered(self, name: str, spans: int) -> None:
+        entry = self._entries.get(name)
+        if entry is not None:
+            entry.account.redelivered[REASON] += spans
+            entry.saver.offer(entry.cursor)
 
     async def _hopeless(self, deadline: float) -> None:
         """Return when no entry can deliver anything before `deadline`."""

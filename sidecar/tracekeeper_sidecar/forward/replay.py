@@ -1,0 +1,86 @@
+"""Sends dead letters again: each once, to the backends of the delivery entry that gave it up.
+
+What a backend takes is booked as `redelivered` beside the ledger's equation, because its spans were booked as dropped
+long ago, and the letter is removed. What is refused again, or meets no backend that takes calls, stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.forward.backend import Backend
+from tracekeeper_sidecar.forward.dead_letter import DeadLetters
+from tracekeeper_sidecar.forward.letter import Damaged, Letter
+from tracekeeper_sidecar.forward.outcome import Sent
+
+REASON = "dead_letter"
+"""Under which the ledger books what was sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A letter that stays."""
+
+    number: int
+    why: str
+    """In words for people."""
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What one replay did."""
+
+    letters: int = 0
+    spans: int = 0
+    left: list[Left] = field(default_factory=list)
+
+
+async def replay(
+    letters: DeadLetters,
+    backends: Mapping[str, Sequence[Backend]],
+    book: Callable[[str, int], None],
+    clock: Clock,
+    timeout: float,  # noqa: ASYNC109 (the clock is a parameter)
+) -> Replayed:
+    """Send all letters again, the oldest first, beginning no send after `timeout` seconds.
+
+    `backends` are those of every delivery entry, by its name; `book` is told the entry and the spans that were sent.
+    Raises OSError when a letter that was sent cannot be removed: it would be sent once more by the next replay.
+    """
+    done, deadline = Replayed(), clock.monotonic() + timeout
+    for number in await letters.numbers():
+        if clock.monotonic() >= deadline:
+            done.left.append(Left(number, "there was no time left"))
+            continue
+        letter = await letters.read(number)
+        if letter is None:
+            continue  # Newer letters needed its room.
+        if isinstance(letter, Damaged):
+            done.left.append(Left(number, letter.problem))
+            continue
+        sent = await _send(letter, backends.get(letter.delivery, ()))
+        if isinstance(sent, str):
+            done.left.append(Left(number, sent))
+            continue
+        book(letter.delivery, letter.spans - min(letter.spans, sent.rejected))
+        done.letters += 1
+        done.spans += letter.spans
+        await letters.remove(number)
+    return done
+
+
+async def _send(letter: Letter, backends: Sequence[Backend]) -> Sent | str:
+    """To the first backend that takes it, or why none did."""
+    problem = f"no delivery entry {letter.delivery!r} is in force"
+    for backend in backends:
+        permit = backend.acquire()
+        if permit is None:
+            problem = f"backend {backend.name!r} takes no calls now: {backend.last_error or 'look at /health'}"
+            continue
+        outcome = await backend.send(permit, letter.body)
+        if isinstance(outcome, Sent):
+            return outcome
+        problem = f"backend {backend.name!r}: {outcome.reason}"
+    return problem
