@@ -140,12 +140,13 @@ class DeliveryEntry:
 
     def give_up(self, cut: Position, reason: str) -> None:
         """Drop everything before `cut`, a place between two frames, that is not settled."""
-        if cut.seq <= self.settled.position.seq:
+        if cut.seq <= self.settled.position.seq or (self._cut is not None and cut <= self._cut[0]):
             return
         for flight in [flight for flight in self._flights if flight.batch.begin.seq < cut.seq]:
             self._abandon(flight, reason)
         # What has not been read yet is up to the reading task, which may be reading just now.
         self._cut = cut, reason
+        self.saver.hasten()
         self.filling.hurry(cut)
         self._changed.fire()
 

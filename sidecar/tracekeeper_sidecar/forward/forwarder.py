@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.backend import Backend, BackendHealth
-from tracekeeper_sidecar.forward.bounds import Bounds
+from tracekeeper_sidecar.forward.bounds import BUFFER_FULL, Bounds
 from tracekeeper_sidecar.forward.build import build
 from tracekeeper_sidecar.forward.connection import Unusable, connect
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
@@ -27,7 +27,7 @@ from tracekeeper_sidecar.model import Position
 from tracekeeper_spec.config import Backend as BackendSpec
 from tracekeeper_spec.config import Buffer as BufferSpec
 from tracekeeper_spec.config import DeliveryEntry as EntrySpec
-from tracekeeper_spec.config import Guarantee, WhenFull
+from tracekeeper_spec.config import From, Guarantee, WhenFull
 from tracekeeper_spec.secrets import Secrets
 
 logger = logging.getLogger(__name__)
@@ -53,12 +53,13 @@ class Forwarder:
         self._backends: dict[str, Backend] = {}
         self._entries: dict[str, DeliveryEntry] = {}
         self._keeper = Keeper(clock, random)
-        self._released: Position | None = None
+        self._released: tuple[Position, Position] | None = None
         self._lock, self._replaying = asyncio.Lock(), asyncio.Lock()
         self._closing: asyncio.Future[None] | None = None
         self._roster = Roster(log, cursors, clock)
         log.on_committed(self._committed)
         log.on_critical(self._hurry)
+        log.on_pressure(self._relieve)
         self._placing = False
         """While true nothing is released: new entries may begin where old ones that go on have just been."""
 
@@ -75,6 +76,9 @@ class Forwarder:
         """
         async with self._lock:
             self._placing = True
+            if any(entry.from_ is From.OLDEST and entry.name not in self._entries for entry in delivery):
+                self._log.release(self._log.begin)  # It may be about to begin with what is history so far.
+                self._released = None
             try:
                 await self._apply(backends, delivery, secrets, buffer)
             finally:
@@ -253,20 +257,38 @@ class Forwarder:
     def _committed(self) -> None:
         for entry in self._entries.values():
             entry.filling.committed()
+            if entry.terms.bounds.first:
+                entry.give_up(self._log.begin, BUFFER_FULL)  # What had to make way for new spans.
 
     def _hurry(self, end: Position) -> None:
         """Critical spans are on disk before `end`: batches leave with them as they are."""
         for entry in self._entries.values():
             entry.filling.hurry(end)
 
+    def _relieve(self) -> None:
+        """The log is nearly full: let the oldest spans go where the config prefers that to refusing new ones."""
+        self._release()
+        giving = [entry for entry in self._entries.values() if entry.terms.bounds.yields]
+        if any(not entry.terms.bounds.first for entry in giving):
+            cut = self._log.cut(self._log.watermark)
+            for entry in giving:
+                entry.give_up(cut, BUFFER_FULL)
+
     def _release(self) -> None:
-        """Let the log go up to where every saved cursor has passed."""
-        if self._placing:
+        """Let the log go up to where every saved cursor has passed.
+
+        An entry that is BestEffort holds up nobody: when room is needed, what it has before it makes way first.
+        """
+        entries = self._entries.values()
+        if self._placing or not entries:
             return
-        lowest = min((entry.saver.saved for entry in self._entries.values()), default=None)
-        if lowest is not None and (self._released is None or lowest > self._released):
-            self._released = lowest
-            self._log.release(lowest)
+        preferred = min(entry.saver.saved for entry in entries)
+        guaranteed = (entry.saver.saved for entry in entries if not entry.terms.bounds.first)
+        released = min(guaranteed, default=self._log.end)
+        if self._released != (released, preferred):
+            self._released = released, preferred
+            self._log.prefer(preferred)
+            self._log.release(released)
 
 
 def _bounds(entry: EntrySpec, buffer: BufferSpec | None) -> Bounds:

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 SAVE_INTERVAL = 1.0
 """Seconds between saves: at most one sync a second for each entry."""
+HURRIED_INTERVAL = 0.05
+"""Seconds between saves while somebody waits for room."""
 NOTE_INTERVAL = 0.02
 """Seconds between notes."""
 REST = 300.0
@@ -40,6 +42,7 @@ class Saver:
         """Why the last save failed; empty when it did not."""
         self._name, self._cursors, self._clock, self._on_saved = name, cursors, clock, on_saved
         self._newest = self._noted = self._synced = cursor
+        self._hurried = False
         self._offered = Signal(clock)
         self._lock = asyncio.Lock()
 
@@ -48,20 +51,26 @@ class Saver:
         self._newest = cursor
         self._offered.fire()
 
+    def hasten(self) -> None:
+        """Somebody waits for room on the disk: save soon what is offered from now on."""
+        self._hurried = True
+
     async def run(self) -> None:
         """Save what is offered, until cancelled."""
         while True:
             while self._newest is self._synced:
                 await self._offered.wait(REST)
-            due = self._clock.monotonic() + SAVE_INTERVAL
+            due = self._clock.monotonic() + (HURRIED_INTERVAL if self._hurried else SAVE_INTERVAL)
             if await self.save():
                 await self._note_until(due)
-            await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
+            pause = due - self._clock.monotonic()
+            await self._clock.sleep(max(0.0, min(pause, HURRIED_INTERVAL) if self._hurried else pause))
 
     async def save(self) -> bool:
         """Save the newest cursor now; False, and a log line, when the disk refuses."""
         async with self._lock:
             newest = self._newest
+            self._hurried = False
             cursor = _copy(newest)
             try:
                 await _finish(asyncio.ensure_future(asyncio.to_thread(self._cursors.save, self._name, cursor)))
@@ -81,7 +90,7 @@ class Saver:
 
     async def _note_until(self, due: float) -> None:
         """Note what is offered until `due`, or until the disk refuses; the next save then says so."""
-        while (left := due - self._clock.monotonic()) > 0:
+        while (left := due - self._clock.monotonic()) > 0 and not self._hurried:
             if self._newest is self._noted:
                 await self._offered.wait(left)
                 continue

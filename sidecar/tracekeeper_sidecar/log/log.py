@@ -212,9 +212,10 @@ class Log:
     def release(self, position: Position) -> None:
         """Every guaranteed entry has passed `position`, as saved: what is wholly before may be deleted.
 
-        It is kept as history while there is room for it. Until `prefer` is called, this speaks for all entries.
+        It is kept as history while there is room for it. Until `prefer` is called, this speaks for all entries. An
+        earlier position than before takes history back, as far as it is still there.
         """
-        self._released = max(self._released, position.seq)
+        self._released = position.seq
         self._settle()
 
     def prefer(self, position: Position) -> None:
@@ -222,7 +223,7 @@ class Log:
 
         What lies between it and the released position is deleted when its room is needed, and not before.
         """
-        self._preferred = max(self._preferred or 0, position.seq)
+        self._preferred = position.seq
         self._settle()
 
     @property
@@ -240,6 +241,18 @@ class Log:
         """Bytes in segments that a guaranteed entry has still before it, the newest segment included."""
         catalogue = self._writer.catalogue
         return sum(segment.end for segment in catalogue.view.segments) - catalogue.passed
+
+    def cut(self, room: int) -> Position:
+        """The place that guaranteed entries have to pass so that there are `room` bytes of room: where a segment
+        starts, at the most the newest."""
+        catalogue = self._writer.catalogue
+        segments = catalogue.view.segments
+        have = catalogue.room - catalogue.passed
+        for one in segments[:-1]:
+            if have >= room:
+                return one.start
+            have += one.end
+        return segments[-1].start if segments else self.end
 
     def on_pressure(self, listener: Callable[[], None]) -> None:
         """Call `listener` on the event loop after each commit that leaves, or finds, less room than the watermark."""

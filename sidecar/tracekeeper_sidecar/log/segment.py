@@ -72,6 +72,11 @@ class Segment:
     end: int
     """Offset behind the last frame; for segments not scanned since the start, the file's length."""
 
+    @property
+    def start(self) -> Position:
+        """Where its first frame is."""
+        return Position(self.number, DATA_START, self.base)
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -87,8 +92,7 @@ class View:
         """Where the oldest frame still kept starts."""
         if not self.segments:
             return self.end
-        first = self.segments[0]
-        return Position(first.number, DATA_START, first.base)
+        return self.segments[0].start
 
 
 def name_of(segment: int) -> str:
