@@ -135,7 +135,7 @@ def compile_all(folder: Path, root: Path) -> None:
 
 def prune(site: Path) -> None:
     """What only a developer, or a compiler, would open."""
-    for leftover in [*site.rglob("tests"), *site.rglob("*.pyx"), *site.rglob("*.pxd"), *site.rglob("*.pyi")]:
+    for leftover in [*site.rglob("tests"), *site.rglob("*.px[di]"), *site.rglob("*.pyx"), *site.rglob("*.pyi")]:
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 

@@ -97,13 +97,13 @@ setup_python() {
   stamped dependencies "Python dependencies into .venv" "$(hash_of requirements/dev.txt)" make_venv
   stamped project "the project into .venv, editable" "$(hash_of requirements/dev.txt pyproject.toml)" install_project
   local sources
-  mapfile -t sources < <(find sidecar operator proto -name '*.pxd' -o -name '*.pyx' | while read -r source; do
+  mapfile -t sources < <(find sidecar operator proto -name '*.px[di]' -o -name '*.pyx' | while read -r source; do
     echo "$source"
     if [ -e "${source%.pxd}.py" ]; then echo "${source%.pxd}.py"; fi
   done | sort)
   local source
   for source in "${sources[@]}"; do # `git clean` and the like take the modules, and leave the stamp
-    [[ $source = *.pxd ]] || compgen -G "${source%.py*}.*.so" >/dev/null || rm -f .venv/.modules-stamp
+    [[ $source = *.px[di] ]] || compgen -G "${source%.py*}.*.so" >/dev/null || rm -f .venv/.modules-stamp
   done
   stamped modules "compiled modules" "$(hash_of setup.py requirements/dev.txt "${sources[@]}")" build_modules
 }

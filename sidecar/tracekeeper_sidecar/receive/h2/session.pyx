@@ -16,10 +16,11 @@ What keeps the C side safe:
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
+from tracekeeper_sidecar.receive.h2.call cimport *
 from tracekeeper_sidecar.receive.h2.nghttp2 cimport *
 
 cdef extern from "Python.h":
@@ -42,22 +43,7 @@ cdef enum:
 NOT_GRPC, PATH, ENCODING, METADATA, OVERLOADED = _NOT_GRPC, _PATH, _ENCODING, _METADATA, _OVERLOADED
 TOO_LARGE, COUNT, CUT_OFF, FLAG, SLOW, DEADLINE = _TOO_LARGE, _COUNT, _CUT_OFF, _FLAG, _SLOW, _DEADLINE
 
-cdef enum:
-    _IDENTITY = 0
-    _GZIP = 1
-    _DEFLATE = 2
-    _UNKNOWN = 3
 IDENTITY, GZIP, DEFLATE = _IDENTITY, _GZIP, _DEFLATE
-
-cdef enum:  # what has been seen of a call's headers
-    POST = 1
-    OUR_PATH = 2
-    GRPC = 4
-
-cdef enum:  # where a call is: its message comes, it waits for the disk, its answer is on its way
-    READING
-    TAKEN
-    ANSWERED
 
 cdef enum:
     SLICE = 16384  # bytes given to the library at a time: it may queue an answer to each tiny frame in them
@@ -68,14 +54,9 @@ cdef enum:
     EARNED = 20  # credit for each finished message
 
 cdef bytes _SUCCESS = b"\0\0\0\0\0"  # an empty message: an ExportTraceServiceResponse without partial_success
-cdef bytes _METHOD_NAME = b"/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-METHOD = _METHOD_NAME.decode()
+METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 """The only path that is served."""
 ACCEPTED_ENCODINGS = b"identity,deflate,gzip"
-
-cdef const char *_PATH_TEXT = PyBytes_AS_STRING(_METHOD_NAME)
-cdef Py_ssize_t _PATH_SIZE = PyBytes_GET_SIZE(_METHOD_NAME)
-
 
 cdef nghttp2_nv _nv(const char *name, Py_ssize_t name_size, const char *value, Py_ssize_t value_size,
                     uint8_t flags) noexcept:
@@ -94,32 +75,6 @@ _HEADERS[1] = _nv(b"content-type", 12, b"application/grpc", 16, STATIC)
 _HEADERS[2] = _nv(b"grpc-accept-encoding", 20, b"identity,deflate,gzip", 21, STATIC)
 cdef nghttp2_nv[1] _TRAILERS
 _TRAILERS[0] = _nv(b"grpc-status", 11, b"0", 1, STATIC)
-
-
-cdef struct Stream:
-    Stream *before
-    Stream *after
-    PyObject *body  # owned: the message that is coming, `capacity` bytes; NULL while there is none
-    PyObject *answer  # owned: the bytes that DATA frames of the answer are made of; NULL while there is none
-    Py_ssize_t sent  # bytes of `answer` that are sent
-    Py_ssize_t size  # bytes that the message's prefix announced
-    Py_ssize_t capacity
-    Py_ssize_t filled
-    Py_ssize_t held  # bytes of the admission
-    Py_ssize_t metadata  # bytes of headers and trailers, as SETTINGS_MAX_HEADER_LIST_SIZE counts them
-    double since  # when the present state began
-    double deadline  # by the client's grpc-timeout; 0: none
-    int32_t number
-    uint8_t state
-    uint8_t seen
-    uint8_t encoding
-    uint8_t compressed
-    uint8_t whole  # the message is complete
-    uint8_t ended  # the client sends no more
-    uint8_t foreign  # not a gRPC call
-    uint8_t trailers  # an OK follows the answer's DATA
-    uint8_t prefix_filled
-    uint8_t[5] prefix
 
 
 cdef class Session:
@@ -495,170 +450,4 @@ cdef void _unlink(Session self, Stream *stream) noexcept:
     free(stream)
 
 
-cdef int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) noexcept:
-    cdef Session self = <Session> user_data
-    cdef Stream *stream
-    if frame.hd.type != NGHTTP2_HEADERS or frame.headers.cat != NGHTTP2_HCAT_REQUEST:
-        return 0
-    stream = <Stream *> calloc(1, sizeof(Stream))
-    if stream is NULL:
-        return NGHTTP2_ERR_CALLBACK_FAILURE
-    stream.number, stream.since, stream.state = frame.hd.stream_id, self._now, READING
-    if nghttp2_session_set_stream_user_data(session, stream.number, stream) != 0:
-        free(stream)
-        return NGHTTP2_ERR_CALLBACK_FAILURE
-    stream.before = self._last
-    if self._last is NULL:
-        self._first = stream
-    else:
-        self._last.after = stream
-    self._last = stream
-    self.streams += 1
-    return 0
-
-
-cdef int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_size,
-                   const uint8_t *value, size_t size, uint8_t flags, void *user_data) noexcept:
-    cdef Session self = <Session> user_data
-    cdef Stream *stream = <Stream *> nghttp2_session_get_stream_user_data(session, frame.hd.stream_id)
-    if stream is NULL:
-        return 0
-    stream.metadata += name_size + size + 32
-    if stream.metadata > 4 * self._most_metadata:
-        self._credit = -1  # a bomb: the connection ends as soon as the library is off the stack
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
-    if frame.headers.cat == NGHTTP2_HCAT_REQUEST:
-        _note_header(stream, self._now, name, name_size, value, size)
-    return 0
-
-
-cdef bint _is(const char *text, size_t length, const uint8_t *other, size_t size) noexcept:
-    return size == length and memcmp(text, other, size) == 0
-
-
-cdef void _note_header(Stream *stream, double now, const uint8_t *name, size_t name_size, const uint8_t *value,
-                       size_t size) noexcept:
-    if name_size == 5 and memcmp(name, b":path", 5) == 0:
-        if _is(_PATH_TEXT, _PATH_SIZE, value, size):
-            stream.seen |= OUR_PATH
-    elif name_size == 7 and memcmp(name, b":method", 7) == 0:
-        if _is(b"POST", 4, value, size):
-            stream.seen |= POST
-    elif name_size == 12 and memcmp(name, b"content-type", 12) == 0:
-        # application/grpc, application/grpc+proto, or either with parameters: no other format, and no gRPC-Web
-        if size >= 16 and memcmp(value, b"application/grpc", 16) == 0 and (
-                size == 16 or value[16] == b";" or size >= 22 and memcmp(value + 16, b"+proto", 6) == 0):
-            stream.seen |= GRPC
-    elif name_size == 13 and memcmp(name, b"grpc-encoding", 13) == 0:
-        if _is(b"identity", 8, value, size):
-            stream.encoding = _IDENTITY
-        elif _is(b"gzip", 4, value, size):
-            stream.encoding = _GZIP
-        elif _is(b"deflate", 7, value, size):
-            stream.encoding = _DEFLATE
-        else:
-            stream.encoding = _UNKNOWN
-    elif name_size == 12 and memcmp(name, b"grpc-timeout", 12) == 0:
-        stream.deadline = _deadline(now, value, size)
-
-
-cdef double _deadline(double now, const uint8_t *value, size_t size) noexcept:
-    """One to eight digits and a unit; whatever else it is means no deadline."""
-    cdef double amount = 0
-    cdef size_t at
-    if size < 2 or size > 9:
-        return 0
-    for at in range(size - 1):
-        if value[at] < c"0" or value[at] > c"9":
-            return 0
-        amount = amount * 10 + (value[at] - c"0")
-    cdef uint8_t unit = value[size - 1]
-    if unit == c"H":
-        return now + amount * 3600
-    if unit == c"M":
-        return now + amount * 60
-    if unit == c"S":
-        return now + amount
-    if unit == c"m":
-        return now + amount * 1e-3
-    if unit == c"u":
-        return now + amount * 1e-6
-    if unit == c"n":
-        return now + amount * 1e-9
-    return 0
-
-
-cdef int on_data(nghttp2_session *session, uint8_t flags, int32_t number, const uint8_t *data, size_t size,
-                 void *user_data) noexcept:
-    cdef Session self = <Session> user_data
-    cdef Stream *stream = <Stream *> nghttp2_session_get_stream_user_data(session, number)
-    if stream is NULL or stream.state != READING or stream.foreign:
-        return 0  # of a call that is refused: dropped as it comes
-    return self._take_data(stream, data, size)
-
-
-cdef int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) noexcept:
-    cdef Session self = <Session> user_data
-    cdef Stream *stream
-    cdef int code = 0
-    cdef int kind = frame.hd.type
-    if kind == NGHTTP2_DATA or kind == NGHTTP2_HEADERS:
-        stream = <Stream *> nghttp2_session_get_stream_user_data(session, frame.hd.stream_id)
-        if kind == NGHTTP2_DATA and frame.hd.length == 0:
-            self._credit -= 1
-        if stream is NULL:
-            return 0
-        if kind == NGHTTP2_HEADERS and frame.headers.cat == NGHTTP2_HCAT_REQUEST:
-            code = self._headers_complete(stream)
-        if code == 0 and frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
-            code = self._ended(stream)
-        return code
-    # Frames that carry nothing: a client may send some for each message, but not for ever without any.
-    self._credit -= 10 if kind == NGHTTP2_RST_STREAM else 1
-    if kind == NGHTTP2_SETTINGS:
-        self.greeted = True
-    elif kind == NGHTTP2_PING and frame.hd.flags & NGHTTP2_FLAG_ACK:
-        self.pongs += 1
-    return 0
-
-
-cdef int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) noexcept:
-    cdef Stream *stream
-    if not frame.hd.flags & NGHTTP2_FLAG_END_STREAM or frame.hd.type != NGHTTP2_HEADERS and frame.hd.type != NGHTTP2_DATA:
-        return 0
-    stream = <Stream *> nghttp2_session_get_stream_user_data(session, frame.hd.stream_id)
-    if stream is NULL or stream.ended:
-        return 0
-    # Behind the answer it asks a client who is still sending to stop (RFC 9113, section 8.1). Submitted together with
-    # the answer, it would take its place.
-    if nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR) != 0:
-        return NGHTTP2_ERR_CALLBACK_FAILURE
-    return 0
-
-
-cdef int on_stream_close(nghttp2_session *session, int32_t number, uint32_t error_code, void *user_data) noexcept:
-    cdef Session self = <Session> user_data
-    cdef Stream *stream = <Stream *> nghttp2_session_get_stream_user_data(session, number)
-    if stream is not NULL:
-        nghttp2_session_set_stream_user_data(session, number, NULL)
-        _unlink(self, stream)
-    return 0
-
-
-cdef ssize_t read_answer(nghttp2_session *session, int32_t number, uint8_t *buffer, size_t room,
-                         uint32_t *data_flags, nghttp2_data_source *source, void *user_data) noexcept:
-    cdef Stream *stream = <Stream *> nghttp2_session_get_stream_user_data(session, number)
-    cdef Py_ssize_t part, size
-    if stream is NULL or stream.answer is NULL:
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
-    size = PyBytes_GET_SIZE(<object> stream.answer)
-    part = min(<Py_ssize_t> room, size - stream.sent)
-    memcpy(buffer, PyBytes_AS_STRING(<object> stream.answer) + stream.sent, part)
-    stream.sent += part
-    if stream.sent == size:
-        data_flags[0] |= NGHTTP2_DATA_FLAG_EOF
-        if stream.trailers:
-            data_flags[0] |= NGHTTP2_DATA_FLAG_NO_END_STREAM
-            if nghttp2_submit_trailer(session, number, _TRAILERS, 1) != 0:
-                return NGHTTP2_ERR_CALLBACK_FAILURE
-    return part
+include "callbacks.pxi"
