@@ -11,6 +11,7 @@ from setuptools import Extension, setup
 
 HOT = [
     "tracekeeper_sidecar.log.codec",
+    "tracekeeper_sidecar.log.tail",
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "program", "scan", "walker")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
@@ -20,7 +21,7 @@ def extension(module: str) -> Extension:
     # -O3, because at -O2 the compiler leaves the loops over text as they are: one byte at a time.
     path = Path("sidecar", *module.split("."))
     headers = str(path.parent)  # C beside a module, as log/native.h
-    return Extension(module, [f"{path}.py"], include_dirs=[headers], extra_compile_args=["-O3"])
+    return Extension(module, [f"{path}.py"], include_dirs=[headers], extra_compile_args=["-O3", "-g0"])
 
 
 def glue(module: str, libraries: list[str]) -> Extension:

@@ -1,0 +1,104 @@
+"""A condition after the checker: what is tested, and the values that are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracekeeper_spec.condition.code import Constant, Slot
+from tracekeeper_spec.condition.names import Type
+from tracekeeper_spec.condition.pattern import Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    type: Type
+    constant: Constant
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A field or an attribute."""
+
+    type: Type
+    slot: Slot
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    sign: str
+    type: Type
+    left: Value
+    right: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    type: Type
+    of: Value
+
+
+Value = Fixed | Read | Sum | Size
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A value that may be true."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    sign: str
+    """One of == != < <=."""
+    left: Value
+    right: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    value: Value
+    items: tuple[Fixed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """`array` is an attribute that holds `value`."""
+
+    value: Value
+    array: Value
+
+
+@dataclass(frozen=True, slots=True)
+class TextTest:
+    name: str
+    """startsWith, endsWith or contains."""
+    text: Value
+    part: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    text: Value
+    pattern: Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    test: Test
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    sign: str
+    left: Test
+    right: Test
+
+
+Test = Truth | Compare | Among | Has | Within | TextTest | Matches | Not | Logic

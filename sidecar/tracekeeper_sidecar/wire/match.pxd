@@ -1,0 +1,71 @@
+# C types for match.py.
+cimport cython
+
+from tracekeeper_sidecar.wire.program cimport Program
+
+cdef int _MISSING, _TRUTH, _DURATION
+cdef int _SPAN_ATTRIBUTE, _RESOURCE_ATTRIBUTE, _NAME, _KIND, _STATUS, _STATUS_MESSAGE, _SPAN_DURATION
+cdef int _KINDS, _STATUSES, _CUT_OFF, _NONE_KEPT
+cdef long long _MOST
+
+cpdef tuple split(bytes body, Matcher matcher)
+
+cdef class Matcher(Program):
+    cdef Py_ssize_t _index
+
+    @cython.locals(size=Py_ssize_t, total=Py_ssize_t, kept=Py_ssize_t, written=Py_ssize_t)
+    cpdef tuple split(self, bytes body)
+
+    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, spans=Py_ssize_t, inner=Py_ssize_t)
+    cdef Py_ssize_t _count(self, const unsigned char* data, Py_ssize_t end) noexcept
+
+    @cython.locals(stop=Py_ssize_t, spans=Py_ssize_t, inner=Py_ssize_t)
+    cdef Py_ssize_t _count_below(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int level) noexcept
+
+    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, kept=Py_ssize_t)
+    cdef Py_ssize_t _judge(self, const unsigned char* data, Py_ssize_t end, unsigned char* marks) noexcept
+
+    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, kept=Py_ssize_t)
+    cdef Py_ssize_t _judge_resource(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end,
+                                    unsigned char* marks) noexcept
+
+    @cython.locals(stop=Py_ssize_t, kept=Py_ssize_t)
+    cdef Py_ssize_t _judge_scope(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end,
+                                 unsigned char* marks) noexcept
+
+    @cython.locals(slot=int)
+    cdef void _clear(self, int place) noexcept
+
+    @cython.locals(name=Py_ssize_t, name_size=Py_ssize_t, message=Py_ssize_t, message_size=Py_ssize_t,
+                   kind=cython.ulonglong, status=cython.ulonglong, begin=cython.ulonglong, finish=cython.ulonglong,
+                   root=int, stop=Py_ssize_t, inner=Py_ssize_t, number=cython.ulonglong, slot=int, place=int, cell=int)
+    cdef void _span(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    @cython.locals(stop=Py_ssize_t)
+    cdef void _attributes(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned long long field,
+                          int place) noexcept
+
+    @cython.locals(stop=Py_ssize_t, key=Py_ssize_t, key_size=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t,
+                   slot=int, cell=int)
+    cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int place) noexcept
+
+    @cython.locals(pos=Py_ssize_t, at=Py_ssize_t, stop=Py_ssize_t, value=Py_ssize_t, index=Py_ssize_t, size=Py_ssize_t)
+    cdef Py_ssize_t _write(self, const unsigned char* data, Py_ssize_t end, unsigned char* marks,
+                           unsigned char* out) noexcept
+
+    @cython.locals(size=Py_ssize_t, kept=int, stop=Py_ssize_t, inner=Py_ssize_t)
+    cdef Py_ssize_t _size_below(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned char* marks,
+                                int level) noexcept
+
+    @cython.locals(run=Py_ssize_t, stop=Py_ssize_t, value=Py_ssize_t, index=Py_ssize_t, inner=Py_ssize_t)
+    cdef Py_ssize_t _write_below(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned char* marks,
+                                 unsigned char* out, Py_ssize_t at, int level) noexcept
+
+cdef long long _between(unsigned long long begin, unsigned long long finish) noexcept
+
+cdef Py_ssize_t _copy(unsigned char* out, Py_ssize_t at, const unsigned char* data, Py_ssize_t pos,
+                      Py_ssize_t end) noexcept
+
+cdef Py_ssize_t _put(unsigned char* out, Py_ssize_t at, int tag, Py_ssize_t size) noexcept
+
+cdef int _varint_size(Py_ssize_t value) noexcept

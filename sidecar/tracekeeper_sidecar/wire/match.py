@@ -1,0 +1,355 @@
+# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
+"""Cuts out of a request the spans for which a condition holds; compiled with the types in match.pxd.
+
+One pass reads of each span what the condition speaks of, which is mostly a few fields, and runs the program over it;
+nothing else is decoded, and no object is made per span. Only when some spans match and some do not, a second pass
+writes the request anew: what is kept keeps its order, its scope and its resource, byte for byte.
+
+The request has passed the scanner. Should it all the same be cut off somewhere, no byte outside of it is read.
+"""
+
+from __future__ import annotations
+
+from tracekeeper_sidecar.wire.program import Program
+from tracekeeper_spec.condition.code import Code, Kind
+from tracekeeper_spec.condition.names import KINDS, STATUSES, Place
+
+_MISSING = int(Kind.MISSING)
+_TRUTH = int(Kind.TRUTH)
+_DURATION = int(Kind.DURATION)
+
+_SPAN_ATTRIBUTE = int(Place.SPAN_ATTRIBUTE)
+_RESOURCE_ATTRIBUTE = int(Place.RESOURCE_ATTRIBUTE)
+_NAME = int(Place.NAME)
+_KIND = int(Place.KIND)
+_STATUS = int(Place.STATUS)
+_STATUS_MESSAGE = int(Place.STATUS_MESSAGE)
+_SPAN_DURATION = int(Place.DURATION)
+
+_KINDS = len(KINDS)
+_STATUSES = len(STATUSES)
+_MOST = 2**63 - 1
+_CUT_OFF = -1
+_NONE_KEPT = -1
+
+
+def split(body: bytes, matcher: Matcher) -> tuple[bytes, int, int]:
+    """The request with only the spans for which the condition holds, how many these are, and how many the others.
+
+    When all are kept the request comes back as it is; when none is, it is empty. Raises ValueError when the body is not
+    protobuf, which cannot happen to what the scanner has let pass.
+    """
+    return matcher.split(body)
+
+
+class Matcher(Program):
+    """A condition, ready to look at raw spans. For one thread at a time."""
+
+    def __init__(self, code: Code) -> None:
+        Program.__init__(self, code)
+        self._index = 0
+
+    def split(self, body: bytes) -> tuple[bytes, int, int]:
+        """See the function of that name."""
+        # A span takes two bytes at least: this is room for a mark on each.
+        size = len(body)
+        total = self._count(body, size)
+        if total < 0:
+            raise ValueError("the body is not a request: a message in it is cut off")
+        marks = bytearray(total + 1)
+        kept = self._judge(body, size, marks)
+        if kept == total:
+            return body, kept, 0
+        if kept == 0:
+            return b"", 0, total
+        out = bytearray(size)
+        written = self._write(body, size, marks, out)
+        return bytes(memoryview(out)[:written]), kept, total - kept
+
+    def _count(self, data: bytes, end: int) -> int:
+        """Spans in the request, or _CUT_OFF; everything down to the spans' bounds is checked on the way."""
+        pos = 0
+        spans = 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return _CUT_OFF
+            if self.number == 1 and self.wire == 2:
+                inner = self._count_below(data, self.value, stop, 1)
+                if inner < 0:
+                    return _CUT_OFF
+                spans += inner
+            pos = stop
+        return spans
+
+    def _count_below(self, data: bytes, pos: int, end: int, level: int) -> int:
+        """Spans in ResourceSpans (level 1) or ScopeSpans (level 0), whose field 2 leads to them."""
+        spans = 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return _CUT_OFF
+            if self.number == 2 and self.wire == 2:
+                inner = 1
+                if level > 0:
+                    inner = self._count_below(data, self.value, stop, level - 1)
+                    if inner < 0:
+                        return _CUT_OFF
+                spans += inner
+            pos = stop
+        return spans
+
+    # Judging: which spans match.
+
+    def _judge(self, data: bytes, end: int, marks: bytearray) -> int:
+        """Marks the spans for which the condition holds, and returns how many they are."""
+        pos = 0
+        kept = 0
+        self._index = 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if self.number == 1 and self.wire == 2:
+                kept += self._judge_resource(data, self.value, stop, marks)
+            pos = stop
+        return kept
+
+    def _judge_resource(self, data: bytes, begin: int, end: int, marks: bytearray) -> int:
+        kept = 0
+        if self._resource_keys:
+            self._clear(_RESOURCE_ATTRIBUTE)
+            pos = begin
+            while pos < end:
+                stop = self.next(data, pos, end)
+                if self.number == 1 and self.wire == 2:
+                    self._attributes(data, self.value, stop, 1, _RESOURCE_ATTRIBUTE)
+                pos = stop
+        pos = begin
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if self.number == 2 and self.wire == 2:
+                kept += self._judge_scope(data, self.value, stop, marks)
+            pos = stop
+        return kept
+
+    def _judge_scope(self, data: bytes, pos: int, end: int, marks: bytearray) -> int:
+        kept = 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if self.number == 2 and self.wire == 2:
+                self._span(data, self.value, stop)
+                if self._holds(data):
+                    marks[self._index] = 1
+                    kept += 1
+                self._index += 1
+            pos = stop
+        return kept
+
+    # Reading a span into the slots.
+
+    def _clear(self, place: int) -> None:
+        slot = 0
+        while slot < self._slots:
+            if self._places[slot] == place:
+                self._kinds[self._first_slot + slot] = _MISSING
+            slot += 1
+
+    def _span(self, data: bytes, pos: int, end: int) -> None:
+        name = name_size = message = message_size = kind = status = 0
+        begin = finish = 0
+        root = 1
+        if self._span_keys:
+            self._clear(_SPAN_ATTRIBUTE)
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                break
+            number = self.number
+            if number == 9 and self.wire == 2:
+                if self._span_keys:
+                    self._attribute(data, self.value, stop, _SPAN_ATTRIBUTE)
+            elif number == 7 and self.wire == 1:
+                begin = self.as_fixed(data, self.value)
+            elif number == 8 and self.wire == 1:
+                finish = self.as_fixed(data, self.value)
+            elif number == 6 and self.wire == 0:
+                kind = self.read & 0xFFFFFFFF
+            elif number == 4 and self.wire == 2:
+                root = self.value == stop
+            elif number == 5 and self.wire == 2:
+                name = self.value
+                name_size = stop - name
+            elif number == 15 and self.wire == 2:
+                inner = self.value
+                while inner < stop:
+                    inner = self.next(data, inner, stop)
+                    if inner < 0:
+                        break
+                    if self.number == 3 and self.wire == 0:
+                        status = self.read & 0xFFFFFFFF
+                    elif self.number == 2 and self.wire == 2:
+                        message = self.value
+                        message_size = inner - message
+            pos = stop
+        slot = 0
+        while slot < self._slots:
+            place = self._places[slot]
+            cell = self._first_slot + slot
+            if place == _NAME:
+                self._set_text(cell, name, name_size, 1)
+            elif place == _KIND:
+                self._set_word(cell, kind, 0, _KINDS)
+            elif place == _STATUS:
+                self._set_word(cell, status, _KINDS, _STATUSES)
+            elif place == _STATUS_MESSAGE:
+                self._set_text(cell, message, message_size, 1)
+            elif place == _SPAN_DURATION:
+                self._kinds[cell] = _DURATION
+                self._numbers[cell] = _between(begin, finish)
+            elif place > _SPAN_DURATION:
+                self._kinds[cell] = _TRUTH
+                self._numbers[cell] = root
+            slot += 1
+
+    def _attributes(self, data: bytes, pos: int, end: int, field: int, place: int) -> None:
+        """Looks through the attributes in a message whose field `field` they are."""
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return
+            if self.number == field and self.wire == 2:
+                self._attribute(data, self.value, stop, place)
+            pos = stop
+
+    def _attribute(self, data: bytes, pos: int, end: int, place: int) -> None:
+        """Takes the KeyValue at [pos, end) if the condition speaks of it. Of a key written twice the first counts."""
+        key = key_size = value = value_end = 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return
+            if self.wire == 2:
+                if self.number == 1:
+                    key = self.value
+                    key_size = stop - key
+                elif self.number == 2:
+                    value = self.value
+                    value_end = stop
+            pos = stop
+        slot = 0
+        while slot < self._slots:
+            cell = self._first_slot + slot
+            if self._places[slot] == place and self._kinds[cell] == _MISSING:
+                if self._is_key(data, key, key_size, slot):
+                    self._any(data, value, value_end, cell)
+            slot += 1
+
+    # Writing what is kept.
+
+    def _write(self, data: bytes, end: int, marks: bytearray, out: bytearray) -> int:
+        """Writes the request without the spans that have no mark, and returns its size. What is written is never longer
+        than what was read."""
+        pos = 0
+        at = 0
+        self._index = 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if self.number == 1 and self.wire == 2:
+                value = self.value
+                index = self._index
+                size = self._size_below(data, value, stop, marks, 1)
+                if size != _NONE_KEPT:
+                    self._index = index
+                    at = _put(out, at, 10, size)
+                    at = self._write_below(data, value, stop, marks, out, at, 1)
+            else:
+                at = _copy(out, at, data, pos, stop)
+            pos = stop
+        return at
+
+    def _size_below(self, data: bytes, pos: int, end: int, marks: bytearray, level: int) -> int:
+        """Bytes that ResourceSpans (level 1) or ScopeSpans (level 0) will have, or _NONE_KEPT."""
+        size = 0
+        kept = 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if self.number == 2 and self.wire == 2:
+                if level > 0:
+                    inner = self._size_below(data, self.value, stop, marks, level - 1)
+                    if inner != _NONE_KEPT:
+                        size += 1 + _varint_size(inner) + inner
+                        kept = 1
+                else:
+                    if marks[self._index]:
+                        size += stop - pos
+                        kept = 1
+                    self._index += 1
+            else:
+                size += stop - pos
+            pos = stop
+        if kept:
+            return size
+        return _NONE_KEPT
+
+    def _write_below(
+        self, data: bytes, pos: int, end: int, marks: bytearray, out: bytearray, at: int, level: int
+    ) -> int:
+        """Writes what `_size_below` has measured at `at`, and returns its end. Neighbours are copied in one go."""
+        run = pos
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if self.number == 2 and self.wire == 2:
+                if level > 0:
+                    at = _copy(out, at, data, run, pos)
+                    run = stop
+                    value = self.value
+                    index = self._index
+                    inner = self._size_below(data, value, stop, marks, level - 1)
+                    if inner != _NONE_KEPT:
+                        self._index = index
+                        at = _put(out, at, 18, inner)
+                        at = self._write_below(data, value, stop, marks, out, at, level - 1)
+                else:
+                    if not marks[self._index]:
+                        at = _copy(out, at, data, run, pos)
+                        run = stop
+                    self._index += 1
+            pos = stop
+        return _copy(out, at, data, run, end)
+
+
+def _between(begin: int, finish: int) -> int:
+    """Nanoseconds from a span's start to its end; 0 where one of them is unknown or they are the wrong way round."""
+    if begin == 0 or finish <= begin:
+        return 0
+    if finish - begin > _MOST:
+        return _MOST
+    return finish - begin
+
+
+def _copy(out: bytearray, at: int, data: bytes, pos: int, end: int) -> int:
+    """Copies [pos, end) to `at`, and returns where it ends there."""
+    while pos < end:  # The C compiler makes one call of it.
+        out[at] = data[pos]
+        at += 1
+        pos += 1
+    return at
+
+
+def _put(out: bytearray, at: int, tag: int, size: int) -> int:
+    """Writes the head of a field, and returns where its value begins."""
+    out[at] = tag
+    at += 1
+    while size > 127:
+        out[at] = size & 127 | 128
+        at += 1
+        size >>= 7
+    out[at] = size
+    return at + 1
+
+
+def _varint_size(value: int) -> int:
+    size = 1
+    while value > 127:
+        value >>= 7
+        size += 1
+    return size

@@ -1,0 +1,21 @@
+# C types for walker.py. Offsets are Py_ssize_t; `read` holds a whole varint, and is compared before it becomes one.
+cimport cython
+
+cdef int _CUT_OFF
+cdef long long _MOST
+
+cdef class Walker:
+    cdef int wire
+    cdef unsigned long long read, number
+    cdef Py_ssize_t value, _at
+
+    @cython.locals(tag=cython.ulonglong)
+    cdef Py_ssize_t next(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    @cython.locals(value=cython.ulonglong, byte=cython.ulonglong, shift=int)
+    cdef int _varint(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    @cython.locals(value=cython.ulonglong, byte=cython.ulonglong, shift=int)
+    cdef unsigned long long as_fixed(self, const unsigned char* data, Py_ssize_t pos) noexcept
+
+    cdef long long as_signed(self) noexcept
