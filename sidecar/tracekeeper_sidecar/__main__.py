@@ -1,4 +1,7 @@
-"""The command line: `tracekeeper-sidecar run | check | flush`. Only what the chosen command needs is imported."""
+"""The command line: `tracekeeper-sidecar run | check | flush | dead-letter`.
+
+Only what the chosen command needs is imported.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from tracekeeper_sidecar.settings import Address, Listen, Settings
 
 T = TypeVar("T")
 FAULTY, FAILED = 2, 1
+ADMIN = "http://127.0.0.1:14316"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,9 +35,26 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
     flush = commands.add_parser("flush", help="wait until all that is pending now has been delivered")
     flush.add_argument("--timeout", type=_duration, default=10.0, metavar="10s", help="give up after this long")
-    flush.add_argument("--admin", default="http://127.0.0.1:14316", metavar="URL", help="the sidecar's metrics port")
+    flush.add_argument("--admin", default=ADMIN, metavar="URL", help="the sidecar's metrics port")
     flush.set_defaults(command=_flush)
+    _add_dead_letter(commands.add_parser("dead-letter", help="list what backends have refused, and send it again"))
     return parser
+
+
+def _add_dead_letter(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    show = commands.add_parser("list", help="one line for each refused request that is kept")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    replay = commands.add_parser("replay", help="send them again; those that are taken are removed")
+    replay.add_argument("--timeout", type=_duration, default=60.0, metavar="60s", help="begin no send after this long")
+    replay.add_argument("--config", metavar="FILE", help="with DIR: the TracingConfig manifest that names the backends")
+    replay.add_argument("--secrets-dir", metavar="DIR", help="with --config: secrets as files DIR/NAME/KEY")
+    for command, run in (show, _list_letters), (replay, _replay_letters):
+        command.add_argument("--admin", default=ADMIN, metavar="URL", help="the running sidecar's metrics port")
+        command.add_argument(
+            "dir", nargs="?", metavar="DIR", help="a data directory that no sidecar runs on (default: ask one)"
+        )
+        command.set_defaults(command=run)
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
@@ -123,6 +144,18 @@ def _flush(options: argparse.Namespace) -> int:
     done, message = request_flush(options.admin, options.timeout)
     print(message, file=sys.stdout if done else sys.stderr)
     return 0 if done else FAILED
+
+
+def _list_letters(options: argparse.Namespace) -> int:
+    from tracekeeper_sidecar.cli_dead_letter import Where, show
+
+    return show(Where(options.admin, options.dir), options.json)
+
+
+def _replay_letters(options: argparse.Namespace) -> int:
+    from tracekeeper_sidecar.cli_dead_letter import Where, send_again
+
+    return send_again(Where(options.admin, options.dir, options.config, options.secrets_dir), options.timeout)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -62,7 +62,9 @@ class App:
         self._receiver = Receiver(self.buffer.submit, self.intake, Admission(MAX_IN_FLIGHT), self._suspended)
         self._http = HttpReceiver(self._receiver)
         self._grpc: GrpcReceiver | None = None
-        self._admin = AdminServer(Probes(self.snapshot, self.started, self.stuck, self.flush))
+        self._admin = AdminServer(
+            Probes(self.snapshot, self.started, self.stuck, self.flush, self.dead_letters, self.replay)
+        )
 
     async def run(self, stop: asyncio.Event, admin: socket.socket) -> None:
         """Serve until `stop` is set, then drain. Raises ListenError when a port cannot be bound.
@@ -98,6 +100,16 @@ class App:
             return Flushed(0, self.buffer.problem or "the log is still being opened")
         left = await self.delivery.flush(timeout)
         return Flushed(left.spans, left.problem)
+
+    async def dead_letters(self) -> list[dict[str, object]]:
+        """The refused requests that are kept, described."""
+        return await self.delivery.letters.described() if self.delivery else []
+
+    async def replay(self, timeout: float) -> dict[str, object]:  # noqa: ASYNC109 - the answer says what is left
+        """Send them again within about `timeout` seconds; what became of them."""
+        if self.delivery is None:
+            return {"letters": 0, "spans": 0, "left": []}
+        return (await self.delivery.replay(timeout)).described()
 
     def _suspended(self) -> bool:
         return self.delivery is not None and self.delivery.suspended

@@ -18,6 +18,7 @@ from tracekeeper_sidecar.control.watcher import Watcher
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.forwarder import Forwarder
+from tracekeeper_sidecar.forward.replay import Replayed
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.recent import RecentCalls
@@ -87,6 +88,10 @@ class Delivery:
         if await forwarder.flush(log.end, timeout):
             return Remainder(0)
         return Remainder(sum(entry.pending for entry in forwarder.entries()))
+
+    async def replay(self, timeout: float) -> Replayed:  # noqa: ASYNC109 - the answer says what is left
+        """Send the dead letters again within about `timeout` seconds. Raises OSError when one cannot be removed."""
+        return await self.forwarder.replay(timeout) if self.forwarder else Replayed()
 
     async def drain(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - the answer says what is left
         """Deliver what can be delivered in `timeout` seconds, and stop delivering."""

@@ -1,10 +1,11 @@
-"""The other end of the admin server, for `tracekeeper-sidecar flush`: standard library only, so that it starts fast."""
+"""The other end of the admin server, for the commands that ask it: standard library only, so that they start fast."""
 
 from __future__ import annotations
 
 import json
 import urllib.error
 import urllib.request
+from typing import Any
 
 
 def request_flush(admin: str, timeout: float) -> tuple[bool, str]:
@@ -23,6 +24,21 @@ def request_flush(admin: str, timeout: float) -> tuple[bool, str]:
             False,
             f"not flushed: no sidecar answers at {admin}: {reason}. Is it running, and is --admin right?",
         )
+
+
+def request(admin: str, method: str, path: str, timeout: float) -> dict[str, Any]:
+    """The JSON object that the sidecar at `admin` answers with. Raises OSError or ValueError, in words for people."""
+    url = f"{admin.rstrip('/')}{path}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=timeout) as answer:
+            found = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        raise ValueError(f"{url} answers {error.code}: {error.read().decode(errors='replace').strip()}") from None
+    except urllib.error.URLError as error:
+        raise OSError(f"no sidecar answers at {admin}: {error.reason}. Is it running, and is --admin right?") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{url} does not answer as a sidecar does")
+    return found
 
 
 def _unflushed(body: str, timeout: float) -> str:

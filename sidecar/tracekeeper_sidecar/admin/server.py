@@ -52,6 +52,10 @@ class Probes:
     """Empty while the process can do its work; else why only a restart would help."""
     flush: Callable[[float], Awaitable[Flushed]]
     """Waits at most that many seconds for what is pending now."""
+    dead_letters: Callable[[], Awaitable[list[dict[str, object]]]]
+    """The refused requests that are kept, described."""
+    replay: Callable[[float], Awaitable[dict[str, object]]]
+    """Sends them again within about that many seconds."""
 
 
 class AdminServer:
@@ -67,6 +71,8 @@ class AdminServer:
             ("GET", "/metrics"): self._metrics,
             ("GET", "/ledger"): self._ledger,
             ("POST", "/flush"): self._flush,
+            ("GET", "/dead-letters"): self._dead_letters,
+            ("POST", "/dead-letters/replay"): self._replay,
         }
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -141,6 +147,19 @@ class AdminServer:
         done = left.pending == 0 and not left.problem
         body = {"flushed": done, "pending": left.pending, "problem": left.problem}
         return Answer(200 if done else 503 if left.problem else 504, JSON, json.dumps(body).encode())
+
+    async def _dead_letters(self, exchange: Exchange, head: Head) -> Answer:
+        if not _is_loopback(exchange.peer):
+            return Answer(403, TEXT, b"dead letters are shown on localhost only: look from inside the pod\n")
+        return Answer(200, JSON, json.dumps({"letters": await self._probes.dead_letters()}).encode())
+
+    async def _replay(self, exchange: Exchange, head: Head) -> Answer:
+        if not _is_loopback(exchange.peer):
+            return Answer(403, TEXT, b"replay is answered on localhost only: run it inside the pod\n")
+        timeout = _seconds(parse_qs(head.query).get("timeout", ["60"])[0])
+        if timeout is None:
+            return Answer(400, TEXT, b"timeout: a number of seconds from 0 to 300, such as 60\n")
+        return Answer(200, JSON, json.dumps(await self._probes.replay(timeout)).encode())
 
 
 def _seconds(text: str) -> float | None:

@@ -103,6 +103,11 @@ class DeadLetters:
         await self.open()
         return sorted(self._kept)
 
+    async def described(self) -> list[dict[str, object]]:
+        """Every letter, the oldest first, as `letter.describe` puts it."""
+        found = [(number, await self.read(number)) for number in await self.numbers()]
+        return [letters.describe(number, letter) for number, letter in found if letter is not None]
+
     async def read(self, number: int) -> Letter | Damaged | None:
         """One letter; None when it is gone."""
         return await self._run(lambda: self._read(number))

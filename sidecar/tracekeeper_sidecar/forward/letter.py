@@ -105,6 +105,22 @@ def parse(data: bytes) -> Letter | Damaged:
         return Damaged(f"its description is not understood ({fault!r})")
 
 
+def describe(number: int, found: Letter | Damaged) -> dict[str, object]:
+    """One letter as `dead-letter list` and the metrics port show it; without the spans themselves."""
+    if isinstance(found, Damaged):
+        return {"number": number, "problem": found.problem}
+    return {
+        "number": number,
+        "time": found.time,
+        "delivery": found.delivery,
+        "backend": found.backend,
+        "why": found.why,
+        "message": found.message,
+        "spans": found.spans,
+        "bytes": len(found.body),
+    }
+
+
 def _letter(said: Mapping[str, object], body: bytes) -> Letter:
     time, spans = said["time"], said["spans"]
     if not isinstance(time, int | float) or not isinstance(spans, int):

@@ -36,6 +36,11 @@ class Replayed:
     spans: int = 0
     left: list[Left] = field(default_factory=list)
 
+    def described(self) -> dict[str, object]:
+        """As the metrics port shows it."""
+        left = [{"number": letter.number, "why": letter.why} for letter in self.left]
+        return {"letters": self.letters, "spans": self.spans, "left": left}
+
 
 async def replay(
     letters: DeadLetters,
