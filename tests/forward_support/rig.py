@@ -10,6 +10,7 @@ from typing import Any
 
 from forward_support.spans import request
 from tracekeeper_sidecar.clock import SystemClock
+from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.forward.backend import BackendHealth
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.entry import EntryHealth
@@ -78,13 +79,19 @@ class Rig:
         store = DocumentSecrets(secrets or {})
         await self.forwarder.apply(resolved.backends, resolved.delivery, store, resolved.buffer)
 
-    async def put(self, spans: int, requests: int = 1, size: int = 20) -> list[str]:
+    async def put(self, spans: int, requests: int = 1, size: int = 20, critical: bool = False) -> list[str]:
         """Acknowledge `requests` requests of `spans` spans each; returns their ids."""
         made = [request(spans, size) for _ in range(requests)]
-        await asyncio.gather(*(self.log.append(body, spans) for body, _ in made))
+        await asyncio.gather(*(self._append(body, spans, critical) for body, _ in made))
         ids = [span for _, batch in made for span in batch]
         self.sent += ids
         return ids
+
+    async def _append(self, body: bytes, spans: int, critical: bool) -> None:
+        answered: asyncio.Future[LogError | None] = asyncio.get_running_loop().create_future()
+        self.log.submit(body, spans, answered.set_result, critical)
+        error = await answered
+        assert error is None, error
 
     def entry(self, name: str) -> EntryHealth:
         return next(entry for entry in self.forwarder.entries() if entry.name == name)

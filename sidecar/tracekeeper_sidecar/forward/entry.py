@@ -146,7 +146,6 @@ class DeliveryEntry:
             self._abandon(flight, reason)
         # What has not been read yet is up to the reading task, which may be reading just now.
         self._cut = cut, reason
-        self.saver.hasten()
         self.filling.hurry(cut)
         self._changed.fire()
 

@@ -268,6 +268,8 @@ class Forwarder:
     def _relieve(self) -> None:
         """The log is nearly full: let the oldest spans go where the config prefers that to refusing new ones."""
         self._release()
+        for entry in self._entries.values():
+            entry.saver.hasten()
         giving = [entry for entry in self._entries.values() if entry.terms.bounds.yields]
         if any(not entry.terms.bounds.first for entry in giving):
             cut = self._log.cut(self._log.watermark)

@@ -52,8 +52,9 @@ class Saver:
         self._offered.fire()
 
     def hasten(self) -> None:
-        """Somebody waits for room on the disk: save soon what is offered from now on."""
+        """Somebody waits for room on the disk: save soon."""
         self._hurried = True
+        self._offered.fire()
 
     async def run(self) -> None:
         """Save what is offered, until cancelled."""

@@ -1,0 +1,276 @@
+"""What a delivery entry does with spans that nobody takes: others pass them, and bounds end their wait, counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+import pytest
+
+from forward_support.rig import PATIENCE, Rig, backend, running, until
+from forward_support.servers import GrpcBackend, GrpcBehaviour, grpc_ok
+from forward_support.spans import ids_of, request
+from tracekeeper_sidecar.errors import LogFull
+from tracekeeper_sidecar.forward.entry import ASIDE, IN_FLIGHT
+from tracekeeper_sidecar.log.cursor import CursorStore
+from tracekeeper_sidecar.log.files import SystemFiles
+
+Context = grpc.aio.ServicerContext
+NEVER = {"failureThreshold": 1000, "openFor": "50ms", "maxOpenFor": "50ms", "state": "Disabled"}
+"""A circuit breaker that stays out of the test."""
+SMALL: dict[str, Any] = {"circuitBreaker": NEVER, "batch": {"maxSpans": 5, "maxDelay": "10ms"}}
+DEAD = "http://127.0.0.1:9"
+
+
+class Serve(Protocol):
+    """Starts a server with a behaviour; it is stopped at the end of the test."""
+
+    async def __call__(self, behave: GrpcBehaviour = grpc_ok, /) -> GrpcBackend: ...
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    async with AsyncExitStack() as stack:
+
+        async def start(behave: GrpcBehaviour = grpc_ok) -> GrpcBackend:
+            server = GrpcBackend(behave)
+            await server.start()
+            stack.push_async_callback(server.stop)
+            return server
+
+        yield start
+
+
+def spoilt(ids: set[str], hang: bool = False) -> GrpcBehaviour:
+    """Fails, or never answers, requests with any of these spans; takes all others."""
+
+    async def behave(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        if ids.intersection(ids_of(body)):
+            if hang:
+                await asyncio.Event().wait()
+            await context.abort(grpc.StatusCode.INTERNAL, "cannot digest this")
+        return b""
+
+    return behave
+
+
+def delivered(rig: Rig, entry: str) -> int:
+    return sum(rig.entry(entry).account.delivered.values())
+
+
+async def test_what_a_backend_cannot_digest_holds_up_nothing_behind_it(tmp_path: Path, serve: Serve) -> None:
+    """More bad spans than may be in flight, each in a request of its own, spread over what is well."""
+    bad: set[str] = set()
+    server = await serve(spoilt(bad))
+    slow = {"initialBackoff": "20s", "maxBackoff": "30s"}
+    async with running(tmp_path) as rig:
+        for _ in range(IN_FLIGHT + 3):
+            bad.update(await rig.put(1))
+            await rig.put(5, requests=10)
+        await rig.apply([backend("one", server.endpoint, retry=slow, circuitBreaker=NEVER, batch={"maxSpans": 1})])
+        good = len(rig.sent) - len(bad)
+        await until(lambda: delivered(rig, "one") == good, "all the others are delivered")
+        entry = rig.entry("one")
+        assert entry.pending == len(bad)
+        assert entry.aside >= 3
+        assert entry.account.dropped == {}
+        rig.check_ledger()
+    once = Counter(server.taken.ids)
+    assert set(once.values()) == {1}
+
+    cursor = CursorStore(str(tmp_path), SystemFiles()).load("one")
+    assert cursor is not None
+    assert sum(length for _, length in cursor.acked) > 0
+    server.behave = grpc_ok
+    async with running(tmp_path) as again:
+        await again.apply([backend("one", server.endpoint, **SMALL)])
+        await again.settled()
+        assert delivered(again, "one") == len(rig.sent)
+    # A restart repeats nothing of what was settled behind them.
+    assert Counter(server.taken.ids) == Counter(rig.sent)
+
+
+async def test_requests_that_are_never_answered_hold_up_nothing_behind_them(tmp_path: Path, serve: Serve) -> None:
+    bad: set[str] = set()
+    server = await serve(spoilt(bad, hang=True))
+    async with running(tmp_path) as rig:
+        for _ in range(IN_FLIGHT + 2):
+            bad.update(await rig.put(1))
+            await rig.put(1, requests=40)
+        await rig.apply([backend("one", server.endpoint, timeout="60s", circuitBreaker=NEVER, batch={"maxSpans": 1})])
+        await until(lambda: delivered(rig, "one") == len(rig.sent) - len(bad), "all the others are delivered")
+        assert rig.entry("one").pending == len(bad)
+
+
+async def test_a_backend_that_digests_nothing_is_not_sent_everything(tmp_path: Path, serve: Serve) -> None:
+    async def broken(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        await context.abort(grpc.StatusCode.INTERNAL, "no")
+
+    server = await serve(broken)
+    async with running(tmp_path) as rig:
+        await rig.put(1, requests=200)
+        await rig.apply([backend("one", server.endpoint, circuitBreaker=NEVER, batch={"maxSpans": 1})])
+        await until(lambda: rig.entry("one").aside == ASIDE, "as many as may are set aside")
+        await until(lambda: server.taken.calls > 60, "they are tried again and again")
+        assert rig.entry("one").in_flight <= ASIDE + IN_FLIGHT
+        server.behave = grpc_ok
+        await rig.settled()
+        assert Counter(server.taken.ids) == Counter(rig.sent)
+
+
+async def test_from_oldest_begins_with_the_history_and_now_with_what_comes(tmp_path: Path, serve: Serve) -> None:
+    first, oldest, now = await serve(), await serve(), await serve()
+    async with running(tmp_path, history=32 << 20) as rig:
+        backends = [backend("first", first.endpoint)]
+        await rig.apply(backends)
+        before = await rig.put(10, requests=20)
+        await rig.settled()
+        backends += [backend("oldest", oldest.endpoint), backend("now", now.endpoint)]
+        entries = {"first": ["first"], "oldest": {"backends": ["oldest"], "from": "Oldest"}, "now": ["now"]}
+        await rig.apply(backends, entries)
+        after = await rig.put(10)
+        await rig.settled()
+        assert first.taken.ids == oldest.taken.ids == before + after
+        assert now.taken.ids == after
+        assert rig.entry("oldest").account.start == 0
+        assert rig.entry("now").account.start == len(before)
+
+
+async def test_an_entry_that_comes_back_goes_on_where_it_stopped(tmp_path: Path, serve: Serve) -> None:
+    one, two = await serve(), await serve()
+    backends = [backend("one", one.endpoint), backend("two", two.endpoint)]
+    both = {"kept": ["one"], "guest": {"backends": ["two"], "from": "Oldest"}}
+    async with running(tmp_path, history=32 << 20) as rig:
+        await rig.apply(backends, both)
+        await rig.put(10)
+        await rig.settled()
+        await rig.apply(backends, {"kept": ["one"]})
+        await rig.put(10)
+        await rig.settled()
+        await rig.apply(backends, both)
+        await rig.settled()
+        assert two.taken.ids == rig.sent
+        assert rig.entry("guest").account.start == 10
+
+
+async def test_history_that_an_entry_begins_with_is_pinned(tmp_path: Path, serve: Serve) -> None:
+    one = await serve()
+    async with running(tmp_path, quota=4 << 20, segment_size=64 << 10, history=2 << 20) as rig:
+        await rig.apply([backend("one", one.endpoint)])
+        await rig.put(50, requests=10, size=300)
+        await rig.settled()
+        entries = {"one": ["one"], "late": {"backends": ["dead"], "from": "Oldest"}}
+        await rig.apply([backend("one", one.endpoint), backend("dead", DEAD)], entries)
+        assert rig.entry("late").pending == 500
+        for _ in range(20):
+            await rig.put(50, requests=8, size=300)
+            assert await rig.forwarder.flush(rig.log.end, 0) is False
+        assert rig.log.begin.seq == 0
+        assert rig.entry("late").account.dropped == {}
+
+
+async def test_best_effort_spans_wait_for_max_lag_and_no_longer(tmp_path: Path, serve: Serve) -> None:
+    well = await serve()
+    async with running(tmp_path) as rig:
+        entries = {
+            "best": {"backends": ["dead"], "guarantee": "BestEffort", "maxLag": "1s"},
+            "main": ["well"],
+            "other": ["dead"],
+        }
+        await rig.apply([backend("dead", DEAD, **SMALL), backend("well", well.endpoint)], entries)
+        await rig.put(5, requests=30)
+        assert rig.entry("best").guaranteed is False
+        await until(lambda: rig.entry("best").pending == 0, "what waits for too long is given up")
+        assert rig.entry("best").account.dropped == {"lag": 150}
+        await until(lambda: delivered(rig, "main") == 150, "the other entry is served")
+        assert rig.entry("other").pending == 150
+        rig.check_ledger()
+
+
+async def test_max_age_ends_the_wait_of_what_is_in_flight_too(tmp_path: Path, serve: Serve) -> None:
+    bad: set[str] = set()
+    server = await serve(spoilt(bad, hang=True))
+    async with running(tmp_path) as rig:
+        bad.update(await rig.put(5))
+        await rig.apply([backend("one", server.endpoint, timeout="60s", **SMALL)], buffer={"maxAge": "1s"})
+        await until(lambda: rig.entry("one").account.dropped == {"expired": 5}, "the hanging request is given up")
+        good = await rig.put(5)
+        await rig.settled()
+        assert server.taken.ids == good
+
+
+async def test_max_spans_gives_up_the_oldest(tmp_path: Path, serve: Serve) -> None:
+    server = await serve()
+    await server.stop()
+    async with running(tmp_path) as rig:
+        await rig.put(5, requests=100)
+        await rig.apply([backend("one", server.endpoint, **SMALL)], buffer={"maxSpans": 100})
+        await until(lambda: rig.entry("one").pending == 100, "the rest is given up")
+        assert rig.entry("one").account.dropped == {"max_spans": 400}
+        rig.check_ledger()
+        await server.start()
+        await rig.settled()
+        assert Counter(server.taken.ids) == Counter(rig.sent[-100:])
+
+
+async def fill(rig: Rig, megabytes: int) -> None:
+    """Acknowledge so much. Who is refused comes back, as clients do: it must be taken in the end."""
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(megabytes * 16):
+            made = [request(20, 300) for _ in range(10)]
+            for body, ids in made:
+                while True:
+                    try:
+                        await rig.log.append(body, len(ids))
+                        break
+                    except LogFull:
+                        await asyncio.sleep(0.02)
+                rig.sent += ids
+
+
+async def test_drop_oldest_takes_new_spans_in_place_of_old_ones(tmp_path: Path, serve: Serve) -> None:
+    well = await serve()
+    async with running(tmp_path, quota=4 << 20) as rig:
+        await rig.apply([backend("dead", DEAD), backend("well", well.endpoint)], buffer={"whenFull": "DropOldest"})
+        await fill(rig, 8)
+        dead = rig.entry("dead").account
+        assert set(dead.dropped) == {"buffer_full"}
+        assert rig.entry("dead").pending > 0
+        rig.check_ledger()
+        await until(lambda: delivered(rig, "well") == len(rig.sent), "the other entry loses nothing")
+        assert rig.entry("well").account.dropped == {}
+
+
+async def test_best_effort_makes_way_before_anybody_is_refused(tmp_path: Path, serve: Serve) -> None:
+    well = await serve()
+    async with running(tmp_path, quota=4 << 20) as rig:
+        entries = {"best": {"backends": ["dead"], "guarantee": "BestEffort"}, "main": ["well"]}
+        await rig.apply([backend("dead", DEAD), backend("well", well.endpoint)], entries)
+        await fill(rig, 8)
+        await until(lambda: rig.entry("best").account.dropped["buffer_full"] > 0, "the oldest have made way")
+        assert set(rig.entry("best").account.dropped) == {"buffer_full"}
+        rig.check_ledger()
+        await until(lambda: delivered(rig, "main") == len(rig.sent), "the other entry loses nothing")
+        assert rig.entry("main").account.dropped == {}
+        sent, lost = rig.sent, rig.entry("best").account.dropped["buffer_full"]
+    late = await serve()
+    async with running(tmp_path, quota=4 << 20) as again:
+        await again.apply([backend("dead", late.endpoint), backend("well", well.endpoint)], entries)
+        await again.settled()
+        assert again.entry("best").account.dropped["buffer_full"] >= lost
+        assert Counter(late.taken.ids) == Counter(sent[again.entry("best").account.dropped["buffer_full"] :])
+
+
+async def test_critical_spans_leave_at_once(tmp_path: Path, serve: Serve) -> None:
+    server = await serve()
+    async with running(tmp_path) as rig:
+        await rig.apply([backend("one", server.endpoint, batch={"maxDelay": "1m"})])
+        waiting = await rig.put(3)
+        urgent = await rig.put(1, critical=True)
+        await until(lambda: server.taken.ids == waiting + urgent, "they leave with those before them")
+        await rig.settled()
