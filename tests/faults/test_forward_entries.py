@@ -266,6 +266,30 @@ async def test_best_effort_makes_way_before_anybody_is_refused(tmp_path: Path, s
         assert Counter(late.taken.ids) == Counter(sent[again.entry("best").account.dropped["buffer_full"] :])
 
 
+async def test_an_entry_takes_what_it_matches_and_counts_the_rest(tmp_path: Path, serve: Serve) -> None:
+    everything, long = await serve(), await serve()
+    async with running(tmp_path) as rig:
+        entries = {
+            "all": ["everything"],
+            "long": {"backends": ["long"], "match": 'span.name.startsWith("xxxxxxxxxx")'},
+            "none": {"backends": ["long"], "match": 'span.name == "nobody"'},
+        }
+        await rig.apply([backend("everything", everything.endpoint), backend("long", long.endpoint)], entries)
+        await rig.put(3, requests=10, size=9)
+        taken = await rig.put(2, requests=10, size=10)
+        await rig.put(1, requests=10, size=8)
+        await rig.settled()
+        assert sorted(everything.taken.ids) == sorted(rig.sent)
+        assert sorted(long.taken.ids) == sorted(taken)
+        assert rig.entry("all").account.unmatched == 0
+        account = rig.entry("long").account
+        assert (account.unmatched, account.delivered) == (40, {"long": 20})
+        assert rig.entry("none").account.unmatched == 60
+    async with running(tmp_path) as again:
+        await again.apply([backend("everything", everything.endpoint), backend("long", long.endpoint)], entries)
+        assert again.entry("long").account == account
+
+
 async def test_critical_spans_leave_at_once(tmp_path: Path, serve: Serve) -> None:
     server = await serve()
     async with running(tmp_path) as rig:

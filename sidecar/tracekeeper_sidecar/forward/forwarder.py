@@ -16,6 +16,7 @@ from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.entry import DeliveryEntry, EntryHealth, Terms
 from tracekeeper_sidecar.forward.filling import Limits
 from tracekeeper_sidecar.forward.keeper import Keeper
+from tracekeeper_sidecar.forward.matcher import compiled
 from tracekeeper_sidecar.forward.replay import REASON, Replayed, replay
 from tracekeeper_sidecar.forward.roster import Roster
 from tracekeeper_sidecar.forward.saver import Saver
@@ -225,7 +226,7 @@ class Forwarder:
 
     def _apply_entry(self, spec: EntrySpec, cursor: Cursor | None, bounds: Bounds) -> None:
         backends = [self._backends[name] for name in spec.backends]
-        terms = Terms(_limits(backends), bounds)
+        terms = Terms(_limits(backends), bounds, compiled(spec.match))
         entry = self._entries.get(spec.name)
         if entry is not None:
             entry.sender.backends = backends
