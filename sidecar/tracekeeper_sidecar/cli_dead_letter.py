@@ -21,11 +21,11 @@ from tracekeeper_sidecar.errors import LogUnavailable, PolicyError
 from tracekeeper_sidecar.forward.backend import Backend
 from tracekeeper_sidecar.forward.build import build
 from tracekeeper_sidecar.forward.connection import Unusable, connect
-from tracekeeper_sidecar.forward.dead_letter import DIRECTORY, DeadLetters
+from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.letter import describe, parse, parse_name
 from tracekeeper_sidecar.forward.replay import REASON, replay
 from tracekeeper_sidecar.log.cursor import CursorStore
-from tracekeeper_sidecar.log.files import SystemFiles
+from tracekeeper_sidecar.log.files import DEAD_LETTERS, SystemFiles
 
 DONE, FAILED = 0, 1
 ASK = 10.0
@@ -87,7 +87,7 @@ def _asked(admin: str) -> Sequence[dict[str, object]]:
 
 def _listed(directory: str) -> Sequence[dict[str, object]]:
     """Those in a directory, which is only read. Raises OSError."""
-    files, folder = SystemFiles(), f"{directory}/{DIRECTORY}"
+    files, folder = SystemFiles(), f"{directory}/{DEAD_LETTERS}"
     files.listdir(directory)  # A directory that is not there must not look like one without letters.
     try:
         names = sorted(files.listdir(folder))

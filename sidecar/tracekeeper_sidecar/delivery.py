@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 TICK = 1.0
 """Seconds between looks at whether the receivers' counts need saving."""
-LETTERS_SHARE = 4
+LETTERS_SHARE = 8
 """Dead letters take at most the storage's size divided by this, whatever the config allows them."""
 LAST_SAVE = 5.0
 """Seconds that the last save may take when the process ends; a disk that hangs must not hold it up."""
@@ -122,6 +122,8 @@ class Delivery:
         assert self.forwarder is not None
         spec = instruction.spec
         self.letters.limit = min(spec.buffer.dead_letter_size, self._settings.storage_bytes // LETTERS_SHARE)
+        if self._buffer.log is not None:
+            self._buffer.log.leave(self.letters.limit)
         await self.forwarder.apply(spec.backends, spec.delivery, instruction.secrets, spec.buffer)
         logs.set_level(spec.log_level)
         self.suspended = spec.suspend

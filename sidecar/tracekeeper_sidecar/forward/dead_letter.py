@@ -16,13 +16,11 @@ from typing import TypeVar
 
 from tracekeeper_sidecar.forward import letter as letters
 from tracekeeper_sidecar.forward.letter import Damaged, Letter
-from tracekeeper_sidecar.log.files import Files
+from tracekeeper_sidecar.log.files import DEAD_LETTERS, Files
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-DIRECTORY = "dead-letter"
-"""Below the data directory."""
 BLOCK = 4096
 """Bytes; what volumes charge for."""
 
@@ -55,7 +53,7 @@ class DeadLetters:
     def __init__(self, data_dir: str, files: Files) -> None:
         self.limit = 0
         """Bytes that the area may take; 0 keeps nothing. The oldest letters beyond go with the next one stored."""
-        self._directory, self._files = f"{data_dir}/{DIRECTORY}", files
+        self._directory, self._files = f"{data_dir}/{DEAD_LETTERS}", files
         self._kept: dict[int, _Kept] = {}
         self._size = self._evicted = self._lost = 0
         self._next = 1

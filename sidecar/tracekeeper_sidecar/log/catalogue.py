@@ -16,7 +16,7 @@ from typing import Any
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.log import recovery, retention
 from tracekeeper_sidecar.log.codec import Encoded, encode
-from tracekeeper_sidecar.log.files import NO_ROOM, Files
+from tracekeeper_sidecar.log.files import DEAD_LETTERS, NO_ROOM, Files
 from tracekeeper_sidecar.log.record import seed_of
 from tracekeeper_sidecar.log.retention import Limits
 from tracekeeper_sidecar.log.segment import DATA_START, Segment, View, encode_header, name_of
@@ -52,7 +52,7 @@ class Active:
 
 class Catalogue:
     """Used by the writer's thread alone, but for `view` and the figures, which may be read from any thread, and for
-    `released` and `preferred`, which the event loop writes."""
+    `released`, `preferred` and `dead_letters`, which the event loop writes."""
 
     def __init__(
         self, directory: str, files: Files, clock: Clock, limits: Limits, recovered: recovery.Recovered
@@ -68,6 +68,8 @@ class Catalogue:
         """Every entry, those of best effort included, has passed the spans before this one."""
         self.freed = 0
         """Segments deleted so far."""
+        self.dead_letters = 0
+        """Bytes of the quota that are left to the dead letters, whether there are any or not."""
         self._next_number = recovered.next_number
         self._sum: tuple[tuple[Segment, ...], int, int] = (), 0, 0
         """Bytes in the segments passed, as of these segments and what was released."""
@@ -271,14 +273,20 @@ class Catalogue:
 
     def measure(self) -> int:
         """Bytes in the data directory now. Raises OSError."""
-        used = 0
-        for name in self._files.listdir(self._directory):
-            try:
-                used += self._files.stat(f"{self._directory}/{name}").charged
-            except FileNotFoundError:
-                continue
+        used = self._measure(self._directory)
         self.used = used
         return used
+
+    def _measure(self, directory: str) -> int:
+        used = kept = 0
+        for name in self._files.listdir(directory):
+            try:
+                used += self._files.stat(f"{directory}/{name}").charged
+                if name == DEAD_LETTERS:
+                    kept = self._measure(f"{directory}/{name}")
+            except FileNotFoundError:
+                continue
+        return used + (max(kept, self.dead_letters) if directory == self._directory else 0)
 
     def path_of(self, number: int) -> str:
         """Path of a segment's file."""

@@ -26,6 +26,9 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Causes that say nothing about the file: the process lacks handles or memory."""
 
+DEAD_LETTERS = "dead-letter"
+"""A folder in the data directory that is not the log's, but counts against its quota."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:

@@ -218,6 +218,10 @@ class Log:
         self._released = position.seq
         self._settle()
 
+    def leave(self, dead_letters: int) -> None:
+        """Keep so many bytes of the quota free for dead letters, from the next segment on."""
+        self._writer.catalogue.dead_letters = dead_letters
+
     def prefer(self, position: Position) -> None:
         """Every entry, those of best effort included, has passed `position`: what is wholly before is history.
 

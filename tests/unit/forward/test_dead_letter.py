@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekeeper_sidecar.forward.dead_letter import BLOCK, DIRECTORY, DeadLetters
+from tracekeeper_sidecar.forward.dead_letter import BLOCK, DeadLetters
 from tracekeeper_sidecar.forward.letter import Damaged, Letter, name_of, parse, parse_name, serialise
-from tracekeeper_sidecar.log.files import SystemFiles
+from tracekeeper_sidecar.log.files import DEAD_LETTERS, SystemFiles
 
 
 def letter(body: bytes = b"request", spans: int = 3) -> Letter:
@@ -65,7 +65,7 @@ async def test_oldest_go_when_it_is_full(tmp_path: Path) -> None:
     assert await area.numbers() == [3, 4, 5]
     stats = area.stats()
     assert (stats.bytes, stats.evicted_spans, stats.lost_spans) == (3 * BLOCK, 6, 0)
-    assert len(list((tmp_path / DIRECTORY).iterdir())) == 3
+    assert len(list((tmp_path / DEAD_LETTERS).iterdir())) == 3
 
 
 async def test_letter_larger_than_the_area_is_lost_and_counted(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_nothing_is_kept_when_nothing_is_to_be(tmp_path: Path) -> None:
     area = DeadLetters(str(tmp_path), SystemFiles())
     assert not await area.keep(letter())
     assert area.stats().lost_spans == 3
-    assert not (tmp_path / DIRECTORY).exists()
+    assert not (tmp_path / DEAD_LETTERS).exists()
 
 
 async def test_letter_torn_by_a_crash_is_gone_after_it(tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ async def test_letter_torn_by_a_crash_is_gone_after_it(tmp_path: Path) -> None:
     area.limit = 1 << 20
     assert await area.keep(letter())
     assert await area.keep(letter())
-    (tmp_path / DIRECTORY / name_of(3, 3)).write_bytes(whole(letter())[:-1])
+    (tmp_path / DEAD_LETTERS / name_of(3, 3)).write_bytes(whole(letter())[:-1])
     again = DeadLetters(str(tmp_path), SystemFiles())
     assert await again.numbers() == [1, 2]
-    assert not (tmp_path / DIRECTORY / name_of(3, 3)).exists()
+    assert not (tmp_path / DEAD_LETTERS / name_of(3, 3)).exists()
 
 
 async def test_removed_letter_is_gone(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ async def test_disk_that_fails_costs_the_letter_and_nothing_else(tmp_path: Path,
     area.limit = 1 << 20
     assert not await area.keep(letter())
     assert area.stats().lost_spans == 3
-    assert list((tmp_path / DIRECTORY).iterdir()) == []
+    assert list((tmp_path / DEAD_LETTERS).iterdir()) == []
 
 
 async def test_letter_is_synced_before_it_counts(tmp_path: Path) -> None:

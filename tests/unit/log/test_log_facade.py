@@ -213,6 +213,21 @@ async def test_the_quota_counts_files_that_are_not_the_logs() -> None:
     await log.close()
 
 
+@pytest.mark.parametrize(("there", "left"), [(0, 600 << 10), (600 << 10, 0)])
+async def test_the_quota_counts_dead_letters_and_leaves_them_room(tmp_path: Path, there: int, left: int) -> None:
+    (tmp_path / "dead-letter").mkdir()
+    (tmp_path / "dead-letter" / "one").write_bytes(bytes(there))
+    log = Log.open(str(tmp_path), files=SystemFiles(), clock=SystemClock(), quota=1 << 20)
+    log.leave(left)
+    assert log.recovery.notes == ()
+    with pytest.raises(LogFull):
+        for _ in range(1000):
+            await log.append(bytes(1000), 1)
+    segments = sum(file.stat().st_size for file in tmp_path.glob("*.seg"))
+    assert 100 << 10 < segments <= 424 << 10
+    await log.close()
+
+
 async def test_wait_returns_as_soon_as_there_is_something_and_not_before() -> None:
     clock = ManualClock()
     log = open_log(SimulatedFiles(), clock)
