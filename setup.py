@@ -10,8 +10,10 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 HOT = [
+    *(f"tracekeeper_sidecar.http.{name}" for name in ("answer", "connection", "exchange", "head")),
     "tracekeeper_sidecar.log.codec",
     "tracekeeper_sidecar.log.tail",
+    "tracekeeper_sidecar.receive.upload",
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "program", "scan", "walker")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}

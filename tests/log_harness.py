@@ -38,9 +38,23 @@ class ManualClock:
 
 
 def open_log(
-    files: Files, clock: ManualClock | None = None, quota: int = QUOTA, segment_size: int | None = None
+    files: Files,
+    clock: ManualClock | None = None,
+    quota: int = QUOTA,
+    segment_size: int | None = None,
+    history: int = 0,
+    memory: int = 0,
 ) -> Log:
-    return Log.open(DIRECTORY, files=files, clock=clock or ManualClock(), quota=quota, segment_size=segment_size)
+    """A log whose readers read files, unless it is given `memory` for the newest frames."""
+    return Log.open(
+        DIRECTORY,
+        files=files,
+        clock=clock or ManualClock(),
+        quota=quota,
+        history=history,
+        segment_size=segment_size,
+        memory=memory,
+    )
 
 
 def read_all(log: Log, position: Position | None = None, max_spans: int = 64, max_bytes: int = 1 << 20) -> list[Batch]:

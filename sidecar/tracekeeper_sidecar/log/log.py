@@ -25,6 +25,8 @@ from tracekeeper_sidecar.model import Position
 
 logger = logging.getLogger(__name__)
 
+MEMORY = 4 << 20
+"""Bytes of the newest frames that stay in memory: about what is on its way to the backends anyway."""
 HANGING = 5.0
 """Seconds after which a commit under way counts as a problem: receivers soon give up waiting for it."""
 CLOSE_TIMEOUT = 10.0
@@ -103,11 +105,13 @@ class Log:
         quota: int,
         history: int = 0,
         segment_size: int | None = None,
+        memory: int = MEMORY,
     ) -> Log:
         """Recover the log in `directory`, which is made if it is not there. Blocks; call it in a thread.
 
         `quota` bounds every byte in the directory, `history` those that every entry has passed and that are kept all
-        the same while nothing else needs their room. Raises LogUnavailable when the directory is locked by another
+        the same while nothing else needs their room, `memory` those of the newest frames that readers need no file
+        for. Raises LogUnavailable when the directory is locked by another
         process, cannot be written, or the quota is too small to hold anything.
         """
         if quota < retention.MIN_QUOTA:
@@ -117,7 +121,7 @@ class Log:
         lock = _lock(directory, files)
         try:
             recovered = recovery.recover(directory, files, clock)
-            limits = Limits(quota, segment_size or retention.segment_size_for(quota), history)
+            limits = Limits(quota, segment_size or retention.segment_size_for(quota), history, memory)
             return cls(directory, files, clock, lock, recovered, limits)
         except OSError as fault:
             files.close(lock)
@@ -189,7 +193,8 @@ class Log:
 
     def reader(self, position: Position) -> Reader:
         """A reader that starts at `position`. Segments that are gone count as lost where spans were in them."""
-        return Reader(self._directory, self._files, lambda: self._writer.view, position, self._note_damage)
+        writer = self._writer
+        return Reader(self._directory, self._files, lambda: writer.view, position, self._note_damage, writer.tail)
 
     async def wait(self, after: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
         """True as soon as there are spans behind `after`, False after `timeout` seconds without any."""

@@ -17,6 +17,7 @@ from tracekeeper_sidecar.log.files import Files
 from tracekeeper_sidecar.log.frames import Ended, Found, FrameReader
 from tracekeeper_sidecar.log.record import CRITICAL, HEADER_SIZE, TRACES, Valid
 from tracekeeper_sidecar.log.segment import DATA_START, Segment, View, name_of
+from tracekeeper_sidecar.log.tail import Tail, Taken
 from tracekeeper_sidecar.model import Batch, Frame, Position
 
 
@@ -68,10 +69,16 @@ class Reader:
     """One consumer's way through the log. Used by one thread at a time; holds one file open, nothing while idle."""
 
     def __init__(
-        self, directory: str, files: Files, view: Callable[[], View], position: Position, damage: DamageSink
+        self,
+        directory: str,
+        files: Files,
+        view: Callable[[], View],
+        position: Position,
+        damage: DamageSink,
+        tail: Tail | None = None,
     ) -> None:
         self._directory, self._files, self._view, self._damage = directory, files, view, damage
-        self._position = position
+        self._position, self._tail = position, tail
         self._frames: FrameReader | None = None
         self._ahead: tuple[int, int, Found] | None = None
         """A frame that the last batch had no room for, with the segment and offset from which it was found."""
@@ -92,6 +99,11 @@ class Reader:
         if begin.seq >= view.end.seq:
             self._let_go()
             return None
+        taken = self._tail.take(begin.seq, max_spans, max_bytes) if self._tail is not None else None
+        if taken is not None:
+            self.close()
+            self._position = Position(taken.number, taken.offset, taken.seq)
+            return _from_memory(taken, begin, self._position, detailed)
         collected = _Collected(detailed)
         try:
             end = self._collect(view, begin, collected, max_spans, max_bytes)
@@ -218,6 +230,19 @@ class Reader:
             return None
         self._frames = FrameReader(self._files, handle, segment.number)
         return self._frames
+
+
+def _from_memory(taken: Taken, begin: Position, end: Position, detailed: bool) -> Batch:
+    body = taken.body()
+    times = taken.oldest / 1e9, taken.newest / 1e9
+    frames: list[Frame] = []
+    if detailed:
+        seq, at = begin.seq, 0
+        for spans, payload in zip(taken.spans, taken.payloads, strict=True):
+            frames.append(Frame(seq, spans, at, len(payload)))
+            seq, at = seq + spans, at + len(payload)
+    critical = bool(taken.flags & CRITICAL)
+    return Batch(body, end.seq - begin.seq, len(body), begin, end, 0, *times, critical, tuple(frames))
 
 
 def _index_of(segments: tuple[Segment, ...], number: int) -> int:

@@ -33,6 +33,8 @@ class Limits:
     """Of a segment, unless one frame needs more or the quota leaves less."""
     history: int = 0
     """Of segments that every entry has passed."""
+    memory: int = 0
+    """Of the newest frames that stay in memory for readers."""
 
 
 def segment_size_for(quota: int) -> int:

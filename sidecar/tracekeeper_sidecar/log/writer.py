@@ -28,6 +28,7 @@ from tracekeeper_sidecar.log.files import NO_ROOM, READ_ONLY, Files
 from tracekeeper_sidecar.log.record import HEADER_SIZE
 from tracekeeper_sidecar.log.retention import Limits
 from tracekeeper_sidecar.log.segment import View
+from tracekeeper_sidecar.log.tail import Tail
 from tracekeeper_sidecar.model import Position
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Writer:
         self._directory, self._clock, self._limits, self._resolve = directory, clock, limits, resolve
         self.counts = Counts()
         self.catalogue = Catalogue(directory, files, clock, limits, recovered)
+        self.tail = Tail(limits.memory)
         self._written = recovered.view.end
         """Where the newest durable frame ends."""
         self._queue: deque[Append] = deque()
@@ -224,7 +226,7 @@ class Writer:
             frames = catalogue.encode(batch, index, time_ns)
             if frames.count:
                 appends = batch if frames.count == len(batch) else batch[index : index + frames.count]
-                outcomes.append(self._write(frames, appends))
+                outcomes.append(self._write(frames, appends, time_ns))
                 index += frames.count
                 continue
             append = batch[index]
@@ -235,14 +237,17 @@ class Writer:
                 index += 1
         self._resolve(outcomes, self._written)
 
-    def _write(self, frames: Encoded, appends: list[Append]) -> Outcome:
+    def _write(self, frames: Encoded, appends: list[Append], time_ns: int) -> Outcome:
         """Make the frames durable as the active segment's next ones."""
+        begin = self.view.end
         try:
             self.counts.sync_seconds += self.catalogue.append(frames)
         except OSError as fault:
             self._refusal = self._fault(fault)
             return Outcome(appends, frames.payload, frames.flags, self._refusal)
         self._written = self.view.end
+        # Behind the view, so that nobody reads beyond the end that others see.
+        self.tail.keep(appends, begin.segment, begin.offset, begin.seq, time_ns)
         self._refusal = None
         self.counts.commits += 1
         self.counts.appends += frames.count
