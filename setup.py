@@ -14,7 +14,7 @@ HOT = [
     "tracekeeper_sidecar.log.codec",
     "tracekeeper_sidecar.log.tail",
     "tracekeeper_sidecar.receive.upload",
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "program", "scan", "walker")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "program", "scan", "walker")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
 

@@ -1,9 +1,27 @@
 """What every test may use: the project's programs as processes, and the real cluster."""
 
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+import uvloop
 from hypothesis import settings
 
 # A machine under load is slow now and then, which is nothing that a test of properties is about.
 settings.register_profile("tracekeeper", deadline=None)
 settings.load_profile("tracekeeper")
+
+ON_UVLOOP = ("tests/contract/", "tests/unit/http/", "tests/unit/receive/")
+"""Where tests talk to the sidecar's servers, which run on uvloop only."""
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Part of pytest-asyncio: the event loop of a test."""
+    return {"loop": uvloop.new_event_loop if item.nodeid.startswith(ON_UVLOOP) else asyncio.new_event_loop}
+
 
 pytest_plugins = ["cluster.fixtures", "programs", "sidecar_process"]

@@ -20,6 +20,8 @@ import socket
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from tracekeeper_sidecar import facts
 from tracekeeper_sidecar.admin.server import AdminServer, Flushed, Probes
 from tracekeeper_sidecar.buffer import Buffer
@@ -30,13 +32,13 @@ from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.files import Files, SystemFiles
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Receiver
+from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
 from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
 from tracekeeper_sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.admin.snapshot import Snapshot
     from tracekeeper_sidecar.delivery import Delivery
-    from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class App:
         self._all_bound = asyncio.Event()
         self._receiver = Receiver(self.buffer.submit, self.intake, Admission(MAX_IN_FLIGHT), self._suspended)
         self._http = HttpReceiver(self._receiver)
-        self._grpc: GrpcReceiver | None = None
+        self._grpc = GrpcReceiver(self._receiver)
         self._admin = AdminServer(
             Probes(self.snapshot, self.started, self.stuck, self.flush, self.dead_letters, self.replay)
         )
@@ -115,14 +117,10 @@ class App:
         return self.delivery is not None and self.delivery.suspended
 
     async def _bind(self, admin: socket.socket) -> None:
-        """Metrics and HTTP first: gRPC's library takes longest to import, and probes are answered meanwhile."""
+        """Metrics first: whoever asks whether the sidecar has started is told so as soon as the others are bound."""
         listen = self.settings.listen
         await self._admin.start(admin)
         http = await self._http.start(listen.http.host or ANY, listen.http.port)
-        await asyncio.to_thread(import_module, "tracekeeper_sidecar.receive.otlp_grpc")
-        from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver  # noqa: PLC0415 - slow import
-
-        self._grpc = GrpcReceiver(self._receiver)
         grpc = await self._grpc.start(listen.grpc.host or ANY, listen.grpc.port)
         self._all_bound.set()
         logger.info(
@@ -165,8 +163,7 @@ class App:
             logger.info("stopped: every acknowledged span has been delivered", extra={"unsent": 0})
 
     async def _stop_receivers(self, grace: float) -> None:
-        receivers = [self._http.stop(grace)] + ([self._grpc.stop(grace)] if self._grpc else [])
-        await asyncio.gather(*receivers)
+        await asyncio.gather(self._http.stop(grace), self._grpc.stop(grace))
 
     async def _close(self) -> None:
         await self._stop_receivers(0)
@@ -181,7 +178,8 @@ def serve(settings: Settings, admin: socket.socket) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code. `admin` is the metrics port, listening already."""
     # gRPC's core writes lines of its own, in a format of its own; what matters in them is in ours.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    return asyncio.run(_serve(settings, admin))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings, admin))
 
 
 async def _serve(settings: Settings, admin: socket.socket) -> int:

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """An HTTP response before it goes to a connection, and the bytes it becomes there."""
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _PHRASES: Final = {
 """RFC 9110 section 15: of the codes that we answer with. The library's own table takes milliseconds to import."""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_KEPT: Final = 16
+"""Answers whose head is kept."""
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -55,8 +58,6 @@ class Writer:
 
     __slots__ = ("_date", "_heads", "_now", "_second")
 
-    KEPT: Final = 16
-
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._second = -1
@@ -70,7 +71,7 @@ class Writer:
             self._second, self._date = second, http_date(second)
         kept = self._heads.get(id(answer))
         if kept is None or kept[0] is not answer:
-            if len(self._heads) >= self.KEPT:
+            if len(self._heads) >= _KEPT:
                 self._heads.clear()
             kept = self._heads[id(answer)] = (answer, answer.head())
         end = (

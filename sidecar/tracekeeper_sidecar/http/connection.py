@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """One client's connection: bytes in, requests out, answers back in order.
 
     head ──▶ body (by length, or chunked) ──▶ answered ──▶ head …
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from tracekeeper_sidecar.http.answer import CONTINUE
 from tracekeeper_sidecar.http.chunks import Chunks
@@ -30,8 +31,8 @@ NEVER: Final = float("inf")
 _END: Final = b"\r\n\r\n"
 
 
-class Connection(asyncio.BufferedProtocol):
-    """Owned by its server and the event loop."""
+class Connection:
+    """A buffered protocol, as uvloop tells one: by `get_buffer`. Owned by its server and the event loop."""
 
     __slots__ = (
         "_body",
@@ -45,6 +46,7 @@ class Connection(asyncio.BufferedProtocol):
         "_left",
         "_lingering",
         "_owed",
+        "_paused",
         "_rest",
         "_room",
         "_server",
@@ -79,6 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         self._held = False
         self._stalled = False
         """The client does not read."""
+        self._paused = False
         self._lingering = False
         self._inside = False
         self.dirty = False
@@ -89,13 +92,12 @@ class Connection(asyncio.BufferedProtocol):
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         name = transport.get_extra_info("peername")
         self.peer = name[0] if isinstance(name, tuple) else ""
         self.deadline = self._server.time() + self._server.limits.idle
         if (refusal := self._server.admit(self)) is not None:
-            self._refuse(*refusal)
+            self._refuse(refusal[0], refusal[1])
             self.flush()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -189,7 +191,7 @@ class Connection(asyncio.BufferedProtocol):
         if out:
             transport.write(out[0] if len(out) == 1 else b"".join(out))
             if ends:
-                self._finish(clean=self._current is None and head is not None)
+                self._finish(self._current is None and head is not None)
                 return
             self._set_deadline()
         self._invite()
@@ -264,7 +266,7 @@ class Connection(asyncio.BufferedProtocol):
             rest = bytes(view[at:size])
             if len(rest) > MAX_HEAD:
                 self._refuse(400, f"the request's head is longer than {MAX_HEAD} bytes")
-            elif rest and (not rest[:1].isalpha() or rest.count(b"\n") != rest.count(b"\r\n")):
+            elif rest and not _may_become_head(rest):
                 self._refuse(400, "this is not HTTP/1.1")
             elif rest:
                 self._rest = rest
@@ -367,13 +369,14 @@ class Connection(asyncio.BufferedProtocol):
         self.deadline = NEVER if self._owed else self._server.time() + limits.idle
 
     def _read_or_not(self) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
+        pause = self._held or self._stalled or len(self._owed) >= MAX_PIPELINED
+        if pause == self._paused or self._transport is None or self._transport.is_closing():
             return
-        if self._held or self._stalled or len(self._owed) >= MAX_PIPELINED:
-            transport.pause_reading()
+        self._paused = pause
+        if pause:
+            self._transport.pause_reading()
         else:
-            transport.resume_reading()
+            self._transport.resume_reading()
 
     # Ending
 
@@ -404,3 +407,8 @@ class Connection(asyncio.BufferedProtocol):
         self._body = self._room = None
         self.deadline = self._server.time() + LINGER
         transport.write_eof()
+
+
+def _may_become_head(rest: bytes) -> bool:
+    """Whether there is any point in waiting for more."""
+    return rest == b"\r" or (rest[:1].isalpha() and rest.count(b"\n") == rest.count(b"\r\n"))

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """One request and the answer it is owed; and what a server asks of those who answer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """What a request's head says. llhttp judges its syntax; what could be read in two ways is refused here.
 
 A request that two parties delimit differently is how requests are smuggled past one of them, so RFC 9112 sections 6.1
@@ -61,8 +62,12 @@ class Head:
 
     def field(self, name: bytes) -> str:
         """The value of the field `name` (lower case) where it comes first; empty where it is missing."""
-        found = _find(self._folded, name)
-        return self._raw[found[0] : found[1]].strip(b" \t").decode("latin-1") if found else ""
+        key = b"\r\n" + name + b":"
+        at = self._folded.find(key)
+        if at < 0:
+            return ""
+        end = self._folded.find(b"\r\n", at + 2)
+        return self._raw[at + len(key) : end].strip(b" \t").decode("latin-1")
 
 
 def read(raw: bytes) -> Head | Bad:
@@ -134,12 +139,3 @@ def _expectation(head: Head) -> Bad | None:
 
 def _count(head: Head, name: bytes) -> int:
     return head._folded.count(b"\r\n" + name + b":")
-
-
-def _find(folded: bytes, name: bytes) -> tuple[int, int] | None:
-    """Where the first value of the field begins and ends."""
-    at = folded.find(b"\r\n" + name + b":")
-    if at < 0:
-        return None
-    begin = at + len(name) + 3
-    return begin, folded.find(b"\r\n", begin)

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from tracekeeper_sidecar.http.answer import Writer
 from tracekeeper_sidecar.http.connection import Connection
@@ -17,7 +17,7 @@ BACKLOG: Final = 128
 
 
 class Server:
-    """Start once, stop once. Owned by one event loop, which must be running when it is made."""
+    """Start once, stop once. Owned by one event loop, uvloop's, which must be running when it is made."""
 
     def __init__(self, handler: Handler, limits: Limits, *, now: Callable[[], float] = time.time) -> None:
         self.handler, self.limits = handler, limits
@@ -94,8 +94,8 @@ class Server:
             if connection.dirty:
                 connection.flush()
 
-    def _connect(self) -> Connection:
-        return Connection(self)
+    def _connect(self) -> asyncio.BaseProtocol:
+        return cast("asyncio.BaseProtocol", Connection(self))  # one in all but name
 
     def _sweep(self) -> None:
         """Runs only while there are connections: an idle server does nothing."""

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """One request's body over HTTP: never more than the limit, nor than admission allows, in whatever pieces it comes."""
 
 from __future__ import annotations
