@@ -55,6 +55,7 @@ class RawClient:
         """Headers and trailers of each stream, in order."""
         self.closed = False
         self.answers_pings = True
+        self._unanswered: list[bytes] = []
 
     # What the client says.
 
@@ -69,8 +70,9 @@ class RawClient:
         fields = dict(HEADERS)
         for name, value in changed.items():
             key = f":{name}" if f":{name}" in HEADERS else name.replace("_", "-")
-            fields.pop(key, None)
-            if value is not None:
+            if value is None:
+                del fields[key]
+            else:
                 fields[key] = value
         flags = ["END_HEADERS", "END_STREAM"] if end else ["END_HEADERS"]
         return HeadersFrame(stream, self._encoder.encode(fields.items()), flags=flags)
@@ -81,7 +83,10 @@ class RawClient:
 
     def export(self, stream: int, body: bytes, **changed: str | None) -> None:
         """A whole call, its message in frames of 16,384 bytes."""
-        content = message(body)
+        self.export_message(stream, message(body), **changed)
+
+    def export_message(self, stream: int, content: bytes, **changed: str | None) -> None:
+        """The same, with a message that is framed already."""
         pieces = [content[at : at + 16384] for at in range(0, len(content), 16384)]
         ended = [self.data(stream, piece, end=number + 1 == len(pieces)) for number, piece in enumerate(pieces)]
         self.send(self.call(stream, False, **changed), *ended)
@@ -163,8 +168,18 @@ class RawClient:
         if isinstance(parsed, HeadersFrame):
             decoded: Iterable[Any] = self._decoder.decode(parsed.data)
             self.headers.setdefault(parsed.stream_id, []).extend((str(name), str(value)) for name, value in decoded)
-        elif isinstance(parsed, PingFrame) and "ACK" not in parsed.flags and self.answers_pings:
-            self.send(PingFrame(0, parsed.opaque_data, flags=["ACK"]))
+        elif isinstance(parsed, SettingsFrame) and "ACK" not in parsed.flags:
+            self.send(SettingsFrame(0, flags=["ACK"]))
+        elif isinstance(parsed, PingFrame) and "ACK" not in parsed.flags:
+            self._unanswered.append(parsed.opaque_data)
+            if self.answers_pings:
+                self.answer_pings()
+
+    def answer_pings(self) -> None:
+        """Answer those that have come, and from now on all."""
+        self.answers_pings = True
+        self.send(*(PingFrame(0, each, flags=["ACK"]) for each in self._unanswered))
+        self._unanswered.clear()
 
 
 @contextlib.asynccontextmanager
