@@ -1,4 +1,4 @@
-"""The command line: `tracekeeper-sidecar run | check | flush | dead-letter`.
+"""The command line: `tracekeeper-sidecar run | check | flush | log | dead-letter`.
 
 Only what the chosen command needs is imported.
 """
@@ -37,8 +37,20 @@ def _parser() -> argparse.ArgumentParser:
     flush.add_argument("--timeout", type=_duration, default=10.0, metavar="10s", help="give up after this long")
     flush.add_argument("--admin", default=ADMIN, metavar="URL", help="the sidecar's metrics port")
     flush.set_defaults(command=_flush)
+    _add_log(commands.add_parser("log", help="what a data directory holds, and whether it is sound; changes nothing"))
     _add_dead_letter(commands.add_parser("dead-letter", help="list what backends have refused, and send it again"))
     return parser
+
+
+def _add_log(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    inspect = commands.add_parser("inspect", help="the ledger, the segments and the cursors")
+    inspect.add_argument("--json", action="store_true", help="as JSON")
+    inspect.set_defaults(command=_inspect_log)
+    verify = commands.add_parser("verify", help="read and check everything; exit 1 when something is wrong")
+    verify.set_defaults(command=_verify_log)
+    for command in inspect, verify:
+        command.add_argument("dir", metavar="DIR", help="a data directory; a sidecar may be running on it")
 
 
 def _add_dead_letter(parser: argparse.ArgumentParser) -> None:
@@ -176,6 +188,18 @@ def _run(options: argparse.Namespace) -> int:
     from tracekeeper_sidecar.app import serve
 
     return serve(settings, admin)
+
+
+def _inspect_log(options: argparse.Namespace) -> int:
+    from tracekeeper_sidecar.cli_log import inspect
+
+    return inspect(options.dir, as_json=options.json)
+
+
+def _verify_log(options: argparse.Namespace) -> int:
+    from tracekeeper_sidecar.cli_log import verify
+
+    return verify(options.dir)
 
 
 def _listen(options: argparse.Namespace, default: Listen) -> Listen:

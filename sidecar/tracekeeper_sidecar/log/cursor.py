@@ -46,6 +46,14 @@ class Cursor:
     """Unix time at which the entry left the configuration: a tombstone, which keeps its account and pins nothing. 0
     for an entry that is in use."""
 
+    @property
+    def reach(self) -> int:
+        """Spans in front of the newest that is settled, and it: so many the log has had at least."""
+        if not self.acked:
+            return self.position.seq
+        offset, length = self.acked[-1]
+        return self.position.seq + offset + length
+
 
 class CursorStore:
     """Cursors and the intake's ledger in one data directory.
@@ -75,13 +83,18 @@ class CursorStore:
         Raises LogUnavailable when the files cannot be read at all, or what was read cannot be synced.
         """
         stem = self._stem(entry)
-        found = self._load(stem)
-        if found is None:
-            return None
+        cursor = self.peek(entry)
         try:
             self._slots[stem].settle()
         except OSError as fault:
             raise _unavailable(f"{self._directory}/{stem}", "sync", fault) from fault
+        return cursor
+
+    def peek(self, entry: str) -> Cursor | None:
+        """As `load`, without changing anything: what was only noted may not survive a loss of power."""
+        found = self._load(self._stem(entry))
+        if found is None:
+            return None
         try:
             return Cursor(
                 Position(*_integers(found["position"], 3)),

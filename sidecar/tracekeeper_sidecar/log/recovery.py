@@ -228,15 +228,29 @@ def _known_elsewhere(directory: str, files: Files, findings: _Findings) -> None:
         cursor = store.load(entry)
         if cursor is not None:
             findings.highest = max(findings.highest, cursor.position.segment)
-            findings.seq = max(findings.seq, cursor.position.seq)
+            findings.seq = max(findings.seq, cursor.reach)
     findings.notes.extend(store.damaged)
-    body = Slots(directory, STATE, files).load()
     try:
-        state = json.loads(body) if body else {}
-        findings.highest = max(findings.highest, int(state.get("next", 1)) - 1)
-        findings.seq = max(findings.seq, int(state.get("seq", 0)))
+        number, seq = _state(directory, files)
+        findings.highest = max(findings.highest, number)
+        findings.seq = max(findings.seq, seq)
     except (ValueError, TypeError, AttributeError):
         findings.note(f"{directory}/{STATE}.* is not understood and was ignored")
+
+
+def _state(directory: str, files: Files) -> tuple[int, int]:
+    """Highest number and count of spans that `save_state` has left; zeros for none."""
+    body = Slots(directory, STATE, files).load()
+    state = json.loads(body) if body else {}
+    return int(state.get("next", 1)) - 1, int(state.get("seq", 0))
+
+
+def known_end(directory: str, files: Files) -> int:
+    """Spans that the log's own state knows to have been appended; 0 if it says nothing."""
+    try:
+        return _state(directory, files)[1]
+    except (ValueError, TypeError, AttributeError):
+        return 0
 
 
 def _seal_newest(directory: str, files: Files, findings: _Findings) -> _Scan:
