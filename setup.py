@@ -4,6 +4,7 @@ Each hot module is plain Python with an augmenting .pxd beside it: uncompiled it
 written for Cython alone, and needs the C library that it is glue to, with its headers (Debian: libnghttp2-dev).
 """
 
+import os
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -14,7 +15,7 @@ HOT = [
     "tracekeeper_sidecar.log.codec",
     "tracekeeper_sidecar.log.tail",
     "tracekeeper_sidecar.receive.upload",
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "program", "scan", "walker")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "processing", "program", "scan", "walker")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
 
@@ -31,4 +32,10 @@ def glue(module: str, libraries: list[str]) -> Extension:
 
 
 modules = [*(extension(module) for module in HOT), *(glue(*each) for each in GLUE.items())]
-setup(ext_modules=cythonize(modules, build_dir="build", include_path=["sidecar"], language_level=3))
+cores = len(os.sched_getaffinity(0))
+setup(
+    ext_modules=cythonize(
+        modules, build_dir="build", include_path=["sidecar"], language_level=3, nthreads=cores if cores > 1 else 0
+    ),
+    options={"build_ext": {"parallel": cores}},
+)

@@ -49,7 +49,7 @@ class Bare(grpc.GenericRpcHandler):
 async def serve(kind: str) -> None:
     """Run one server until standard input closes; its port is the first line of output."""
 
-    def submit(payload: bytes, spans: int, done: Done) -> None:
+    def submit(payload: bytes, spans: int, done: Done, critical: bool) -> None:
         done(None)
 
     receiver = Receiver(submit, Intake(), Admission(64 << 20), lambda: False)

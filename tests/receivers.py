@@ -40,6 +40,8 @@ class Store:
     """What the receivers append to. Can be told to refuse, and to wait."""
 
     payloads: list[bytes] = field(default_factory=list)
+    critical: int = 0
+    """Requests that must not wait."""
     fault: Exception | None = None
     """What appends are answered with; raised where it is no LogError."""
     refusals: int = 0
@@ -53,7 +55,8 @@ class Store:
     def waiting(self) -> int:
         return len(self.gate.waiting) if self.gate is not None else 0
 
-    def submit(self, payload: bytes, spans: int, done: Done) -> None:
+    def submit(self, payload: bytes, spans: int, done: Done, critical: bool) -> None:
+        self.critical += critical
         if self.gate is not None and not self.gate.open:
             self.gate.waiting.append(lambda: self._settle(payload, done))
         else:

@@ -35,6 +35,8 @@ from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
 from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
 from tracekeeper_sidecar.settings import Settings
+from tracekeeper_sidecar.wire.meter import Meter
+from tracekeeper_sidecar.wire.processing import Processing
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.admin.snapshot import Snapshot
@@ -61,7 +63,15 @@ class App:
         self.keeper = Keeper(clock, random.random)
         self.delivery: Delivery | None = None
         self._all_bound = asyncio.Event()
-        self._receiver = Receiver(self.buffer.submit, self.intake, Admission(MAX_IN_FLIGHT), self._suspended)
+        self.meter = Meter()
+        self._receiver = Receiver(
+            self.buffer.submit,
+            self.intake,
+            Admission(MAX_IN_FLIGHT),
+            self._suspended,
+            process=Processing().run,
+            meter=self.meter,
+        )
         self._http = HttpReceiver(self._receiver)
         self._grpc = GrpcReceiver(self._receiver)
         self._admin = AdminServer(

@@ -41,20 +41,20 @@ class Buffer:
         self.files = files
         self._directory, self._quota, self._clock = directory, quota, clock
         self._history = quota // 2 if history is None else history
-        self._early: list[tuple[bytes, int, Done]] = []
+        self._early: list[tuple[bytes, int, Done, bool]] = []
         self._listeners: list[Callable[[], None]] = []
 
-    def submit(self, payload: bytes, spans: int, done: Done) -> None:
+    def submit(self, payload: bytes, spans: int, done: Done, critical: bool = False) -> None:
         """As Log.submit; waits a little for a log that is still being opened."""
         if self.log is not None:
-            self.log.submit(payload, spans, done)
+            self.log.submit(payload, spans, done, critical)
         elif self.problem:
             # It has failed before: waiting would only hold up the application.
             done(self._not_open())
         else:
             if not self._early:
                 asyncio.get_running_loop().call_later(OPENING_PATIENCE, self._lose_patience)
-            self._early.append((payload, spans, done))
+            self._early.append((payload, spans, done, critical))
 
     def on_committed(self, listener: Callable[[], None]) -> None:
         """As Log.on_committed, and before the log is open, too."""
@@ -105,12 +105,12 @@ class Buffer:
         for listener in self._listeners:
             log.on_committed(listener)
         early, self._early = self._early, []
-        for payload, spans, done in early:
-            log.submit(payload, spans, done)
+        for payload, spans, done, critical in early:
+            log.submit(payload, spans, done, critical)
 
     def _lose_patience(self) -> None:
         early, self._early = self._early, []
-        for _, _, done in early:
+        for _, _, done, _ in early:
             done(self._not_open())
 
     def _not_open(self) -> LogUnavailable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, RequestFacts, Snapshot
 from tracekeeper_sidecar.clock import Clock
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.delivery import Delivery
     from tracekeeper_sidecar.forward.keeper import Keeper
     from tracekeeper_sidecar.ledger import Intake
+    from tracekeeper_sidecar.wire.meter import Meter
 
 
 class Parts(Protocol):
@@ -19,6 +20,7 @@ class Parts(Protocol):
 
     clock: Clock
     intake: Intake
+    meter: Meter
     buffer: Buffer
     keeper: Keeper
     delivery: Delivery | None
@@ -36,6 +38,7 @@ def take(app: Parts) -> Snapshot:
         refused_requests=dict(app.intake.refused_requests),
         suspended_spans=app.intake.suspended,
         filtered=dict(app.intake.filtered),
+        requests=RequestFacts(tuple(app.meter.buckets()), app.meter.errors, app.meter.nanoseconds / 1e9),
         entries=forwarder.entries() if forwarder else (),
         backends=forwarder.backends() if forwarder else (),
         dead_letters=delivery.letters.stats() if delivery and forwarder else None,

@@ -11,7 +11,7 @@ class Metric:
     """A metric's name as scraped, its type, its labels in order, and its help text."""
 
     name: str
-    type: Literal["counter", "gauge"]
+    type: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
 
@@ -22,6 +22,10 @@ def _counter(name: str, help: str, *labels: str) -> Metric:
 
 def _gauge(name: str, help: str, *labels: str) -> Metric:
     return Metric(name, "gauge", help, labels)
+
+
+def _histogram(name: str, help: str, *labels: str) -> Metric:
+    return Metric(name, "histogram", help, labels)
 
 
 SPANS_RECEIVED: Final = _counter(
@@ -43,6 +47,13 @@ REQUESTS_REFUSED: Final = _counter(
     "tracekeeper_requests_refused_total",
     "Requests refused, by reason. Requests that cannot be parsed have no countable spans and show here only.",
     "reason",
+)
+REQUEST_DURATION: Final = _histogram(
+    "tracekeeper_application_request_duration_seconds",
+    "Requests that the application has served, as its spans tell: those of kind SERVER or CONSUMER and local roots.",
+)
+REQUEST_ERRORS: Final = _counter(
+    "tracekeeper_application_request_errors_total", "Those of these requests whose span has the status error."
 )
 SPANS_DELIVERED: Final = _counter(
     "tracekeeper_spans_delivered_total", "Spans that a backend has taken.", "delivery", "backend"

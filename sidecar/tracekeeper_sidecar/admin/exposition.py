@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar import metrics as m
-from tracekeeper_sidecar.admin.snapshot import Snapshot
+from tracekeeper_sidecar.admin.snapshot import RequestFacts, Snapshot
+from tracekeeper_sidecar.wire.meter import BOUNDS
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
@@ -25,6 +27,8 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterab
     yield m.SPANS_SUSPENDED, _one(snapshot.suspended_spans)
     yield m.SPANS_FILTERED, _by(snapshot.filtered)
     yield m.REQUESTS_REFUSED, _by(snapshot.refused_requests)
+    yield m.REQUEST_DURATION, _buckets(snapshot.requests)
+    yield m.REQUEST_ERRORS, _one(snapshot.requests.errors)
     yield from _entry_samples(snapshot)
     yield from _backend_samples(snapshot)
     yield from _dead_letter_samples(snapshot)
@@ -98,14 +102,29 @@ class _Collector:
         self._snapshot, self._version = snapshot, version
 
     def collect(self) -> Iterator[Family]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415 - slow import
+        from prometheus_client.core import (  # noqa: PLC0415 - slow import
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+        )
 
         for metric, values in samples(self._snapshot, self._version):
+            if metric.type == "histogram":
+                buckets = [(labels[0], value) for labels, value in values]
+                yield HistogramMetricFamily(metric.name, metric.help, buckets, self._snapshot.requests.seconds)
+                continue
             kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
             family = kind(metric.name, metric.help, labels=metric.labels)
             for labels, value in values:
                 family.add_metric(labels, value)
             yield family
+
+
+def _buckets(requests: RequestFacts) -> list[Sample]:
+    """Each upper bound with the number of requests up to it, as Prometheus counts them."""
+    bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
+    counts = accumulate(requests.buckets or [0] * len(bounds))
+    return [((bound,), count) for bound, count in zip(bounds, counts, strict=True)]
 
 
 def _one(value: float) -> list[Sample]:

@@ -39,6 +39,17 @@ class PolicyFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """The requests that the application has served, by the spans that were acknowledged."""
+
+    buckets: tuple[int, ...] = ()
+    """How many there were in each bucket of `wire.meter.BOUNDS`, those beyond the last bound at the end."""
+    errors: int = 0
+    seconds: float = 0.0
+    """Duration of all of them together."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at once, so that the ledger's equations hold within it."""
 
@@ -57,6 +68,7 @@ class Snapshot:
     recent_calls: Mapping[str, int] = field(default_factory=dict)
     """Export calls of the last five minutes, by outcome."""
     filtered: Mapping[str, int] = field(default_factory=dict)
+    requests: RequestFacts = RequestFacts()
     dead_letters: LetterStats | None = None
     """What refused requests are kept; None while the log is not open."""
 

@@ -19,7 +19,8 @@ from tracekeeper_sidecar.receive import outcome
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission, Lease
 from tracekeeper_sidecar.receive.notices import Notices
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
-from tracekeeper_sidecar.wire.scan import count_spans
+from tracekeeper_sidecar.wire.meter import Meter, Sight
+from tracekeeper_sidecar.wire.scan import look
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ APPEND_TIMEOUT: Final = 8.0
 """Seconds to wait for the disk: a little less than an SDK waits for us, so that it hears the reason."""
 
 Done: TypeAlias = Callable[[LogError | None], None]
-Submit: TypeAlias = Callable[[bytes, int, Done], None]
+Submit: TypeAlias = Callable[[bytes, int, Done, bool], None]
 Reply: TypeAlias = Callable[[Outcome], None]
 Process: TypeAlias = Callable[[bytes, int], bytes]
 
@@ -43,19 +44,23 @@ class Receiver:
         suspended: Callable[[], bool],
         *,
         process: Process | None = None,
+        meter: Meter | None = None,
         append_timeout: float = APPEND_TIMEOUT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`submit(payload, spans, done)` stores a request and calls `done` exactly once, on the event loop: with None
-        when it is on disk, else with a LogError, which tells how many of the spans are stored all the same.
+        """`submit(payload, spans, done, critical)` stores a request and calls `done` exactly once, on the event loop:
+        with None when it is on disk, else with a LogError, which tells how many of the spans are stored all the same.
+        `critical` says that its spans must not wait for others on their way out.
 
         `process(body, spans)` may change a request on its way to the log, which keeps as many spans as it had.
+        `meter` counts what is acknowledged.
         """
         self.admission = admission
         self._submit = submit
         self._ledger = ledger
         self._suspended = suspended
         self._process = process
+        self._meter = meter or Meter()
         self._append_timeout = append_timeout
         self._monotonic = monotonic
         self._notices = Notices(monotonic)
@@ -73,9 +78,10 @@ class Receiver:
         if len(body) > MAX_REQUEST:
             return reply(self.refuse(outcome.too_large(len(body))))
         try:
-            spans = count_spans(body)
+            sight = look(body)
         except WireError as error:
             return reply(self.refuse(outcome.malformed(error)))
+        spans = sight.spans
         if spans == 0:
             return reply(Accepted(0))
         if self._suspended():
@@ -86,11 +92,11 @@ class Receiver:
             if not self.admission.reserve(own):
                 return reply(self.refuse(outcome.overloaded(self.admission.limit), spans))
             reply = _giving_back(self.admission, own, reply)
-        append = _Append(self, spans, reply, self._monotonic() + self._append_timeout)
+        append = _Append(self, sight, reply, self._monotonic() + self._append_timeout)
         try:
             if self._process is not None:
                 body = self._process(body, spans)
-            self._submit(body, spans, append)
+            self._submit(body, spans, append, sight.critical)
         except Exception:
             logger.exception("appending %d spans failed in a way that the log does not announce", spans)
             return append.failed()
@@ -118,8 +124,10 @@ class Receiver:
         self._notices.note(refusal, spans)
         return refusal
 
-    def _settled(self, error: LogError | None, spans: int) -> Outcome:
+    def _settled(self, error: LogError | None, sight: Sight) -> Outcome:
+        spans = sight.spans
         if error is None:
+            self._meter.add(sight)
             return Accepted(spans)
         if isinstance(error, LogFull):
             return self.refuse(outcome.full(error), spans - error.stored)
@@ -163,21 +171,21 @@ class Receiver:
 class _Append:
     """One request on its way to the disk; the log calls it when it knows."""
 
-    __slots__ = ("_receiver", "_reply", "_spans", "answered", "due")
+    __slots__ = ("_receiver", "_reply", "_sight", "answered", "due")
 
-    def __init__(self, receiver: Receiver, spans: int, reply: Reply, due: float) -> None:
-        self._receiver, self._spans, self._reply, self.due = receiver, spans, reply, due
+    def __init__(self, receiver: Receiver, sight: Sight, reply: Reply, due: float) -> None:
+        self._receiver, self._sight, self._reply, self.due = receiver, sight, reply, due
         self.answered = False
 
     def __call__(self, error: LogError | None) -> None:
         """The outcome: answer with it, or, when the answer has been given, put the ledger right."""
         if self.answered:
-            if error is not None and (lost := self._spans - error.stored):
+            if error is not None and (lost := self._sight.spans - error.stored):
                 self._receiver._not_stored(lost)
             return
         self.answered = True
         self._receiver._forget_answered()
-        self._reply(self._receiver._settled(error, self._spans))
+        self._reply(self._receiver._settled(error, self._sight))
 
     def give_up(self) -> None:
         """Answer without an outcome."""
@@ -188,7 +196,7 @@ class _Append:
         """Answer for a fault of ours."""
         if not self.answered:
             self.answered = True
-            self._reply(self._receiver.refuse(outcome.internal(), self._spans))
+            self._reply(self._receiver.refuse(outcome.internal(), self._sight.spans))
 
 
 def _giving_back(admission: Admission, size: int, reply: Reply) -> Reply:

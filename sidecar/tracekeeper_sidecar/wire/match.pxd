@@ -7,6 +7,7 @@ cdef int _MISSING, _TRUTH, _DURATION
 cdef int _SPAN_ATTRIBUTE, _RESOURCE_ATTRIBUTE, _NAME, _KIND, _STATUS, _STATUS_MESSAGE, _SPAN_DURATION
 cdef int _KINDS, _STATUSES, _CUT_OFF, _NONE_KEPT
 cdef long long _MOST
+cdef unsigned long long _LOW_32
 
 cpdef tuple split(bytes body, Matcher matcher)
 

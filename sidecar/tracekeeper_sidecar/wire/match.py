@@ -29,6 +29,7 @@ _SPAN_DURATION = int(Place.DURATION)
 _KINDS = len(KINDS)
 _STATUSES = len(STATUSES)
 _MOST = 2**63 - 1
+_LOW_32 = 0xFFFFFFFF
 _CUT_OFF = -1
 _NONE_KEPT = -1
 
@@ -172,7 +173,7 @@ class Matcher(Program):
             elif number == 8 and self.wire == 1:
                 finish = self.as_fixed(data, self.value)
             elif number == 6 and self.wire == 0:
-                kind = self.read & 0xFFFFFFFF
+                kind = self.read & _LOW_32
             elif number == 4 and self.wire == 2:
                 root = self.value == stop
             elif number == 5 and self.wire == 2:
@@ -185,7 +186,7 @@ class Matcher(Program):
                     if inner < 0:
                         break
                     if self.number == 3 and self.wire == 0:
-                        status = self.read & 0xFFFFFFFF
+                        status = self.read & _LOW_32
                     elif self.number == 2 and self.wire == 2:
                         message = self.value
                         message_size = inner - message

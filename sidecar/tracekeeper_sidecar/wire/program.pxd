@@ -10,6 +10,7 @@ cdef int _OP_TRUTH, _OP_EQUAL, _OP_UNEQUAL, _OP_LESS, _OP_AT_MOST, _OP_AMONG, _O
 cdef int _OP_STARTS, _OP_ENDS, _OP_CONTAINS, _OP_MATCHES, _OP_SUM, _OP_DIFFERENCE, _OP_SIZE, _OP_NOT, _OP_IF_FALSE
 cdef int _KINDS, _STATUSES, _UNCOMPARABLE
 cdef long long _MOST
+cdef unsigned long long _FRACTION, _HIDDEN
 cdef double _INFINITE
 
 cdef class Program(Walker):

@@ -44,6 +44,8 @@ _OP_IF_FALSE = int(Op.IF_FALSE)
 _KINDS = len(KINDS)
 _STATUSES = len(STATUSES)
 _MOST = 2**63 - 1
+_FRACTION = 0xFFFFFFFFFFFFF
+_HIDDEN = 0x10000000000000
 _INFINITE = float("inf")
 _UNCOMPARABLE = 2
 
@@ -399,7 +401,7 @@ def _same(left: bytes, at: int, right: bytes, other: int, size: int) -> int:
 def _decimal(bits: int) -> float:
     """The number that 64 bits are by IEEE 754."""
     exponent = (bits >> 52) & 2047
-    mantissa = bits & 0xFFFFFFFFFFFFF
+    mantissa = bits & _FRACTION
     if exponent == 2047:
         result = _INFINITE
         if mantissa != 0:
@@ -408,7 +410,7 @@ def _decimal(bits: int) -> float:
         result = mantissa * 2.0**-1074
     else:
         shift = exponent - 1075
-        result = (mantissa | 0x10000000000000) * 2.0**shift
+        result = (mantissa | _HIDDEN) * 2.0**shift
     if bits >> 63:
         result = -result
     return result

@@ -1,11 +1,12 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, language_level=3
-"""One pass over a request's bytes: is it OTLP all the way down, and how many spans does it hold.
+"""One pass over a request's bytes: is it OTLP all the way down, how many spans does it hold, and what are they.
 
 Nothing is decoded and no object is made per span. What is checked is all that a receiver further on may choke on, so
 that nothing is ever acknowledged that no backend can take: lengths stay within their message, every known field has
 its wire type, strings are UTF-8, messages nest at most `schema.MAX_DEPTH` deep, and each span has a trace id of 16 and
 a span id of 8 bytes, not all zero. Whatever passes is parsed by the protobuf library too (a property test says so).
-Unknown fields pass; groups do not, because proto3 has none.
+Unknown fields pass; groups do not, because proto3 has none. On the way it is noted which spans are requests, for the
+meter, and whether one must not wait.
 
 This file is compiled by Cython with the types in scan.pxd, and runs as it is where it was not compiled.
 Failures travel as one negative number, 16 times the byte offset plus a code, and become words in `where.explain`.
@@ -14,10 +15,21 @@ Failures travel as one negative number, 16 times the byte offset plus a code, an
 from __future__ import annotations
 
 from tracekeeper_sidecar.wire import schema, where
+from tracekeeper_sidecar.wire.meter import Sight
+
+_PRIORITY = b"tracekeeper.priority"
+_CRITICAL = b"critical"
+_SERVER = 2
+_CONSUMER = 5
+_ERROR = 2
+_MOST = 2**63 - 1
+_LOW_32 = 0xFFFFFFFF
 
 _RULES = schema.RULES
 _DEPTH = schema.MAX_DEPTH
 _SPAN = schema.NAMES.index("Span")
+_ATTRIBUTE = schema.NAMES.index("KeyValue")
+_STATUS = schema.NAMES.index("Status")
 
 _TAG = where.TAG
 _CUT_OFF = where.CUT_OFF
@@ -36,29 +48,34 @@ _NO_SPAN_ID = where.NO_SPAN_ID
 # as numbers: named, they would be variables to the C compiler. A test compares them with `schema`.
 
 
-def count_spans(body: bytes) -> int:
-    """Return the number of spans in a serialised ExportTraceServiceRequest.
+def look(body: bytes) -> Sight:
+    """What a serialised ExportTraceServiceRequest holds.
 
     Raises WireError naming the field, such as resource_spans[0].scope_spans[0].spans[3].trace_id, and its byte offset.
     """
-    result = _message(body, _RULES, 0, len(body), 0, _DEPTH)
+    sight = Sight()
+    result = _message(body, _RULES, 0, len(body), 0, _DEPTH, sight)
     if result < 0:
         result = -1 - result
         raise where.explain(body, result & 15, result >> 4)
-    return result
+    sight.spans = result
+    return sight
+
+
+def count_spans(body: bytes) -> int:
+    """How many spans it holds; raises as `look` does."""
+    return look(body).spans
 
 
 def _failure(code: int, offset: int) -> int:
     return -1 - (offset * 16 + code)
 
 
-def _message(data: bytes, rules: bytes, pos: int, end: int, kind: int, depth: int) -> int:
+def _message(data: bytes, rules: bytes, pos: int, end: int, kind: int, depth: int, sight: Sight) -> int:
     """Spans in the message at [pos, end), or a failure. `kind` is its index in `schema.NAMES`."""
-    begin = pos
     spans = 0
-    seen = 0
     if depth == 0:
-        return _failure(_TOO_DEEP, begin)
+        return _failure(_TOO_DEEP, pos)
     while pos < end:
         start = pos
         tag = data[pos]
@@ -94,10 +111,82 @@ def _message(data: bytes, rules: bytes, pos: int, end: int, kind: int, depth: in
         if length > end - pos:
             return _failure(_CUT_OFF, start)
         if rule >= 16:
-            inner = _message(data, rules, pos, pos + length, rule - 16, depth - 1)
+            if rule - 16 == _SPAN:
+                inner = _span(data, rules, pos, pos + length, depth - 1, sight)
+            else:
+                inner = _message(data, rules, pos, pos + length, rule - 16, depth - 1, sight)
             if inner < 0:
                 return inner
             spans += inner
+        elif rule == 5:
+            if not _utf8(data, pos, pos + length):
+                return _failure(_UTF8, start)
+        elif rule != 0 and rule != 4:
+            return _failure(_WIRE_TYPE, start)
+        pos += length
+    return spans
+
+
+def _span(data: bytes, rules: bytes, begin: int, end: int, depth: int, sight: Sight) -> int:
+    """1 for the span at [begin, end), or a failure. Reads it as `_message` would, and notes what it is."""
+    pos = begin
+    seen = kind = error = flags = 0
+    began = ended = -1
+    root = 1
+    if depth == 0:
+        return _failure(_TOO_DEEP, begin)
+    while pos < end:
+        start = pos
+        tag = data[pos]
+        pos += 1
+        if tag >= 128:
+            packed = _long_varint(data, start, end)
+            if packed < 0:
+                return _failure(_TAG, start)
+            tag = packed >> 4
+            pos = start + (packed & 15)
+        wire = tag & 7
+        number = tag >> 3
+        if number == 0:
+            return _failure(_TAG, start)
+        rule = 0
+        if number < 32:
+            rule = rules[_SPAN * 32 + number]
+        if wire != 2:
+            value = pos
+            pos = _scalar(data, pos, end, wire, rule)
+            if pos < 0:
+                return _failure(-pos, start)
+            if number == 7:
+                began = value
+            elif number == 8:
+                ended = value
+            elif number == 6:
+                kind = _enumerated(data, value, pos)
+            elif number == 16:
+                flags = data[value + 1]
+            continue
+        if pos >= end:
+            return _failure(_CUT_OFF, start)
+        length = data[pos]
+        pos += 1
+        if length >= 128:
+            packed = _long_varint(data, pos - 1, end)
+            if packed < 0:
+                return _failure(_CUT_OFF, start)
+            length = packed >> 4
+            pos += (packed & 15) - 1
+        if length > end - pos:
+            return _failure(_CUT_OFF, start)
+        if rule >= 16:
+            inner = _message(data, rules, pos, pos + length, rule - 16, depth - 1, sight)
+            if inner < 0:
+                return inner
+            if rule - 16 == _ATTRIBUTE:
+                if not sight.critical and _is_critical(data, pos, pos + length):
+                    sight.critical = True
+            elif rule - 16 == _STATUS:
+                error = _status(data, pos, pos + length, error)
         elif rule == 5:
             if not _utf8(data, pos, pos + length):
                 return _failure(_UTF8, start)
@@ -109,14 +198,93 @@ def _message(data: bytes, rules: bytes, pos: int, end: int, kind: int, depth: in
                 seen |= 1
             elif rule == 7:
                 seen |= 2
+            else:
+                root = length == 0
         pos += length
-    if kind == _SPAN:
-        if seen == 3:
-            return 1
+    if seen != 3:
         if seen & 1:
             return _failure(_NO_SPAN_ID, begin)
         return _failure(_NO_TRACE_ID, begin)
-    return spans
+    if root or kind == _SERVER or kind == _CONSUMER or flags & 3 == 3:
+        sight.note(_nanoseconds(data, began, ended), error)
+    return 1
+
+
+def _is_critical(data: bytes, pos: int, end: int) -> int:
+    """Whether the KeyValue at [pos, end) is `tracekeeper.priority` with the text `critical`, written as every library
+    does: the key first. What is looked at has been scanned."""
+    if end - pos != 34 or data[pos] != 10 or data[pos + 1] != 20:
+        return 0
+    if data[pos + 22] != 18 or data[pos + 24] != 10 or data[pos + 25] != 8:
+        return 0
+    return _same(data, pos + 2, _PRIORITY, 20) and _same(data, pos + 26, _CRITICAL, 8)
+
+
+def _same(data: bytes, pos: int, text: bytes, size: int) -> int:
+    index = 0
+    while index < size:
+        if data[pos + index] != text[index]:
+            return 0
+        index += 1
+    return 1
+
+
+def _status(data: bytes, pos: int, end: int, error: int) -> int:
+    """1 if the Status at [pos, end), which has been scanned, is an error; `error` if it does not say."""
+    while pos < end:
+        tag = data[pos]
+        pos += 1
+        if tag == 24:
+            value = pos
+            pos = _skip_varint(data, pos, end)
+            error = _enumerated(data, value, pos) == _ERROR
+        elif tag == 18:
+            length = data[pos]
+            pos += 1
+            if length >= 128:
+                packed = _long_varint(data, pos - 1, end)
+                length = packed >> 4
+                pos += (packed & 15) - 1
+            pos += length
+        else:
+            return error  # A field that nobody writes, and whatever is behind it.
+    return error
+
+
+def _enumerated(data: bytes, pos: int, end: int) -> int:
+    """The low 32 bits of the varint at [pos, end), as protobuf takes an enumeration."""
+    value = 0
+    shift = 0
+    while pos < end and shift < 32:
+        byte = data[pos]
+        value |= (byte & 127) << shift
+        shift += 7
+        pos += 1
+    return value & _LOW_32
+
+
+def _nanoseconds(data: bytes, began: int, ended: int) -> int:
+    """The time between those at two offsets; 0 where one is not there or they are the wrong way round."""
+    if began < 0 or ended < 0:
+        return 0
+    begin = _fixed(data, began)
+    finish = _fixed(data, ended)
+    if begin == 0 or finish <= begin:
+        return 0
+    if finish - begin > _MOST:
+        return _MOST
+    return finish - begin
+
+
+def _fixed(data: bytes, pos: int) -> int:
+    value = 0
+    shift = 0
+    while shift < 64:
+        byte = data[pos]
+        value |= byte << shift
+        pos += 1
+        shift += 8
+    return value
 
 
 def _id(data: bytes, pos: int, length: int, rule: int) -> int:

@@ -3,6 +3,7 @@ cimport cython
 
 cdef int _CUT_OFF
 cdef long long _MOST
+cdef unsigned long long _ALL_64
 
 cdef class Walker:
     cdef int wire

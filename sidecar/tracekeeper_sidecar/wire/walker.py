@@ -8,6 +8,7 @@ from __future__ import annotations
 
 _CUT_OFF = -1
 _MOST = 2**63 - 1
+_ALL_64 = 0xFFFFFFFFFFFFFFFF
 
 
 class Walker:
@@ -60,7 +61,7 @@ class Walker:
             pos += 1
             value |= (byte & 127) << shift
             if byte < 128:
-                self.read = value & 0xFFFFFFFFFFFFFFFF
+                self.read = value & _ALL_64
                 self._at = pos
                 return 0
             shift += 7

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from admin_facts import backend_health
 from tracekeeper_sidecar.admin.exposition import render, samples
-from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, RequestFacts, Snapshot
 from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.metrics import TABLE
@@ -29,6 +29,7 @@ SNAPSHOT = Snapshot(
     refused_requests={"quota": 1},
     suspended_spans=3,
     filtered={"noise": 4},
+    requests=RequestFacts((1, 2, *[0] * 12, 3), 4, 12.5),
     entries=(EntryHealth("a", ("a",), ACCOUNT, 25, 1.5, 0, Position(1, 0, 75)),),
     backends=(
         backend_health(
@@ -70,6 +71,14 @@ def test_the_ledger_closes_within_one_scrape() -> None:
         + got["tracekeeper_spans_unmatched_total delivery=a"]
     )
     assert 10 + settled + got["tracekeeper_spans_pending delivery=a"] == 100
+
+
+def test_the_requests_of_the_application_are_a_histogram() -> None:
+    got = scraped()
+    name = "tracekeeper_application_request_duration_seconds"
+    assert [got[f"{name}_bucket le={bound}"] for bound in ("0.005", "0.01", "300.0", "+Inf")] == [1, 3, 3, 6]
+    assert (got[f"{name}_count"], got[f"{name}_sum"]) == (6, 12.5)
+    assert got["tracekeeper_application_request_errors_total"] == 4
 
 
 def test_exactly_one_circuit_state_is_set() -> None:

@@ -55,7 +55,7 @@ class Rig:
         self.sent = Sent()
         self.upload = Upload(receiver, self.sent, media.PROTOBUF, gzip=gzip, held=OVERHEAD)  # type: ignore[arg-type]
 
-    def _store(self, body: bytes, spans: int, done: Done) -> None:
+    def _store(self, body: bytes, spans: int, done: Done, critical: bool) -> None:
         self.stored.append(body)
         done(None)
 
