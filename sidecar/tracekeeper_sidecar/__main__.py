@@ -95,7 +95,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--adopt-from", metavar="DIR", help="folder that DIR of --data-dir is in: deliver what pods that are gone left"
     )
-    run.add_argument("--adopt-after", type=_duration, default=30.0, metavar="30s", help="how long a pod must be gone")
+    run.add_argument("--adopt-after", type=_duration, default=15.0, metavar="15s", help="how long a pod must be gone")
     run.add_argument(
         "--grpc-listen", type=_address, metavar="HOST:PORT", help="OTLP over gRPC (default 127.0.0.1:4317)"
     )

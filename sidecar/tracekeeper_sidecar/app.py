@@ -146,9 +146,10 @@ class App:
         """Deliver for ever. Called again if anything in it dies."""
         if self.delivery is None:
             await asyncio.to_thread(import_module, "tracekeeper_sidecar.delivery")
+            from tracekeeper_sidecar.adopt.folders import SystemFolders  # noqa: PLC0415 - slow import
             from tracekeeper_sidecar.delivery import Delivery  # noqa: PLC0415 - slow import
 
-            self.delivery = Delivery(self.settings, self.buffer, self.intake, self.clock)
+            self.delivery = Delivery(self.settings, self.buffer, self.intake, self.clock, SystemFolders())
         await self.delivery.run()
 
     async def _drain(self) -> None:

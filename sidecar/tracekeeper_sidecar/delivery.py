@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import Counter
 from dataclasses import dataclass
 
 from tracekeeper_sidecar import logs
+from tracekeeper_sidecar.adopt.adopter import Adopter
+from tracekeeper_sidecar.adopt.adoption import Means
+from tracekeeper_sidecar.adopt.folders import Folders
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
@@ -18,9 +22,11 @@ from tracekeeper_sidecar.control.watcher import Watcher
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.forwarder import Forwarder
+from tracekeeper_sidecar.forward.letter import Letter
 from tracekeeper_sidecar.forward.replay import Replayed
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
+from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.recent import RecentCalls
 from tracekeeper_sidecar.settings import Settings
 
@@ -30,6 +36,8 @@ TICK = 1.0
 """Seconds between looks at whether the receivers' counts need saving."""
 LETTERS_SHARE = 8
 """Dead letters take at most the storage's size divided by this, whatever the config allows them."""
+CLAIM = 5.0
+"""Seconds to try to hold the pod's own folder. Others only ever look at it for a moment."""
 LAST_SAVE = 5.0
 """Seconds that the last save may take when the process ends; a disk that hangs must not hold it up."""
 
@@ -45,7 +53,7 @@ class Remainder:
 class Delivery:
     """Owned by the application's event loop."""
 
-    def __init__(self, settings: Settings, buffer: Buffer, intake: Intake, clock: Clock) -> None:
+    def __init__(self, settings: Settings, buffer: Buffer, intake: Intake, clock: Clock, folders: Folders) -> None:
         self.forwarder: Forwarder | None = None
         self.watcher: Watcher | None = None
         self.suspended = False
@@ -53,6 +61,10 @@ class Delivery:
         self._settings, self._buffer, self._intake, self._clock = settings, buffer, intake, clock
         self._cursors = CursorStore(settings.data_dir, buffer.files)
         self.letters = DeadLetters(settings.data_dir, buffer.files)
+        self._folders = folders
+        self.adopter = self._adopter(settings.adopt_from) if settings.adopt_from else None
+        """For folders on the node whose pods are gone, where there are any to share."""
+        self._claimed = False
         self._sidecar: object = None
         """The config's `sidecar` section as first applied; a later one waits for a restart."""
         self._instructed = asyncio.Event()
@@ -60,11 +72,12 @@ class Delivery:
 
     async def run(self) -> None:
         """Open the log, however long that takes, then follow the policy for ever."""
+        await self._claim()
         log = await self._buffer.open()
         if self.forwarder is None:
             self._load_intake(await asyncio.to_thread(self._cursors.load_intake))
             await self.letters.open()
-            self.forwarder = Forwarder(log, self._cursors, self._clock, letters=self.letters)
+            self.forwarder = self._forward(log, self._cursors)
         settings = self._settings
         source = (
             ManifestSource(settings.config_file, settings.secrets_dir)
@@ -77,6 +90,8 @@ class Delivery:
         async with asyncio.TaskGroup() as group:
             group.create_task(watcher.run(), name="policy")
             group.create_task(self._tick(), name="ledger")
+            if self.adopter is not None:
+                group.create_task(self.adopter.run(), name="adoption")
 
     async def flush(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - the answer says what is left
         """Deliver what is pending now within `timeout` seconds."""
@@ -96,6 +111,8 @@ class Delivery:
     async def drain(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - the answer says what is left
         """Deliver what can be delivered in `timeout` seconds, and stop delivering."""
         deadline = self._clock.monotonic() + timeout
+        if self.adopter is not None:
+            self.adopter.stop()
         if not self._buffer.problem:  # A stop right after the start: what was taken has not had its entries yet.
             try:
                 await asyncio.wait_for(self._instructed.wait(), timeout)
@@ -124,12 +141,54 @@ class Delivery:
         self.letters.limit = min(spec.buffer.dead_letter_size, self._settings.storage_bytes // LETTERS_SHARE)
         if self._buffer.log is not None:
             self._buffer.log.leave(self.letters.limit)
-        await self.forwarder.apply(spec.backends, spec.delivery, instruction.secrets, spec.buffer)
+        await _put_in_force(self.forwarder, instruction)
+        if self.adopter is not None:
+            self.adopter.instruction = instruction
         logs.set_level(spec.log_level)
         self.suspended = spec.suspend
         if self._sidecar not in (None, spec.sidecar):
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
+
+    def _forward(self, log: Log, cursors: CursorStore) -> Forwarder:
+        return Forwarder(log, cursors, self._clock, letters=self.letters)
+
+    def _adopter(self, shared: str) -> Adopter:
+        settings, files, clock = self._settings, self._buffer.files, self._clock
+        means = Means(
+            folders=self._folders,
+            open_log=lambda folder: Log.open(folder, files=files, clock=clock, quota=settings.storage_bytes),
+            cursors=lambda folder: CursorStore(folder, files),
+            forward=self._forward,
+            instruct=_put_in_force,
+            rescue=self._rescue,
+        )
+        return Adopter(shared, os.path.basename(settings.data_dir), means, clock, settings.adopt_after)
+
+    async def _rescue(self, folder: str) -> None:
+        """Keep the dead letters of a folder that is about to go among our own."""
+        theirs = DeadLetters(folder, self._buffer.files)
+        for number in await theirs.numbers():
+            letter = await theirs.read(number)
+            if isinstance(letter, Letter):
+                await self.letters.keep(letter)
+            await theirs.remove(number)
+
+    async def _claim(self) -> None:
+        """Hold this pod's own folder, so that no other sidecar takes it for left behind, and whoever has it gives it
+        back. Without a claim the log's own lock still keeps others out; so it is not worth waiting long."""
+        if self.adopter is None or self._claimed:
+            return
+        deadline = self._clock.monotonic() + CLAIM
+        try:
+            while not (claimed := await asyncio.to_thread(self._folders.claim, self._settings.data_dir)):
+                if self._clock.monotonic() > deadline:
+                    logger.warning("%s is held by another process of this pod", self._settings.data_dir)
+                    return
+                await self._clock.sleep(0.1)
+            self._claimed = claimed
+        except OSError as error:
+            logger.warning("%s cannot be claimed: %s", self._settings.data_dir, error.strerror or error)
 
     def _load_intake(self, saved: Intake | None) -> None:
         """Add what earlier processes counted on this directory."""
@@ -173,3 +232,9 @@ class Delivery:
 
     def _not_open(self) -> str:
         return f"the log was not opened: {self._buffer.problem or 'there was no time to'}"
+
+
+async def _put_in_force(forwarder: Forwarder, instruction: Instruction) -> None:
+    """Raises LogUnavailable."""
+    spec = instruction.spec
+    await forwarder.apply(spec.backends, spec.delivery, instruction.secrets, spec.buffer)

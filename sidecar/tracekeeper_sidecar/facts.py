@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+<<<<<<< HEAD
 from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, RequestFacts, Snapshot
+=======
+from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, AdoptionFacts, LogFacts, PolicyFacts, Snapshot
+>>>>>>> 4b05653 (wip)
 from tracekeeper_sidecar.clock import Clock
 
 if TYPE_CHECKING:
+    from tracekeeper_sidecar.adopt.adopter import Adopter
     from tracekeeper_sidecar.buffer import Buffer
     from tracekeeper_sidecar.delivery import Delivery
     from tracekeeper_sidecar.forward.keeper import Keeper
@@ -45,6 +50,7 @@ def take(app: Parts) -> Snapshot:
         troubles=(*app.keeper.troubles(), *(forwarder.troubles() if forwarder else ())),
         anonymous_memory=anonymous_memory(),
         recent_calls=delivery.recent_calls.since_window(delivery.calls()) if delivery else {},
+        adoption=_adoption(delivery.adopter) if delivery and delivery.adopter else None,
     )
 
 
@@ -64,6 +70,17 @@ def _policy(delivery: Delivery | None) -> PolicyFacts:
     if state.instruction is None:
         return PolicyFacts(faults=state.faults)
     return PolicyFacts(state.instruction.config, state.instruction.revision, state.faults, delivery.suspended)
+
+
+def _adoption(adopter: Adopter) -> AdoptionFacts:
+    now = adopter.adoption
+    return AdoptionFacts(
+        now=AdoptedFolder(now.folder, now.acknowledged, now.entries()) if now else None,
+        endings={str(ending): folders for ending, folders in adopter.endings.items()},
+        delivered=adopter.delivered(),
+        dropped=adopter.dropped(),
+        problems=tuple(adopter.problems.values()),
+    )
 
 
 def _log(buffer: Buffer) -> LogFacts:

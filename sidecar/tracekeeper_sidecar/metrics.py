@@ -147,6 +147,23 @@ LOG_DAMAGED_BYTES: Final = _counter(
     "tracekeeper_log_damaged_bytes_total", "Bytes of the log that could not be read back."
 )
 LOG_AVAILABLE: Final = _gauge("tracekeeper_log_available", "1 while the log takes spans, 0 while it refuses them.")
+ADOPTED_FOLDERS: Final = _counter(
+    "tracekeeper_adopted_folders_total",
+    "Folders of pods that are gone from this node, by how their adoption ended: drained, handed_back, put_back.",
+    "outcome",
+)
+ADOPTED_DELIVERED: Final = _counter(
+    "tracekeeper_adopted_spans_delivered_total",
+    "Spans from such folders that a backend has taken; beside the ledger of this pod's own spans.",
+    "delivery",
+    "backend",
+)
+ADOPTED_DROPPED: Final = _counter(
+    "tracekeeper_adopted_spans_dropped_total", "Spans from such folders given up, by reason.", "delivery", "reason"
+)
+ADOPTED_PENDING: Final = _gauge(
+    "tracekeeper_adopted_spans_pending", "Spans not yet delivered or dropped in the folder being delivered.", "delivery"
+)
 POLICY_REVISION: Final = _gauge(
     "tracekeeper_policy_revision", "Revision of the policy in force; 0 without one.", "config"
 )

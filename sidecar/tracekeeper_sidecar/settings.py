@@ -61,7 +61,7 @@ class Settings:
     """Downward API volume with `labels` and `annotations`: what the policy's selectors are matched against."""
     adopt_from: str | None = None
     """Folder on the node that holds `data_dir` and those of other pods of the same config, or None."""
-    adopt_after: float = 30.0
+    adopt_after: float = 15.0
     """Seconds that such a folder must have been without its sidecar. More than a container takes to start again."""
     drain_timeout: float = 20.0
     """Seconds that a stop may wait for pending spans to be delivered."""

@@ -33,6 +33,7 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterab
     yield from _backend_samples(snapshot)
     yield from _dead_letter_samples(snapshot)
     yield from _log_samples(snapshot)
+    yield from _adoption_samples(snapshot)
     yield m.POLICY_REVISION, [((snapshot.policy.config,), snapshot.policy.revision)]
     yield m.POLICY_FAULTS, _one(len(snapshot.policy.faults))
     yield m.BUILD_INFO, [((version,), 1)]
@@ -72,6 +73,14 @@ def _dead_letter_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterabl
     yield m.DEAD_LETTER_LIMIT, _one(found.limit) if found else []
     yield m.DEAD_LETTER_EVICTED, _one(found.evicted_spans) if found else []
     yield m.DEAD_LETTER_LOST, _one(found.lost_spans) if found else []
+
+
+def _adoption_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
+    facts = snapshot.adoption
+    yield m.ADOPTED_FOLDERS, _by(facts.endings) if facts else []
+    yield m.ADOPTED_DELIVERED, list(facts.delivered.items()) if facts else []
+    yield m.ADOPTED_DROPPED, list(facts.dropped.items()) if facts else []
+    yield m.ADOPTED_PENDING, [((e.name,), e.pending) for e in facts.now.entries] if facts and facts.now else []
 
 
 def _log_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:

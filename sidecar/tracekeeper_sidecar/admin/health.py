@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracekeeper_sidecar.admin.snapshot import Snapshot
+from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, Snapshot
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.forward.backend import BackendHealth
@@ -26,6 +26,8 @@ def warnings(snapshot: Snapshot) -> list[str]:
     found += [f"policy: {fault}" for fault in snapshot.policy.faults]
     if not snapshot.policy.config and not snapshot.log.problem:
         found.append("no policy yet: spans are kept on disk until a TracingConfig says where to send them")
+    if snapshot.adoption:
+        found += [f"spans of a pod that is gone cannot be taken over: {why}" for why in snapshot.adoption.problems]
     return found
 
 
@@ -57,9 +59,14 @@ def report(snapshot: Snapshot) -> dict[str, object]:
             "pendingSpans": {entry.name: entry.pending for entry in snapshot.entries},
             "oldestPendingSeconds": max((entry.oldest_pending for entry in snapshot.entries), default=0.0),
         },
+        "adopted": [_adopted(snapshot.adoption.now)] if snapshot.adoption and snapshot.adoption.now else [],
         "errorRate": failed / calls if calls else 0.0,
         "lastSuccessfulDelivery": max((b.last_success for b in snapshot.backends), default=0.0) or None,
     }
+
+
+def _adopted(found: AdoptedFolder) -> dict[str, object]:
+    return {"folder": found.folder, "pendingSpans": {entry.name: entry.pending for entry in found.entries}}
 
 
 def _serves(backend: BackendHealth) -> bool:

@@ -39,6 +39,7 @@ class PolicyFacts:
 
 
 @dataclass(frozen=True, slots=True)
+<<<<<<< HEAD
 class RequestFacts:
     """The requests that the application has served, by the spans that were acknowledged."""
 
@@ -47,6 +48,30 @@ class RequestFacts:
     errors: int = 0
     seconds: float = 0.0
     """Duration of all of them together."""
+=======
+class AdoptedFolder:
+    """A folder on the node whose pod is gone, and which is delivered from here now."""
+
+    folder: str
+    acknowledged: int
+    """Spans that its pod's sidecar ever acknowledged."""
+    entries: tuple[EntryHealth, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionFacts:
+    """What became of the folders of other pods since the start."""
+
+    now: AdoptedFolder | None
+    endings: Mapping[str, int]
+    """Folders, by how their adoption ended."""
+    delivered: Mapping[tuple[str, str], int]
+    """Spans, by delivery entry and backend."""
+    dropped: Mapping[tuple[str, str], int]
+    """Spans, by delivery entry and reason."""
+    problems: tuple[str, ...]
+    """Why folders could not be taken over."""
+>>>>>>> 4b05653 (wip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +92,8 @@ class Snapshot:
     """Bytes of anonymous memory of this process."""
     recent_calls: Mapping[str, int] = field(default_factory=dict)
     """Export calls of the last five minutes, by outcome."""
+    adoption: AdoptionFacts | None = None
+    """None where no folder is shared with other pods."""
     filtered: Mapping[str, int] = field(default_factory=dict)
     requests: RequestFacts = RequestFacts()
     dead_letters: LetterStats | None = None

@@ -120,6 +120,9 @@ class Adopter:
             ending = await adoption.run(self._in_force)
         except (LogError, OSError) as error:
             self._complain(name, str(error))
+        except asyncio.CancelledError:
+            self._told(name, adoption, Ending.PUT_BACK)
+            raise
         else:
             self._told(name, adoption, ending)
         finally:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tracekeeper_proto/ledger/v1/ledger.proto\x12\x15tracekeeper.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x03\n\x06Ledger\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08received\x18\x02 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x03 \x01(\x04\x12;\n\x07refused\x18\x04 \x03(\x0b\x32*.tracekeeper.ledger.v1.Ledger.RefusedEntry\x12\x11\n\tsuspended\x18\x05 \x01(\x04\x12\x36\n\x08\x64\x65livery\x18\x06 \x03(\x0b\x32$.tracekeeper.ledger.v1.DeliveryEntry\x12=\n\x08\x66iltered\x18\x07 \x03(\x0b\x32+.tracekeeper.ledger.v1.Ledger.FilteredEntry\x1a.\n\x0cRefusedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a/\n\rFilteredEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xbc\x04\n\rDeliveryEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x46\n\tdelivered\x18\x03 \x03(\x0b\x32\x33.tracekeeper.ledger.v1.DeliveryEntry.DeliveredEntry\x12\x42\n\x07\x64ropped\x18\x04 \x03(\x0b\x32\x31.tracekeeper.ledger.v1.DeliveryEntry.DroppedEntry\x12\x0f\n\x07pending\x18\x05 \x01(\x04\x12I\n\x0bsampled_out\x18\x06 \x03(\x0b\x32\x34.tracekeeper.ledger.v1.DeliveryEntry.SampledOutEntry\x12\x11\n\tunmatched\x18\x07 \x01(\x04\x12J\n\x0bredelivered\x18\x08 \x03(\x0b\x32\x35.tracekeeper.ledger.v1.DeliveryEntry.RedeliveredEntry\x1a\x30\n\x0e\x44\x65liveredEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x31\n\x0fSampledOutEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x32\n\x10RedeliveredEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tracekeeper_proto/ledger/v1/ledger.proto\x12\x15tracekeeper.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x03\n\x06Ledger\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08received\x18\x02 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x03 \x01(\x04\x12;\n\x07refused\x18\x04 \x03(\x0b\x32*.tracekeeper.ledger.v1.Ledger.RefusedEntry\x12\x11\n\tsuspended\x18\x05 \x01(\x04\x12\x36\n\x08\x64\x65livery\x18\x06 \x03(\x0b\x32$.tracekeeper.ledger.v1.DeliveryEntry\x12=\n\x08\x66iltered\x18\x07 \x03(\x0b\x32+.tracekeeper.ledger.v1.Ledger.FilteredEntry\x12\x35\n\x07\x61\x64opted\x18\x08 \x03(\x0b\x32$.tracekeeper.ledger.v1.AdoptedFolder\x1a.\n\x0cRefusedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a/\n\rFilteredEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"m\n\rAdoptedFolder\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x04\x12\x36\n\x08\x64\x65livery\x18\x03 \x03(\x0b\x32$.tracekeeper.ledger.v1.DeliveryEntry\"\xbc\x04\n\rDeliveryEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x46\n\tdelivered\x18\x03 \x03(\x0b\x32\x33.tracekeeper.ledger.v1.DeliveryEntry.DeliveredEntry\x12\x42\n\x07\x64ropped\x18\x04 \x03(\x0b\x32\x31.tracekeeper.ledger.v1.DeliveryEntry.DroppedEntry\x12\x0f\n\x07pending\x18\x05 \x01(\x04\x12I\n\x0bsampled_out\x18\x06 \x03(\x0b\x32\x34.tracekeeper.ledger.v1.DeliveryEntry.SampledOutEntry\x12\x11\n\tunmatched\x18\x07 \x01(\x04\x12J\n\x0bredelivered\x18\x08 \x03(\x0b\x32\x35.tracekeeper.ledger.v1.DeliveryEntry.RedeliveredEntry\x1a\x30\n\x0e\x44\x65liveredEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x31\n\x0fSampledOutEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x32\n\x10RedeliveredEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,19 +45,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERYENTRY_REDELIVEREDENTRY']._loaded_options = None
   _globals['_DELIVERYENTRY_REDELIVEREDENTRY']._serialized_options = b'8\001'
   _globals['_LEDGER']._serialized_start=101
-  _globals['_LEDGER']._serialized_end=487
-  _globals['_LEDGER_REFUSEDENTRY']._serialized_start=392
-  _globals['_LEDGER_REFUSEDENTRY']._serialized_end=438
-  _globals['_LEDGER_FILTEREDENTRY']._serialized_start=440
-  _globals['_LEDGER_FILTEREDENTRY']._serialized_end=487
-  _globals['_DELIVERYENTRY']._serialized_start=490
-  _globals['_DELIVERYENTRY']._serialized_end=1062
-  _globals['_DELIVERYENTRY_DELIVEREDENTRY']._serialized_start=863
-  _globals['_DELIVERYENTRY_DELIVEREDENTRY']._serialized_end=911
-  _globals['_DELIVERYENTRY_DROPPEDENTRY']._serialized_start=913
-  _globals['_DELIVERYENTRY_DROPPEDENTRY']._serialized_end=959
-  _globals['_DELIVERYENTRY_SAMPLEDOUTENTRY']._serialized_start=961
-  _globals['_DELIVERYENTRY_SAMPLEDOUTENTRY']._serialized_end=1010
-  _globals['_DELIVERYENTRY_REDELIVEREDENTRY']._serialized_start=1012
-  _globals['_DELIVERYENTRY_REDELIVEREDENTRY']._serialized_end=1062
+  _globals['_LEDGER']._serialized_end=542
+  _globals['_LEDGER_REFUSEDENTRY']._serialized_start=447
+  _globals['_LEDGER_REFUSEDENTRY']._serialized_end=493
+  _globals['_LEDGER_FILTEREDENTRY']._serialized_start=495
+  _globals['_LEDGER_FILTEREDENTRY']._serialized_end=542
+  _globals['_ADOPTEDFOLDER']._serialized_start=544
+  _globals['_ADOPTEDFOLDER']._serialized_end=653
+  _globals['_DELIVERYENTRY']._serialized_start=656
+  _globals['_DELIVERYENTRY']._serialized_end=1228
+  _globals['_DELIVERYENTRY_DELIVEREDENTRY']._serialized_start=1029
+  _globals['_DELIVERYENTRY_DELIVEREDENTRY']._serialized_end=1077
+  _globals['_DELIVERYENTRY_DROPPEDENTRY']._serialized_start=1079
+  _globals['_DELIVERYENTRY_DROPPEDENTRY']._serialized_end=1125
+  _globals['_DELIVERYENTRY_SAMPLEDOUTENTRY']._serialized_start=1127
+  _globals['_DELIVERYENTRY_SAMPLEDOUTENTRY']._serialized_end=1176
+  _globals['_DELIVERYENTRY_REDELIVEREDENTRY']._serialized_start=1178
+  _globals['_DELIVERYENTRY_REDELIVEREDENTRY']._serialized_end=1228
 # @@protoc_insertion_point(module_scope)

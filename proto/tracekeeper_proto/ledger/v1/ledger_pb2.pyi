@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Ledger(_message.Message):
-    __slots__ = ("time", "received", "acknowledged", "refused", "suspended", "delivery", "filtered")
+    __slots__ = ("time", "received", "acknowledged", "refused", "suspended", "delivery", "filtered", "adopted")
     class RefusedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class Ledger(_message.Message):
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     DELIVERY_FIELD_NUMBER: _ClassVar[int]
     FILTERED_FIELD_NUMBER: _ClassVar[int]
+    ADOPTED_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     received: int
     acknowledged: int
@@ -39,7 +40,18 @@ class Ledger(_message.Message):
     suspended: int
     delivery: _containers.RepeatedCompositeFieldContainer[DeliveryEntry]
     filtered: _containers.ScalarMap[str, int]
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received: _Optional[int] = ..., acknowledged: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., suspended: _Optional[int] = ..., delivery: _Optional[_Iterable[_Union[DeliveryEntry, _Mapping]]] = ..., filtered: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    adopted: _containers.RepeatedCompositeFieldContainer[AdoptedFolder]
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received: _Optional[int] = ..., acknowledged: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., suspended: _Optional[int] = ..., delivery: _Optional[_Iterable[_Union[DeliveryEntry, _Mapping]]] = ..., filtered: _Optional[_Mapping[str, int]] = ..., adopted: _Optional[_Iterable[_Union[AdoptedFolder, _Mapping]]] = ...) -> None: ...
+
+class AdoptedFolder(_message.Message):
+    __slots__ = ("folder", "acknowledged", "delivery")
+    FOLDER_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    folder: str
+    acknowledged: int
+    delivery: _containers.RepeatedCompositeFieldContainer[DeliveryEntry]
+    def __init__(self, folder: _Optional[str] = ..., acknowledged: _Optional[int] = ..., delivery: _Optional[_Iterable[_Union[DeliveryEntry, _Mapping]]] = ...) -> None: ...
 
 class DeliveryEntry(_message.Message):
     __slots__ = ("name", "start", "delivered", "dropped", "pending", "sampled_out", "unmatched", "redelivered")

@@ -1,0 +1,210 @@
+"""Folders on one node: what a pod that is gone has left is delivered by another sidecar of the same config, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from programs import Backend
+from sidecar_process import RunningSidecar, Sidecars, manifest, otlp, until
+
+Start = Callable[..., Backend]
+SOON = "--adopt-after=1s"
+
+
+class Node:
+    """A node's folder, and the sidecars of its pods."""
+
+    def __init__(self, sidecars: Sidecars, *backends: Backend, **sections: Any) -> None:
+        self._sidecars = sidecars
+        self.shared = sidecars.folder / "spans"
+        sidecars.write(manifest(*(otlp(f"b{n}", "HTTP", b.http) for n, b in enumerate(backends)), **sections))
+
+    def pod(self, name: str, *arguments: str) -> RunningSidecar:
+        folders = (f"--data-dir={self.shared / name}", f"--adopt-from={self.shared}")
+        config = f"--config={self._sidecars.config}"
+        return self._sidecars.launch(config, "--drain-timeout=0s", *folders, *(arguments or (SOON,))).ready()
+
+    def gone(self, name: str, spans: int, seed: int) -> Path:
+        """The folder of a pod that took so many spans and was killed."""
+        sidecar = self.pod(name, "--adopt-after=1h")
+        assert sidecar.post(spans, seed=seed) == 200
+        sidecar.kill()
+        return self.shared / name
+
+    def folders(self) -> list[str]:
+        return sorted(path.name for path in self.shared.iterdir())
+
+
+def metric(sidecar: RunningSidecar, name: str) -> float:
+    """The sum over all label values."""
+    lines = sidecar.get("/metrics")[1].splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+
+
+def adopted(sidecar: RunningSidecar) -> list[dict[str, Any]]:
+    """The folders of other pods in the ledger, after checking that they close."""
+    found: list[dict[str, Any]] = json.loads(sidecar.get("/ledger")[1])["adopted"]
+    found = [folder for folder in found if folder["delivery"]]  # Entries come a moment after the folder.
+    for folder in found:
+        for entry in folder["delivery"]:
+            settled = [sum(map(int, entry[part].values())) for part in ("delivered", "dropped", "sampledOut")]
+            rest = int(entry["start"]) + int(entry["unmatched"]) + int(entry["pending"])
+            assert int(folder["acknowledged"]) == sum(settled) + rest, folder
+    return found
+
+
+def ended(sidecar: RunningSidecar, how: str) -> Callable[[], bool]:
+    return lambda: bool(sidecar.logged(f"^folder of another pod: {how}$"))
+
+
+def test_what_a_pod_left_is_delivered_and_its_folder_removed(sidecars: Sidecars, start_backend: Start) -> None:
+    backend = start_backend("--name", "a")
+    backend.fail("unavailable")
+    node = Node(sidecars, backend)
+    folder = node.gone("uid-1", 100, seed=1)
+    heir = node.pod("uid-2")
+    assert heir.post(10, seed=2) == 200
+    (book,) = until(lambda: adopted(heir), "the folder shows in the ledger of its heir")
+    assert (book["folder"], book["acknowledged"], book["delivery"][0]["pending"]) == (str(folder), "100", "100")
+    assert heir.health()["adopted"] == [{"folder": str(folder), "pendingSpans": {"b0": 100}}]
+    assert metric(heir, "tracekeeper_adopted_spans_pending") == 100
+    backend.fail("ok")
+    until(ended(heir, "drained"), "the folder is drained")
+    heir.settled()
+    until(lambda: node.folders() == ["uid-2"], "the folder is gone")
+    stats = backend.json("/stats")
+    assert (stats["distinct"], stats["duplicates"]) == (110, 0)
+    assert metric(heir, "tracekeeper_adopted_spans_delivered_total") == 100
+    assert metric(heir, "tracekeeper_adopted_folders_total") == 1
+    assert heir.ledger()["acknowledged"] == 10
+    assert adopted(heir) == []
+
+
+def test_its_own_sidecar_gets_the_folder_back_at_once(sidecars: Sidecars, start_backend: Start) -> None:
+    backend = start_backend("--name", "a")
+    backend.fail("unavailable")
+    node = Node(sidecars, backend)
+    node.gone("uid-1", 100, seed=1)
+    heir = node.pod("uid-2")
+    until(lambda: adopted(heir), "the folder is adopted")
+    back = node.pod("uid-1")
+    until(ended(heir, "handed_back"), "the folder is handed back")
+    until(lambda: back.post(10, seed=2) == 200, "its own sidecar takes spans again")
+    backend.fail("ok")
+    book = back.settled()
+    assert book["acknowledged"] == 110
+    assert backend.json("/stats")["distinct"] == 110
+    assert node.folders() == ["uid-1", "uid-2"]
+
+
+def test_a_container_that_is_restarted_finds_its_folder_and_nobody_takes_it(
+    sidecars: Sidecars, start_backend: Start
+) -> None:
+    backend = start_backend("--name", "a")
+    backend.fail("unavailable")
+    node = Node(sidecars, backend)
+    neighbour = node.pod("uid-2", "--adopt-after=5s")
+    node.gone("uid-1", 50, seed=1)
+    back = node.pod("uid-1", "--adopt-after=5s")
+    assert back.post(50, seed=2) == 200
+    backend.fail("ok")
+    assert back.settled()["acknowledged"] == 100
+    assert backend.json("/stats")["distinct"] == 100
+    assert metric(neighbour, "tracekeeper_adopted_folders_total") == 0
+
+
+def test_two_that_want_the_same_folders_never_have_one_both(sidecars: Sidecars, start_backend: Start) -> None:
+    backend = start_backend("--name", "a")
+    backend.fail("unavailable")
+    node = Node(sidecars, backend)
+    for n in range(2):
+        node.gone(f"gone-{n}", 50, seed=n)
+    backend.fail("ok")
+    heirs = [node.pod(f"heir-{n}", "--adopt-after=500ms") for n in range(2)]
+    until(lambda: node.folders() == ["heir-0", "heir-1"], "all folders are gone", 40)
+    stats = backend.json("/stats")
+    assert (stats["distinct"], stats["duplicates"]) == (100, 0)
+    assert sum(metric(heir, "tracekeeper_adopted_spans_delivered_total") for heir in heirs) == 100
+    assert not [line for heir in heirs for line in heir.lines() if line["level"] == "ERROR"]
+
+
+def test_an_heir_that_is_killed_leaves_the_folder_to_the_next(sidecars: Sidecars, start_backend: Start) -> None:
+    backend = start_backend("--name", "a")
+    backend.fail("unavailable")
+    node = Node(sidecars, backend)
+    node.gone("uid-1", 100, seed=1)
+    first = node.pod("uid-2")
+    until(lambda: adopted(first), "the folder is adopted")
+    first.kill()
+    second = node.pod("uid-3")
+    backend.fail("ok")
+    until(lambda: node.folders() == ["uid-3"], "both folders are drained, the first heir's too", 40)
+    stats = backend.json("/stats")
+    assert (stats["distinct"], stats["duplicates"]) == (100, 0)
+    assert metric(second, "tracekeeper_adopted_folders_total") == 2
+
+
+def test_an_heir_that_stops_gives_the_folder_back_whole(sidecars: Sidecars, start_backend: Start) -> None:
+    backend = start_backend("--name", "a")
+    backend.fail("unavailable")
+    node = Node(sidecars, backend)
+    node.gone("uid-1", 100, seed=1)
+    first = node.pod("uid-2")
+    until(lambda: adopted(first), "the folder is adopted")
+    assert first.stop() == 0
+    assert ended(first, "put_back")()
+    assert node.folders() == ["uid-1", "uid-2"]
+    backend.fail("ok")
+    node.pod("uid-3")
+    until(lambda: node.folders() == ["uid-3"], "the next heir drains both", 40)
+    assert backend.json("/stats")["distinct"] == 100
+
+
+def test_folders_of_the_living_are_left_alone_and_leftovers_of_a_removal_go(
+    sidecars: Sidecars, start_backend: Start
+) -> None:
+    backend = start_backend("--name", "a")
+    node = Node(sidecars, backend)
+    alive = node.pod("uid-1", "--adopt-after=1h")
+    half_removed = node.shared / "uid-0.drained" / "dead-letter"
+    half_removed.mkdir(parents=True)
+    (half_removed / "1.letter").write_bytes(b"x")
+    (node.shared / ".hidden").mkdir()
+    (node.shared / "a file").touch()
+    node.pod("uid-2", "--adopt-after=200ms")
+    until(lambda: not half_removed.exists(), "what was drained is removed")
+    node.gone("uid-3", 10, seed=1)
+    until(lambda: node.folders() == [".hidden", "a file", "uid-1", "uid-2"], "the pod that is gone is taken over", 40)
+    assert alive.post(5, seed=2) == 200
+    assert alive.settled()["acknowledged"] == 5
+    assert backend.json("/stats")["distinct"] == 15
+
+
+def test_a_folder_that_cannot_be_opened_is_told_and_holds_up_no_other(sidecars: Sidecars, start_backend: Start) -> None:
+    backend = start_backend("--name", "a")
+    backend.fail("unavailable")
+    node = Node(sidecars, backend)
+    node.gone("z-whole", 10, seed=1)
+    (node.shared / "a-broken" / "intake.a").mkdir(parents=True)
+    (node.shared / "a-broken" / "state.a").mkdir()
+    backend.fail("ok")
+    heir = node.pod("uid-2", "--adopt-after=200ms")
+    until(lambda: backend.json("/stats")["distinct"] == 10, "the other folder is drained")
+    until(lambda: "z-whole" not in node.folders(), "and removed")
+    assert heir.process.poll() is None
+
+
+def test_without_a_delivery_entry_nothing_is_touched(sidecars: Sidecars, start_backend: Start) -> None:
+    backend = start_backend("--name", "a")
+    backend.fail("unavailable")
+    node = Node(sidecars, backend)
+    node.gone("uid-1", 10, seed=1)
+    nowhere = manifest(suspend=True)
+    del nowhere["spec"]["backends"]
+    sidecars.write(nowhere)
+    heir = node.pod("uid-2", "--adopt-after=200ms")
+    until(lambda: not heir.health()["enabled"], "the config is in force")
+    assert node.folders() == ["uid-1", "uid-2"]
