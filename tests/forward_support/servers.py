@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import grpc
+import zstandard
 from aiohttp import web
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
@@ -124,7 +125,7 @@ class HttpBackend:
         """Listen; the second time on the same port as the first."""
         app = web.Application(client_max_size=1 << 30)
         app.router.add_post("/v1/traces", self._traces)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, auto_decompress=False)
         await self._runner.setup()
         listener = socket.create_server(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
@@ -141,6 +142,8 @@ class HttpBackend:
         body = await request.read()
         if request.headers.get("content-encoding") == "gzip" and body[:2] == b"\x1f\x8b":
             body = gzip.decompress(body)
+        if request.headers.get("content-encoding") == "zstd":
+            body = zstandard.ZstdDecompressor().decompress(body)
         response = await self.behave(body, request)
         if response.status < 300:
             self.taken.batches.append(ids_of(body))

@@ -12,6 +12,7 @@ Whatever cannot be read is treated as absent: the status code has spoken already
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
@@ -19,6 +20,9 @@ from tracekeeper_sidecar.forward.outcome import Sent
 
 LONGEST_MESSAGE = 500
 """Characters of a backend's own text that we keep; some answer with whole web pages."""
+SIZE_LIMIT = re.compile(
+    r"larger than max \(\d{1,15} vs\. (\d{1,15})\)|exceeds maximum size (\d{1,15})|the limit is: (\d{1,15}) bytes"
+)
 RETRY_INFO = b"type.googleapis.com/google.rpc.RetryInfo"
 
 
@@ -78,6 +82,16 @@ def read_retry_after(text: str | None, now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
     except (ValueError, OverflowError):
         return None
+
+
+def read_size_limit(text: str) -> int | None:
+    """Bytes that a backend says it takes, in the words of the common gRPC servers; None when it names none.
+
+    grpc-core and grpc-go: "received message larger than max (5000 vs. 4194304)"; grpc-java: "gRPC message exceeds
+    maximum size 4194304: 5000"; tonic: "message length too large: found 5000 bytes, the limit is: 4194304 bytes".
+    """
+    found = SIZE_LIMIT.search(text)
+    return int(found[found.lastindex or 0]) if found else None
 
 
 def shorten(text: str) -> str:

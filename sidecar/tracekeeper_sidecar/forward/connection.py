@@ -28,7 +28,11 @@ class Connection:
     """PEM of the client's certificate chain, for mTLS."""
     key: bytes | None = field(default=None, repr=False)
     """PEM of its private key."""
-    gzip: bool = False
+    compression: str = ""
+    """`gzip`, `zstd`, or empty."""
+    max_connections: int = 4
+    retry_codes: tuple[int, ...] = ()
+    """HTTP statuses that the config wants retried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ def connect(backend: Backend, secrets: Secrets) -> Connection | Unusable:
         ca=ca,
         certificate=certificate,
         key=key,
-        gzip=otlp.compression is Compression.GZIP,
+        compression={Compression.GZIP: "gzip", Compression.ZSTD: "zstd"}.get(otlp.compression, ""),
+        max_connections=otlp.max_connections,
+        retry_codes=backend.retry.status_codes,
     )
 
 

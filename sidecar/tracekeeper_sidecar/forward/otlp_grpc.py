@@ -4,10 +4,13 @@ gRPC's own reconnecting is kept out of the way. A channel that has lost its back
 minutes and fails calls at once meanwhile, whatever our breaker and schedule decide; so a channel that saw a connection
 fail is set aside, and the next send opens a new one, which resolves the name and connects afresh.
 
+A connection carries several calls at once; while every one there is has FULL_CALLS on it, another is opened.
+
     code                                              outcome
     OK                                                Sent, partial success read
     RESOURCE_EXHAUSTED with RetryInfo                 Retry, throttled
-    RESOURCE_EXHAUSTED without                        TooLarge, uncertain
+    RESOURCE_EXHAUSTED without                        TooLarge; certain when its message names a limit of size
+    OUT_OF_RANGE whose message names such a limit     TooLarge (that is how tonic puts it)
     UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED,
       ABORTED, OUT_OF_RANGE, DATA_LOSS                Retry; throttled when RetryInfo came along
     INVALID_ARGUMENT                                  Refused
@@ -15,7 +18,7 @@ fail is set aside, and the next send opens a new one, which resolves the name an
       UNIMPLEMENTED, NOT_FOUND, FAILED_PRECONDITION   Retry: our configuration is at fault, not the spans; they wait
     the rest (INTERNAL, UNKNOWN, …)                   Retry, suspect
 
-The first four lines are OTLP 1.11's table. OTLP lets a client drop at the last two; we hold what we acknowledged.
+The first five lines are OTLP 1.11's table. OTLP lets a client drop at the last two; we hold what we acknowledged.
 """
 
 from __future__ import annotations
@@ -45,6 +48,9 @@ OVERSIZED = "CLIENT: Received message larger than max"
 """How grpc's core words its own refusal of an answer over LARGEST_ANSWER, which it reports by the same code that a
 server uses for a request that is too large. A test with a real oversized answer watches over this text."""
 
+FULL_CALLS = 4
+"""Calls on one connection with which it counts as full. More would share one window of flow control."""
+
 Code = grpc.StatusCode
 TRANSIENT = frozenset(
     {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED, Code.ABORTED, Code.OUT_OF_RANGE, Code.DATA_LOSS}
@@ -70,16 +76,16 @@ class GrpcExporter:
         self._metadata = tuple(
             (name, value.encode() if name.endswith("-bin") else value) for name, value in connection.headers
         )
-        self._compression = grpc.Compression.Gzip if connection.gzip else grpc.Compression.NoCompression
+        self._compression = (
+            grpc.Compression.Gzip if connection.compression == "gzip" else grpc.Compression.NoCompression
+        )
         self._credentials = _credentials(connection) if connection.secure else None
-        self._line: _Line | None = None
+        self._lines: list[_Line] = []
         self._aside: set[_Line] = set()
 
     async def send(self, body: bytes, timeout: float) -> Outcome:  # noqa: ASYNC109 (the client library's own)
         """See Exporter.send."""
-        line = self._line
-        if line is None:
-            line = self._line = self._open()
+        line = self._choose()
         line.calls += 1
         try:
             reply = await line.export(
@@ -103,13 +109,21 @@ class GrpcExporter:
 
     async def close(self) -> None:
         """See Exporter.close."""
-        lines = list(self._aside)
-        if self._line is not None:
-            lines.append(self._line)
-        self._line = None
+        lines = [*self._lines, *self._aside]
+        self._lines.clear()
         self._aside.clear()
         for line in lines:
             await line.channel.close()
+
+    def _choose(self) -> _Line:
+        """The connection opened first that is not full; else another one, or the one with the least to do."""
+        for line in self._lines:
+            if line.calls < FULL_CALLS:
+                return line
+        if len(self._lines) < self._connection.max_connections:
+            self._lines.append(self._open())
+            return self._lines[-1]
+        return min(self._lines, key=lambda line: line.calls)
 
     def _open(self) -> _Line:
         target = f"dns:///{self._connection.target}"
@@ -122,20 +136,24 @@ class GrpcExporter:
 
     def _set_aside(self, line: _Line) -> None:
         """Use `line` for no further call; it is closed when its last call has ended."""
-        if line is self._line:
-            self._line = None
+        if line in self._lines:
+            self._lines.remove(line)
             self._aside.add(line)
 
     def _judge(self, error: grpc.aio.AioRpcError, timeout: float) -> Outcome:
         code, details = error.code(), answer.shorten(error.details() or "")
-        delay = _retry_info(error.trailing_metadata())
+        delay, limit = _retry_info(error.trailing_metadata()), answer.read_size_limit(details)
         said = f"{code.name}: {details}" if details else code.name
         if code is Code.RESOURCE_EXHAUSTED:
             if delay is not None:
                 return Retry(f"it asks for a pause of {delay:g} s ({said})", delay, throttled=True)
             if OVERSIZED in details:
                 return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes and was not read")
+            if limit is not None:
+                return TooLarge(f"it calls the request too large ({said})", True, limit)
             return TooLarge(f"it calls the request too large, or limits its rate without saying so ({said})", False)
+        if code is Code.OUT_OF_RANGE and limit is not None:
+            return TooLarge(f"it calls the request too large ({said})", True, limit)
         if code is Code.INVALID_ARGUMENT:
             return Refused(f"it calls the spans invalid ({said})")
         if code in TRANSIENT:

@@ -1,55 +1,37 @@
 """Sends OTLP over HTTP/1.1 in protobuf.
 
-    status                        outcome
-    2xx                           Sent, partial success read
-    400, 422                      Refused
-    413                           TooLarge
-    429                           Retry, throttled
-    503 with Retry-After          Retry, throttled
-    408, 502, 503, 504            Retry
-    401, 403, 407                 Retry: our credentials are at fault, not the spans; they wait
-    3xx, 404, 405, 406, 411, 415, 421, 426, 431   Retry: our address or protocol is at fault; they wait
-    the rest (500, 501, 409, …)   Retry, suspect
-
-429, 502, 503 and 504 are OTLP 1.11's table. OTLP lets a client drop at the last three lines; we hold what we
-acknowledged. The status decides: a body that is too long, slow, or unreadable never turns a success into a retry.
-Redirects are not followed, because they would carry credentials to an address that nobody configured.
+What a status means stands in `table`. The status decides: a body that is too long, slow, or unreadable never turns a
+success into a retry. Redirects are not followed, because they would carry credentials to an address that nobody
+configured. A request that finds its kept-alive connection gone is sent once more on a new one: servers close idle
+connections when they please, and that is no failure.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import socket
+import ssl
 import time
-import zlib
 from collections.abc import Callable
-
-import aiohttp
-from aiohttp import payload
+from urllib.parse import urlsplit
 
 from tracekeeper_sidecar.forward import answer
 from tracekeeper_sidecar.forward.connection import Connection
+from tracekeeper_sidecar.forward.encoding import WEAKER, encode
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
+from tracekeeper_sidecar.forward.http_pool import HttpPool, Place
+from tracekeeper_sidecar.forward.http_wire import Answer, Lost
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
+from tracekeeper_sidecar.forward.table import OTLP_HTTP, Meaning
 from tracekeeper_sidecar.forward.tls import client_context
 
-LARGEST_ERROR = 64 * 1024
-"""Bytes read of the body of an error: enough for any Status message."""
-INLINE_BYTES = 32 * 1024
-"""Up to this size compressing on the event loop is quicker than a thread's round trip."""
+logger = logging.getLogger(__name__)
+
 LARGE_BODY = 64 * 1024
 """A connection lost while a body over this size was sent may be the backend's way to call it too large."""
-CREDENTIALS = frozenset({401, 403, 407})
-WRONG_PLACE = frozenset({404, 405, 406, 411, 415, 421, 426, 431})
-TRANSIENT = frozenset({408, 502, 503, 504})
-
-
-class _Body(payload.BytesPayload):
-    """Bytes as a request body; aiohttp's own class warns above 1 MiB, although it slices nothing."""
-
-    def __init__(self, value: bytes) -> None:
-        payload.Payload.__init__(self, value, content_type="application/x-protobuf")
-        self._size = len(value)
+PROTOBUF = "application/x-protobuf"
 
 
 class HttpExporter:
@@ -57,135 +39,136 @@ class HttpExporter:
 
     def __init__(self, connection: Connection, now: Callable[[], float] = time.time) -> None:
         self._connection, self._now = connection, now
-        self._context = client_context(connection) if connection.secure else None
-        self._session: aiohttp.ClientSession | None = None
-        self._headers = {
-            "user-agent": "tracekeeper-sidecar",
-            "accept-encoding": "identity",  # Answers are tiny, and a compressed one would have to be bounded twice.
-            **({"content-encoding": "gzip"} if connection.gzip else {}),
-            **dict(connection.headers),
-        }
+        self._table = OTLP_HTTP.with_extra(connection.retry_codes)
+        self._encoding = connection.compression
+        self._proven = False  # That the backend takes this encoding.
+        url = urlsplit(connection.url)
+        port = url.port or (443 if connection.secure else 80)
+        place = Place(url.hostname or "", port, client_context(connection) if connection.secure else None)
+        self._pool = HttpPool(place, connection.max_connections, LARGEST_ANSWER)
+        self._head = _head(url.path or "/", url.netloc, connection.headers)
 
     async def send(self, body: bytes, timeout: float) -> Outcome:  # noqa: ASYNC109 (the client library's own)
         """See Exporter.send."""
-        if self._session is None:
-            self._session = self._open()
+        deadline = asyncio.get_running_loop().time() + timeout
         try:
-            data = await self._encode(body)
-            async with self._session.post(
-                self._connection.url,
-                data=_Body(data),
-                headers=self._headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout),
-            ) as response:
-                return await self._judge(response)
+            while True:
+                found = await self._post(body, deadline)
+                if self._proven or found.status not in (400, 415) or self._encoding not in WEAKER:
+                    break
+                self._weaken(found)
         except TimeoutError:
             return Retry(
                 f"no answer from {self._connection.url} within {timeout:g} s; it hangs or is overloaded, or `timeout`"
                 " is short"
             )
-        except aiohttp.ClientConnectorError as error:
+        except Lost as lost:
+            problem = f"{self._connection.url} closed the connection before it answered ({lost.cause})"
+            return Retry(problem, suspect=len(body) > LARGE_BODY)
+        except OSError as error:
             return Retry(_unreachable(self._connection, error))
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            return Retry(f"{self._connection.url} {_lost(error)}", suspect=len(body) > LARGE_BODY)
-        except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            # RuntimeError is what aiohttp raises for a session that close() has ended under us.
-            return Retry(_unreachable(self._connection, error))
+        self._proven = self._proven or 200 <= found.status < 300
+        return self._judge(found)
 
     async def close(self) -> None:
         """See Exporter.close."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        self._pool.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, ssl=self._context if self._context is not None else True)
-        return aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
+    async def _post(self, body: bytes, deadline: float) -> Answer:
+        """One answer. Raises Lost, OSError, and TimeoutError when not even the answer's head came."""
+        data = await encode(body, self._encoding)
+        coding = f"Content-Encoding: {self._encoding}\r\n" if self._encoding else ""
+        head = self._head + f"{coding}Content-Length: {len(data)}\r\n\r\n".encode("ascii")
+        wire = await self._pool.take(deadline)
+        try:
+            return await wire.post(head, data, deadline)
+        except Lost as lost:
+            if lost.fresh or lost.heard:
+                raise
+        finally:
+            self._pool.give_back(wire)
+        wire = await self._pool.take(deadline, fresh=True)
+        try:
+            return await wire.post(head, data, deadline)
+        finally:
+            self._pool.give_back(wire)
+
+    def _weaken(self, found: Answer) -> None:
+        """The backend has not taken a compressed request yet, and this answer may be about the compression."""
+        weaker = WEAKER[self._encoding]
+        logger.warning(
+            "%s answers %d to %s: sending %s instead",
+            self._connection.url,
+            found.status,
+            self._encoding,
+            weaker or "uncompressed",
         )
+        self._encoding = weaker
 
-    async def _encode(self, body: bytes) -> bytes:
-        if not self._connection.gzip:
-            return body
-        if len(body) <= INLINE_BYTES:
-            return _gzip(body)
-        return await asyncio.to_thread(_gzip, body)
-
-    async def _judge(self, response: aiohttp.ClientResponse) -> Outcome:
-        status = response.status
-        if 200 <= status < 300:
-            return await _success(response)
-        message = answer.read_status(await _read(response, LARGEST_ERROR) or b"")[0] if _is_protobuf(response) else ""
-        said = f"{status} {response.reason or ''}".strip() + (f": {message}" if message else "")
-        delay = answer.read_retry_after(response.headers.get("retry-after"), self._now())
-        if status in (400, 422):
-            return Refused(f"it calls the spans invalid ({said})")
-        if status == 413:
-            return TooLarge(f"it calls the request too large ({said})")
-        if status == 429 or (status == 503 and delay is not None):
-            pause = "a pause" if delay is None else f"a pause of {delay:g} s"
-            return Retry(f"it asks for {pause} ({said})", delay, throttled=True)
-        if status in TRANSIENT:
-            return Retry(f"it failed for the moment ({said})", delay)
-        if status in CREDENTIALS:
-            return Retry(
-                f"it does not accept our credentials ({said}); check otlp.auth, otlp.headers and the Secrets they"
-                " refer to; spans wait meanwhile",
-                delay,
-            )
-        if status in WRONG_PLACE or 300 <= status < 400:
-            return Retry(
-                f"there is no OTLP trace service at {self._connection.url} ({said}); check otlp.endpoint and"
-                " otlp.protocol (GRPC is usually on 4317, HTTP on 4318); spans wait meanwhile",
-                delay,
-            )
-        return Retry(f"it failed by itself ({said}); look at the backend's own log", delay, suspect=True)
+    def _judge(self, found: Answer) -> Outcome:
+        delay = answer.read_retry_after(found.retry_after, self._now())
+        meaning = self._table.meaning(found.status, delay is not None)
+        if meaning is Meaning.TAKEN:
+            return _success(found)
+        message = answer.read_status(found.body or b"")[0] if found.content_type == PROTOBUF else ""
+        said = f"{found.status} {found.reason}".strip() + (f": {message}" if message else "")
+        match meaning:
+            case Meaning.WRONG:
+                return Refused(f"it calls the spans invalid ({said})")
+            case Meaning.TOO_LARGE:
+                return TooLarge(f"it calls the request too large ({said})", limit=answer.read_size_limit(message))
+            case Meaning.PAUSE:
+                pause = "a pause" if delay is None else f"a pause of {delay:g} s"
+                return Retry(f"it asks for {pause} ({said})", delay, throttled=True)
+            case Meaning.TRANSIENT:
+                return Retry(f"it failed for the moment ({said})", delay)
+            case Meaning.CREDENTIALS:
+                return Retry(
+                    f"it does not accept our credentials ({said}); check otlp.auth, otlp.headers and the Secrets they"
+                    " refer to; spans wait meanwhile",
+                    delay,
+                )
+            case Meaning.ADDRESS:
+                return Retry(
+                    f"there is no OTLP trace service at {self._connection.url} ({said}); check otlp.endpoint and"
+                    " otlp.protocol (GRPC is usually on 4317, HTTP on 4318); spans wait meanwhile",
+                    delay,
+                )
+            case _:
+                return Retry(f"it failed by itself ({said}); look at the backend's own log", delay, suspect=True)
 
 
-async def _success(response: aiohttp.ClientResponse) -> Sent:
-    body = await _read(response, LARGEST_ANSWER)
-    if body is None:
+def _head(path: str, host: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """The part of a request's head that never changes. Raises ValueError for a header that is none."""
+    lines = [
+        f"POST {path} HTTP/1.1",
+        f"Host: {host}",
+        "User-Agent: tracekeeper-sidecar",
+        f"Content-Type: {PROTOBUF}",
+        "Accept-Encoding: identity",  # Answers are tiny, and a compressed one would have to be bounded twice.
+        *(f"{name}: {value}" for name, value in headers),
+    ]
+    for line in lines:
+        if not line.isprintable():
+            raise ValueError(f"otlp.headers: {line.partition(':')[0]!r} holds a line break or a control character")
+    return ("\r\n".join(lines) + "\r\n").encode("utf-8")
+
+
+def _success(found: Answer) -> Sent:
+    if found.body is None:
         return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes or did not arrive whole, and was not read")
-    if response.content_type == "application/json":
-        return answer.read_json_success(body)
-    return answer.read_success(body) if _is_protobuf(response) else Sent()
+    if found.content_type == "application/json":
+        return answer.read_json_success(found.body)
+    return answer.read_success(found.body) if found.content_type == PROTOBUF else Sent()
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """The whole body, or None when it is longer than `limit`, or stops before its end."""
-    pieces, size = [], 0
-    try:
-        async for piece in response.content.iter_any():
-            size += len(piece)
-            if size > limit:
-                return None
-            pieces.append(piece)
-    except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
-        return None
-    return b"".join(pieces)
-
-
-def _is_protobuf(response: aiohttp.ClientResponse) -> bool:
-    return response.content_type == "application/x-protobuf"
-
-
-def _gzip(body: bytes) -> bytes:
-    # Level 1: a third of the time of level 6 for about a tenth more bytes, on spans.
-    return zlib.compress(body, level=1, wbits=31)
-
-
-def _lost(error: Exception) -> str:
-    return f"closed the connection before it answered ({answer.shorten(str(error)) or type(error).__name__})"
-
-
-def _unreachable(connection: Connection, error: Exception) -> str:
+def _unreachable(connection: Connection, error: OSError) -> str:
     check = "otlp.endpoint, the network, and otlp.tls" if connection.secure else "otlp.endpoint and the network"
     return f"{connection.url} cannot be reached ({_cause(error)}); check {check}"
 
 
-def _cause(error: Exception) -> str:
-    """The system's own word for it where there is one: aiohttp's leaves out why a connection failed."""
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
-        return os.strerror(error.os_error.errno)
+def _cause(error: OSError) -> str:
+    """The system's own word for it where there is one: asyncio's leaves out why a connection failed."""
+    if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
+        return os.strerror(error.errno)
     return answer.shorten(str(error)) or type(error).__name__

@@ -112,3 +112,21 @@ def test_any_retry_after_is_read_or_ignored(text: str) -> None:
 
 def test_long_texts_are_cut() -> None:
     assert len(answer.shorten("word\n" * 1000)) <= answer.LONGEST_MESSAGE + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("SERVER: Received message larger than max (5000 vs. 3000)", 3000),
+        ("grpc: received message larger than max (5000000 vs. 4194304)", 4194304),
+        ("gRPC message exceeds maximum size 4194304: 5000000", 4194304),
+        (
+            "Error, decoded message length too large: found 5000 bytes, the limit is: 4194304 bytes",
+            4194304,
+        ),
+        ("rate limit of 100 requests exceeded", None),
+        ("", None),
+    ],
+)
+def test_limit_of_size_in_the_words_of_common_servers(text: str, limit: int | None) -> None:
+    assert answer.read_size_limit(text) == limit

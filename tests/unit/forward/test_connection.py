@@ -47,7 +47,7 @@ def test_everything_at_once() -> None:
         client={"tls.crt": b"CRT", "tls.key": b"KEY"},
     )
     assert isinstance(made, Connection)
-    assert (made.target, made.secure, made.gzip) == ("tempo.obs:4317", True, True)
+    assert (made.target, made.secure, made.compression) == ("tempo.obs:4317", True, "gzip")
     assert dict(made.headers) == {
         "x-scope-orgid": "shop",
         "x-key": "key",
@@ -59,7 +59,7 @@ def test_everything_at_once() -> None:
 def test_http_url_and_plaintext_without_compression() -> None:
     made = connected(configured("http://collector:4318/otlp/", "HTTP"))
     assert isinstance(made, Connection)
-    assert (made.url, made.secure, made.gzip) == ("http://collector:4318/otlp/v1/traces", False, False)
+    assert (made.url, made.secure, made.compression) == ("http://collector:4318/otlp/v1/traces", False, "")
 
 
 def test_secrets_stay_out_of_texts() -> None:

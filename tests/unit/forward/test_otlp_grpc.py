@@ -20,7 +20,7 @@ from forward_support.servers import GrpcBackend, GrpcBehaviour, RawBackend, grpc
 from forward_support.spans import request
 from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
-from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter
+from tracekeeper_sidecar.forward.otlp_grpc import FULL_CALLS, GrpcExporter
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_spec.config import Protocol
 
@@ -98,7 +98,9 @@ async def test_resource_exhausted_without_retry_info_may_be_too_large() -> None:
 
 async def test_a_servers_message_limit_is_too_large() -> None:
     async with backend(max_bytes=1000) as server, exporter(to(server.endpoint)) as sender:
-        assert isinstance(await sender.send(request(100)[0], 5), TooLarge)
+        outcome = await sender.send(request(100)[0], 5)
+        assert isinstance(outcome, TooLarge)
+        assert (outcome.certain, outcome.limit) == (True, 1000)
         assert await sender.send(request(1)[0], 5) == Sent()
 
 
@@ -109,6 +111,35 @@ async def test_retryable_codes(code: grpc.StatusCode) -> None:
     outcome = await answered(aborting(code))
     assert isinstance(outcome, Retry)
     assert (outcome.after, outcome.throttled, outcome.suspect) == (None, False, False)
+
+
+async def test_out_of_range_that_names_a_limit_of_size_is_too_large() -> None:
+    async def behave(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        text = "Error, decoded message length too large: found 5000 bytes, the limit is: 4194304 bytes"
+        await context.abort(Code.OUT_OF_RANGE, text)
+
+    outcome = await answered(behave)
+    assert isinstance(outcome, TooLarge)
+    assert (outcome.certain, outcome.limit) == (True, 4194304)
+
+
+@pytest.mark.parametrize(("calls", "connections"), [(1, 1), (FULL_CALLS + 1, 2), (5 * FULL_CALLS, 3)])
+async def test_another_connection_is_opened_when_one_is_full(calls: int, connections: int) -> None:
+    peers, arrived, go = set(), 0, asyncio.Event()
+
+    async def behave(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        nonlocal arrived
+        peers.add(context.peer())
+        arrived += 1
+        if arrived == calls:
+            go.set()
+        await go.wait()
+        return b""
+
+    async with backend(behave) as server, exporter(to(server.endpoint, max_connections=3)) as sender:
+        outcomes = await asyncio.gather(*(sender.send(request(1)[0], 20) for _ in range(calls)))
+    assert outcomes == [Sent()] * calls
+    assert len(peers) == connections
 
 
 async def test_invalid_argument_is_refused() -> None:
@@ -152,7 +183,7 @@ async def test_oversized_answer_is_not_taken_for_an_oversized_request() -> None:
 async def test_sends_metadata_and_gzip() -> None:
     headers = (("authorization", "Bearer token"), ("x-scope-orgid", "shop"), ("key-bin", "ab"))
     body, ids = request(300, 200)
-    async with backend() as server, exporter(to(server.endpoint, headers=headers, gzip=True)) as sender:
+    async with backend() as server, exporter(to(server.endpoint, headers=headers, compression="gzip")) as sender:
         assert await sender.send(body, 5) == Sent()
     assert server.taken.ids == ids
     seen = server.metadata[0]

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -162,7 +163,7 @@ async def test_sends_headers_and_gzip() -> None:
     headers = (("authorization", "Bearer token"), ("x-scope-orgid", "shop"))
     body, ids = request(300, 200)
     try:
-        async with exporter(to(backend.endpoint, headers=headers, gzip=True)) as sender:
+        async with exporter(to(backend.endpoint, headers=headers, compression="gzip")) as sender:
             assert await sender.send(body, 5) == Sent()
             small, more = request(1)
             assert await sender.send(small, 5) == Sent()
@@ -196,6 +197,159 @@ async def test_large_body_goes_whole_and_connections_are_reused() -> None:
         await backend.stop()
     assert backend.taken.ids == ids * 3
     assert len(peers) == 1
+
+
+@pytest.mark.parametrize("most", [1, 3])
+async def test_connections_are_as_many_as_are_busy_and_no_more_than_allowed(most: int) -> None:
+    backend, peers, now, largest = HttpBackend(), set(), 0, 0
+
+    async def behave(body: bytes, request: web.Request) -> web.StreamResponse:
+        nonlocal now, largest
+        now += 1
+        largest = max(largest, now)
+        peers.add(request.transport.get_extra_info("peername") if request.transport else None)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        now -= 1
+        return web.Response()
+
+    backend.behave = behave
+    await backend.start()
+    try:
+        async with exporter(to(backend.endpoint, max_connections=most)) as sender:
+            assert await asyncio.gather(*(sender.send(request(1)[0], 20) for _ in range(12))) == [Sent()] * 12
+    finally:
+        await backend.stop()
+    assert 1 <= largest <= most
+    assert len(peers) <= most
+
+
+async def test_waiting_for_a_connection_ends_in_time() -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    backend = RawBackend(hang)
+    await backend.start()
+    async with exporter(to(backend.endpoint, max_connections=1)) as sender:
+        outcomes = await asyncio.gather(*(sender.send(b"x", 0.2) for _ in range(3)))
+    await backend.stop()
+    assert all(isinstance(outcome, Retry) and "no answer" in outcome.reason for outcome in outcomes)
+
+
+def one_by_one(*answers: bytes, close: bool = False) -> Callable[..., Awaitable[None]]:
+    """A server that gives these answers in turn, and closes after each or after the last."""
+    left = list(answers)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while left:
+            await read_http_request(reader)
+            writer.write(left.pop(0))
+            await writer.drain()
+            if close:
+                return
+
+    return handle
+
+
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+async def test_request_that_meets_a_connection_closed_meanwhile_is_sent_on_a_new_one() -> None:
+    """The server says nothing of closing: only the next request shows it."""
+    backend = RawBackend(one_by_one(EMPTY, EMPTY, close=True))
+    await backend.start()
+    async with exporter(to(backend.endpoint)) as sender:
+        assert await sender.send(b"\n\x00", 5) == Sent()
+        assert await sender.send(b"\n\x00", 5) == Sent()
+    await backend.stop()
+    assert backend.connections == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" + EMPTY,
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/x-protobuf\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        EMPTY + EMPTY,
+    ],
+)
+async def test_forms_of_success(answer: bytes) -> None:
+    backend = RawBackend(one_by_one(answer, answer, close=True))
+    await backend.start()
+    async with exporter(to(backend.endpoint)) as sender:
+        assert await sender.send(b"\n\x00", 5) == Sent()
+        assert await sender.send(b"\n\x00", 5) == Sent()
+    await backend.stop()
+
+
+async def test_early_413_is_heard_before_the_request_has_left() -> None:
+    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await reader.read()
+
+    assert isinstance(await raw(early, body=bytes(8 << 20)), TooLarge)
+
+
+async def test_endless_head_is_no_answer() -> None:
+    async def chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_http_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.is_closing():
+            writer.write(b"X-More: " + b"x" * 4000 + b"\r\n")
+            await writer.drain()
+
+    outcome = await raw(chatter)
+    assert isinstance(outcome, Retry)
+    assert "head of its answer" in outcome.reason
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_configured_statuses_are_retried_and_blame_nothing(status: int) -> None:
+    backend = HttpBackend(lambda body, request: answer_with(status))
+    await backend.start()
+    try:
+        async with exporter(to(backend.endpoint, retry_codes=(status,))) as sender:
+            outcome = await sender.send(request(1)[0], 5)
+    finally:
+        await backend.stop()
+    assert isinstance(outcome, Retry)
+    assert not outcome.suspect
+
+
+async def answer_with(status: int) -> web.StreamResponse:
+    return web.Response(status=status)
+
+
+@pytest.mark.parametrize(("taken", "spans"), [("zstd", 1), ("zstd", 2000), ("gzip", 1), ("", 1)])
+async def test_compression_falls_back_to_what_the_backend_takes(taken: str, spans: int) -> None:
+    tried: list[str] = []
+
+    async def picky(body: bytes, request: web.Request) -> web.StreamResponse:
+        tried.append(request.headers.get("content-encoding", ""))
+        return web.Response(status=200 if tried[-1] == taken else 415)
+
+    backend = HttpBackend(picky)
+    await backend.start()
+    body, ids = request(spans, 200)
+    try:
+        async with exporter(to(backend.endpoint, compression="zstd")) as sender:
+            assert await sender.send(body, 10) == Sent()
+            assert await sender.send(body, 10) == Sent()
+    finally:
+        await backend.stop()
+    assert backend.taken.ids == ids * 2
+    order = ["zstd", "gzip", ""]
+    assert tried == [*order[: order.index(taken) + 1], taken]
+
+
+def test_header_with_a_line_break_is_a_fault_of_the_configuration() -> None:
+    with pytest.raises(ValueError, match="'x-tenant' holds a line break"):
+        HttpExporter(to("http://localhost:1", headers=(("x-tenant", "a\r\nb: c"),)))
 
 
 async def test_hanging_server_is_a_timeout() -> None:
@@ -292,3 +446,32 @@ async def test_close_ends_what_still_runs() -> None:
         await sender.close()
         assert isinstance(await sending, Retry)
     await backend.stop()
+
+
+def test_the_loop_that_the_sidecar_runs_on() -> None:
+    """uvloop's transports are not asyncio's: they differ in class, in when they write, and in how they end."""
+
+    async def behave(body: bytes, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=200 if len(body) < 3 << 20 else 413)
+
+    async def main() -> list[Outcome]:
+        backend, gone = HttpBackend(behave), HttpBackend()
+        await backend.start()
+        await gone.start()
+        await gone.stop()
+        small, large = request(1)[0], request(1, 4 << 20)[0]
+        try:
+            async with exporter(to(backend.endpoint)) as sender, exporter(to(gone.endpoint)) as lost:
+                outcomes = await asyncio.gather(*(sender.send(small, 10) for _ in range(20)))
+                outcomes.append(await sender.send(request(1, 2 << 20)[0], 10))
+                outcomes.append(await sender.send(large, 10))
+                outcomes.append(await lost.send(small, 10))
+        finally:
+            await backend.stop()
+        return outcomes
+
+    *taken, large, gone = uvloop.run(main())
+    assert taken == [Sent()] * 21
+    assert isinstance(large, TooLarge)
+    assert isinstance(gone, Retry)
+    assert "otlp.endpoint" in gone.reason

@@ -1,0 +1,121 @@
+"""The HTTP connections to one backend: the one used last first, another while all are busy, up to a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from dataclasses import dataclass
+
+from tracekeeper_sidecar.forward.http_wire import HttpWire
+
+IDLE = 45.0
+"""Seconds after which an idle connection is not used again: many servers close theirs after a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a backend listens."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext | None
+    """None for plaintext."""
+
+
+class HttpPool:
+    """Owned by one event loop."""
+
+    def __init__(self, place: Place, most: int, largest_body: int) -> None:
+        self._place, self._most, self._largest_body = place, most, largest_body
+        self._idle: list[HttpWire] = []
+        self._busy: set[HttpWire] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    async def take(self, deadline: float, *, fresh: bool = False) -> HttpWire:
+        """A connection for one request; give it back. `fresh` asks for one that was never used. Raises OSError, and
+        TimeoutError at loop time `deadline`."""
+        wire = None if fresh else self._idle_one()
+        if wire is not None:
+            return wire
+        async with asyncio.timeout_at(deadline):
+            while True:
+                if self._closed:
+                    raise OSError("the connection was closed on our side")
+                if len(self._busy) + self._opening < self._most:
+                    return await self._open()
+                await self._turn()
+                if not fresh and (wire := self._idle_one()) is not None:
+                    return wire
+
+    def give_back(self, wire: HttpWire) -> None:
+        """The request is over; a connection that is closed is forgotten."""
+        self._busy.discard(wire)
+        if wire.open and not self._closed:
+            wire.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(wire)
+        else:
+            wire.close()
+        self._wake()
+
+    def close(self) -> None:
+        """End every connection; requests on them end as Lost."""
+        self._closed = True
+        for wire in (*self._idle, *self._busy):
+            wire.close()
+        self._idle.clear()
+        while self._waiting:
+            self._wake()
+
+    def _idle_one(self) -> HttpWire | None:
+        while self._idle:
+            wire = self._idle.pop()
+            if wire.open and asyncio.get_running_loop().time() - wire.idle_since < IDLE:
+                self._busy.add(wire)
+                return wire
+            wire.close()
+        return None
+
+    async def _open(self) -> HttpWire:
+        place, loop = self._place, asyncio.get_running_loop()
+        self._opening += 1
+        try:
+            _, wire = await loop.create_connection(
+                lambda: HttpWire(self._largest_body),
+                place.host,
+                place.port,
+                ssl=place.context,
+                server_hostname=place.host if place.context is not None else None,
+            )
+        except BaseException:
+            self._wake()
+            raise
+        finally:
+            self._opening -= 1
+        if self._closed:
+            wire.close()
+            raise OSError("the connection was closed on our side")
+        self._busy.add(wire)
+        return wire
+
+    async def _turn(self) -> None:
+        """Wait until a connection may be free."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            else:
+                self._wake()  # It was our turn: the next one's, then.
+            raise
+
+    def _wake(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
