@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-<<<<<<< HEAD
-from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, RequestFacts, Snapshot
-=======
-from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, AdoptionFacts, LogFacts, PolicyFacts, Snapshot
->>>>>>> 4b05653 (wip)
+from tracekeeper_sidecar.admin.snapshot import (
+    AdoptedFolder,
+    AdoptionFacts,
+    LogFacts,
+    PolicyFacts,
+    RequestFacts,
+    Snapshot,
+)
 from tracekeeper_sidecar.clock import Clock
 
 if TYPE_CHECKING:

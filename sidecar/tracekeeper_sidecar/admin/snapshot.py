@@ -39,7 +39,6 @@ class PolicyFacts:
 
 
 @dataclass(frozen=True, slots=True)
-<<<<<<< HEAD
 class RequestFacts:
     """The requests that the application has served, by the spans that were acknowledged."""
 
@@ -48,7 +47,9 @@ class RequestFacts:
     errors: int = 0
     seconds: float = 0.0
     """Duration of all of them together."""
-=======
+
+
+@dataclass(frozen=True, slots=True)
 class AdoptedFolder:
     """A folder on the node whose pod is gone, and which is delivered from here now."""
 
@@ -71,7 +72,6 @@ class AdoptionFacts:
     """Spans, by delivery entry and reason."""
     problems: tuple[str, ...]
     """Why folders could not be taken over."""
->>>>>>> 4b05653 (wip)
 
 
 @dataclass(frozen=True, slots=True)
