@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from tracekeeper_spec import config, schema
+from tracekeeper_spec.condition import MAX_LENGTH
 from tracekeeper_spec.fields import SPEC
 from tracekeeper_spec.units import DURATION_PATTERN, QUANTITY_PATTERN
 
@@ -44,6 +45,8 @@ def openapi(node: schema.Node) -> dict[str, Any]:
         case schema.Text(max_length=longest, pattern=pattern, min_length=shortest):
             extra = {"pattern": pattern} if pattern else {}
             return {"type": "string", "minLength": shortest, "maxLength": longest, **extra}
+        case schema.Condition():
+            return {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH}
         case schema.Choice(values=values):
             return {"type": "string", "enum": [item.value for item in values]}
         case schema.Duration(minimum=low, maximum=high):

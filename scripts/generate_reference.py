@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracekeeper_spec import config, schema
+from tracekeeper_spec.condition import MAX_LENGTH
 from tracekeeper_spec.fields import SPEC
 
 HEAD = f"""\
@@ -38,6 +39,7 @@ spec:
 - **Durations** are `h`, `m`, `s` and `ms` in that order, in whole numbers: `500ms`, `10s`, `1h30m`.
   **Sizes** and **quantities** are Kubernetes': `512Mi`, `1Gi`, `50m`.
 - **Choices** are a `type` and the field named after it: `type: Bearer` goes with `bearer`, and only with it.
+- **Conditions** are in the [condition language](condition-language.md).
 - **Secrets** are looked up in the config's namespace. Whoever may create pods there can read them, as ever.
 - **Faults** are reported all at once, each with its field: by the API server and the webhook on `kubectl apply`, in
   the condition `Accepted`, and by `tracekeeper-sidecar check --config FILE`. A field that is not on this page is a
@@ -70,6 +72,8 @@ def kind(node: schema.Node) -> str:
             return f"number, {least:g} to {most:g}"
         case schema.Text(max_length=longest):
             return f"text, up to {longest}"
+        case schema.Condition():
+            return f"[condition](condition-language.md), up to {MAX_LENGTH}"
         case schema.Choice(values=values):
             return " or ".join(f"`{item.value}`" for item in values)
         case schema.Duration(minimum=low, maximum=high):

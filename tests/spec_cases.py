@@ -317,6 +317,13 @@ FAULTY = [
     Faulty("delivery.1.from", "Newest", "spec.delivery[1].from", "must be one of Now, Oldest"),
     Faulty("delivery.1.spans", "Some", "spec.delivery[1].spans", "must be one of Sampled, All"),
     Faulty("delivery.1.match", "", "spec.delivery[1].match", "and is empty"),
+    Faulty(
+        "delivery.1.match",
+        "span.durations > 1s",
+        "spec.delivery[1].match",
+        "at character 6: span has no field durations (did you mean span.duration?)",
+        False,
+    ),
     Faulty("delivery.1.name", "primary", "spec.delivery[1].name", "is already the name of spec.delivery[0]"),
     Faulty("delivery", [], "spec.delivery", "at least one item"),
 ]

@@ -28,13 +28,13 @@ from tracekeeper_spec.schema import (
     Boolean,
     Check,
     Choice,
+    Condition,
     Duration,
     Field,
     Integer,
     ListOf,
     Object,
     Size,
-    Text,
     TextMap,
 )
 from tracekeeper_spec.selector import Operator, Selector
@@ -226,8 +226,6 @@ BUFFER = Object(
     ),
 )
 
-CONDITION = Text(1024)
-
 DELIVERY_ENTRY = Object(
     checks.make_entry,
     (
@@ -246,9 +244,9 @@ DELIVERY_ENTRY = Object(
         ),
         Field(
             "match",
-            CONDITION,
+            Condition(),
             "Takes only the spans for which this condition holds, for example `span.duration >= 100ms`; the others "
-            "are counted as unmatched. See the page of the condition language.",
+            "are counted as unmatched. See the reference of the condition language.",
             default_note="every span",
         ),
         Field(

@@ -54,6 +54,11 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """A text in the condition language, about one span; kept as it was written (str)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     values: type[StrEnum]
 
@@ -149,4 +154,4 @@ class Object:
     checks: tuple[Check, ...] = field(default=())
 
 
-Node = Boolean | Integer | Fraction | Text | Choice | Duration | Size | Amount | TextMap | ListOf | Object
+Node = Boolean | Integer | Fraction | Text | Condition | Choice | Duration | Size | Amount | TextMap | ListOf | Object

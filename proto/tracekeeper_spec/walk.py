@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from tracekeeper_spec.condition import MAX_LENGTH, find_problems
 from tracekeeper_spec.faults import Fault, join
 from tracekeeper_spec.schema import (
     Amount,
     Boolean,
     Choice,
+    Condition,
     Duration,
     Field,
     Fraction,
@@ -25,6 +27,7 @@ from tracekeeper_spec.schema import (
 )
 from tracekeeper_spec.units import parse_amount, parse_duration, parse_quantity, show
 
+CONDITION_TEXT = Text(MAX_LENGTH, expects="a condition")
 MAX_UNKNOWN = 20
 """Unknown fields of one object that are named; the rest are counted."""
 
@@ -85,6 +88,14 @@ def _read_text(node: Text, value: object, path: str, faults: list[Fault]) -> Any
     if node.pattern and not re.fullmatch(node.pattern, value):
         return _wrong(faults, path, f"must be {node.expects}")
     return value
+
+
+def _read_condition(node: Condition, value: object, path: str, faults: list[Fault]) -> Any:
+    if read(CONDITION_TEXT, value, path, faults) is BAD:
+        return BAD
+    problems = find_problems(str(value))
+    faults.extend(Fault(path, problem.sentence, problem.hint) for problem in problems)
+    return BAD if problems else value
 
 
 def _read_choice(node: Choice, value: object, path: str, faults: list[Fault]) -> Any:
@@ -264,6 +275,7 @@ _READERS: dict[type, Callable[[Any, object, str, list[Fault]], Any]] = {
     Integer: _read_integer,
     Fraction: _read_fraction,
     Text: _read_text,
+    Condition: _read_condition,
     Choice: _read_choice,
     Duration: _read_duration,
     Size: _read_size,

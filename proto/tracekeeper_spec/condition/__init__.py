@@ -1,6 +1,6 @@
 """The condition language: from text to a program for raw spans, or to everything that is wrong with it.
 
-The reference is `docs/reference/conditions-language.md`. A text goes through `tokens`, `parser` (which makes a `tree`),
+The reference is `docs/reference/condition-language.md`. A text goes through `tokens`, `parser` (which makes a `tree`),
 `checker` (its `meaning`) and `emit` (a `code.Code`). What runs the program is the sidecar's affair.
 """
 

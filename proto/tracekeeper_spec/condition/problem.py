@@ -15,10 +15,14 @@ class Problem:
     hint: str = ""
     """What to write instead; empty when the problem says it already."""
 
+    @property
+    def sentence(self) -> str:
+        """`at character 6: span has no field durations`"""
+        return f"at character {self.at + 1}: {self.problem}"
+
     def __str__(self) -> str:
         """`at character 6: span has no field durations (did you mean span.duration?)`"""
-        text = f"at character {self.at + 1}: {self.problem}"
-        return f"{text} ({self.hint})" if self.hint else text
+        return f"{self.sentence} ({self.hint})" if self.hint else self.sentence
 
 
 class Unreadable(Exception):

@@ -57,6 +57,8 @@ def valid(node: schema.Node) -> st.SearchStrategy[Any]:
             return st.integers(low, high)
         case schema.Fraction(minimum=least, maximum=most):
             return st.floats(least, most)
+        case schema.Condition():
+            return st.sampled_from(["span.is_root", "span.duration > 1s", "span.name"])
         case schema.Choice(values=values):
             return st.sampled_from([item.value for item in values])
         case schema.Duration(minimum=low, maximum=high):
