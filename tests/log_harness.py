@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+from pathlib import Path
+from types import ModuleType
 
+from tracekeeper_sidecar.log import cursor
 from tracekeeper_sidecar.log.files import Files
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.model import Batch, Position
@@ -71,6 +75,16 @@ def read_all(log: Log, position: Position | None = None, max_spans: int = 64, ma
         batches.append(batch)
     reader.close()
     return batches
+
+
+def plain(module: ModuleType) -> ModuleType:
+    """A module of the log from its .py file, whatever was compiled."""
+    source = Path(cursor.__file__).with_name(module.__name__.rpartition(".")[2] + ".py")
+    spec = importlib.util.spec_from_file_location(f"plain_{source.stem}", source)
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
 
 
 def payloads_of(batches: list[Batch]) -> list[bytes]:

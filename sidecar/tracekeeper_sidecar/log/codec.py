@@ -24,8 +24,14 @@ _MAX_PAYLOAD = 134217728
 JOIN_BELOW = 8192
 """Bytes per frame on average below which one joined buffer is cheaper to write than many."""
 
-HARDWARE = native.prepare(1) != 0
-"""Whether this module is compiled and uses the processor's instruction for CRC32C."""
+
+def choose(hardware: bool) -> bool:
+    """Use the processor's instruction for CRC32C if `hardware` and it has one, else tables. True if it is used now."""
+    return native.prepare(hardware) != 0
+
+
+HARDWARE = choose(True)
+"""Whether this module is compiled, and the processor has an instruction for CRC32C."""
 
 
 class Encoded:
