@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Final
 
 OVERHEAD: Final = 32 * 1024
-"""Bytes that a request counts for besides its body: what the server library and a waiting task hold. It bounds the
-number of small requests, too."""
+"""Bytes that a request counts for besides its body: what its connection, the library and the log hold for it, with room
+to spare. It bounds the number of small requests, too."""
 
 
 class Admission:
