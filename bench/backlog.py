@@ -19,6 +19,7 @@ from processes import Failed, Programs, disk_bytes, listening, until
 from sidecar import Sidecar
 from sinks import Sinks, spans
 from spans import Template
+from table import text
 
 JOB = Job("backlog", "512 a request, 16 in flight", 512, 16)
 SLICES = 10
@@ -144,12 +145,20 @@ def steepness(costs: Sequence[float]) -> float:
 
 def lines(found: Mapping[str, Any]) -> list[str]:
     """For the terminal."""
+    verdict = "; ".join(found["missed"]) or "flat, and nothing lost"
+    return [*text(("a backlog", ""), cells(found)), verdict]
+
+
+def cells(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was found, a row each."""
     growing, shrinking = ([p["cpu_us_per_span"] for p in found[key]] for key in ("growing", "shrinking"))
-    steep, full, empty = steepness(growing), found["first_answer_full"], found["first_answer_empty"]
     return [
-        f"a backlog of {found['gigabytes']:g} GB ({found['spans']:,} spans, {found['disk_gb']} GB on disk):",
-        f"  taking in    {min(growing):.2f} to {max(growing):.2f} µs of CPU a span; last third ÷ first {steep:.2f}",
-        f"  delivering   {min(shrinking):.2f} to {max(shrinking):.2f} µs; peak {found['peak_mb']} MB",
-        f"  first answer {full:.2f} s after a kill with it, {empty:.2f} s on an empty log",
-        f"  {'; '.join(found['missed']) or 'flat, and nothing lost'}",
+        ("size", f"{found['gigabytes']:g} GB, {found['spans']:,} spans, {found['disk_gb']} GB on disk"),
+        ("CPU to take a span in, with little backlog and with all", f"{growing[0]:.2f}, {growing[-1]:.2f} µs"),
+        ("… the last third ÷ the first", f"{steepness(growing):.2f}"),
+        ("CPU to deliver a span twice, with all of it and with little", f"{shrinking[0]:.2f}, {shrinking[-1]:.2f} µs"),
+        ("… the first third ÷ the last", f"{steepness(shrinking[::-1]):.2f}"),
+        ("first answer after a kill, with all of it", f"{found['first_answer_full']:.2f} s"),
+        ("first answer on an empty log", f"{found['first_answer_empty']:.2f} s"),
+        ("peak anonymous memory while catching up", f"{found['peak_mb']:.1f} MB"),
     ]

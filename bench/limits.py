@@ -19,6 +19,7 @@ MEMORY = 256 << 20
 CORES = 0.1
 BEYOND = Job("beyond", "beyond: 512 a request, 600 in flight", 512, 600)
 """More bytes in flight than are admitted: what is too much must be refused, politely."""
+HEAD = ("inside 256 MiB and a tenth of a core", "spans/s", "p50 ms", "p99 ms", "peak MB", "refused", "drained after s")
 POLITE = {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
 
 
@@ -68,17 +69,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     """For the terminal."""
     if "not_run" in found:
         return [f"inside limits: NOT RUN, {found['not_run']}"]
-    head = (
-        "inside 256 MiB and a tenth of a core",
-        "spans/s",
-        "p50 ms",
-        "p99 ms",
-        "peak MB",
-        "refused",
-        "drained after s",
-    )
     verdict = "; ".join(found["missed"]) or "all delivered, nothing killed, what was too much was refused politely"
-    return [*text(head, cells(found)), verdict]
+    return [*text(HEAD, cells(found)), verdict]
 
 
 def cells(found: Mapping[str, Any]) -> list[tuple[str, ...]]:

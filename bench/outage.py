@@ -14,6 +14,7 @@ from table import text
 
 JOB = Job("outage", "50 a request, 10,000 spans/s offered", 50, 16, rate=10_000)
 PHASES = (("both well", "ok"), ("one hangs", "hang"), ("both well again", "ok"), ("one is gone", "reset"))
+HEAD = ("while a backend is down", "side", "spans/s", "p50 ms", "p99 ms", "worst ms", "refused", "caught up after s")
 WORSE = 1.5
 """The p99 may be so many times what it was, or `SLACK` more: two runs of the same differ by as much."""
 SLACK = 1.0
@@ -59,18 +60,8 @@ def _side(make: Make, seconds: float) -> dict[str, Any]:
 
 def lines(found: Mapping[str, Any]) -> list[str]:
     """For the terminal."""
-    head = (
-        "while a backend is down",
-        "side",
-        "spans/s",
-        "p50 ms",
-        "p99 ms",
-        "worst ms",
-        "refused",
-        "caught up after s",
-    )
     verdict = f"p99 grew while {' and '.join(found['missed'])}" if found["missed"] else "unchanged"
-    return [*text(head, cells(found)), f"{found['title']}: {verdict}"]
+    return [*text(HEAD, cells(found)), f"{found['title']}: {verdict}"]
 
 
 def cells(found: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -10,6 +10,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 OURS, THEIRS = "#1f6f8b", "#b8b8b8"
 PANELS = (
@@ -34,6 +35,7 @@ def steady(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.set_xticks(places, [_name(one) for one in outcomes], fontsize=8)
         if logarithmic:
             axis.set_yscale("log")
+            axis.yaxis.set_minor_formatter(NullFormatter())
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(y=0.12)
     if outcomes:

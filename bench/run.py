@@ -25,6 +25,7 @@ from typing import Any
 import backlog
 import limits
 import outage
+import physical
 import plot
 import table
 from collector import Collector
@@ -98,7 +99,8 @@ def special(names: Sequence[str], seconds: float, gigabytes: float) -> dict[str,
 def report(outcomes: list[dict[str, Any]], found: dict[str, Any]) -> list[str]:
     """Write JSON and pictures; returns the lines to print."""
     RESULTS.mkdir(exist_ok=True)
-    whole = {"machine": machine(), "jobs": outcomes, "special": found}
+    limits_of_machine = physical.run(str(RESULTS))
+    whole = {"machine": machine(), "physical": limits_of_machine, "jobs": outcomes, "special": found}
     (RESULTS / "latest.json").write_text(json.dumps(whole, indent=2) + "\n")
     lines = [f"{machine()['processors']} processors, {machine()['model']}", ""]
     if outcomes:

@@ -8,8 +8,12 @@ from typing import Any
 import backlog
 import compare
 import jobs
+import limits
+import outage
+import physical
 import plot
 import pytest
+import report
 import table
 
 JOB = jobs.Job("512", "512 spans a request, 16 in flight", 512, 16, must_ratio=10, goal_ratio=16)
@@ -134,3 +138,69 @@ def test_the_pictures_are_pngs(tmp_path: Path) -> None:
     plot.backlog({"growing": points, "shrinking": points}, tmp_path / "backlog.png")
     for name in ("steady", "backlog"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def phase(name: str, p99: float) -> dict[str, Any]:
+    load = {"acknowledged": 100, "seconds": 2.0, "refused": {}, "p50_ms": 1.0, "max_ms": 9.0, "caught_up_seconds": 0.5}
+    return {"phase": name, "p99_ms": p99, **load}
+
+
+def test_latency_while_a_backend_is_down_is_held_against_the_worst_without() -> None:
+    well = [phase("both well", 2.0), phase("both well again", 10.0)]
+    assert outage.missed([*well, phase("one hangs", 15.0), phase("one is gone", 15.1)]) == ["one is gone"]
+    assert outage.missed([phase("both well", 1.0), phase("one hangs", 2.0)]) == []
+
+
+def test_a_span_takes_at_least_what_moving_its_bytes_takes() -> None:
+    figures = {"mb_per_cpu_second": 1000, "write_mb_per_cpu_second": 2000, "read_mb_per_cpu_second": 4000}
+    # In once and out twice, half a connection each; written once; read twice.
+    assert physical.floor(figures, 400) == pytest.approx(400 * (1.5 / 1000 + 1 / 2000 + 2 / 4000))
+
+
+def test_the_machine_is_measured(tmp_path: Path) -> None:
+    found = physical.run(str(tmp_path), seconds=0.05)
+    assert len(found) == 6
+    assert min(found.values()) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def whole() -> dict[str, Any]:
+    """A report as run.py writes it."""
+    points = [{"backlog_gb": 1.0, "cpu_us_per_span": 2.0}]
+    limited = {"title": "t", "acknowledged_per_second": 9, "p50_ms": 1.0, "p99_ms": 2.0, "peak_mb": 3.0}
+    grown = {"gigabytes": 1.0, "disk_gb": 1.1, "spans": 9, "peak_mb": 30.0, "missed": []}
+    starts = {"first_answer_full": 0.5, "first_answer_empty": 0.4, "growing": points, "shrinking": points}
+    return {
+        "machine": {"processors": 2, "model": "m", "kernel": "6", "python": "3", "time": 0},
+        "physical": dict.fromkeys(physical.run(".", 0.01), 1000),
+        "jobs": [outcome(ours=run(spans_per_request=512), theirs=run("Collector", spans_per_request=512))],
+        "special": {
+            "outage": {"title": "t", "sides": [{"side": "s", "phases": [phase("both well", 2.0)]}], "missed": []},
+            "limits": {"jobs": [{**limited, "refused": {"X": 5}, "drained_seconds": 1.0}], "missed": []},
+            "backlog": {**grown, **starts},
+        },
+    }
+
+
+def test_every_part_has_its_place_on_the_page() -> None:
+    page = report.written(report.PAGE.read_text(), report.parts(whole()))
+    assert "Measured on 1970-01-01" in page
+    assert report.written(page, report.parts(whole())) == page
+    assert page.count(report.END) == report.PAGE.read_text().count(report.END)
+
+
+def test_what_was_not_run_keeps_what_the_page_says() -> None:
+    found = {**whole(), "jobs": [], "special": {"limits": {"not_run": "it needs root", "jobs": []}}}
+    assert list(report.parts(found)) == ["machine"]
+    assert limits.lines(found["special"]["limits"]) == ["inside limits: NOT RUN, it needs root"]
+    page = f"{report.MARK.format('machine')}\nold\n{report.END}\n{report.MARK.format('jobs')}\nkept\n{report.END}\n"
+    assert "kept" in report.written(page, report.parts(found))
+    with pytest.raises(ValueError, match="0 places for jobs"):
+        report.written("", {"jobs": []})
+
+
+def test_special_jobs_say_what_they_found() -> None:
+    special = whole()["special"]
+    assert "unchanged" in outage.lines(special["outage"])[-1]
+    assert "politely" in limits.lines(special["limits"])[-1]
+    assert "flat" in backlog.lines(special["backlog"])[-1]
