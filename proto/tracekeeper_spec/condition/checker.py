@@ -189,8 +189,7 @@ class Checker:
             return meaning.Sum(node.sign, Type.DURATION, left, right)
         if types <= {Type.NUMBER, Type.ANY}:
             return meaning.Sum(node.sign, Type.NUMBER, left, right)
-        what = f"{left.type} and {right.type}" if left.type is not right.type else f"{left.type}s"
-        raise Unreadable(node.at, f"{node.sign} does not go with {what.replace('true or falses', 'true and false')}")
+        raise Unreadable(node.at, f"{node.sign} does not go with {left.type} and {right.type}")
 
     def _size(self, node: tree.Call) -> meaning.Value:
         arguments = node.arguments if node.of is None else (node.of, *node.arguments)
