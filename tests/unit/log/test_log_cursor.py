@@ -9,14 +9,14 @@ import pytest
 from simulated_files import SimulatedFiles
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.ledger import Account, Intake
-from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
+from tracekeeper_sidecar.log.cursor import MAX_RUNS, Cursor, CursorStore
 from tracekeeper_sidecar.model import Position
 
 ACCOUNT = Account(start=5, delivered=Counter(tempo=7, standby=2), dropped=Counter(damaged=1))
 
 
 def cursor(seq: int) -> Cursor:
-    return Cursor(Position(3, 64 + seq, seq), ACCOUNT)
+    return Cursor(Position(3, 64 + seq, seq), ACCOUNT, ((2, 3), (10 + seq, 1)), 1_700_000_000.5)
 
 
 def test_a_cursor_and_its_account_come_back() -> None:
@@ -111,7 +111,17 @@ def test_damage_at_every_byte_never_gives_a_cursor_that_was_not_saved() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"[]", b"{}", b"nonsense", b'{"position":[1,2],"account":{}}', b'{"position":[1,2,-3],"account":{}}'],
+    [
+        b"[]",
+        b"{}",
+        b"nonsense",
+        b'{"position":[1,2],"account":{}}',
+        b'{"position":[1,2,-3],"account":{}}',
+        b'{"position":[1,2,3],"account":{"start":0,"delivered":{},"dropped":{}},"acked":[[5,0]]}',
+        b'{"position":[1,2,3],"account":{"start":0,"delivered":{},"dropped":{}},"acked":[[5,2],[6,1]]}',
+        b'{"position":[1,2,3],"account":{"start":0,"delivered":{},"dropped":{}},"acked":[5]}',
+        b'{"position":[1,2,3],"account":{"start":0,"delivered":{},"dropped":{}},"removed":"yes"}',
+    ],
 )
 def test_sound_slots_with_senseless_contents_are_reported(body: bytes) -> None:
     from tracekeeper_sidecar.log.slots import Slots
@@ -121,6 +131,29 @@ def test_sound_slots_with_senseless_contents_are_reported(body: bytes) -> None:
     store = CursorStore("/data", files)
     assert store.load("primary") is None
     assert len(store.damaged) == 1
+
+
+def test_more_runs_than_a_restart_would_take_back_are_not_saved() -> None:
+    store = CursorStore("/data", SimulatedFiles())
+    runs = tuple((3 * at + 1, 1) for at in range(MAX_RUNS + 1))
+    store.save("primary", Cursor(Position(1, 64, 0), acked=runs[:-1]))
+    found = CursorStore("/data", store._files).load("primary")
+    assert found is not None
+    assert (len(found.acked), found.reach) == (MAX_RUNS, 3 * MAX_RUNS - 1)
+    for wrong in (runs, ((1, 2), (2, 1)), ((1, 0),)):
+        with pytest.raises(ValueError, match="expected"):
+            store.save("primary", Cursor(Position(1, 64, 0), acked=wrong))
+
+
+def test_a_usual_number_of_runs_needs_no_room_that_was_not_set_aside() -> None:
+    files = SimulatedFiles()
+    store = CursorStore("/data", files)
+    store.save("primary", cursor(1))
+    files.capacity = files.used
+    runs = tuple((100_000 * at + 1, 99_000) for at in range(MAX_RUNS - 100))
+    store.save("primary", Cursor(Position(2**40, 2**25, 2**50), ACCOUNT, runs))
+    found = CursorStore("/data", files).load("primary")
+    assert found is not None and found.acked == runs
 
 
 def test_the_intake_comes_back() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import otlp_requests
 from log_harness import ManualClock, open_log
+from receivers import export
 from simulated_files import SimulatedFiles
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.log import Log
@@ -46,7 +47,7 @@ async def test_spans_of_a_request_that_timed_out_are_counted_when_their_fate_is_
     files.fails = fails
     log = open_log(files, ManualClock())
     receiver = Receiver(log.submit, ledger, Admission(1 << 20), lambda: False, append_timeout=0.05)
-    answer = await receiver.export(otlp_requests.body(7))
+    answer = await export(receiver, otlp_requests.body(7))
     assert isinstance(answer, Refused)
     assert answer.reason == "timeout"
     assert ledger.refused == {}
