@@ -17,6 +17,7 @@ from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Done, Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
 from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
+from tracekeeper_sidecar.receive.outcome import Outcome
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -117,6 +118,18 @@ async def serving(
     finally:
         await grpc_receiver.stop(0)
         await http_receiver.stop(0)
+
+
+async def export(receiver: Receiver, body: bytes) -> Outcome:
+    """What the receiver answers. Cancelled, this only stops waiting."""
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def reply(outcome: Outcome) -> None:
+        if not answer.done():
+            answer.set_result(outcome)
+
+    receiver.take(body, 0, reply)
+    return await answer
 
 
 async def until(condition: Callable[[], object], what: str, deadline: float = 20.0) -> None:

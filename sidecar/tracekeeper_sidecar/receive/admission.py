@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Final
 
 OVERHEAD: Final = 32 * 1024
@@ -31,38 +30,3 @@ class Admission:
     def release(self, size: int) -> None:
         """Give `size` bytes back."""
         self.in_flight -= size
-
-    def lease(self) -> Lease:
-        """A share that holds nothing yet; use it as a context manager, so that it is given back."""
-        return Lease(self)
-
-
-class Lease:
-    """One request's share, for callers that keep it within a block."""
-
-    __slots__ = ("_admission", "held")
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-        self.held = 0
-        """Bytes."""
-
-    def grow(self, size: int) -> bool:
-        """Take `size` more bytes, or answer False and keep what is held."""
-        if not self._admission.reserve(size, self.held):
-            return False
-        self.held += size
-        return True
-
-    def release(self) -> None:
-        """Give everything back."""
-        self._admission.release(self.held)
-        self.held = 0
-
-    def __enter__(self) -> Lease:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()

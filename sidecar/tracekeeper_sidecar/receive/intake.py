@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge, LogUnavailable, WireError
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive import outcome
-from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission, Lease
+from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
 from tracekeeper_sidecar.receive.notices import Notices
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
 from tracekeeper_sidecar.wire.meter import Meter, Sight
@@ -104,17 +104,6 @@ class Receiver:
             self._waiting.append(append)
             if not self._sweeping:
                 self._sweep_in(self._append_timeout)
-
-    async def export(self, body: bytes, lease: Lease | None = None) -> Outcome:
-        """`take` as a coroutine. Cancelled, it only stops waiting."""
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-
-        def reply(outcome: Outcome) -> None:
-            if not answer.done():
-                answer.set_result(outcome)
-
-        self.take(body, lease.held if lease is not None else 0, reply)
-        return await answer
 
     def refuse(self, refusal: Refused, spans: int = 0) -> Refused:
         """Account for a refusal: the request always, its spans where their number is known. Says so in the log."""

@@ -1,4 +1,4 @@
-"""Why a port could not be bound: gRPC does not tell, so the operating system is asked again."""
+"""Why a port could not be bound, in words that say what to do."""
 
 from __future__ import annotations
 
@@ -28,15 +28,3 @@ def from_os(host: str, port: int, error: OSError) -> ListenError:
     cause = os.strerror(number) if number else str(error)
     hint = _HINTS.get(number)
     return ListenError(join(host, port), f"{cause} ({hint})" if hint else cause)
-
-
-def diagnose(host: str, port: int) -> ListenError:
-    """Bind the address once more, to learn the cause of a failure that came without one."""
-    try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            with socket.socket(family, kind, protocol) as probe:
-                probe.bind(address)
-                probe.listen(1)
-    except OSError as error:
-        return from_os(host, port, error)
-    return ListenError(join(host, port), "gRPC could not bind it, but the address is free now; try again")

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 import otlp_requests
-from receivers import Gate, Store, until
+from receivers import Gate, Store, export, until
 from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
@@ -29,7 +29,7 @@ class Rig:
         )
 
     async def export(self, body: bytes) -> Outcome:
-        return await self.receiver.export(body)
+        return await export(self.receiver, body)
 
 
 def expect(result: Outcome, reason: str, grpc_code: int, http_status: int, retry_after: float | None) -> str:
