@@ -145,6 +145,83 @@ async def test_open_circuit_sends_straight_to_the_standby(rig: Rig, serve: Serve
     assert "backend 'preferred'" in rig.backend("preferred").last_error
 
 
+async def test_stuck_sends_are_seen_before_they_fail(rig: Rig, serve: Serve) -> None:
+    """Every call hangs and none has failed yet, nor will the breaker ever open: what is queued goes elsewhere."""
+
+    async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    preferred, standby = await serve(GrpcBackend(hang)), await serve(GrpcBackend())
+    await rig.apply(
+        [
+            backend("preferred", preferred.endpoint, timeout="4s", circuitBreaker=NEVER, batch={"maxSpans": 2}),
+            backend("standby", standby.endpoint),
+        ],
+        {"main": ["preferred", "standby"]},
+    )
+    early = await rig.put(2, requests=10)
+    await until(lambda: rig.backend("preferred").passed_over, "what waits behind the hanging calls goes elsewhere")
+    await rig.settled()
+    assert Counter(standby.taken.ids) == Counter(early)
+    rig.check_ledger()
+
+
+async def test_forced_open_sends_nothing_until_it_is_taken_back(rig: Rig, serve: Serve) -> None:
+    one, two = await serve(GrpcBackend()), await serve(HttpBackend())
+
+    async def apply(state: str) -> None:
+        await rig.apply(
+            [
+                backend("one", one.endpoint, circuitBreaker={"state": state}),
+                backend("two", two.endpoint, "HTTP"),
+            ]
+        )
+
+    await apply("ForcedOpen")
+    await rig.put(5, requests=3)
+    await until(lambda: rig.entry("two").pending == 0, "the other entry is served")
+    assert (rig.backend("one").circuit, one.taken.calls, rig.entry("one").pending) == ("ForcedOpen", 0, 15)
+    assert rig.backend("one").rejected_calls > 0
+    await apply("Auto")
+    await rig.settled()
+    assert Counter(one.taken.ids) == Counter(two.taken.ids) == Counter(rig.sent)
+
+
+async def test_backend_that_only_fails_is_spared_by_the_retry_budget(rig: Rig, serve: Serve) -> None:
+    server = await serve(GrpcBackend(failing(10**9)))
+    retry = {"initialBackoff": "10ms", "maxBackoff": "10ms", "budget": 0.2}
+    began = asyncio.get_running_loop().time()
+    await rig.apply([backend("down", server.endpoint, retry=retry, circuitBreaker=NEVER)])
+    await rig.put(5)
+    await until(lambda: server.taken.calls > 11, "the budget is spent, and has grown by one")
+    calls, seconds = server.taken.calls, asyncio.get_running_loop().time() - began
+    assert calls <= 1 + 10 + seconds + 1
+    assert rig.backend("down").retries >= 10
+    server.behave = grpc_ok
+    await rig.settled()
+    assert server.taken.ids == rig.sent
+
+
+async def test_slow_backend_opens_the_circuit_and_loses_nothing(rig: Rig, serve: Serve) -> None:
+    """Every answer is a success, and takes longer than the config calls quick."""
+    slow = True
+
+    async def drag(body: bytes, request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.1 if slow else 0)
+        return web.Response()
+
+    server = await serve(HttpBackend(drag))
+    breaker = {"slowCallDuration": "50ms", "minimumCalls": 4, "openFor": "50ms", "maxOpenFor": "100ms"}
+    await rig.apply([backend("slow", server.endpoint, "HTTP", batch={"maxSpans": 1}, circuitBreaker=breaker)])
+    await rig.put(1, requests=12)
+    await until(lambda: ("Open", "slow_call_rate") in rig.backend("slow").changes, "its circuit opens")
+    slow = False
+    await rig.settled()
+    assert Counter(server.taken.ids) == Counter(rig.sent)
+    assert rig.entry("slow").account.dropped == {}
+
+
 async def test_flapping_backend(rig: Rig, serve: Serve) -> None:
     calls = 0
 
@@ -193,6 +270,23 @@ async def test_413_splits_down_to_what_fits(rig: Rig, serve: Serve) -> None:
     await rig.settled()
     assert server.taken.ids == ids
     assert rig.entry("strict").account.dropped == {}
+    assert rig.backend("strict").circuit == "Closed"
+
+
+async def test_limit_that_was_learned_spares_later_refusals(rig: Rig, serve: Serve) -> None:
+    async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=413 if len(body) > 3000 else 200)
+
+    server = await serve(HttpBackend(strict))
+    await rig.apply([backend("strict", server.endpoint, "HTTP")])
+    await rig.put(400)
+    await rig.settled()
+    first = rig.backend("strict").calls["too_large"]
+    assert 0 < rig.backend("strict").request_limit <= 3000
+    await rig.put(400)
+    await rig.settled()
+    assert server.taken.ids == rig.sent
+    assert rig.backend("strict").calls["too_large"] - first <= min(3, first - 1)
     assert rig.backend("strict").circuit == "Closed"
 
 
@@ -327,6 +421,7 @@ async def test_partial_success_is_counted_and_never_sent_again(rig: Rig, serve: 
     assert server.taken.calls == 1
     assert rig.entry("picky").account.delivered == {"picky": 6}
     assert rig.entry("picky").account.dropped == {"rejected": 4}
+    assert rig.backend("picky").rejected_spans == 4
     assert "too old" in rig.backend("picky").last_error
 
 

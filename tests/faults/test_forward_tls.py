@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,28 @@ async def test_mutual_tls(rig: Rig, tmp_path: Path, authority: Authority, protoc
         await delivers(rig, target, {"tls": {**CA, **CLIENT}}, secrets)
     finally:
         await target.stop()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_rotated_client_certificate_costs_no_send(
+    rig: Rig, tmp_path: Path, authority: Authority, protocol: str
+) -> None:
+    """The Secret changes again and again while spans flow: none is late by a failure, and none arrives twice."""
+    target = server(protocol, tmp_path, authority.issue(), authority.pem)
+    await target.start()
+    wanted = backend("secure", target.endpoint, protocol, {"tls": {**CA, **CLIENT}}, batch={"maxDelay": "1ms"})
+    try:
+        for number in range(4):
+            client = authority.issue(f"sidecar-{number}")
+            pair = {"tls.crt": client.certificate, "tls.key": client.key}
+            await rig.apply([wanted], secrets={"trust": {"ca.crt": authority.pem}, "client": pair})
+            for _ in range(5):
+                await rig.put(3)
+        await rig.settled()
+    finally:
+        await target.stop()
+    assert Counter(target.taken.ids) == Counter(rig.sent)
+    assert set(rig.backend("secure").calls) == {"sent"}
 
 
 async def test_missing_secret_holds_the_spans_until_it_comes(rig: Rig, tmp_path: Path, authority: Authority) -> None:

@@ -231,7 +231,7 @@ class DeliveryEntry:
         """Let what nobody digests, or takes in time, hold up no other; as far as memory allows."""
         aside = [flight.batch.size for flight in self._flights if flight.aside]
         for flight in self._flights:
-            if flight.aside or not (flight.suspected or flight.overtaken >= OVERTAKEN):
+            if flight.aside or not (flight.suspected or flight.stuck or flight.overtaken >= OVERTAKEN):
                 continue
             if len(aside) >= ASIDE or (aside and sum(aside) + flight.batch.size > ASIDE_BYTES):
                 return

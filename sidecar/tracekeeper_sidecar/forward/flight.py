@@ -69,6 +69,8 @@ class Flight:
     """Batches behind it that were settled before it."""
     aside: bool = False
     """Whether others are sent meanwhile as if it were not there."""
+    stuck: bool = False
+    """Whether a send of it hangs, although another backend would take calls."""
     task: asyncio.Task[None] | None = None
     """What sends it."""
     on_suspicion: Callable[[], None] | None = None

@@ -16,6 +16,7 @@ All but `rejected`, of which nobody knows the spans, leave a dead letter before 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,12 +27,12 @@ from tracekeeper_sidecar.forward.breaker import Permit
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.flight import Flight, Request
 from tracekeeper_sidecar.forward.letter import Letter
-from tracekeeper_sidecar.forward.outcome import Refused, Retry, Sent, TooLarge
+from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_sidecar.forward.poison import Blame
 from tracekeeper_sidecar.forward.quiet import Quiet
 from tracekeeper_sidecar.forward.retry import RetrySchedule
 from tracekeeper_sidecar.forward.signal import Signal
-from tracekeeper_sidecar.forward.trouble import SLOW, in_trouble
+from tracekeeper_sidecar.forward.trouble import STUCK, in_trouble
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Sender:
             backend, permit = await self._acquire(turn, flight)
             request = flight.fit(backend.most_bytes)
             size = len(request.body)
-            outcome = await backend.send(permit, request.body)
+            outcome = await self._send(flight, backend, permit, request.body)
             match outcome:
                 case Sent():
                     rejected = min(outcome.rejected, request.spans)
@@ -143,13 +144,32 @@ class Sender:
     def _in_order(self, flight: Flight) -> Sequence[Backend]:
         """The backends as preferred, those in trouble last."""
         backends = self.backends
-        if len(backends) == 1 or not any(backend.longest_send > SLOW for backend in backends):
+        if len(backends) == 1:
             return backends
         waited = self._clock.now() - flight.batch.oldest
         sound = [one for one in backends if not in_trouble(one.longest_send, one.spec.timeout, waited)]
+        if len(sound) == len(backends):
+            return backends
         if sound and sound[0] is not backends[0]:
             self._report_passed_over(backends[0], sound[0])
         return [*sound, *(one for one in backends if one not in sound)]
+
+    async def _send(self, flight: Flight, backend: Backend, permit: Permit, body: bytes) -> Outcome:
+        """Send; while that hangs and another backend would do, the flight's place is for others."""
+        if len(self.backends) == 1:
+            return await backend.send(permit, body)
+        late = asyncio.get_running_loop().call_later(STUCK * backend.spec.timeout, self._stuck, flight, backend)
+        try:
+            return await backend.send(permit, body)
+        finally:
+            late.cancel()
+
+    def _stuck(self, flight: Flight, backend: Backend) -> None:
+        others = [one for one in self.backends if one is not backend and one.breaker.passing]
+        if any(not in_trouble(one.longest_send, one.spec.timeout, 0.0) for one in others):
+            flight.stuck = True
+            if flight.on_suspicion is not None:
+                flight.on_suspicion()
 
     def _report_passed_over(self, backend: Backend, instead: Backend) -> None:
         backend.passed_over += 1

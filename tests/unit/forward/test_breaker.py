@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
@@ -278,6 +279,9 @@ class AgainstModel(RuleBasedStateMachine):
 
     @rule(target=permits)
     def call(self) -> Permit | None:
+        return self.allowed()
+
+    def allowed(self) -> Permit | None:
         over = self.state is Circuit.OPEN and self.now >= self.reopens()
         probe = over or (self.state is Circuit.HALF_OPEN and not self.probes)
         permit = self.breaker.allow(self.now)
@@ -318,7 +322,7 @@ class AgainstModel(RuleBasedStateMachine):
     def failure(self, permit: Permit | None, seconds: float, times: int) -> None:
         for number in range(times):
             if number:
-                permit = self.call()
+                permit = self.allowed()
             if permit is None:
                 return
             self.breaker.failure(permit, self.now, "test", seconds)
@@ -370,3 +374,4 @@ class AgainstModel(RuleBasedStateMachine):
 
 
 TestAgainstModel = AgainstModel.TestCase
+TestAgainstModel.settings = settings(max_examples=60)
