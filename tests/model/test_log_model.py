@@ -12,20 +12,26 @@ import asyncio
 import errno
 import os
 import random
+from collections import Counter
 
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from log_harness import DIRECTORY, ManualClock, open_log, payloads_of
 from simulated_files import SimulatedFiles
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
+from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.log.survey import survey
 from tracekeeper_sidecar.model import Batch, Position
 
 QUOTA = 256 << 10
 SEGMENT = 16384
+
+LEFT_BEHIND = ("spans are missing", "are damaged", "header is damaged", "the other copy is used")
+"""What `log verify` may say of the files that stops and failing disks leave behind."""
 
 sizes = st.lists(st.integers(0, 3000), min_size=1, max_size=6)
 chances = st.integers(0, 2**32).map(random.Random)
@@ -44,13 +50,21 @@ class LogMachine(RuleBasedStateMachine):
         """What may be on disk as the cursor, and the last payload consumed up to there; the one in use comes first."""
         self.lost = 0
         self.used_numbers: set[int] = set()
+        self.log: Log
+
+    @initialize(history=st.sampled_from([0, 80_000, QUOTA]), memory=st.sampled_from([0, 20_000, 1 << 20]))
+    def begin(self, history: int, memory: int) -> None:
+        self.history, self.memory = history, memory
         self.log = self.open()
 
     def open(self) -> Log:
-        log = open_log(self.files, self.clock, quota=QUOTA, segment_size=SEGMENT)
+        log = open_log(
+            self.files, self.clock, quota=QUOTA, segment_size=SEGMENT, history=self.history, memory=self.memory
+        )
         assert log.end.segment not in self.used_numbers
         found = CursorStore(DIRECTORY, self.files).load("primary")
         position = found.position if found else Position(0, 0, 0)
+        assert found is None or found.reach <= log.end.seq, "numbers would be given again that were settled"
         # A save whose sync failed is seen until the machine stops, and then is not: so all stay possible.
         self.cursors.sort(key=lambda cursor: cursor[0] != position)
         assert self.cursors[0][0] == position, "the cursor on disk is none that was saved"
@@ -62,6 +76,15 @@ class LogMachine(RuleBasedStateMachine):
         finally:
             self.runner.run(self.log.close())
             self.runner.close()
+        self.look_from_outside()
+
+    def look_from_outside(self) -> None:
+        """What `log verify` says: of what stops leave behind, only damage that was never acknowledged may be told."""
+        found = survey(DIRECTORY, self.files, everything=True)
+        assert found.end == self.log.end.seq
+        assert found.bytes == self.files.used
+        for problem in found.problems:
+            assert any(known in problem for known in LEFT_BEHIND), problem
 
     # Sending.
 
@@ -111,7 +134,7 @@ class LogMachine(RuleBasedStateMachine):
         if fails:
             self.files.fault = lambda found, path: OSError(errno.EIO, "I/O error") if found == "fdatasync" else None
         try:
-            CursorStore(DIRECTORY, self.files).save("primary", Cursor(batch.end))
+            CursorStore(DIRECTORY, self.files).save("primary", self.cursor(batch.end))
             self.cursors = [cursor]
             self.lost += batch.lost
         except LogUnavailable:
@@ -131,13 +154,19 @@ class LogMachine(RuleBasedStateMachine):
             return
         self.files.stop_after = operations
         try:
-            CursorStore(DIRECTORY, self.files).save("primary", Cursor(batch.end))
+            CursorStore(DIRECTORY, self.files).save("primary", self.cursor(batch.end))
             self.log.release(batch.end)
             self.cursors = [(batch.end, self.check(batch, consumed))]
             self.lost += batch.lost
         except LogUnavailable:
             self.cursors.append((batch.end, self.check(batch, consumed)))
         self.lose_power(chance)
+
+    def cursor(self, position: Position) -> Cursor:
+        """With the newest span settled out of order, and a ledger that closes."""
+        behind = self.log.end.seq - position.seq
+        acked = ((behind - 1, 1),) if behind else ()
+        return Cursor(position, Account(delivered=Counter(tempo=position.seq + len(acked))), acked)
 
     def check(self, batch: Batch, consumed: int) -> int:
         assert batch.end.seq - batch.begin.seq == batch.spans + batch.lost
