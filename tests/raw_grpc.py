@@ -75,7 +75,7 @@ class RawClient:
             else:
                 fields[key] = value
         flags = ["END_HEADERS", "END_STREAM"] if end else ["END_HEADERS"]
-        return HeadersFrame(stream, self._encoder.encode(fields.items()), flags=flags)
+        return HeadersFrame(stream, self._encoder.encode(fields.items(), huffman=False), flags=flags)
 
     @staticmethod
     def data(stream: int, content: bytes, *, end: bool = False) -> DataFrame:
