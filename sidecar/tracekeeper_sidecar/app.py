@@ -1,6 +1,6 @@
 """The composition root: binds the ports, then lets delivery begin; on a stop, drains in reverse.
 
-    ports bound ─▶ /startupz passes ─▶ the log opens (in a thread) ─▶ policy applied ─▶ spans are forwarded
+    ports bound ─▶ /startupz passes ─▶ the log opens: spans are taken ─▶ policy applied ─▶ spans are forwarded
     SIGTERM ─▶ OTLP ports closed ─▶ drain ─▶ cursors and log closed ─▶ metrics port closed
 
 Ports come first because the application's containers wait for the start-up probe: neither the log's size nor the
@@ -63,6 +63,7 @@ class App:
         self.keeper = Keeper(clock, random.random)
         self.delivery: Delivery | None = None
         self._all_bound = asyncio.Event()
+        self._delivering = asyncio.Event()
         self.meter = Meter()
         self._receiver = Receiver(
             self.buffer.submit,
@@ -108,9 +109,11 @@ class App:
 
     async def flush(self, timeout: float) -> Flushed:  # noqa: ASYNC109 - the answer says what is left
         """Deliver what is pending now within `timeout` seconds."""
-        if self.delivery is None:
-            return Flushed(0, self.buffer.problem or "the log is still being opened")
-        left = await self.delivery.flush(timeout)
+        deadline = self.clock.monotonic() + timeout
+        delivery = await self._begun(timeout)
+        if delivery is None:
+            return Flushed(0, self.buffer.problem or "delivery has not begun yet")
+        left = await delivery.flush(max(0.0, deadline - self.clock.monotonic()))
         return Flushed(left.spans, left.problem)
 
     async def dead_letters(self) -> list[dict[str, object]]:
@@ -122,6 +125,13 @@ class App:
         if self.delivery is None:
             return {"letters": 0, "spans": 0, "left": []}
         return (await self.delivery.replay(timeout)).described()
+
+    async def _begun(self, timeout: float) -> Delivery | None:  # noqa: ASYNC109 - what follows has its own time
+        """Delivery, which begins a little after spans are taken; None when it has not within `timeout` seconds."""
+        if not self.buffer.problem:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._delivering.wait(), timeout)
+        return self.delivery
 
     def _suspended(self) -> bool:
         return self.delivery is not None and self.delivery.suspended
@@ -144,12 +154,15 @@ class App:
 
     async def _deliver(self) -> None:
         """Deliver for ever. Called again if anything in it dies."""
+        if not self.settings.adopt_from:  # Else delivery claims the folder first.
+            await self.buffer.open()  # From here on spans are taken; what is imported next can wait.
         if self.delivery is None:
             await asyncio.to_thread(import_module, "tracekeeper_sidecar.delivery")
             from tracekeeper_sidecar.adopt.folders import SystemFolders  # noqa: PLC0415 - slow import
             from tracekeeper_sidecar.delivery import Delivery  # noqa: PLC0415 - slow import
 
             self.delivery = Delivery(self.settings, self.buffer, self.intake, self.clock, SystemFolders())
+            self._delivering.set()
         await self.delivery.run()
 
     async def _drain(self) -> None:
@@ -157,7 +170,9 @@ class App:
         timeout, folder = self.settings.drain_timeout, self.settings.data_dir
         logger.info("stopping: delivering what is pending", extra={"timeout": timeout})
         await self._stop_receivers(RECEIVER_GRACE)
-        left = await self.delivery.drain(timeout) if self.delivery else None
+        deadline = self.clock.monotonic() + timeout
+        delivery = await self._begun(timeout)
+        left = await delivery.drain(max(0.0, deadline - self.clock.monotonic())) if delivery else None
         if left is None or (left.problem and not left.spans):
             problem = left.problem if left else self.buffer.problem or "delivery had not begun"
             logger.warning("stopped without delivering: %s; what %s holds stays as it is", problem, folder)

@@ -63,7 +63,9 @@ class Buffer:
             self.log.on_committed(listener)
 
     async def open(self) -> Log:
-        """Return the log once it is open, however long that takes."""
+        """Return the log once it is open, however long that takes. Not for two callers at once."""
+        if self.log is not None:
+            return self.log
         pause = FIRST_PAUSE
         while self.log is None:
             try:

@@ -95,12 +95,14 @@ class Delivery:
 
     async def flush(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - the answer says what is left
         """Deliver what is pending now within `timeout` seconds."""
+        deadline = self._clock.monotonic() + timeout
+        await self._wait_for_policy(timeout)
         log, forwarder = self._buffer.log, self.forwarder
         if log is None or forwarder is None:
             return Remainder(0, self._not_open())
         if not forwarder.entries():
             return await self._without_entries()
-        if await forwarder.flush(log.end, timeout):
+        if await forwarder.flush(log.end, max(0.0, deadline - self._clock.monotonic())):
             return Remainder(0)
         return Remainder(sum(entry.pending for entry in forwarder.entries()))
 
@@ -113,17 +115,22 @@ class Delivery:
         deadline = self._clock.monotonic() + timeout
         if self.adopter is not None:
             self.adopter.stop()
-        if not self._buffer.problem:  # A stop right after the start: what was taken has not had its entries yet.
-            try:
-                await asyncio.wait_for(self._instructed.wait(), timeout)
-            except TimeoutError:
-                logger.warning("no policy was read in time")
+        await self._wait_for_policy(timeout)
         if self._buffer.log is None or self.forwarder is None:
             return Remainder(0, self._not_open())
         if not self.forwarder.entries():
             return await self._without_entries()
         left = await self.forwarder.drain(max(0.0, deadline - self._clock.monotonic()))
         return Remainder(sum(left.values()))
+
+    async def _wait_for_policy(self, timeout: float) -> None:  # noqa: ASYNC109 - what follows has its own time
+        """Right after the start: what was taken has not had its entries yet."""
+        if self._buffer.problem:
+            return
+        try:
+            await asyncio.wait_for(self._instructed.wait(), timeout)
+        except TimeoutError:
+            logger.warning("no policy was read in time")
 
     async def close(self) -> None:
         """Stop at once. Cursors and the receivers' counts are saved; nothing may be received any more."""
