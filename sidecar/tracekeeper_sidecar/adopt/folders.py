@@ -15,7 +15,8 @@ import os
 import shutil
 from typing import Protocol
 
-OWNER = "owner.lock"
+from tracekeeper_sidecar.log.files import OWNER_LOCK
+
 DRAINED = ".drained"
 
 
@@ -52,7 +53,7 @@ class SystemFolders:
 
     def claim(self, folder: str) -> bool:
         os.makedirs(folder, mode=0o750, exist_ok=True)
-        handle = os.open(f"{folder}/{OWNER}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        handle = os.open(f"{folder}/{OWNER_LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
         if not _lock(handle, fcntl.LOCK_EX):
             os.close(handle)
             return False
@@ -61,7 +62,7 @@ class SystemFolders:
 
     def claimed(self, folder: str) -> bool:
         try:
-            handle = os.open(f"{folder}/{OWNER}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            handle = os.open(f"{folder}/{OWNER_LOCK}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             return False
         try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.log import cursor as cursors
 from tracekeeper_sidecar.log import segment as segments
-from tracekeeper_sidecar.log.files import DEAD_LETTERS, NO_ROOM, READ_ONLY, Files
+from tracekeeper_sidecar.log.files import DEAD_LETTERS, NO_ROOM, OWNER_LOCK, READ_ONLY, Files
 from tracekeeper_sidecar.log.frames import Ended, FrameReader
 from tracekeeper_sidecar.log.segment import DATA_START, QUARANTINED, Header, Segment, View
 from tracekeeper_sidecar.log.slots import SLOTS, Slots
@@ -121,7 +121,7 @@ def is_ours(name: str) -> bool:
         segments.number_of(name) is not None
         or segments.quarantined_number(name) is not None
         or cursors.is_ours(name)
-        or name in (PROBE, DEAD_LETTERS)
+        or name in (PROBE, DEAD_LETTERS, OWNER_LOCK)
         or name in {f"{STATE}.{slot}" for slot in SLOTS}
     )
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
 from log_harness import ManualClock
-from tracekeeper_sidecar.adopt.folders import DRAINED, OWNER, SystemFolders
+from tracekeeper_sidecar.adopt.folders import DRAINED, SystemFolders
 from tracekeeper_sidecar.errors import LogUnavailable
-from tracekeeper_sidecar.log.files import SystemFiles
+from tracekeeper_sidecar.log.files import OWNER_LOCK, SystemFiles
 from tracekeeper_sidecar.log.log import Log
 
 
@@ -24,6 +25,15 @@ def test_a_claim_makes_the_folder_and_is_seen_until_it_ends(tmp_path: Path) -> N
     assert not other.claimed(folder)
     assert other.claim(folder)
     other.close()
+
+
+def test_the_owners_file_is_no_stranger_to_the_log(tmp_path: Path) -> None:
+    folder, owner = str(tmp_path / "uid"), SystemFolders()
+    assert owner.claim(folder)
+    log = Log.open(folder, files=SystemFiles(), clock=ManualClock(), quota=1 << 20)
+    assert log.recovery.notes == ()
+    asyncio.run(log.close())
+    owner.close()
 
 
 def test_looking_leaves_no_lock_behind(tmp_path: Path) -> None:
@@ -79,7 +89,7 @@ def test_whoever_waited_for_a_folder_cannot_lock_the_one_that_took_its_name(tmp_
 def test_the_owners_file_is_nobodys_way_out_of_the_folder(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "uid", tmp_path / "elsewhere"
     folder.mkdir()
-    (folder / OWNER).symlink_to(elsewhere)
+    (folder / OWNER_LOCK).symlink_to(elsewhere)
     with pytest.raises(OSError, match="symbolic links"):
         SystemFolders().claim(str(folder))
     assert not elsewhere.exists()
