@@ -163,8 +163,8 @@ OTLP = Object(
 BATCH = Object(
     Batch,
     (
-        Field("maxSpans", Integer(1, 65536), "Spans in one request, at most.", default=512),
-        Field("maxBytes", Size("1Ki", "64Mi"), "Size of one request before compression, at most.", default="4Mi"),
+        Field("maxSpans", Integer(1, 65536), "Spans in one request, at most.", default=2048),
+        Field("maxBytes", Size("1Ki", "64Mi"), "Size of one request before compression, at most.", default="1Mi"),
         Field("maxDelay", Duration("0s", "1m"), "How long to wait for a batch to fill.", default="1s"),
     ),
 )

@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 
 IN_FLIGHT = 4
 """Batches on their way at the same time: enough to hide a round trip, few enough to bound memory and duplicates."""
-IN_FLIGHT_BATCHES_OF_BYTES = 2
-"""In units of the batch limit: with batches full to the byte only so many are in flight."""
+IN_FLIGHT_BYTES = 1 << 20
+"""Bytes in flight beyond which two batches are enough: they are in memory two times over while they are sent."""
 ASIDE, ASIDE_BYTES = 16, 4 << 20
 """Batches set aside, at most, and bytes in them."""
 OVERTAKEN = 8
@@ -195,7 +195,7 @@ class DeliveryEntry:
             if not flight.aside:
                 count += 1
                 size += flight.batch.size
-        return count < 2 or (count < IN_FLIGHT and size < IN_FLIGHT_BATCHES_OF_BYTES * self.terms.limits.max_bytes)
+        return count < 2 or (count < IN_FLIGHT and size < IN_FLIGHT_BYTES)
 
     async def _deliver(self, flight: Flight) -> None:
         try:

@@ -48,7 +48,7 @@ def test_the_defaults() -> None:
     assert (sidecar.storage.type, sidecar.storage.size, sidecar.drain_timeout) == ("EmptyDir", 2**30, 20)
     (a,) = got.backends
     assert a.timeout == 10
-    assert (a.batch.max_spans, a.batch.max_bytes, a.batch.max_delay) == (512, 4 * 2**20, 1)
+    assert (a.batch.max_spans, a.batch.max_bytes, a.batch.max_delay) == (2048, 2**20, 1)
     assert a.retry == Retry(1, 30, None, 0.2, ())
     assert a.circuit_breaker == CircuitBreaker(BreakerState.AUTO, 5, 30, 0.5, 1, 8, 20, 30, 300, 2)
     assert got.buffer == Buffer(WhenFull.REFUSE, None, None, 16 * 2**20)
