@@ -171,8 +171,9 @@ def _replay_letters(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from tracekeeper_sidecar import logs
+    from tracekeeper_sidecar import logs, memory
 
+    memory.share_one_arena()
     logs.configure(options.log_level, options.log_format)
     settings = _manifest_settings(options) if options.config else _pod_settings(options)
     if settings is None:
