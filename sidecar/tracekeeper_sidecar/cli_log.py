@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.ledger import Account
@@ -25,7 +26,7 @@ def inspect(directory: str, *, as_json: bool) -> int:
     if found is None:
         return FAILED
     if as_json:
-        print(json.dumps(asdict(found) | {"begin": found.begin}, indent=2))
+        print(json.dumps(_plain(found) | {"begin": found.begin}, indent=2))
     else:
         _print_all(found)
     return SOUND
@@ -56,6 +57,15 @@ def _look(directory: str, *, everything: bool) -> Survey | None:
         cause = fault.strerror if isinstance(fault, OSError) else str(fault)
         print(f"{directory} cannot be read: {cause}; it must be the --data-dir of a sidecar", file=sys.stderr)
         return None
+
+
+def _plain(value: Any) -> Any:
+    """For JSON; dataclasses.asdict makes nonsense of a Counter."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return dict(value) if isinstance(value, dict) else value
 
 
 def _print_all(found: Survey) -> None:

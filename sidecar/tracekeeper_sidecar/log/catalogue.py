@@ -213,7 +213,7 @@ class Catalogue:
                 else:
                     raise
         seq = self.view.end.seq
-        segment = Segment(active.number, seq, self._clock.now(), DATA_START)
+        segment = Segment(active.number, seq, max(0.0, self._clock.now()), DATA_START)
         self.view = View((*self.view.segments, segment), Position(active.number, DATA_START, seq))
         self.active = active
         self.used += active.size

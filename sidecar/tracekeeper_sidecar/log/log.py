@@ -84,9 +84,6 @@ class Log:
         self._waiting: dict[asyncio.Future[None], int] = {}  # the seq that each wants the end to pass
         self._damage: dict[tuple[int, int], int] = {}
         self._damaged_bytes = recovered.report.damaged_bytes
-        self.on_unheard: Callable[[int], None] = _ignore
-        """Called on the event loop with a number of spans whose append was cancelled and that are not stored: the
-        caller who is gone could not count them."""
         self._pressed: list[Callable[[], None]] = []
         self._released = 0
         self._preferred: int | None = None
@@ -175,16 +172,9 @@ class Log:
             reached = self._reached
             if not answered.done():
                 answered.set_result(error)
-            elif error is not None:
-                self.on_unheard(spans - error.stored)
 
         self.submit(payload, spans, done)
-        try:
-            error = await answered
-        except asyncio.CancelledError:
-            if not answered.cancelled() and (unheard := answered.result()) is not None:
-                self.on_unheard(spans - unheard.stored)  # The answer was on its way to a caller who has just gone.
-            raise
+        error = await answered
         if error is not None:
             raised = copy_of(error)  # Raising writes a traceback into it.
             raised.stored = error.stored
@@ -337,10 +327,6 @@ class Log:
                 "%s/%s is damaged: %d bytes from offset %d; the spans in them are lost and counted",
                 self._directory, segment.name_of(number), damaged, offset,
             )  # fmt: skip
-
-
-def _ignore(spans: int, /) -> None:
-    pass
 
 
 def _lock(directory: str, files: Files) -> int:

@@ -220,7 +220,7 @@ class Writer:
 
     def _commit(self, batch: list[Append]) -> None:
         outcomes: list[Outcome] = []
-        time_ns = int(self._clock.now() * 1e9)
+        time_ns = max(0, int(self._clock.now() * 1e9))  # A clock that was never set may stand before the epoch.
         catalogue, index = self.catalogue, 0
         while index < len(batch):
             frames = catalogue.encode(batch, index, time_ns)
