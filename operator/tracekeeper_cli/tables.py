@@ -34,7 +34,7 @@ def status_text(configs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def ledger_text(ledger: Ledger) -> str:
-    """Both halves of the ledger, and whether they close."""
+    """Both halves of the ledger, that of a folder of another pod if there is one, and whether they close."""
     intake = table(
         ["RECEIVED", "ACKNOWLEDGED", "REFUSED", "FILTERED", "SUSPENDED", "CLOSES"],
         [
@@ -48,7 +48,15 @@ def ledger_text(ledger: Ledger) -> str:
             ]
         ],
     )
-    delivery = table(
+    parts = [intake, _delivery(ledger.acknowledged, ledger.delivery)]
+    for folder in ledger.adopted:
+        parts.append(f"Left on the node by a pod that is gone: {folder.folder}, {folder.acknowledged} acknowledged")
+        parts.append(_delivery(folder.acknowledged, folder.delivery))
+    return "\n\n".join(parts)
+
+
+def _delivery(acknowledged: int, entries: Iterable[DeliveryEntry]) -> str:
+    return table(
         ["DELIVERY", "DELIVERED", "SAMPLED OUT", "UNMATCHED", "PENDING", "DROPPED", "REDELIVERED", "CLOSES"],
         [
             [
@@ -59,12 +67,11 @@ def ledger_text(ledger: Ledger) -> str:
                 entry.pending,
                 _with_reasons(entry.dropped),
                 _with_reasons(entry.redelivered),
-                _verdict(_closes(ledger, entry)),
+                _verdict(_closes(acknowledged, entry)),
             ]
-            for entry in ledger.delivery
+            for entry in entries
         ],
     )
-    return f"{intake}\n\n{delivery}"
 
 
 def _received_closes(ledger: Ledger) -> bool:
@@ -72,10 +79,10 @@ def _received_closes(ledger: Ledger) -> bool:
     return ledger.received == ledger.acknowledged + others
 
 
-def _closes(ledger: Ledger, entry: DeliveryEntry) -> bool:
+def _closes(acknowledged: int, entry: DeliveryEntry) -> bool:
     by_name = (entry.delivered, entry.sampled_out, entry.dropped)
     settled = sum(sum(counts.values()) for counts in by_name) + entry.unmatched
-    return ledger.acknowledged == entry.start + settled + entry.pending
+    return acknowledged == entry.start + settled + entry.pending
 
 
 def _verdict(closes: bool) -> str:

@@ -16,6 +16,7 @@ from tracekeeper_spec.config import (
     LogLevel,
     Protocol,
     Sidecar,
+    StorageType,
 )
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.fields import BUFFER, SIDECAR
@@ -104,7 +105,8 @@ def _short_of_room(sidecar: Sidecar) -> Iterator[Fault]:
         problem = f"pods are killed after their terminationGracePeriodSeconds, which is {GRACE} unless set"
         yield Fault("spec.sidecar.drainTimeout", problem, hint)
     limit = sidecar.resources.limits.get("ephemeral-storage")
-    if limit is not None and parse_quantity(limit) < sidecar.storage.size:
+    on_node = sidecar.storage.type is StorageType.EMPTY_DIR  # The kubelet counts no other type.
+    if on_node and limit is not None and parse_quantity(limit) < sidecar.storage.size:
         size = format_quantity(sidecar.storage.size)
         problem = f"{limit} is less than storage.size, {size}: the pod can be evicted before the buffer is full"
         yield Fault("spec.sidecar.resources.limits.ephemeral-storage", problem, f"write {size} or more")

@@ -6,7 +6,7 @@ from typing import Any
 
 from control_objects import config
 from tracekeeper_cli.tables import ledger_text, status_text, table
-from tracekeeper_proto.ledger.v1.ledger_pb2 import DeliveryEntry, Ledger
+from tracekeeper_proto.ledger.v1.ledger_pb2 import AdoptedFolder, DeliveryEntry, Ledger
 
 
 def conditioned(name: str, **states: str) -> dict[str, Any]:
@@ -73,3 +73,15 @@ def test_a_ledger_whose_first_half_does_not_close_asks_for_a_report() -> None:
 
 def test_a_ledger_that_does_not_close_asks_for_a_report() -> None:
     assert ledger_text(ledger(2)).endswith("NO: please report this")
+
+
+def test_a_folder_of_another_pod_has_a_table_of_its_own() -> None:
+    entry = DeliveryEntry(name="primary", pending=4, delivered={"a": 6})
+    book = ledger(3)
+    book.adopted.append(AdoptedFolder(folder="/spans/shop/agents/uid", acknowledged=10, delivery=[entry]))
+    *_, title, gap, head, line = ledger_text(book).splitlines()
+    assert title.endswith("/spans/shop/agents/uid, 10 acknowledged")
+    assert (gap, head.split()[0]) == ("", "DELIVERY")
+    assert line.endswith("yes") and "6 (a 6)" in line
+    book.adopted[0].acknowledged = 11
+    assert ledger_text(book).endswith("NO: please report this")

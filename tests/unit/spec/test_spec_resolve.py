@@ -152,7 +152,9 @@ def test_what_is_probably_not_meant_is_a_warning() -> None:
     spec = changed(spec, "delivery", [{"name": "x", "backends": ["standby"]}])
     spec = changed(spec, "backends.0.batch.maxBytes", "8Mi")
     spec = changed(spec, "backends.0.circuitBreaker", {"openFor": "20m", "maxOpenFor": "1h"})
-    spec = changed(spec, "sidecar.storage.size", "4Gi")
+    elsewhere = changed(spec, "sidecar.storage.size", "4Gi")
+    spec = changed(spec, "sidecar.storage", {"type": "EmptyDir", "size": "4Gi"})
+    assert not any("ephemeral-storage" in fault.path for fault in warnings(resolved(elsewhere)))
     assert [fault.path for fault in warnings(resolved(spec))] == [
         "spec.sidecar.drainTimeout",
         "spec.sidecar.resources.limits.ephemeral-storage",
