@@ -10,8 +10,10 @@ import asyncio
 import gzip
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import grpc
 import zstandard
@@ -202,3 +204,41 @@ def reset(writer: asyncio.StreamWriter) -> None:
     raw = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
     writer.transport.abort()
+
+
+NEVER = {"state": "Disabled"}
+"""A circuit breaker that stays out of the test."""
+Server = TypeVar("Server", GrpcBackend, HttpBackend, RawBackend)
+
+
+class Serve(Protocol):
+    """Starts a server and returns it; it is stopped at the end of the test."""
+
+    async def __call__(self, server: Server, /) -> Server: ...
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Serve]:
+    """Stops at the end what was started."""
+    async with AsyncExitStack() as stack:
+
+        async def start(server: Server) -> Server:
+            await server.start()
+            stack.push_async_callback(server.stop)
+            return server
+
+        yield start
+
+
+def failing(times: int, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> GrpcBehaviour:
+    """Aborts the first `times` calls."""
+    left = times
+
+    async def behave(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        nonlocal left
+        if left > 0:
+            left -= 1
+            await context.abort(code, "not now")
+        return b""
+
+    return behave
