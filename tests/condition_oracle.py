@@ -100,8 +100,9 @@ def _compare(sign: str, x: Any, y: Any) -> bool:
 
 def _order(x: Any, y: Any) -> int | None:
     for kind in (bool, Time, str):
-        if isinstance(x, kind) or isinstance(y, kind):
-            return (x > y) - (x < y) if isinstance(x, kind) and isinstance(y, kind) else None
+        both: Any = (x, y)
+        if any(isinstance(value, kind) for value in both):
+            return (both[0] > both[1]) - (both[0] < both[1]) if all(isinstance(v, kind) for v in both) else None
     if not isinstance(x, (int, float)) or not isinstance(y, (int, float)):
         return None
     if isinstance(x, float) or isinstance(y, float):

@@ -15,6 +15,7 @@ from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
+from tracekeeper_sidecar.wire.meter import Meter
 from tracekeeper_sidecar.wire.varint import delimited
 
 
@@ -23,9 +24,14 @@ class Rig:
 
     def __init__(self, limit: int = 1 << 20, append_timeout: float = 5.0) -> None:
         self.store, self.ledger, self.suspended = Store(), Intake(), False
-        self.admission = Admission(limit)
+        self.admission, self.meter = Admission(limit), Meter()
         self.receiver = Receiver(
-            self.store.submit, self.ledger, self.admission, lambda: self.suspended, append_timeout=append_timeout
+            self.store.submit,
+            self.ledger,
+            self.admission,
+            lambda: self.suspended,
+            append_timeout=append_timeout,
+            meter=self.meter,
         )
 
     async def export(self, body: bytes) -> Outcome:
@@ -212,3 +218,26 @@ async def test_a_client_that_hangs_up_changes_nothing() -> None:
     rig.store.gate.set()
     assert (rig.admission.in_flight, rig.store.payloads) == (0, [body])
     assert rig.ledger.refused_requests == {}
+
+
+async def test_requests_of_the_application_are_counted_once_they_are_acknowledged() -> None:
+    rig = Rig()
+    meter = rig.meter
+    await rig.export(otlp_requests.body(3))
+    assert meter.requests == 3
+    rig.store.fault = LogUnavailable("the disk is away")
+    assert isinstance(await rig.export(otlp_requests.body(2)), Refused)
+    rig.suspended = True
+    await rig.export(otlp_requests.body(2))
+    assert meter.requests == 3
+
+
+async def test_a_critical_span_is_announced_to_the_log() -> None:
+    rig = Rig()
+    message = otlp_requests.request(2)
+    await rig.export(message.SerializeToString())
+    assert rig.store.critical == 0
+    span = message.resource_spans[0].scope_spans[0].spans[1]
+    span.attributes.add(key="tracekeeper.priority").value.string_value = "critical"
+    await rig.export(message.SerializeToString())
+    assert rig.store.critical == 1

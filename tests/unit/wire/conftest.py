@@ -3,32 +3,61 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tracekeeper_sidecar import wire
 from tracekeeper_sidecar.wire import scan
+from tracekeeper_sidecar.wire.meter import Sight
 
-SOURCE = Path(wire.__path__[0]) / "scan.py"
-
-
-def plain_count_spans() -> Callable[[bytes], int]:
-    """`count_spans` from the .py file, whatever else was compiled."""
-    spec = importlib.util.spec_from_file_location("plain_scan", SOURCE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: Callable[[bytes], int] = module.count_spans
-    return found
+FOLDER = Path(wire.__path__[0])
+Look = Callable[[bytes], Sight]
 
 
-@pytest.fixture(scope="session", params=["imported", "plain"])
-def count_spans(request: pytest.FixtureRequest) -> Callable[[bytes], int]:
-    return scan.count_spans if request.param == "imported" else plain_count_spans()
+def plain_modules(*names: str) -> Iterator[list[ModuleType]]:
+    """Modules of `wire` from their .py files, whatever was compiled; each sees those before it, nobody else does."""
+    with pytest.MonkeyPatch.context() as patch:
+        loaded = []
+        for name in names:
+            full = f"tracekeeper_sidecar.wire.{name}"
+            spec = importlib.util.spec_from_file_location(full, FOLDER / f"{name}.py")
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            patch.setitem(sys.modules, full, module)
+            spec.loader.exec_module(module)
+            loaded.append(module)
+        yield loaded
 
 
 @pytest.fixture(scope="session")
-def plain() -> Callable[[bytes], int]:
-    return plain_count_spans()
+def plain_look() -> Look:
+    """`look` from the .py files."""
+    (modules,) = plain_modules("meter", "scan")
+    look: Look = modules[-1].look
+    return look
+
+
+@pytest.fixture(scope="session", params=["imported", "plain"])
+def look(request: pytest.FixtureRequest, plain_look: Look) -> Look:
+    return scan.look if request.param == "imported" else plain_look
+
+
+@pytest.fixture(scope="session")
+def count_spans(look: Look) -> Callable[[bytes], int]:
+    return lambda body: look(body).spans
+
+
+@pytest.fixture(scope="session")
+def plain(plain_look: Look) -> Callable[[bytes], int]:
+    return lambda body: plain_look(body).spans
+
+
+@pytest.fixture(scope="session")
+def plain_match() -> ModuleType:
+    """The module `match` from its .py file, and those that it is built on."""
+    (modules,) = plain_modules("walker", "program", "match")
+    return modules[-1]

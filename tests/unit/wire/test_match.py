@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -17,7 +14,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 import condition_oracle
 import otlp_requests
-from tracekeeper_sidecar import wire
 from tracekeeper_sidecar.wire import match, scan
 from tracekeeper_sidecar.wire.varint import delimited, encode
 from tracekeeper_spec.condition import compile_condition, find_problems
@@ -111,30 +107,10 @@ CONDITIONS = st.recursive(
 CONDITIONS = CONDITIONS.filter(lambda text: len(text) < 1000)
 
 
-def load(name: str, modules: dict[str, ModuleType]) -> ModuleType:
-    """A module of `wire` from its .py file, whatever was compiled; what it imports of ours comes from `modules`."""
-    spec = importlib.util.spec_from_file_location(name, Path(wire.__path__[0]) / f"{name.rpartition('.')[2]}.py")
-    assert spec is not None and spec.loader is not None
-    module = modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module", params=["imported", "plain"])
-def split(request: pytest.FixtureRequest) -> Iterator[Split]:
-    def by(module: ModuleType) -> Split:
-        return lambda body, text: module.split(body, module.Matcher(compile_condition(text)))
-
-    if request.param == "imported":
-        yield by(match)
-        return
-    names = [f"tracekeeper_sidecar.wire.{name}" for name in ("walker", "program", "match")]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in names:
-            patch.delitem(sys.modules, name, raising=False)
-        modules = sys.modules
-        loaded = [load(name, modules) for name in names]
-        yield by(loaded[-1])
+def split(request: pytest.FixtureRequest, plain_match: ModuleType) -> Split:
+    module = match if request.param == "imported" else plain_match
+    return lambda body, text: module.split(body, module.Matcher(compile_condition(text)))
 
 
 def ids(body: bytes) -> list[bytes]:
