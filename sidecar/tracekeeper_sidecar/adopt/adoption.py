@@ -92,14 +92,16 @@ class Adoption:
         """Deliver what is pending, and give the folder back or remove it. Raises LogError, OSError; keeps no lock."""
         retired = ""
         try:
-            ending = await self._deliver(instruction)
-            await self._forwarder.close()
+            try:
+                ending = await self._deliver(instruction)
+            finally:
+                await self._forwarder.close()
             if ending is Ending.DRAINED:
                 await self._means.rescue(self.folder)
                 # Renamed while it is still locked: whoever comes for it now, or waits, cannot take what is removed.
                 retired = await asyncio.to_thread(self._means.folders.retire, self.folder)
         finally:
-            await self._close()
+            await self._log.close()
         if retired:
             await asyncio.to_thread(self._means.folders.remove, retired)
         return ending
@@ -122,12 +124,6 @@ class Adoption:
                 moved, pending = now, left
             elif now - moved > PATIENCE:
                 return Ending.PUT_BACK
-
-    async def _close(self) -> None:
-        try:
-            await self._forwarder.close()
-        finally:
-            await self._log.close()
 
     def _left(self) -> int:
         return sum(entry.pending for entry in self.entries())
