@@ -77,6 +77,11 @@ SPANS_PENDING: Final = _gauge("tracekeeper_spans_pending", "Acknowledged spans t
 DELIVERY_LAG: Final = _gauge(
     "tracekeeper_delivery_lag_seconds", "Age of the oldest pending span; 0 when none is pending.", "delivery"
 )
+DELIVERY_ASIDE: Final = _gauge(
+    "tracekeeper_delivery_aside_batches",
+    "Batches that a backend fails on or never answers; others pass them, and they are tried again.",
+    "delivery",
+)
 BACKEND_USABLE: Final = _gauge(
     "tracekeeper_backend_usable", "1, or 0 while a secret is missing or a certificate unreadable.", "backend"
 )

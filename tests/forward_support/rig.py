@@ -60,11 +60,11 @@ class Rig:
     async def apply(
         self,
         backends: Sequence[dict[str, Any]],
-        delivery: Mapping[str, Sequence[str] | dict[str, Any]] | None = None,
+        delivery: Mapping[str, Any] | None = None,
         secrets: Mapping[str, Mapping[str, bytes]] | None = None,
         buffer: dict[str, Any] | None = None,
     ) -> None:
-        """Put a config into force; of a delivery entry its backends suffice."""
+        """Put a config into force; of a delivery entry, by name, its list of backends suffices."""
         spec: dict[str, Any] = {"backends": list(backends)} if backends else {}
         if delivery:
             spec["delivery"] = [

@@ -48,6 +48,7 @@ def _entry_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Samp
     yield m.SPANS_REDELIVERED, [((e.name, why), n) for e in entries for why, n in e.account.redelivered.items()]
     yield m.SPANS_PENDING, [((e.name,), e.pending) for e in entries]
     yield m.DELIVERY_LAG, [((e.name,), e.oldest_pending) for e in entries]
+    yield m.DELIVERY_ASIDE, [((e.name,), e.aside) for e in entries]
 
 
 def _backend_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:

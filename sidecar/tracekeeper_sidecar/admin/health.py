@@ -16,13 +16,15 @@ def problems(snapshot: Snapshot) -> list[str]:
     found = list(snapshot.troubles)
     if snapshot.log.problem:
         found.append(f"spans are refused: {snapshot.log.problem}")
-    found += [_stuck(entry) for entry in snapshot.entries if _is_stuck(entry, snapshot)]
+    found += [_stuck(entry) for entry in snapshot.entries if entry.guaranteed and _is_stuck(entry, snapshot)]
     return found
 
 
 def warnings(snapshot: Snapshot) -> list[str]:
     """What somebody should look at although spans are safe."""
     found = [_ailing(backend) for backend in snapshot.backends if not _serves(backend)]
+    found += [_stuck(entry) for entry in snapshot.entries if not entry.guaranteed and _is_stuck(entry, snapshot)]
+    found += [_aside(entry) for entry in snapshot.entries if entry.aside]
     found += [f"policy: {fault}" for fault in snapshot.policy.faults]
     if not snapshot.policy.config and not snapshot.log.problem:
         found.append("no policy yet: spans are kept on disk until a TracingConfig says where to send them")
@@ -89,3 +91,10 @@ def _is_stuck(entry: EntryHealth, snapshot: Snapshot) -> bool:
 def _stuck(entry: EntryHealth) -> str:
     names = ", ".join(entry.backends)
     return f"delivery {entry.name}: {entry.pending} spans wait and no backend takes them ({names})"
+
+
+def _aside(entry: EntryHealth) -> str:
+    return (
+        f"delivery {entry.name}: {entry.aside} batches are set aside, because a backend fails on them or never answers;"
+        " others pass them, and they are tried again: look at the backend's own log"
+    )

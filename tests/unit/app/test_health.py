@@ -105,3 +105,20 @@ def test_without_a_policy_nobody_is_told_that_spans_are_kept_when_they_are_refus
     body = report(full)
     assert body["status"] == "unhealthy"
     assert "are kept" not in str(body)
+
+
+def test_a_best_effort_entry_that_nobody_takes_is_degraded_only() -> None:
+    stuck = replace(
+        IDLE,
+        backends=(backend("a", "Open", "x"), backend("b")),
+        entries=(replace(IDLE.entries[0], pending=5, guaranteed=False),),
+    )
+    body = report(stuck)
+    assert (body["status"], body["problems"]) == ("degraded", [])
+    assert "delivery a: 5 spans wait" in str(body["warnings"])
+
+
+def test_batches_that_are_set_aside_are_degraded() -> None:
+    body = report(replace(IDLE, entries=(replace(IDLE.entries[0], pending=5, aside=2),)))
+    assert body["status"] == "degraded"
+    assert "delivery a: 2 batches are set aside" in str(body["warnings"])
