@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tracekeeper_spec.condition import MAX_LENGTH, find_problems
 from tracekeeper_spec.faults import Fault, join
 from tracekeeper_spec.schema import (
     Amount,
@@ -27,7 +26,6 @@ from tracekeeper_spec.schema import (
 )
 from tracekeeper_spec.units import parse_amount, parse_duration, parse_quantity, show
 
-CONDITION_TEXT = Text(MAX_LENGTH, expects="a condition")
 MAX_UNKNOWN = 20
 """Unknown fields of one object that are named; the rest are counted."""
 
@@ -91,7 +89,10 @@ def _read_text(node: Text, value: object, path: str, faults: list[Fault]) -> Any
 
 
 def _read_condition(node: Condition, value: object, path: str, faults: list[Fault]) -> Any:
-    if read(CONDITION_TEXT, value, path, faults) is BAD:
+    # The language takes 2 MB and as many hundredths of a second to import, and few configs have a condition.
+    from tracekeeper_spec.condition import MAX_LENGTH, find_problems  # noqa: PLC0415
+
+    if read(Text(MAX_LENGTH, expects="a condition"), value, path, faults) is BAD:
         return BAD
     problems = find_problems(str(value))
     faults.extend(Fault(path, problem.sentence, problem.hint) for problem in problems)

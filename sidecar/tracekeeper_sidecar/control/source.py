@@ -9,11 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import yaml
-
 from tracekeeper_sidecar.errors import PolicyError
 from tracekeeper_spec.config import ConfigSpec
-from tracekeeper_spec.manifest import load_manifest
 from tracekeeper_spec.policy import PolicyDocument, PolicyEntry, PolicyFormatError
 from tracekeeper_spec.resolve import ResolvedSpec, check_resolved, resolve
 from tracekeeper_spec.secrets import DirectorySecrets, DocumentSecrets, Secrets
@@ -73,6 +70,9 @@ class ManifestSource:
         text = _read(self._path)
         if text is None:
             raise PolicyError(self.file, ["there is no such file"])
+        # A pod's policy is JSON: YAML is imported for people's manifests alone.
+        from tracekeeper_spec.manifest import load_manifest  # noqa: PLC0415
+
         config, faults = load_manifest(text, self.file)
         if config is None or faults:
             raise PolicyError(self.file, [*(fault.located() for fault in faults), *self._no_backends(text)])
@@ -84,6 +84,8 @@ class ManifestSource:
 
     def _no_backends(self, text: str) -> list[str]:
         """The fault of a manifest that has others too, and names no backend: all are reported at once."""
+        import yaml  # noqa: PLC0415
+
         try:
             written = yaml.safe_load(text)["spec"]
         except (yaml.YAMLError, ValueError, TypeError, KeyError, RecursionError):
