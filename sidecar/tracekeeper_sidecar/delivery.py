@@ -164,7 +164,9 @@ class Delivery:
         settings, files, clock = self._settings, self._buffer.files, self._clock
         means = Means(
             folders=self._folders,
-            open_log=lambda folder: Log.open(folder, files=files, clock=clock, quota=settings.storage_bytes),
+            open_log=lambda folder: Log.open(
+                folder, files=files, clock=clock, quota=settings.storage_bytes, make=False
+            ),
             cursors=lambda folder: CursorStore(folder, files),
             forward=self._forward,
             instruct=_put_in_force,

@@ -110,7 +110,8 @@ class Adopter:
         try:
             adoption = await self._open(name)
         except LogUnavailable as error:
-            if not isinstance(error.__cause__, BlockingIOError):  # Another sidecar is at it: nothing to tell.
+            # Nothing to tell where another sidecar is at it, or has just removed it.
+            if not isinstance(error.__cause__, (BlockingIOError, FileNotFoundError)):
                 self._complain(name, str(error))
             return
         self.adoption = adoption

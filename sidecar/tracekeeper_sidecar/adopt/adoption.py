@@ -33,7 +33,7 @@ class Means:
 
     folders: Folders
     open_log: Callable[[str], Log]
-    """Blocks; raises LogUnavailable, also while another process has the folder."""
+    """Blocks; raises LogUnavailable, also while another process has the folder. Never makes one."""
     cursors: Callable[[str], CursorStore]
     forward: Callable[[Log, CursorStore], Forwarder]
     instruct: Callable[[Forwarder, Instruction], Awaitable[None]]

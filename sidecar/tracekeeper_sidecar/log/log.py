@@ -103,8 +103,10 @@ class Log:
         history: int = 0,
         segment_size: int | None = None,
         memory: int = MEMORY,
+        make: bool = True,
     ) -> Log:
-        """Recover the log in `directory`, which is made if it is not there. Blocks; call it in a thread.
+        """Recover the log in `directory`, which is made if it is not there, unless told otherwise. Blocks; call it in a
+        thread.
 
         `quota` bounds every byte in the directory, `history` those that every entry has passed and that are kept all
         the same while nothing else needs their room, `memory` those of the newest frames that readers need no file
@@ -115,7 +117,7 @@ class Log:
             raise LogUnavailable(
                 f"storage size {quota} bytes is too small for {directory}: at least {retention.MIN_QUOTA} are needed"
             )
-        lock = _lock(directory, files)
+        lock = _lock(directory, files, make)
         try:
             recovered = recovery.recover(directory, files, clock)
             limits = Limits(quota, segment_size or retention.segment_size_for(quota), history, memory)
@@ -329,9 +331,10 @@ class Log:
             )  # fmt: skip
 
 
-def _lock(directory: str, files: Files) -> int:
+def _lock(directory: str, files: Files, make: bool) -> int:
     try:
-        files.make_directory(directory)
+        if make:
+            files.make_directory(directory)
         return files.lock_directory(directory)
     except BlockingIOError as fault:
         raise LogUnavailable(

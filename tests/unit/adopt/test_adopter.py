@@ -57,7 +57,7 @@ class Node:
 
         return Means(
             folders=SystemFolders(),
-            open_log=lambda folder: Log.open(folder, files=files, clock=clock, quota=8 << 20),
+            open_log=lambda folder: Log.open(folder, files=files, clock=clock, quota=8 << 20, make=False),
             cursors=lambda folder: CursorStore(folder, files),
             forward=lambda log, cursors: Forwarder(log, cursors, clock),
             instruct=instruct,
@@ -148,7 +148,7 @@ async def test_a_folder_whose_owner_lives_is_left_alone_until_the_owner_has_been
     await until(lambda: node.names() == ["alive", "own"], "the other one is drained")
     owner.close()
     await until(lambda: node.names() == ["own"], "now this one, too")
-    assert adopter.endings == {Ending.DRAINED: 2}
+    await until(lambda: adopter.endings == {Ending.DRAINED: 2}, "both are counted")
 
 
 async def test_the_owner_that_comes_back_gets_its_folder(node: Node) -> None:
