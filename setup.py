@@ -28,7 +28,8 @@ def extension(module: str) -> Extension:
 
 
 def glue(module: str, libraries: list[str]) -> Extension:
-    return Extension(module, [f"sidecar/{module.replace('.', '/')}.pyx"], libraries=libraries, extra_compile_args=["-g0"])
+    path = Path("sidecar", *module.split("."))
+    return Extension(module, [f"{path}.pyx"], libraries=libraries, extra_compile_args=["-g0"])
 
 
 modules = [*(extension(module) for module in HOT), *(glue(*each) for each in GLUE.items())]
