@@ -91,7 +91,7 @@ async def server() -> AsyncIterator[GrpcBackend]:
 
 async def test_unreadable_log_is_tried_again(tmp_path: Path, server: GrpcBackend) -> None:
     files = FailingFiles()
-    async with running(tmp_path, files) as rig:
+    async with running(tmp_path, files, memory=0) as rig:
         await rig.apply([backend("one", server.endpoint)])
         await rig.put(10)
         await rig.settled()

@@ -137,7 +137,7 @@ class World:
             saver=Saver(NAME, cursor, self.cursors, clock, lambda: None),
             clock=clock,
         )
-        self.log.on_committed(entry.filling.committed)
+        self.log.on_committed(lambda: entry.filling.committed() if entry.filling.wanted <= self.log.end.seq else None)
         self.task = asyncio.create_task(entry.run())
         await self.turn()
 

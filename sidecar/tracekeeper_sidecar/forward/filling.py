@@ -1,7 +1,7 @@
 """Waits until a batch is worth sending: full, or as old as `max_delay`, or somebody is in a hurry.
 
-Nothing polls. The log calls `committed` once per commit; with nobody waiting, or with too little there for a batch that
-is worth sending, that costs a comparison.
+Nothing polls. Whoever hears of the log's commits compares its `seq` with `wanted`, and calls `committed` when that is
+reached; so a commit costs a comparison while nobody waits, or too little is there for a batch that is worth sending.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ REST = 300.0
 """Seconds that one wait for the first span lasts. It ends by the span; this only bounds it."""
 WARM_BYTES = 16 << 20
 """So close behind the end the page cache answers, and reading on the event loop is quicker than by a thread."""
-AHEAD_BATCHES, AHEAD_BYTES = 8, 4 << 20
+AHEAD_BATCHES, AHEAD_BYTES = 8, 512 << 10
 """Further behind, one trip to a thread brings several batches, up to whichever comes first: a trip costs a third of
 what sending a batch does."""
+NEVER = 1 << 62
 FIRST_LOOK = 16
 """Spans by which a batch that begins to fill is looked at for the first time."""
 
@@ -47,8 +48,8 @@ class Filling:
         self._log, self._clock = log, clock
         self._reader: Reader | None = None
         self._hurried_seq = 0
-        self._wanted = 0
-        """The `seq` that ends the wait under way."""
+        self.wanted = NEVER
+        """The `seq` of the log that is worth a call of `committed`."""
         self._filled_from: Position | None = None
         """Where the batch begins that is being waited for to fill."""
         self._waiting: asyncio.Future[None] | None = None
@@ -89,12 +90,12 @@ class Filling:
         self._wake()
 
     def committed(self) -> None:
-        """The log has grown."""
-        if self._waiting is None or self._log.end.seq < self._wanted:
-            return
+        """The log's `seq` has reached `wanted`."""
         # One wait lasts until a batch is full: what it takes is estimated anew as the log grows.
-        self._wanted = self._goal(self._filled_from) if self._filled_from is not None else 0
-        if not self._wanted:
+        wanted = self._goal(self._filled_from) if self._filled_from is not None else 0
+        if wanted:
+            self.wanted = wanted
+        else:
             self._wake()
 
     async def next(self) -> Batch:
@@ -148,14 +149,14 @@ class Filling:
 
     async def _wait(self, wanted: int, timeout: float) -> None:  # noqa: ASYNC109 (the clock is a parameter)
         """Return when the log's `seq` has reached `wanted`, or somebody is in a hurry, or after `timeout` seconds."""
-        self._wanted = wanted
+        self.wanted = wanted
         waiting = self._waiting = asyncio.get_running_loop().create_future()
         timer = asyncio.ensure_future(self._clock.sleep(timeout))
         timer.add_done_callback(lambda _: _resolve(waiting))
         try:
             await waiting
         finally:
-            self._waiting = None
+            self._waiting, self.wanted = None, NEVER
             timer.cancel()
 
 

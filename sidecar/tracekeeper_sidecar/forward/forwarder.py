@@ -256,8 +256,10 @@ class Forwarder:
         await entry.saver.save()
 
     def _committed(self) -> None:
+        seq = self._log.end.seq
         for entry in self._entries.values():
-            entry.filling.committed()
+            if entry.filling.wanted <= seq:
+                entry.filling.committed()
             if entry.terms.bounds.first:
                 entry.give_up(self._log.begin, BUFFER_FULL)  # What had to make way for new spans.
 

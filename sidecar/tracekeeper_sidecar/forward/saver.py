@@ -1,8 +1,8 @@
 """Keeps a delivery entry's cursor on disk while spans flow, and touches nothing while they do not.
 
 Once a second it is saved: that survives a loss of power, and what it has passed may be released. In between it is
-noted every few hundredths of a second, without a sync: that survives the death of the process, which is far more
-frequent. So a kill repeats what was in flight and a moment's deliveries, not a second's.
+noted ten times a second, without a sync: that survives the death of the process, which is far more frequent. So a kill
+repeats what was in flight and a moment's deliveries, not a second's.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SAVE_INTERVAL = 1.0
 """Seconds between saves: at most one sync a second for each entry."""
 HURRIED_INTERVAL = 0.05
 """Seconds between saves while somebody waits for room."""
-NOTE_INTERVAL = 0.02
-"""Seconds between notes."""
+NOTE_INTERVAL = 0.1
+"""Seconds between notes. Each costs a trip to a thread: at fifty a second that was a twentieth of all work."""
 REST = 300.0
 """Seconds that one wait for the next settled batch lasts. It ends by the batch; this only bounds it."""
 
