@@ -26,8 +26,8 @@ from setuptools import build_meta
 print(getattr(build_meta, sys.argv[1])(sys.argv[2]))
 """
 
-# Runs against the unpacked wheel alone, in one process, so that both halves suffer alike from what else goes on. Compiled
-# without types a module is hardly faster than the plain one; with them it is faster by a factor of 50 and more.
+# Runs against the unpacked wheel alone, in one process, so that both halves suffer alike from what else goes on. A
+# compiled module without types is hardly faster than the plain one; with them it is faster by a factor of 50 and more.
 TIMING = """
 import importlib, importlib.util, json, sys, time
 site, body = sys.argv[1], open(sys.argv[2], "rb").read()
