@@ -146,6 +146,15 @@ class Client:
         identifier = self.container_id(namespace, pod, container)
         self.ctr("tasks", "kill", "--signal", f"SIG{signal.removeprefix('SIG')}", identifier)
 
+    def crash_pod(self, namespace: str, pod: str) -> None:
+        """End every process of the pod at once, its sandbox's too: what a node that loses power does to it."""
+        uid = self.get("pod", pod, namespace=namespace)["metadata"]["uid"]
+        found = self.ctr("containers", "list", "--quiet", f'labels."io.kubernetes.pod.uid"=={uid}').stdout.split()
+        if not found:
+            raise ClusterError(f"the pod {namespace}/{pod} has no containers on the node")
+        for identifier in found:
+            self.ctr("tasks", "kill", "--signal", "SIGKILL", "--all", identifier, check=False)
+
     def volume(self, namespace: str, pod: str, volume: str) -> Path:
         """The folder on this machine of a pod's emptyDir, to plant or damage files."""
         uid = self.get("pod", pod, namespace=namespace)["metadata"]["uid"]

@@ -206,6 +206,7 @@ def _kubelet_configuration(state: Path, cgroup_root: str) -> dict[str, object]:
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "serializeImagePulls": False,
+        "volumeStatsAggPeriod": "5s",  # how soon the kubelet notices a full volume; the default is a minute
         "syncFrequency": "10s",  # how soon a changed Secret reaches its volume; the default is a minute
         "nodeStatusUpdateFrequency": "2s",
         "enforceNodeAllocatable": [],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tomllib
 import uuid
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,8 @@ SYSTEM = "tracekeeper-system"
 RELEASE = "tracekeeper"
 DEMO_IMAGE = "localhost/tracekeeper-demo:dev"
 LIMIT = 180.0
+ON_NODE = "kept-on-the-node"
+"""The one namespace where the installed chart allows buffers on the node."""
 FAILED = pytest.StashKey[bool]()
 
 
@@ -98,7 +102,9 @@ def install(cluster: Cluster, *options: str, release: str = RELEASE, namespace: 
     """Install or upgrade the chart and wait until it is ready; on failure the error shows the pods and their logs."""
     chart = str(paths.REPO / "charts/tracekeeper")
     argv = ["upgrade", "--install", release, chart, "-n", namespace, "--create-namespace"]
-    argv += ["--set", "image.registry=localhost", "--wait", "--timeout", "90s", *options]
+    argv += ["--set", "image.registry=localhost", "--wait", "--timeout", "90s"]
+    argv += ["--set", f"sidecar.hostPath.path={node_folder(cluster)}"]
+    argv += ["--set", f"sidecar.hostPath.namespaces={{{ON_NODE}}}", *options]
     try:
         cluster.helm(*argv)
         # Helm waits until the injector is ready; the next test's pod is asked about only once it can be reached, too.
@@ -109,11 +115,30 @@ def install(cluster: Cluster, *options: str, release: str = RELEASE, namespace: 
         raise
 
 
+def node_folder(cluster: Cluster) -> Path:
+    """The folder on the node for such buffers, made as the platform's owner makes it. It goes with the cluster."""
+    folder = cluster.state / "spans"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o1777)
+    return folder
+
+
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A new namespace, deleted after the test; when the test failed, what is in it is printed first."""
     slug = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
-    name = f"{slug}-{uuid.uuid4().hex[:6]}"
+    yield from _made(cluster, request, f"{slug}-{uuid.uuid4().hex[:6]}")
+
+
+@pytest.fixture
+def namespace_on_node(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The namespace where buffers may be on the node, as new, and deleted after the test like any other."""
+    cluster.kubectl("delete", "namespace", ON_NODE, "--ignore-not-found", "--wait=true", timeout=90)
+    shutil.rmtree(node_folder(cluster) / ON_NODE, ignore_errors=True)
+    yield from _made(cluster, request, ON_NODE)
+
+
+def _made(cluster: Cluster, request: pytest.FixtureRequest, name: str) -> Iterator[str]:
     cluster.kubectl("create", "namespace", name)
     yield name
     if request.node.stash.get(FAILED, False):
