@@ -174,6 +174,7 @@ def _run(options: argparse.Namespace) -> int:
     from tracekeeper_sidecar import logs, memory
 
     memory.share_one_arena()
+    memory.keep_some()
     logs.configure(options.log_level, options.log_format)
     settings = _manifest_settings(options) if options.config else _pod_settings(options)
     if settings is None:
