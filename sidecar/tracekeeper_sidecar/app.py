@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from tracekeeper_sidecar import facts
 from tracekeeper_sidecar.admin.server import AdminServer, Flushed, Probes
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock, SystemClock
@@ -94,6 +93,8 @@ class App:
 
     def snapshot(self) -> Snapshot:
         """Everything about this moment."""
+        from tracekeeper_sidecar import facts  # noqa: PLC0415 - not on the way to the ports
+
         return facts.take(self)
 
     async def started(self, patience: float) -> bool:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import parse_qs
+from typing import TYPE_CHECKING, Final
 
-from tracekeeper_sidecar.admin import exposition, health
-from tracekeeper_sidecar.admin.ledger_page import ledger_page
-from tracekeeper_sidecar.admin.snapshot import Snapshot
 from tracekeeper_sidecar.http.answer import Answer
 from tracekeeper_sidecar.http.exchange import Exchange
 from tracekeeper_sidecar.http.head import Head
 from tracekeeper_sidecar.http.limits import Limits
 from tracekeeper_sidecar.http.server import Server
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.admin.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -126,21 +124,27 @@ class AdminServer:
         return Answer(200, TEXT, b"started") if started else Answer(503, TEXT, b"ports are being bound")
 
     async def _health(self, exchange: Exchange, head: Head) -> Answer:
+        from tracekeeper_sidecar.admin import health  # noqa: PLC0415 - not on the way to the ports
+
         body = health.report(self._probes.snapshot())
         return Answer(503 if body["status"] == "unhealthy" else 200, JSON, json.dumps(body).encode())
 
     async def _metrics(self, exchange: Exchange, head: Head) -> Answer:
         from importlib.metadata import version  # noqa: PLC0415 - slow import
 
+        from tracekeeper_sidecar.admin import exposition  # noqa: PLC0415 - not on the way to the ports
+
         return Answer(200, METRICS, exposition.render(self._probes.snapshot(), version("tracekeeper")))
 
     async def _ledger(self, exchange: Exchange, head: Head) -> Answer:
+        from tracekeeper_sidecar.admin.ledger_page import ledger_page  # noqa: PLC0415 - not on the way to the ports
+
         return Answer(200, JSON, json.dumps(ledger_page(self._probes.snapshot())).encode())
 
     async def _flush(self, exchange: Exchange, head: Head) -> Answer:
         if not _is_loopback(exchange.peer):
             return Answer(403, TEXT, b"flush is answered on localhost only: run it inside the pod\n")
-        timeout = _seconds(parse_qs(head.query).get("timeout", ["10"])[0])
+        timeout = _timeout(head.query, "10")
         if timeout is None:
             return Answer(400, TEXT, b"timeout: a number of seconds from 0 to 300, such as 10\n")
         left = await self._probes.flush(timeout)
@@ -156,24 +160,23 @@ class AdminServer:
     async def _replay(self, exchange: Exchange, head: Head) -> Answer:
         if not _is_loopback(exchange.peer):
             return Answer(403, TEXT, b"replay is answered on localhost only: run it inside the pod\n")
-        timeout = _seconds(parse_qs(head.query).get("timeout", ["60"])[0])
+        timeout = _timeout(head.query, "60")
         if timeout is None:
             return Answer(400, TEXT, b"timeout: a number of seconds from 0 to 300, such as 60\n")
         return Answer(200, JSON, json.dumps(await self._probes.replay(timeout)).encode())
 
 
-def _seconds(text: str) -> float | None:
+def _timeout(query: str, default: str) -> float | None:
+    """The seconds that a query asks for; None where they are none."""
+    from urllib.parse import parse_qs  # noqa: PLC0415 - not on the way to the ports
+
     try:
-        seconds = float(text)
+        seconds = float(parse_qs(query).get("timeout", [default])[0])
     except ValueError:
         return None
     return seconds if 0 <= seconds <= MAX_FLUSH else None
 
 
 def _is_loopback(remote: str) -> bool:
-    try:
-        address = ipaddress.ip_address(remote)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    """`remote` is an address as the kernel has it; a socket for both families gives IPv4's within IPv6's."""
+    return remote == "::1" or remote.removeprefix("::ffff:").startswith("127.")
