@@ -6,6 +6,7 @@ What a span costs must not depend on how many wait.
 from __future__ import annotations
 
 import shutil
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -137,9 +138,11 @@ def missed(
 
 
 def steepness(costs: Sequence[float]) -> float:
-    """The mean of the last third of the slices ÷ that of the first; 1 for too few of them."""
+    """The median of the last third of the slices ÷ that of the first; 1 for too few of them."""
     third = len(costs) // 3
-    first, last = sum(costs[:third]), sum(costs[-third:])
+    if not third:
+        return 1.0
+    first, last = statistics.median(costs[:third]), statistics.median(costs[-third:])
     return last / first if first else 1.0
 
 
