@@ -95,6 +95,39 @@ async def test_what_a_backend_cannot_digest_holds_up_nothing_behind_it(tmp_path:
     assert Counter(server.taken.ids) == Counter(rig.sent)
 
 
+def wipe(directory: Path, first: str, second: str) -> None:
+    """Overwrite the only segment from one span's trace id up to another's."""
+    segment = next(directory.glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    begin, end = (data.index(bytes.fromhex(span) * 2) for span in (first, second))
+    data[begin:end] = bytes(end - begin)
+    segment.write_bytes(data)
+
+
+async def test_damage_around_what_was_settled_out_of_order(tmp_path: Path, serve: Serve) -> None:
+    """Damage takes a frame that was open and its neighbour that was settled, and hides where the run begins."""
+    bad: set[str] = set()
+    server = await serve(spoilt(bad))
+    slow = {"initialBackoff": "20s", "maxBackoff": "30s"}
+    async with running(tmp_path) as rig:
+        lost = await rig.put(5)
+        settled = [await rig.put(5) for _ in range(3)]
+        last = await rig.put(5)
+        bad.update([*lost, *last])
+        await rig.apply([backend("one", server.endpoint, retry=slow, circuitBreaker=NEVER, batch={"maxSpans": 5})])
+        await until(lambda: delivered(rig, "one") == 15, "what is well is delivered")
+        sent = rig.sent
+    wipe(tmp_path, lost[-1], settled[0][0])
+    server.behave = grpc_ok
+    async with running(tmp_path) as again:
+        await again.apply([backend("one", server.endpoint, **SMALL)])
+        await until(lambda: not again.forwarder.pending(), "everything is settled")
+        account = again.entry("one").account
+        assert (account.delivered, account.dropped) == ({"one": 20}, {"damaged": 5})
+        assert account.start + account.settled() == len(sent)
+    assert Counter(server.taken.ids) == Counter(sent[5:])
+
+
 async def test_requests_that_are_never_answered_hold_up_nothing_behind_them(tmp_path: Path, serve: Serve) -> None:
     bad: set[str] = set()
     server = await serve(spoilt(bad, hang=True))

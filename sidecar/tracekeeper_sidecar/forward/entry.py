@@ -26,7 +26,7 @@ from tracekeeper_sidecar.forward.matcher import Matcher
 from tracekeeper_sidecar.forward.quiet import Quiet
 from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
-from tracekeeper_sidecar.forward.settled import Settled
+from tracekeeper_sidecar.forward.settled import Settled, trimmed
 from tracekeeper_sidecar.forward.signal import Signal
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor
@@ -172,7 +172,9 @@ class DeliveryEntry:
                 await self._changed.wait(REST)
             self._skip()
             batch = await self.filling.next()
-            if self.settled.count() and self._is_settled(batch):
+            if self.settled.count():
+                batch = trimmed(batch, self.settled)
+            if not batch.spans and not batch.lost:  # All of it was settled before a restart.
                 self._settle(batch.begin, batch.end)
             elif reason := self._verdict(batch):
                 self._drop(batch.begin, batch.end, reason)
@@ -219,9 +221,7 @@ class DeliveryEntry:
         batch = flight.batch
         if batch.lost:
             self._report_damage(batch.lost)
-        known = self.settled.settle(batch.begin, batch.end)
-        if known:
-            _take_back(flight, known, self.account)
+        self.settled.settle(batch.begin, batch.end)
         self.account.delivered.update(flight.delivered)
         self.account.dropped.update(flight.dropped)
         self.account.unmatched += flight.unmatched
@@ -291,11 +291,6 @@ class DeliveryEntry:
 
     # The books.
 
-    def _is_settled(self, batch: Batch) -> bool:
-        """Whether all of it had been settled before the sidecar, or this task, was started again."""
-        begin, end = batch.begin.seq, batch.end.seq
-        return self.settled.between(begin, end) == end - begin
-
     def _settle(self, begin: Position, end: Position) -> None:
         self.settled.settle(begin, end)
         self._offer()
@@ -321,16 +316,3 @@ class DeliveryEntry:
             spans,
             extra={"delivery": self.name, "reason": "damaged", "spans": spans},
         )
-
-
-def _take_back(flight: Flight, known: int, account: Account) -> None:
-    """Of what became of a flight, book `known` spans no second time: damage lay across the border of what had been
-    settled before, so some of its spans were lost or sent that needed neither."""
-    for counts in (flight.dropped, flight.delivered):
-        for name in list(counts):
-            spans = min(known, counts[name])
-            counts[name] -= spans
-            known -= spans
-            if counts is flight.delivered and spans:
-                account.redelivered["damaged"] += spans
-    flight.unmatched -= known

@@ -166,8 +166,10 @@ def _resolve(waiting: asyncio.Future[None]) -> None:
 
 
 def _read(reader: Reader, settled: Stretches, limits: Limits) -> Batch | None:
-    """The next batch: all of it settled, or none, unless damage lies across the border."""
-    return reader.read(step(settled, reader.position.seq, limits.max_spans), limits.max_bytes)
+    """The next batch: all of it settled, or none, unless damage lies across the border; then its frames tell."""
+    seq = reader.position.seq
+    among = bool(settled) and seq < settled[-1][1]
+    return reader.read(step(settled, seq, limits.max_spans), limits.max_bytes, among)
 
 
 async def _in_thread(reader: Reader, settled: Stretches, limits: Limits) -> list[Batch]:

@@ -105,7 +105,7 @@ class Flight:
     def left(self) -> int:
         """Spans of which nothing is known yet."""
         known = sum(self.delivered.values()) + sum(self.dropped.values()) + self.unmatched
-        return self.batch.end.seq - self.batch.begin.seq - known
+        return self.batch.spans + self.batch.lost - known
 
     @property
     def suspected(self) -> bool:

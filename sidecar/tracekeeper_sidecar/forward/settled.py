@@ -11,9 +11,9 @@ of them. Runs are of whole batches, so they begin and end between two frames of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tracekeeper_sidecar.model import Position
+from tracekeeper_sidecar.model import Batch, Position
 
 Runs = tuple[tuple[int, int], ...]
 """Each (offset, length) in spans, counted from a position's `seq`; in order, apart from each other."""
@@ -125,6 +125,19 @@ class Settled:
             run = self._runs.pop(0)
             self.ahead -= run.end - run.begin
             self.position = place
+
+
+def trimmed(batch: Batch, settled: Settled) -> Batch:
+    """What of a batch is not settled. Damage across the border of a run makes batches of which a part is: the next
+    sound frame may lie within the run."""
+    known = settled.between(batch.begin.seq, batch.end.seq)
+    if not known:
+        return batch
+    frames = [frame for frame in batch.frames if not settled.between(frame.seq, frame.seq + frame.spans)]
+    body = b"".join(batch.body[frame.offset : frame.offset + frame.length] for frame in frames)
+    spans = sum(frame.spans for frame in frames)
+    lost = batch.end.seq - batch.begin.seq - known - spans
+    return replace(batch, body=body, spans=spans, size=len(body), lost=lost, frames=())
 
 
 def step(stretches: Stretches, seq: int, most: int) -> int:

@@ -8,8 +8,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekeeper_sidecar.forward.settled import Settled, step
-from tracekeeper_sidecar.model import Position
+from tracekeeper_sidecar.forward.settled import Settled, step, trimmed
+from tracekeeper_sidecar.model import Batch, Frame, Position
 
 
 def place(seq: int) -> Position:
@@ -91,6 +91,18 @@ def test_damage_across_the_bounds_of_a_run_counts_no_span_twice() -> None:
     assert settled.settle(place(42), place(50)) == 3
     assert settled.position == place(50)
     assert settled.ahead == 0
+
+
+def test_a_batch_is_cut_down_to_what_is_not_settled() -> None:
+    """Spans 3 to 5 are lost; 0 to 2, 6 and 7, and 8 and 9 are frames; 4 to 7 are settled."""
+    frames = (Frame(0, 3, 0, 2), Frame(6, 2, 2, 3), Frame(8, 2, 5, 1))
+    batch = Batch(b"aabbbc", 7, 6, place(0), place(10), lost=3, frames=frames)
+    settled = Settled(place(0), ((4, 4),))
+    cut = trimmed(batch, settled)
+    assert (cut.body, cut.spans, cut.size, cut.lost) == (b"aac", 5, 3, 1)
+    assert (cut.begin, cut.end) == (batch.begin, batch.end)
+    assert cut.spans + cut.lost == 10 - settled.settle(batch.begin, batch.end)
+    assert trimmed(batch, Settled(place(0))) is batch
 
 
 def test_settling_what_lies_behind_changes_nothing() -> None:
