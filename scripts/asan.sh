@@ -7,7 +7,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv/bin:$PATH
 
-work=${TRACEKEEPER_ASAN:-$(mktemp -d)}
+work=${TRACEKEEPER_ASAN:-}
+if [[ -z $work ]]; then
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+fi
 site=$work/asan
 mkdir -p "$site" "$work/c"
 cp -r sidecar/tracekeeper_sidecar proto/tracekeeper_spec "$site"
@@ -19,7 +23,7 @@ wire=tracekeeper_sidecar/wire
 for module in walker meter program scan match; do
   (
     cython -3 --module-name "tracekeeper_sidecar.wire.$module" -I "$site" "$site/$wire/$module.py" -o "$work/c/$module.c" 2>"$work/c/$module.log"
-    gcc -shared -fPIC -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+    gcc -shared -fPIC -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
       -fwrapv -w -I "$include" "$work/c/$module.c" -o "$site/$wire/$module$suffix"
   ) &
 done
