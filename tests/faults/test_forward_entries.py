@@ -253,7 +253,7 @@ async def test_max_spans_gives_up_the_oldest(tmp_path: Path, serve: Serve) -> No
 
 async def fill(rig: Rig, megabytes: int) -> None:
     """Acknowledge so much. Who is refused comes back, as clients do: it must be taken in the end."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(2 * PATIENCE):
         for _ in range(megabytes * 16):
             made = [request(20, 300) for _ in range(10)]
             for body, ids in made:

@@ -19,7 +19,7 @@ import logging
 from dataclasses import dataclass, field
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.forward.bounds import BUFFER_FULL, WORDS, Bounds
+from tracekeeper_sidecar.forward.bounds import BUFFER_FULL, LONGEST, WORDS, Bounds
 from tracekeeper_sidecar.forward.filling import Filling, Limits
 from tracekeeper_sidecar.forward.flight import Flight
 from tracekeeper_sidecar.forward.matcher import Matcher
@@ -245,7 +245,7 @@ class DeliveryEntry:
         """Look at the oldest spans in flight as often as the bounds ask for it."""
         while True:
             interval = self.terms.bounds.interval
-            await self._clock.sleep(interval or REST)
+            await self._clock.sleep(interval or LONGEST)
             for flight in list(self._flights) if interval else ():
                 reason = self._verdict(flight.batch)
                 if reason is None:
