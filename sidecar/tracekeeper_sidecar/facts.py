@@ -95,6 +95,8 @@ def _log(buffer: Buffer) -> LogFacts:
         problem=stats.problem,
         bytes=stats.bytes,
         quota=stats.quota,
+        history=stats.history,
+        room=stats.room,
         segments=stats.segments,
         commits=stats.commits,
         sync_seconds=stats.sync_seconds,

@@ -143,6 +143,10 @@ DEAD_LETTER_LOST: Final = _counter(
 )
 LOG_BYTES: Final = _gauge("tracekeeper_log_bytes", "Bytes that the data directory takes.")
 LOG_QUOTA_BYTES: Final = _gauge("tracekeeper_log_quota_bytes", "Bytes that the data directory may take.")
+LOG_HISTORY_BYTES: Final = _gauge(
+    "tracekeeper_log_history_bytes", "Bytes of delivered spans among them, which give way when their room is needed."
+)
+LOG_ROOM_BYTES: Final = _gauge("tracekeeper_log_room_bytes", "Bytes that could be stored now, history counted as room.")
 LOG_SEGMENTS: Final = _gauge("tracekeeper_log_segments", "Segment files of the log.")
 LOG_COMMITS: Final = _counter(
     "tracekeeper_log_commits_total", "Group commits: one write and one sync for many requests."

@@ -89,6 +89,8 @@ def _log_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample
     yield m.LOG_AVAILABLE, _one(float(not log.problem))
     yield m.LOG_BYTES, _one(log.bytes)
     yield m.LOG_QUOTA_BYTES, _one(log.quota)
+    yield m.LOG_HISTORY_BYTES, _one(log.history)
+    yield m.LOG_ROOM_BYTES, _one(log.room)
     yield m.LOG_SEGMENTS, _one(log.segments)
     yield m.LOG_COMMITS, _one(log.commits)
     yield m.LOG_SYNC_SECONDS, _one(log.sync_seconds)

@@ -58,6 +58,7 @@ def report(snapshot: Snapshot) -> dict[str, object]:
         "log": {
             "bytes": snapshot.log.bytes,
             "quotaBytes": snapshot.log.quota,
+            "historyBytes": snapshot.log.history,
             "pendingSpans": {entry.name: entry.pending for entry in snapshot.entries},
             "oldestPendingSeconds": max((entry.oldest_pending for entry in snapshot.entries), default=0.0),
         },

@@ -22,6 +22,10 @@ class LogFacts:
     """Why appends are refused, or fail, now; empty while they are not."""
     bytes: int = 0
     quota: int = 0
+    history: int = 0
+    """Bytes of delivered spans, which give way when their room is needed."""
+    room: int = 0
+    """Bytes that could be stored now."""
     segments: int = 0
     commits: int = 0
     sync_seconds: float = 0.0

@@ -236,6 +236,8 @@ class Catalogue:
 
     def trim(self, most: int) -> bool:
         """Delete history over its bound, at most that many segments; True when there is more to delete."""
+        if self.passed <= self._limits.history:
+            return False
         count = retention.over_history(self.view.segments, self.preferred, self._limits.history)
         self._delete(min(count, most))
         return count > most

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogError, LogFull, LogUnavailable
-from tracekeeper_sidecar.log import recovery, retention
+from tracekeeper_sidecar.log import recovery
 from tracekeeper_sidecar.log.catalogue import Catalogue
 from tracekeeper_sidecar.log.codec import Encoded
 from tracekeeper_sidecar.log.files import NO_ROOM, READ_ONLY, Files
@@ -127,7 +127,7 @@ class Writer:
         before = catalogue.passed
         catalogue.released, catalogue.preferred = released, preferred
         changed = catalogue.passed > before
-        if changed or retention.over_history(self.view.segments, preferred, self._limits.history):
+        if catalogue.passed > self._limits.history:
             self._ring()
         full = isinstance(self._refusal, LogFull) and self._refusal.reason == "quota"
         if full and (changed or released >= self.view.end.seq):
