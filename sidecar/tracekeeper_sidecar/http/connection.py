@@ -149,7 +149,7 @@ class Connection:
     def resume_writing(self) -> None:
         self._stalled = False
         self._set_deadline()
-        self._read_or_not()
+        self.flush()
 
     # What exchanges and the server call
 
@@ -178,7 +178,7 @@ class Connection:
         """Write every answer whose turn it is."""
         self.dirty = False
         transport, owed, server = self._transport, self._owed, self._server
-        if transport is None or transport.is_closing() or self._lingering:
+        if transport is None or transport.is_closing() or self._lingering or self._stalled:
             return
         out = []
         ends, head = False, None
@@ -252,7 +252,7 @@ class Connection:
                 at = self._read_chunks(view, at, size) if self._chunks else self._read_body(view, at, size)
             elif self._owed and self._owed[-1].last:
                 return  # Nothing is read after the last request.
-            elif len(self._owed) >= MAX_PIPELINED:
+            elif self._stalled or len(self._owed) >= MAX_PIPELINED:
                 self._rest = bytes(view[at:size])
                 return
             else:
@@ -287,7 +287,8 @@ class Connection:
         """Have a request answered; `more` says that bytes follow its head already."""
         exchange = Exchange(self, head, last=not head.keep_alive)
         self._owed.append(exchange)
-        self.deadline = NEVER
+        if not self._stalled:
+            self.deadline = NEVER
         if not head.chunked and not head.length:
             if (body := self._server.handler.begin(exchange, head)) is not None:
                 body.end()
@@ -297,7 +298,8 @@ class Connection:
         body = self._server.handler.begin(exchange, head)
         if exchange.answer is None:
             self._body = body
-        self.deadline = self._server.time() + self._server.limits.body
+        if not self._stalled:
+            self.deadline = self._server.time() + self._server.limits.body
         if head.continues and not more:
             if self._body is None:
                 exchange.last = True  # It may send the body all the same, or not: the next bytes could be either.
