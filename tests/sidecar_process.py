@@ -133,10 +133,13 @@ class RunningSidecar:
                 "pending": int(entry["pending"]),
                 "delivered": sum(map(int, entry["delivered"].values())),
                 "dropped": sum(map(int, entry["dropped"].values())),
+                "sampled_out": sum(map(int, entry["sampledOut"].values())),
+                "unmatched": int(entry["unmatched"]),
             }
             for entry in raw["delivery"]
         }
-        assert book["received"] == book["acknowledged"] + sum(refused.values()) + book["suspended"], raw
+        filtered = sum(map(int, raw["filtered"].values()))
+        assert book["received"] == book["acknowledged"] + sum(refused.values()) + filtered + book["suspended"], raw
         for entry in entries.values():
             assert book["acknowledged"] == sum(entry.values()), raw
         return {**book, "refused": refused, "delivery": entries}
