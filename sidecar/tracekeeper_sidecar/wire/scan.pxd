@@ -32,6 +32,9 @@ cdef Py_ssize_t _message(const unsigned char* data, const unsigned char* rules, 
 cdef Py_ssize_t _span(const unsigned char* data, const unsigned char* rules, Py_ssize_t begin, Py_ssize_t end,
                       int depth, Sight sight) noexcept
 
+@cython.locals(value=Py_ssize_t, kind=int)
+cdef int _plain(const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+
 cdef int _is_critical(const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
 @cython.locals(index=Py_ssize_t)
@@ -62,8 +65,10 @@ cdef Py_ssize_t _skip_varint(const unsigned char* data, Py_ssize_t pos, Py_ssize
 @cython.locals(found=int)
 cdef int _all_zero(const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
 
-@cython.locals(high=int, at=Py_ssize_t)
 cdef int _utf8(const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+
+@cython.locals(high=int)
+cdef int _ascii(const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
 
 @cython.locals(lead=int, low=int, high=int, more=int)
 cdef int _utf8_sequences(const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
