@@ -212,8 +212,8 @@ def _span(data: bytes, rules: bytes, begin: int, end: int, depth: int, sight: Si
 
 
 def _plain(data: bytes, pos: int, end: int) -> int:
-    """1 if the KeyValue at [pos, end) is what nearly all are: a key, then a value, both short, texts in ASCII. Then it is
-    right in every way; of others nothing is said."""
+    """1 if the KeyValue at [pos, end) has the usual form: a key and a value, both short, with texts in ASCII. Then it
+    is right; of others nothing is said."""
     if end - pos < 6 or end - pos > 127 or data[pos] != 10:
         return 0
     value = pos + 2 + data[pos + 1]

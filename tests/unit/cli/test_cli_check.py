@@ -18,6 +18,7 @@ MANIFESTS = {
     "suspended": ({**config(), "spec": {"suspend": True}}, 0),
     "no backends": (EMPTY, 1),
     "delivery to nobody": (NOWHERE, 1),
+    "faulty condition": (config(delivery=[{"name": "x", "backends": ["a"], "match": "span.nme == 1 || foo"}]), 2),
     "two faults": (config(logLevel="Loud", backends=[backend("A B")]), 2),
 }
 

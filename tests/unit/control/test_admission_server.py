@@ -186,6 +186,14 @@ async def test_denies_with_all_faults(rig: Rig) -> None:
     assert rig.count("admissions", webhook="validate", result="denied") == 1
 
 
+async def test_a_condition_is_denied_with_the_place_of_its_fault(rig: Rig) -> None:
+    entry = {"name": "x", "backends": ["a"], "match": "span.durations > 1s"}
+    answer = await rig.ask("/validate", review(config(delivery=[entry])))
+    assert answer["allowed"] is False
+    place = "spec.delivery[0].match: at character 6: span has no field durations (did you mean span.duration?)"
+    assert place in answer["status"]["message"]
+
+
 async def test_allows_and_warns(rig: Rig) -> None:
     answer = await rig.ask("/validate", review(config("second")))
     assert answer["allowed"] is True
