@@ -21,7 +21,7 @@ def prepare(folder: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     prepare(sys.argv[1])
     print(f"{sys.argv[1]} is ready for sidecars", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.pause()
