@@ -11,7 +11,6 @@ from programs import Backend
 from sidecar_process import RunningSidecar, Sidecars, manifest, otlp, until
 
 Start = Callable[..., Backend]
-SOON: dict[str, Any] = {"batch": {"maxDelay": "50ms"}}
 NOWHERE = 9
 """A port on which nothing listens."""
 
@@ -25,9 +24,9 @@ def columns(book: dict[str, Any], name: str) -> tuple[int, ...]:
 def test_entries_take_their_part_and_their_books_outlive_a_restart(sidecars: Sidecars, start_backend: Start) -> None:
     a, b = start_backend("--name", "a"), start_backend("--name", "b")
     config = manifest(
-        otlp("a", "GRPC", a.grpc, **SOON),
-        otlp("b", "HTTP", b.http, **SOON),
-        otlp("lab", "GRPC", NOWHERE, **SOON),
+        otlp("a", "GRPC", a.grpc),
+        otlp("b", "HTTP", b.http),
+        otlp("lab", "GRPC", NOWHERE),
         delivery=[
             {"name": "all", "backends": ["a"]},
             {"name": "part", "backends": ["b"], "match": 'span.name == "span 3"'},
