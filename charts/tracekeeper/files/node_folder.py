@@ -21,7 +21,7 @@ def prepare(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # Waited for below, however early it comes.
     prepare(sys.argv[1])
     print(f"{sys.argv[1]} is ready for sidecars", flush=True)
-    signal.pause()
+    signal.sigwait({signal.SIGTERM})
