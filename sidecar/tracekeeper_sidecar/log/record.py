@@ -37,10 +37,8 @@ TRACES = 1
 CRITICAL = 1
 """Frame flag: holds a span that must not wait for a batch to fill."""
 
-_FIELDS = struct.Struct("<4sIQIBBHQI")
-_CHECKED = _FIELDS.size
+_CHECKED = 36
 _HEADER = struct.Struct("<4sIQIBBHQII")
-_CRC = struct.Struct("<I")
 _BRIEF = struct.Struct("<4xIQI")
 
 
@@ -77,14 +75,6 @@ def seed_of(segment: int) -> int:
     return crc32c(segment.to_bytes(8, "little"))
 
 
-def encode_header(
-    seed: int, payload: bytes, seq: int, spans: int, time_ns: int, kind: int = TRACES, flags: int = 0
-) -> bytes:
-    """The 40 bytes that go before `payload`. `time_ns` is Unix time in nanoseconds."""
-    fields = _FIELDS.pack(MAGIC, len(payload), seq, spans, kind, flags, 0, time_ns, crc32c(payload, seed))
-    return fields + _CRC.pack(crc32c(fields, seed))
-
-
 def check_header(data: bytes | memoryview, offset: int, seed: int) -> Valid | Torn | Corrupt:
     """Judge the header at `offset` of `data`; says nothing about the payload."""
     if len(data) - offset < HEADER_SIZE:
@@ -108,16 +98,3 @@ def brief(data: bytes | memoryview, offset: int) -> tuple[int, int, int]:
 def payload_intact(frame: Valid, payload: bytes | memoryview, seed: int) -> bool:
     """True when `payload` is what the frame's header was written for."""
     return len(payload) == frame.length and crc32c(payload, seed) == frame.payload_crc
-
-
-def check(data: bytes | memoryview, offset: int, seed: int) -> Valid | Torn | Corrupt:
-    """Judge the whole frame at `offset`: header and payload."""
-    found = check_header(data, offset, seed)
-    if not isinstance(found, Valid):
-        return found
-    start = offset + HEADER_SIZE
-    if len(data) - start < found.length:
-        return Torn(HEADER_SIZE + found.length)
-    if not payload_intact(found, data[start : start + found.length], seed):
-        return Corrupt("payload checksum does not match")
-    return found

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log_harness import plain
+from log_record import encode_header
 from tracekeeper_sidecar.log import codec, record, tail
-from tracekeeper_sidecar.log.record import HEADER_SIZE, encode_header, seed_of
+from tracekeeper_sidecar.log.record import HEADER_SIZE, seed_of
 
 SEED = seed_of(7)
 TIME = 1_700_000_000_500_000_000

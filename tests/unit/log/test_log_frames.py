@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from log_record import encode_header
 from simulated_files import SimulatedFiles
 from tracekeeper_sidecar.log.frames import NARROW, WINDOW, Ended, Found, FrameReader
-from tracekeeper_sidecar.log.record import encode_header, seed_of
+from tracekeeper_sidecar.log.record import seed_of
 
 
 def reader_of(content: bytes, files: SimulatedFiles | None = None) -> FrameReader:

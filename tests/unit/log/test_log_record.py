@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from log_record import check, encode_header
 from tracekeeper_sidecar.log.record import (
     HEADER_SIZE,
     MAX_PAYLOAD,
@@ -13,9 +14,7 @@ from tracekeeper_sidecar.log.record import (
     Corrupt,
     Torn,
     Valid,
-    check,
     check_header,
-    encode_header,
     payload_intact,
     seed_of,
 )
