@@ -1,7 +1,7 @@
 """From a connection to the exporter that speaks its protocol.
 
-The two client libraries take a tenth of a second and several MB each to import, so each comes in with the first
-backend that needs it, after the ports are bound, in a thread, which also reads the certificates.
+Each comes in with the first backend that needs it, after the ports are bound, in a thread, which also reads the
+certificates.
 """
 
 from __future__ import annotations

@@ -1,10 +1,4 @@
-"""Sends OTLP over gRPC: raw bytes out, raw bytes in.
-
-gRPC's own reconnecting is kept out of the way. A channel that has lost its backend backs off by itself for up to two
-minutes and fails calls at once meanwhile, whatever our breaker and schedule decide; so a channel that saw a connection
-fail is set aside, and the next send opens a new one, which resolves the name and connects afresh.
-
-A connection carries several calls at once; while every one there is has FULL_CALLS on it, another is opened.
+"""Sends OTLP over gRPC: raw bytes out, raw bytes in, by unary calls over HTTP/2 connections of our own.
 
     code                                              outcome
     OK                                                Sent, partial success read
@@ -18,137 +12,156 @@ A connection carries several calls at once; while every one there is has FULL_CA
       UNIMPLEMENTED, NOT_FOUND, FAILED_PRECONDITION   Retry: our configuration is at fault, not the spans; they wait
     the rest (INTERNAL, UNKNOWN, …)                   Retry, suspect
 
-The first five lines are OTLP 1.11's table. OTLP lets a client drop at the last two; we hold what we acknowledged.
+The first six lines are OTLP 1.11's table. OTLP lets a client drop at the last two; we hold what we acknowledged. What
+has no gRPC status (an answer of a proxy, a call that was reset) gets the one that gRPC's own mapping gives it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+import base64
+import binascii
+from enum import IntEnum
+from urllib.parse import unquote, urlsplit
 
-import grpc
-
-from tracekeeper_sidecar.forward import answer
+from tracekeeper_sidecar.forward import answer, h2_frames, hpack
 from tracekeeper_sidecar.forward.connection import Connection
+from tracekeeper_sidecar.forward.encoding import encode
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
+from tracekeeper_sidecar.forward.h2_pool import H2Pool
+from tracekeeper_sidecar.forward.h2_wire import H2Wire, Reply
+from tracekeeper_sidecar.forward.http_pool import Place
+from tracekeeper_sidecar.forward.http_wire import Lost
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_sidecar.forward.tls import client_context
-
-METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", LARGEST_ANSWER),
-    ("grpc.enable_retries", 0),
-    ("grpc.use_local_subchannel_pool", 1),  # Else a new channel would share the old one's backoff.
-    ("grpc.enable_http_proxy", 0),  # The endpoint is meant as written; HTTP exporters behave alike.
-    ("grpc.primary_user_agent", "tracekeeper-sidecar"),
+from tracekeeper_sidecar.forward.words import (
+    cut_off,
+    not_accepted,
+    unanswered,
+    unavailable,
+    unreachable,
+    wrong_place,
 )
-OVERSIZED = "CLIENT: Received message larger than max"
-"""How grpc's core words its own refusal of an answer over LARGEST_ANSWER, which it reports by the same code that a
-server uses for a request that is too large. A test with a real oversized answer watches over this text."""
 
-FULL_CALLS = 4
-"""Calls on one connection with which it counts as full. More would share one window of flow control."""
+METHOD = b"/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+PREFIX = 5
+"""Bytes before a message: whether it is compressed, and its length."""
+NOTHING = bytes(PREFIX)
+"""An empty message: full success."""
 
-Code = grpc.StatusCode
+
+class Code(IntEnum):
+    """gRPC's status codes."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
 TRANSIENT = frozenset(
     {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED, Code.ABORTED, Code.OUT_OF_RANGE, Code.DATA_LOSS}
 )
 CREDENTIALS = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 WRONG_PLACE = frozenset({Code.UNIMPLEMENTED, Code.NOT_FOUND, Code.FAILED_PRECONDITION})
-
-
-@dataclass(slots=True, eq=False)
-class _Line:
-    """A channel with the number of calls on it."""
-
-    channel: grpc.aio.Channel
-    export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
-    calls: int = 0
+OF_HTTP = {
+    b"400": Code.INTERNAL,
+    b"401": Code.UNAUTHENTICATED,
+    b"403": Code.PERMISSION_DENIED,
+    b"404": Code.UNIMPLEMENTED,
+    b"429": Code.UNAVAILABLE,
+    b"502": Code.UNAVAILABLE,
+    b"503": Code.UNAVAILABLE,
+    b"504": Code.UNAVAILABLE,
+}
+OF_RESET = {h2_frames.CANCEL: Code.CANCELLED, h2_frames.ENHANCE_YOUR_CALM: Code.UNAVAILABLE}
 
 
 class GrpcExporter:
-    """One backend over gRPC. Raises ValueError when its certificates cannot be used."""
+    """One backend over gRPC. Raises ValueError when its certificates or headers cannot be used."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._metadata = tuple(
-            (name, value.encode() if name.endswith("-bin") else value) for name, value in connection.headers
-        )
-        self._compression = (
-            grpc.Compression.Gzip if connection.compression == "gzip" else grpc.Compression.NoCompression
-        )
-        self._credentials = _credentials(connection) if connection.secure else None
-        self._lines: list[_Line] = []
-        self._aside: set[_Line] = set()
+        context = client_context(connection) if connection.secure else None
+        if context is not None:
+            context.set_alpn_protocols(["h2"])
+        url = urlsplit("//" + connection.target)
+        place = Place(url.hostname or "", url.port or (443 if connection.secure else 80), context)
+        self._pool = H2Pool(place, connection.max_connections, LARGEST_ANSWER + PREFIX)
+        self._headers = _headers(connection)
+        self._block, self._timeout = b"", 0.0
 
     async def send(self, body: bytes, timeout: float) -> Outcome:  # noqa: ASYNC109 (the client library's own)
         """See Exporter.send."""
-        line = self._choose()
-        line.calls += 1
+        if timeout != self._timeout:
+            limit = (b"grpc-timeout", b"%dm" % max(1, min(int(timeout * 1000), 99_999_999)))
+            self._block, self._timeout = hpack.encode((*self._headers, limit)), timeout
+        deadline = asyncio.get_running_loop().time() + timeout
         try:
-            reply = await line.export(
-                body, timeout=timeout, metadata=self._metadata, compression=self._compression, wait_for_ready=False
-            )
-            return answer.read_success(reply)
-        except grpc.aio.AioRpcError as error:
-            if error.code() in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED):
-                self._set_aside(line)
-            return self._judge(error, timeout)
-        except (asyncio.CancelledError, grpc.aio.UsageError):
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            return Retry("the connection was closed on our side")  # close() ends calls like this
-        finally:
-            line.calls -= 1
-            if line in self._aside and not line.calls:
-                self._aside.discard(line)
-                await line.channel.close()
+            return self._judge(await self._call(body, deadline))
+        except TimeoutError:
+            return Retry(unanswered(self._connection, timeout))
+        except Lost as lost:
+            return Retry(cut_off(self._connection, lost.cause))
+        except OSError as error:
+            return Retry(unreachable(self._connection, error))
 
     async def close(self) -> None:
         """See Exporter.close."""
-        lines = [*self._lines, *self._aside]
-        self._lines.clear()
-        self._aside.clear()
-        for line in lines:
-            await line.channel.close()
+        self._pool.close()
 
-    def _choose(self) -> _Line:
-        """The connection opened first that is not full; else another one, or the one with the least to do."""
-        for line in self._lines:
-            if line.calls < FULL_CALLS:
-                return line
-        if len(self._lines) < self._connection.max_connections:
-            self._lines.append(self._open())
-            return self._lines[-1]
-        return min(self._lines, key=lambda line: line.calls)
+    async def _call(self, body: bytes, deadline: float) -> Reply:
+        """One answer; a call that nobody has looked at is made once more. Raises Lost, OSError, TimeoutError."""
+        message = await encode(body, self._connection.compression)
+        head = (b"\1" if self._connection.compression else b"\0") + len(message).to_bytes(4, "big")
+        wire = await self._pool.take(deadline)
+        try:
+            return await self._watch(wire, head, message, deadline)
+        except Lost as lost:
+            if lost.fresh or lost.heard:
+                raise
+        wire.open = False
+        wire = await self._pool.take(deadline)
+        return await self._watch(wire, head, message, deadline)
 
-    def _open(self) -> _Line:
-        target = f"dns:///{self._connection.target}"
-        if self._credentials is None:
-            channel = grpc.aio.insecure_channel(target, options=OPTIONS)
-        else:
-            channel = grpc.aio.secure_channel(target, self._credentials, options=OPTIONS)
-        # Without serializers the message is the request's bytes as they are.
-        return _Line(channel, channel.unary_unary(METHOD))
+    async def _watch(self, wire: H2Wire, head: bytes, message: bytes, deadline: float) -> Reply:
+        """The call; a connection on which nothing at all was heard meanwhile gets no further one."""
+        began = asyncio.get_running_loop().time()
+        try:
+            return await wire.call(self._block, head, message, deadline)
+        except TimeoutError:
+            if wire.heard < began:
+                wire.open = False
+                if not wire.calls:
+                    wire.close()
+            raise
 
-    def _set_aside(self, line: _Line) -> None:
-        """Use `line` for no further call; it is closed when its last call has ended."""
-        if line in self._lines:
-            self._lines.remove(line)
-            self._aside.add(line)
-
-    def _judge(self, error: grpc.aio.AioRpcError, timeout: float) -> Outcome:
-        code, details = error.code(), answer.shorten(error.details() or "")
-        delay, limit = _retry_info(error.trailing_metadata()), answer.read_size_limit(details)
+    def _judge(self, reply: Reply) -> Outcome:
+        if reply.body == NOTHING and reply.headers.get(b"grpc-status") == b"0":
+            return Sent()  # What nearly every answer is.
+        if reply.body is None:
+            return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes and was not read")
+        code, details = _status(reply)
+        if code is Code.OK:
+            return _success(reply.body)
+        delay, limit = _retry_info(reply.headers), answer.read_size_limit(details)
         said = f"{code.name}: {details}" if details else code.name
         if code is Code.RESOURCE_EXHAUSTED:
             if delay is not None:
                 return Retry(f"it asks for a pause of {delay:g} s ({said})", delay, throttled=True)
-            if OVERSIZED in details:
-                return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes and was not read")
             if limit is not None:
                 return TooLarge(f"it calls the request too large ({said})", True, limit)
             return TooLarge(f"it calls the request too large, or limits its rate without saying so ({said})", False)
@@ -157,45 +170,76 @@ class GrpcExporter:
         if code is Code.INVALID_ARGUMENT:
             return Refused(f"it calls the spans invalid ({said})")
         if code in TRANSIENT:
-            return Retry(_transient(code, said, timeout, self._connection), delay, throttled=delay is not None)
+            reason = unavailable(self._connection, said) if code is Code.UNAVAILABLE else f"it failed for now ({said})"
+            return Retry(reason, delay, throttled=delay is not None)
         if code in CREDENTIALS:
-            return Retry(
-                f"it does not accept our credentials ({said}); check otlp.auth, otlp.headers and the Secrets they"
-                " refer to; spans wait meanwhile"
-            )
+            return Retry(not_accepted(said))
         if code in WRONG_PLACE:
-            return Retry(
-                f"there is no OTLP trace service at {self._connection.url} ({said}); check otlp.endpoint and"
-                " otlp.protocol (GRPC is usually on 4317, HTTP on 4318); spans wait meanwhile"
-            )
+            return Retry(wrong_place(self._connection, said))
         return Retry(f"it failed by itself ({said}); look at the backend's own log", delay, suspect=True)
 
 
-def _credentials(connection: Connection) -> grpc.ChannelCredentials:
-    if connection.ca is not None or connection.certificate is not None:
-        client_context(connection)  # gRPC itself says what is wrong with a PEM only in the handshake, if at all.
-    return grpc.ssl_channel_credentials(connection.ca, connection.key, connection.certificate)
+def _headers(connection: Connection) -> tuple[tuple[bytes, bytes], ...]:
+    """The header fields that are the same for every call. Raises ValueError for one that is none."""
+    for name, value in connection.headers:
+        if not value.isprintable():
+            raise ValueError(f"otlp.headers: {name!r} holds a line break or a control character")
+    own = [
+        (name.encode(), base64.b64encode(value.encode()) if name.endswith("-bin") else value.encode())
+        for name, value in connection.headers
+    ]
+    coding = [(b"grpc-encoding", connection.compression.encode())] if connection.compression else []
+    return (
+        (b":method", b"POST"),
+        (b":scheme", b"https" if connection.secure else b"http"),
+        (b":path", METHOD),
+        (b":authority", connection.target.encode()),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+        (b"user-agent", b"tracekeeper-sidecar"),
+        *coding,
+        *own,
+    )
 
 
-def _transient(code: grpc.StatusCode, said: str, timeout: float, connection: Connection) -> str:
-    if code is Code.DEADLINE_EXCEEDED:
-        return f"no answer from {connection.url} within {timeout:g} s; it hangs or is overloaded, or `timeout` is short"
-    if code is Code.UNAVAILABLE:
-        check = "otlp.endpoint, the network, and otlp.tls" if connection.secure else "otlp.endpoint and the network"
-        return f"{connection.url} cannot be reached or is shutting down ({said}); check {check}"
-    return f"it failed for the moment ({said})"
+def _status(reply: Reply) -> tuple[Code, str]:
+    """Code and message of an answer, whoever gave it."""
+    headers = reply.headers
+    text = headers.get(b"grpc-status")
+    if text is not None:
+        message = unquote(headers.get(b"grpc-message", b"").decode("latin-1"))
+        try:
+            return Code(int(text)), answer.shorten(message)
+        except ValueError:
+            return Code.UNKNOWN, f"status {text.decode('latin-1')}: {answer.shorten(message)}"
+    if reply.reset is not None:
+        return OF_RESET.get(reply.reset, Code.INTERNAL), f"the call was reset with HTTP/2 error {reply.reset}"
+    status = headers.get(b":status", b"none")
+    return OF_HTTP.get(status, Code.UNKNOWN), f"no gRPC status, and HTTP status {status.decode('latin-1')}"
 
 
-def _retry_info(trailers: Iterable[tuple[str, str | bytes]]) -> float | None:
+def _success(body: bytes) -> Sent:
+    if not body:
+        return Sent(message="the answer says success but holds no message")
+    if body[0] or len(body) != PREFIX + int.from_bytes(body[1:PREFIX], "big"):
+        return Sent(message="the answer says success but its message cannot be read")
+    return answer.read_success(body[PREFIX:])
+
+
+def _retry_info(headers: dict[bytes, bytes]) -> float | None:
     """RetryInfo's delay in seconds, from either place where servers put it."""
-    for key, value in trailers:
-        raw = value if isinstance(value, bytes) else value.encode()
-        if key == "grpc-status-details-bin":
-            delay = answer.read_status(raw)[1]
-        elif key == "google.rpc.retryinfo-bin":
-            delay = answer.read_retry_info(raw)
-        else:
-            continue
-        if delay is not None:
-            return delay
-    return None
+    details = _binary(headers.get(b"grpc-status-details-bin"))
+    delay = answer.read_status(details)[1] if details is not None else None
+    if delay is None and (alone := _binary(headers.get(b"google.rpc.retryinfo-bin"))) is not None:
+        delay = answer.read_retry_info(alone)
+    return delay
+
+
+def _binary(text: bytes | None) -> bytes | None:
+    """A header whose name ends in -bin; None for one that is not there or not base64."""
+    if text is None:
+        return None
+    try:
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None

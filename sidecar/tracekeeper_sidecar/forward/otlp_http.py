@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import ssl
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -26,6 +23,7 @@ from tracekeeper_sidecar.forward.http_wire import Answer, Lost
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_sidecar.forward.table import OTLP_HTTP, Meaning
 from tracekeeper_sidecar.forward.tls import client_context
+from tracekeeper_sidecar.forward.words import cut_off, not_accepted, unanswered, unreachable, wrong_place
 
 logger = logging.getLogger(__name__)
 
@@ -58,15 +56,11 @@ class HttpExporter:
                     break
                 self._weaken(found)
         except TimeoutError:
-            return Retry(
-                f"no answer from {self._connection.url} within {timeout:g} s; it hangs or is overloaded, or `timeout`"
-                " is short"
-            )
+            return Retry(unanswered(self._connection, timeout))
         except Lost as lost:
-            problem = f"{self._connection.url} closed the connection before it answered ({lost.cause})"
-            return Retry(problem, suspect=len(body) > LARGE_BODY)
+            return Retry(cut_off(self._connection, lost.cause), suspect=len(body) > LARGE_BODY)
         except OSError as error:
-            return Retry(_unreachable(self._connection, error))
+            return Retry(unreachable(self._connection, error))
         self._proven = self._proven or 200 <= found.status < 300
         return self._judge(found)
 
@@ -123,17 +117,9 @@ class HttpExporter:
             case Meaning.TRANSIENT:
                 return Retry(f"it failed for the moment ({said})", delay)
             case Meaning.CREDENTIALS:
-                return Retry(
-                    f"it does not accept our credentials ({said}); check otlp.auth, otlp.headers and the Secrets they"
-                    " refer to; spans wait meanwhile",
-                    delay,
-                )
+                return Retry(not_accepted(said), delay)
             case Meaning.ADDRESS:
-                return Retry(
-                    f"there is no OTLP trace service at {self._connection.url} ({said}); check otlp.endpoint and"
-                    " otlp.protocol (GRPC is usually on 4317, HTTP on 4318); spans wait meanwhile",
-                    delay,
-                )
+                return Retry(wrong_place(self._connection, said), delay)
             case _:
                 return Retry(f"it failed by itself ({said}); look at the backend's own log", delay, suspect=True)
 
@@ -157,18 +143,8 @@ def _head(path: str, host: str, headers: tuple[tuple[str, str], ...]) -> bytes:
 def _success(found: Answer) -> Sent:
     if found.body is None:
         return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes or did not arrive whole, and was not read")
+    if not found.body:
+        return Sent()
     if found.content_type == "application/json":
         return answer.read_json_success(found.body)
     return answer.read_success(found.body) if found.content_type == PROTOBUF else Sent()
-
-
-def _unreachable(connection: Connection, error: OSError) -> str:
-    check = "otlp.endpoint, the network, and otlp.tls" if connection.secure else "otlp.endpoint and the network"
-    return f"{connection.url} cannot be reached ({_cause(error)}); check {check}"
-
-
-def _cause(error: OSError) -> str:
-    """The system's own word for it where there is one: asyncio's leaves out why a connection failed."""
-    if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
-        return os.strerror(error.errno)
-    return answer.shorten(str(error)) or type(error).__name__

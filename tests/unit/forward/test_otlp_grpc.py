@@ -20,7 +20,8 @@ from forward_support.servers import GrpcBackend, GrpcBehaviour, RawBackend, grpc
 from forward_support.spans import request
 from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
-from tracekeeper_sidecar.forward.otlp_grpc import FULL_CALLS, GrpcExporter
+from tracekeeper_sidecar.forward.h2_pool import FULL_CALLS
+from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_spec.config import Protocol
 

@@ -1,0 +1,360 @@
+"""One HTTP/2 connection to a gRPC backend: unary calls side by side, each answer as a value.
+
+Written for a client that sends much and receives little. A request is one header block, the same for every call, and
+its message in DATA frames as far as both windows reach; what they hold back goes when they open. Answers are bounded:
+their header blocks, their message, and the frames that carry neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from tracekeeper_sidecar.forward import h2_frames as h2
+from tracekeeper_sidecar.forward import hpack
+from tracekeeper_sidecar.forward.h2_frames import Broken
+from tracekeeper_sidecar.forward.http_wire import JOIN_BYTES, Lost
+
+LARGEST_BLOCK = 64 * 1024
+"""Bytes of an answer's header block."""
+CONNECTION_WINDOW = 16 << 20
+REPLENISH = 1 << 20
+"""Bytes received after which the connection's window is opened again."""
+UNREAD = 1 << 20
+"""Bytes of our answers to PING and SETTINGS that a peer may leave unread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a backend said to one call."""
+
+    headers: dict[bytes, bytes]
+    """Headers and trailers; of a name that comes twice, the last."""
+    body: bytes | None
+    """The DATA as it came, message prefix included; None when it was longer than allowed."""
+    reset: int | None = None
+    """The code with which the backend ended the call, if it did so instead of answering."""
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    stream: int
+    waiting: asyncio.Future[Reply]
+    window: int
+    head: bytes
+    message: memoryview
+    sent: int = 0
+    """Of head and message together."""
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    pieces: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def left(self) -> int:
+        return len(self.head) + len(self.message) - self.sent
+
+
+class H2Wire(asyncio.Protocol):
+    """Made by `create_connection`; owned by one pool."""
+
+    def __init__(self, largest_body: int, on_room: Callable[[], None]) -> None:
+        self.open = True
+        """False once no further call can begin on it."""
+        self.heard = 0.0
+        """Loop time at which the peer was last heard."""
+        self._largest_body, self._on_room = largest_body, on_room
+        self._transport: asyncio.Transport | None = None
+        self._calls: dict[int, _Call] = {}
+        self._blocked: dict[int, _Call] = {}
+        self._next = 1
+        self._used = False
+        self._data = bytearray()
+        self._block: tuple[int, int, bytearray] | None = None  # stream, flags and bytes of headers to be continued
+        self._window = self._initial = h2.DEFAULT_WINDOW
+        self._frame, self._most = h2.DEFAULT_FRAME, 1 << 30
+        self._received = 0
+        self._greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def greeted(self) -> None:
+        """Return when the peer's settings are known: calls before would have to guess its limits. Raises Lost."""
+        await self._greeted
+
+    @property
+    def calls(self) -> int:
+        """Calls under way."""
+        return len(self._calls)
+
+    @property
+    def full(self) -> bool:
+        """Whether the peer allows no more calls at once."""
+        return len(self._calls) >= self._most
+
+    async def call(self, block: bytes, head: bytes, message: bytes, deadline: float) -> Reply:
+        """Make a call: its header block, and `head` and `message` as its DATA. Raises Lost, and TimeoutError at loop
+        time `deadline`; a call that is cancelled is reset."""
+        if not self.open or self._transport is None or self._next > h2.LARGEST_WINDOW:
+            self.open = False
+            raise Lost("it was closed", fresh=False, heard=False)
+        loop = asyncio.get_running_loop()
+        stream, self._next = self._next, self._next + 2
+        call = _Call(stream, loop.create_future(), self._initial, head, memoryview(message))
+        self._calls[stream] = call
+        out: list[bytes | memoryview] = [h2.headers(stream, block)]
+        self._pump(call, out)
+        if len(message) <= JOIN_BYTES:
+            self._transport.write(b"".join(out))
+        else:
+            self._transport.writelines(out)
+        timer = loop.call_at(deadline, _expire, call.waiting)
+        try:
+            return await call.waiting
+        except (asyncio.CancelledError, TimeoutError):
+            self._cancel(call)
+            raise
+        finally:
+            timer.cancel()
+            self._used = True
+            self._end(call)
+
+    def close(self) -> None:
+        """End the connection at once; calls under way are Lost."""
+        self.open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none of asyncio's classes.
+        ours = h2.settings(
+            (h2.HEADER_TABLE_SIZE, 0),
+            (h2.ENABLE_PUSH, 0),
+            (h2.INITIAL_WINDOW, self._largest_body + h2.DEFAULT_WINDOW),
+            (h2.MAX_HEADER_LIST, LARGEST_BLOCK),
+        )
+        room = h2.window_update(0, CONNECTION_WINDOW - h2.DEFAULT_WINDOW)
+        self._transport.write(h2.PREFACE + ours + room)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = asyncio.get_running_loop().time()
+        buffer: bytes | bytearray = data
+        if self._data:
+            self._data += data
+            buffer = self._data
+        at = 0
+        try:
+            while len(buffer) - at >= h2.HEAD:
+                size, kind, flags, stream = h2.read_head(buffer, at)
+                if size > h2.DEFAULT_FRAME:
+                    raise Broken(h2.FRAME_SIZE_ERROR, "it does not speak HTTP/2, or sends frames that are too large")
+                if len(buffer) - at < h2.HEAD + size:
+                    break
+                at += h2.HEAD
+                self._on_frame(kind, flags, stream, bytes(buffer[at : at + size]))
+                at += size
+        except Broken as broken:
+            self._fail(str(broken))
+            if self._transport is not None:
+                self._transport.write(h2.goaway(broken.code))
+                self._transport.close()
+            return
+        self._data = bytearray(buffer[at:]) if at < len(buffer) else bytearray()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(str(error) if error is not None else "it closed the connection before it answered")
+
+    # Frames.
+
+    def _on_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if self._block is not None and (kind != h2.CONTINUATION or stream != self._block[0]):
+            raise Broken(h2.PROTOCOL_ERROR, "its headers are interrupted")
+        if kind == h2.DATA:
+            self._on_data(flags, stream, payload)
+        elif kind == h2.HEADERS:
+            self._block = stream, flags, bytearray(h2.unpadded(payload, flags))
+            self._on_block(flags)
+        elif kind == h2.CONTINUATION:
+            if self._block is None:
+                raise Broken(h2.PROTOCOL_ERROR, "it continues headers that never began")
+            self._block[2].extend(payload)
+            self._on_block(flags)
+        elif kind == h2.RST_STREAM:
+            self._on_reset(stream, h2.number(payload))
+        elif kind == h2.SETTINGS and not flags & h2.ACK:
+            self._on_settings(payload)
+        elif kind == h2.PING and not flags & h2.ACK:
+            self._answer(h2.head(len(payload), h2.PING, h2.ACK, 0) + payload)
+        elif kind == h2.GOAWAY:
+            self._on_goaway(h2.number(payload) & h2.LARGEST_WINDOW)
+        elif kind == h2.WINDOW_UPDATE:
+            self._on_window(stream, h2.number(payload) & h2.LARGEST_WINDOW)
+        elif kind == h2.PUSH_PROMISE:
+            raise Broken(h2.PROTOCOL_ERROR, "it pushes, although it was told not to")
+
+    def _on_data(self, flags: int, stream: int, payload: bytes) -> None:
+        self._received += len(payload)
+        if self._received >= REPLENISH:
+            self._answer(h2.window_update(0, self._received))
+            self._received = 0
+        call = self._calls.get(stream)
+        if call is None:
+            return
+        piece = h2.unpadded(payload, flags & h2.PADDED)
+        call.size += len(piece)
+        if call.size > self._largest_body:
+            self._finish(call, Reply(call.headers, None))
+            return
+        call.pieces.append(piece)
+        if flags & h2.END_STREAM:
+            self._finish(call, Reply(call.headers, b"".join(call.pieces)))
+
+    def _on_block(self, flags: int) -> None:
+        assert self._block is not None
+        stream, first, block = self._block
+        if len(block) > LARGEST_BLOCK:
+            raise Broken(h2.ENHANCE_YOUR_CALM, f"the headers of its answer are over {LARGEST_BLOCK} bytes")
+        if not flags & h2.END_HEADERS:
+            return
+        self._block = None
+        try:
+            found = hpack.decode(bytes(block))
+        except ValueError as fault:
+            raise Broken(h2.COMPRESSION_ERROR, f"its headers cannot be read: {fault}") from None
+        call = self._calls.get(stream)
+        if call is not None:
+            call.headers.update(found)
+            if first & h2.END_STREAM:
+                self._finish(call, Reply(call.headers, b"".join(call.pieces)))
+
+    def _on_reset(self, stream: int, code: int) -> None:
+        call = self._calls.get(stream)
+        if call is None:
+            return
+        if code == h2.REFUSED_STREAM:
+            self._lose(call, "it refused the call before it looked at it", unseen=True)
+        else:
+            self._finish(call, Reply(call.headers, b"".join(call.pieces), reset=code))
+
+    def _on_settings(self, payload: bytes) -> None:
+        for number, value in h2.read_settings(payload):
+            if number == h2.MAX_STREAMS:
+                self._most = value
+            elif number == h2.MAX_FRAME:
+                if not h2.DEFAULT_FRAME <= value < 1 << 24:
+                    raise Broken(h2.PROTOCOL_ERROR, f"it asks for frames of {value} bytes")
+                self._frame = value
+            elif number == h2.INITIAL_WINDOW:
+                if value > h2.LARGEST_WINDOW:
+                    raise Broken(h2.FLOW_CONTROL_ERROR, "it opens a window too wide")
+                for call in self._calls.values():
+                    call.window += value - self._initial
+                self._initial = value
+        self._answer(h2.head(0, h2.SETTINGS, h2.ACK, 0))
+        if not self._greeted.done():
+            self._greeted.set_result(None)
+        self._pump_blocked()
+        self._on_room()
+
+    def _on_goaway(self, last: int) -> None:
+        self.open = False
+        for call in [call for stream, call in self._calls.items() if stream > last]:
+            self._lose(call, "it is shutting down", unseen=True)
+        if not self._calls:
+            self.close()
+
+    def _on_window(self, stream: int, size: int) -> None:
+        if stream == 0:
+            self._window += size
+            if self._window > h2.LARGEST_WINDOW:
+                raise Broken(h2.FLOW_CONTROL_ERROR, "it opens its window too wide")
+        elif (call := self._calls.get(stream)) is not None:
+            call.window += size
+        self._pump_blocked()
+
+    # Sending.
+
+    def _pump(self, call: _Call, out: list[bytes | memoryview]) -> None:
+        """Add what the windows allow of a call to `out`."""
+        while (left := call.left) > 0:
+            size = min(left, self._frame, self._window, call.window)
+            if size <= 0:
+                self._blocked[call.stream] = call
+                return
+            flags = h2.END_STREAM if size == left else 0
+            out.append(h2.head(size, h2.DATA, flags, call.stream))
+            start, end = call.sent, call.sent + size
+            before = len(call.head)
+            if start < before:
+                out.append(call.head[start:end])
+            if end > before:
+                out.append(call.message[max(0, start - before) : end - before])
+            call.sent = end
+            call.window -= size
+            self._window -= size
+        self._blocked.pop(call.stream, None)
+
+    def _pump_blocked(self) -> None:
+        if self._blocked and self._window > 0 and self._transport is not None:
+            out: list[bytes | memoryview] = []
+            for call in list(self._blocked.values()):
+                self._pump(call, out)
+            if out:
+                self._transport.writelines(out)
+
+    def _answer(self, frame: bytes) -> None:
+        """Send a frame that the peer has asked for, unless it does not read."""
+        transport = self._transport
+        if transport is not None:
+            transport.write(frame)
+            if not self._blocked and not self._calls and transport.get_write_buffer_size() > UNREAD:
+                self.close()
+
+    # Ends.
+
+    def _finish(self, call: _Call, reply: Reply) -> None:
+        """The answer is there; whatever else belongs to the call is of no use any more."""
+        if not call.waiting.done():
+            call.waiting.set_result(reply)
+        if (call.left > 0 or reply.body is None) and reply.reset is None:
+            self._reset(call)
+        self._end(call)
+
+    def _lose(self, call: _Call, cause: str, *, unseen: bool = False) -> None:
+        """There will be no answer; `unseen` calls were not looked at, and may be made anew on another connection."""
+        if not call.waiting.done():
+            fresh = not self._used and not unseen
+            call.waiting.set_exception(Lost(cause, fresh=fresh, heard=bool(call.headers)))
+        self._end(call)
+
+    def _cancel(self, call: _Call) -> None:
+        if call.stream in self._calls:
+            self._reset(call)
+
+    def _reset(self, call: _Call) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(h2.rst_stream(call.stream, h2.CANCEL))
+
+    def _end(self, call: _Call) -> None:
+        if self._calls.pop(call.stream, None) is None:
+            return
+        self._blocked.pop(call.stream, None)
+        self._on_room()
+        if not self.open and not self._calls:
+            self.close()
+
+    def _fail(self, cause: str) -> None:
+        """The connection is of no use any more."""
+        self.open = False
+        if not self._greeted.done():
+            self._greeted.set_exception(Lost(cause, fresh=True, heard=False))
+            self._greeted.exception()  # Perhaps nobody waits for it.
+        for call in list(self._calls.values()):
+            self._lose(call, cause)
+        self._on_room()
+
+
+def _expire(waiting: asyncio.Future[Reply]) -> None:
+    if not waiting.done():
+        waiting.set_exception(TimeoutError())
