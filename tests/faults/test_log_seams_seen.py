@@ -47,7 +47,6 @@ async def life():
         CursorStore(DIRECTORY, files).note("primary", Cursor(place, Account(delivered=Counter(tempo=place.seq))))
         CursorStore(DIRECTORY, files).save_intake(Intake())
         log.release(place)
-        assert not await log.wait(log.end, 0)
         await log.append(b"x", 1)
         log.stats()
         await log.close()

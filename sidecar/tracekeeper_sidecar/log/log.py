@@ -76,12 +76,11 @@ class Log:
         recovered: recovery.Recovered,
         limits: Limits,
     ) -> None:
-        self._directory, self._files, self._clock, self._lock = directory, files, clock, lock
+        self._directory, self._files, self._lock = directory, files, lock
         self._limits = limits
         self._recovery = recovered.report
         self._appender = Appender(directory, limits.quota)
-        self._appender.moved = self._wake
-        self._waiting: dict[asyncio.Future[None], int] = {}  # the seq that each wants the end to pass
+        self._appender.moved = self._moved
         self._damage: dict[tuple[int, int], int] = {}
         self._damaged_bytes = recovered.report.damaged_bytes
         self._pressed: list[Callable[[], None]] = []
@@ -188,24 +187,6 @@ class Log:
         writer = self._writer
         return Reader(self._directory, self._files, lambda: writer.view, position, self._note_damage, writer.tail)
 
-    async def wait(self, after: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
-        """True as soon as there are spans behind `after`, False after `timeout` seconds without any."""
-        if self.end.seq > after.seq:
-            return True
-        if timeout <= 0 or self._appender.closed:
-            return False
-        waiter: asyncio.Future[None] = self._appender.attach().create_future()
-        timer = asyncio.ensure_future(self._clock.sleep(timeout))
-        self._waiting[waiter] = after.seq
-        try:
-            # A commit may have ended between the first look and the entry into the set.
-            if self.end.seq <= after.seq:
-                await asyncio.wait((waiter, timer), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            del self._waiting[waiter]
-            timer.cancel()
-        return self.end.seq > after.seq
-
     def release(self, position: Position) -> None:
         """Every guaranteed entry has passed `position`, as saved: what is wholly before may be deleted.
 
@@ -288,9 +269,6 @@ class Log:
         self._appender.closed = True
         stopped = await asyncio.to_thread(self._writer.stop, CLOSE_TIMEOUT)
         await self._appender.finish(CLOSE_TIMEOUT)
-        for waiter in list(self._waiting):
-            if not waiter.done():
-                waiter.set_result(None)
         if stopped:
             self._files.close(self._lock)
         else:
@@ -311,14 +289,11 @@ class Log:
         released, preferred = self._released, self._preferred
         self._writer.settle(released, released if preferred is None else min(released, preferred))
 
-    def _wake(self, end: Position) -> None:
+    def _moved(self, end: Position) -> None:
         self._reached = end
         if self._pressed and self.room < self.watermark:
             for listener in self._pressed:
                 call(listener)
-        for waiting, seq in self._waiting.items():
-            if end.seq > seq and not waiting.done():
-                waiting.set_result(None)
 
     def _note_damage(self, number: int, offset: int, damaged: int, /) -> None:
         known = self._damage.get((number, offset), 0)

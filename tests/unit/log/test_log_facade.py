@@ -231,24 +231,6 @@ async def test_the_quota_counts_dead_letters_and_leaves_them_room(tmp_path: Path
     await log.close()
 
 
-async def test_wait_returns_as_soon_as_there_is_something_and_not_before() -> None:
-    clock = ManualClock()
-    log = open_log(SimulatedFiles(), clock)
-    start = log.end
-    assert not await log.wait(start, 0)
-    waiting = asyncio.create_task(log.wait(start, 60))
-    await asyncio.sleep(0)
-    await log.append(b"x", 1)
-    assert await waiting
-    assert await log.wait(start, 60)
-    waiting = asyncio.create_task(log.wait(log.end, 60))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    clock.advance(61)
-    assert not await waiting
-    await log.close()
-
-
 async def test_a_cancelled_append_disturbs_nobody() -> None:
     log = open_log(SimulatedFiles())
     tasks = [asyncio.create_task(log.append(b"%d" % number, 1)) for number in range(10)]
