@@ -10,7 +10,7 @@ cdef class Walker:
     cdef unsigned long long read, number
     cdef Py_ssize_t value, _at
 
-    @cython.locals(tag=cython.ulonglong)
+    @cython.locals(tag=cython.ulonglong, stop=Py_ssize_t)
     cdef Py_ssize_t next(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(value=cython.ulonglong, byte=cython.ulonglong, shift=int)

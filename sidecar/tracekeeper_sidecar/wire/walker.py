@@ -20,6 +20,15 @@ class Walker:
     def next(self, data: bytes, pos: int, end: int) -> int:
         """Reads the field at `pos`: its number, wire type, where its value begins, and for a varint the value. Returns
         where it ends, or _CUT_OFF."""
+        # Nearly all fields are short ones with a number below 16.
+        if pos + 1 < end and data[pos] < 128 and data[pos + 1] < 128 and data[pos] & 7 == 2:
+            self.number = data[pos] >> 3
+            self.wire = 2
+            self.value = pos + 2
+            stop = pos + 2 + data[pos + 1]
+            if stop > end:
+                return _CUT_OFF
+            return stop
         if self._varint(data, pos, end) < 0:
             return _CUT_OFF
         tag = self.read
