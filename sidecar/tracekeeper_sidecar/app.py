@@ -203,8 +203,6 @@ class App:
 
 def serve(settings: Settings, admin: socket.socket) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code. `admin` is the metrics port, listening already."""
-    # gRPC's core writes lines of its own, in a format of its own; what matters in them is in ours.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings, admin))
 

@@ -63,6 +63,5 @@ def configure(level: str, style: str = "auto", stream: TextIO | None = None) -> 
 def set_level(level: str) -> None:
     """Change the level of all log lines; `level` is one of `LEVELS`."""
     logging.getLogger().setLevel(LEVELS[level])
-    # Libraries talk about their own inner workings at INFO; only what they warn of concerns an operator of ours.
-    for library in ("aiohttp", "asyncio", "grpc"):
-        logging.getLogger(library).setLevel(max(LEVELS[level], logging.WARNING))
+    # It talks about its own inner workings at INFO; only what it warns of concerns an operator of ours.
+    logging.getLogger("asyncio").setLevel(max(LEVELS[level], logging.WARNING))

@@ -12,6 +12,9 @@ from functools import lru_cache
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
+LARGEST_REMEMBERED = 1024
+"""Bytes of a block that is remembered; larger ones hold messages that are said once."""
+
 _NAMES = (
     b":authority :method :method :path :path :scheme :scheme :status :status :status :status :status :status :status"
     b" accept-charset accept-encoding accept-language accept-ranges accept access-control-allow-origin age allow"
@@ -67,9 +70,12 @@ def encode(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return bytes(block)
 
 
-@lru_cache(maxsize=64)
 def decode(block: bytes) -> Headers:
     """The headers of a block. Raises ValueError for one that is damaged, or leans on a table that we do not keep."""
+    return _remembered(block) if len(block) <= LARGEST_REMEMBERED else _decode(block)
+
+
+def _decode(block: bytes) -> Headers:
     headers, at = [], 0
     while at < len(block):
         first = block[at]
@@ -88,6 +94,9 @@ def decode(block: bytes) -> Headers:
         value, at = _read_text(block, at)
         headers.append((name, value))
     return tuple(headers)
+
+
+_remembered = lru_cache(maxsize=64)(_decode)
 
 
 def _static(number: int) -> tuple[bytes, bytes]:
