@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The scanner and the evaluator of conditions under AddressSanitizer: compiled anew with gcc's, run on the kept corpus and on
-# damaged requests. Ends with 1 and a report at the first byte that is read or written where it should not be.
+# The scanner, the evaluator of conditions, the log's codec and the glue to libnghttp2 under AddressSanitizer: compiled anew, run
+# on the kept corpus, damaged requests and commits, and HTTP/2 that is right, wrong and out of order. Ends with 1 and a report at
+# the first byte that is read or written where it should not be.
 #
-# Usage: scripts/asan.sh [--seconds 20] [--seed 1]        (options of tests/wire_fuzz.py)
+# Usage: scripts/asan.sh [--seconds 20] [--seed 1]        (options of tests/*_fuzz.py)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv/bin:$PATH
@@ -19,12 +20,13 @@ find "$site" -name '*.so' -delete
 
 include=$(python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
-wire=tracekeeper_sidecar/wire
-for module in walker meter program scan match; do
+modules=(wire/{walker,meter,program,scan,match}.py log/{codec,tail}.py receive/h2/session.pyx)
+for source in "${modules[@]}"; do
   (
-    cython -3 --module-name "tracekeeper_sidecar.wire.$module" -I "$site" "$site/$wire/$module.py" -o "$work/c/$module.c" 2>"$work/c/$module.log"
+    module=tracekeeper_sidecar/${source%.*} name=$(basename "${source%.*}")
+    cython -3 --module-name "${module//\//.}" -I "$site" "$site/tracekeeper_sidecar/$source" -o "$work/c/$name.c" 2>"$work/c/$name.log"
     gcc -shared -fPIC -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-      -fwrapv -w -I "$include" "$work/c/$module.c" -o "$site/$wire/$module$suffix"
+      -fwrapv -w -I "$include" -I "$site/tracekeeper_sidecar/log" "$work/c/$name.c" -o "$site/$module$suffix" -lnghttp2
   ) &
 done
 for job in $(jobs -p); do
@@ -32,6 +34,11 @@ for job in $(jobs -p); do
 done
 
 # Python's own allocator would hide what happens between its small blocks; and Python keeps what it has until it ends.
-LD_PRELOAD=$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so) \
-  PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 \
-  PYTHONPATH=$site:tests python -P tests/wire_fuzz.py "$@"
+sanitized() {
+  LD_PRELOAD=$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so) \
+    PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 \
+    PYTHONPATH=$site:tests python -P "$@"
+}
+sanitized tests/wire_fuzz.py "$@"
+sanitized tests/log_fuzz.py "$@"
+sanitized tests/h2_fuzz.py "$@"
