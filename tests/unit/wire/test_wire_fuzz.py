@@ -67,7 +67,7 @@ def test_protobuf_gives_the_same_verdict_and_the_same_bounds() -> None:
 
 @pytest.mark.timeout(600)
 def test_nothing_is_read_beyond_a_request(tmp_path: Path) -> None:
-    """Under AddressSanitizer, compiled anew: the corpus, damaged requests, and HTTP/2 of all kinds, for a few seconds."""
+    """Under AddressSanitizer, compiled anew: the corpus, damaged requests and HTTP/2 of all kinds, for some seconds."""
     done = subprocess.run(
         [ROOT / "scripts/asan.sh", "--seconds", "4"],
         env={**os.environ, "TRACEKEEPER_ASAN": str(tmp_path)},
