@@ -20,7 +20,7 @@ from tracekeeper_sidecar.http.answer import CONTINUE
 from tracekeeper_sidecar.http.chunks import Chunks
 from tracekeeper_sidecar.http.exchange import Body, Exchange, Loss
 from tracekeeper_sidecar.http.head import Bad, Head, read
-from tracekeeper_sidecar.http.limits import LINGER, MAX_DISCARD, MAX_HEAD, MAX_PIPELINED
+from tracekeeper_sidecar.http.limits import LINGER, MAX_DISCARD, MAX_HEAD, MAX_PIPELINED, READ_SIZE
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.http.server import Server
@@ -324,7 +324,8 @@ class Connection:
             body.feed(bytes(view[at : at + take]))
         else:
             assert current is not None and current.head is not None
-            room = body.room(left) if left == current.head.length else None
+            whole = left == current.head.length and left > READ_SIZE  # Smaller ones come in one read anyway.
+            room = body.room(left) if whole else None
             if room is not None:
                 room[:take] = view[at : at + take]
                 self._room = room[take:]
