@@ -18,6 +18,7 @@ import wire_fuzz
 from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.wire import scan
 from tracekeeper_sidecar.wire.cut import NO_LIMIT, cut
+from tracekeeper_sidecar.wire.meter import Sight
 
 ROOT = Path(__file__).parents[3]
 OURS = re.compile("wire type|a wire type|all zero|missing; must be|[0-9]+ bytes; must be")
@@ -48,7 +49,7 @@ def compare(body: bytes) -> bool:
     return True
 
 
-def test_every_kept_request_has_the_verdict_that_it_had(plain_look: Callable[[bytes], scan.Sight]) -> None:
+def test_every_kept_request_has_the_verdict_that_it_had(plain_look: Callable[[bytes], Sight]) -> None:
     runners = wire_fuzz.matchers()
     for body, found in wire_fuzz.corpus():
         assert wire_fuzz.exercise(body, runners) == found
