@@ -17,8 +17,8 @@ from typing import Any
 _HEADER = 40
 _FRAMES = 128  # per chunk, so that looking for one in it takes no time
 _CHUNK = 512  # bytes that a chunk itself takes
-_SHARED = 4  # runs that are remembered for other readers
-_SHARED_BYTES = 524288  # bytes of such a run at most
+_SHARED = 2  # runs that are remembered for other readers
+_SHARED_BYTES = 1310720  # bytes of such a run at most: a batch of the default size, and some
 
 
 class Chunk:
