@@ -4,79 +4,42 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from cluster import binaries
+from chart_render import (
+    CHART,
+    CI,
+    DEFAULT,
+    NAMESPACE,
+    Helm,
+    Object,
+    helm_program,
+    named,
+    of_kind,
+    pod_specs,
+    refusal,
+    render,
+    restrictions_missing,
+    rules,
+)
 from tracekeeper_spec.parse import parse_manifest
 
 pytestmark = pytest.mark.cluster  # Helm is one of the programs that `make setup` builds as root.
 
-ROOT = Path(__file__).resolve().parents[3]
-CHART = ROOT / "charts/tracekeeper"
-CI = sorted((CHART / "ci").glob("*-values.yaml"))
-DEFAULT = CHART / "ci/default-values.yaml"
-NAMESPACE = "tracekeeper-system"
-
-Object = dict[str, Any]
-Helm = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 @pytest.fixture(scope="session")
 def helm() -> Helm:
-    built = binaries.folder() / "helm"
-    program = str(built) if built.exists() else shutil.which("helm")
-    assert program, "there is no helm: `make setup` builds one, any Helm 3 on the PATH will do"
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=50)
-
-    return run
-
-
-def render(helm: Helm, *options: str | Path, release: str = "tracekeeper", version: str = "1.30.0") -> list[Object]:
-    done = helm("template", release, CHART, "--namespace", NAMESPACE, "--kube-version", version, *options)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return helm_program()
 
 
 @pytest.fixture(scope="session")
 def default(helm: Helm) -> list[Object]:
     """What the chart renders with nothing but a registry."""
     return render(helm, "-f", DEFAULT)
-
-
-def refusal(helm: Helm, *options: str | Path, version: str = "1.30.0") -> str:
-    done = helm("template", "tracekeeper", CHART, "--namespace", NAMESPACE, "--kube-version", version, *options)
-    assert done.returncode != 0, "the chart was expected to refuse this"
-    return done.stderr
-
-
-def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
-    return [found for found in objects if found["kind"] in kinds]
-
-
-def named(objects: list[Object], kind: str, name: str) -> Object:
-    (found,) = [candidate for candidate in of_kind(objects, kind) if candidate["metadata"]["name"] == name]
-    return found
-
-
-def pod_specs(objects: list[Object]) -> Iterator[Object]:
-    for found in of_kind(objects, "Pod"):
-        yield found["spec"]
-    for found in of_kind(objects, "Deployment", "Job", "DaemonSet", "StatefulSet"):
-        yield found["spec"]["template"]["spec"]
-
-
-def rules(objects: list[Object]) -> Iterator[Object]:
-    for role in of_kind(objects, "Role", "ClusterRole"):
-        yield from role["rules"]
 
 
 # What it refuses
@@ -419,30 +382,6 @@ def test_no_certificate_is_made_in_a_template(helm: Helm, values: Path) -> None:
 # What its pods are allowed
 
 
-def restrictions_missing(spec: Object) -> list[str]:
-    """What Pod Security's level "restricted", and a read-only root filesystem, would find wrong with a pod."""
-    pod = spec.get("securityContext", {})
-    faults = [name for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
-    if pod.get("seccompProfile") != {"type": "RuntimeDefault"}:
-        faults.append("seccompProfile")
-    if pod.get("runAsNonRoot") is not True or not pod.get("runAsUser"):
-        faults.append("runAsNonRoot")
-    faults += [
-        f"volume {v['name']}" for v in spec.get("volumes", []) if not set(v) & {"emptyDir", "secret", "projected"}
-    ]
-    for container in spec["containers"] + spec.get("initContainers", []):
-        context = container.get("securityContext", {})
-        expected = {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
-        faults += [f"{container['name']}: {key}" for key, value in expected.items() if context.get(key) != value]
-        faults += [f"{container['name']}: {key}" for key in context if key not in expected]
-        faults += [f"{container['name']}: hostPort" for port in container.get("ports", []) if "hostPort" in port]
-    return faults
-
-
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
 def test_every_pod_is_restricted(helm: Helm, values: Path) -> None:
     objects = render(helm, "-f", values)
@@ -457,38 +396,6 @@ def test_every_container_has_requests_and_a_memory_limit(default: list[Object]) 
             resources = container["resources"]
             assert set(resources["requests"]) == {"cpu", "memory"}
             assert "memory" in resources["limits"]
-
-
-def test_only_the_keeper_of_the_nodes_folder_is_root_and_only_where_it_is_asked_for(
-    helm: Helm, default: list[Object]
-) -> None:
-    assert of_kind(default, "DaemonSet") == []
-    objects = render(helm, "-f", DEFAULT, "--set", "sidecar.hostPath.prepare=true")
-    (spec,) = pod_specs(of_kind(objects, "DaemonSet"))
-    (container,) = spec["containers"]
-    assert container["args"][0].strip() == (CHART / "files/node_folder.py").read_text().strip()
-    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["FOWNER"]}
-    assert restrictions_missing(spec | {"securityContext": {}}) == [
-        "seccompProfile",
-        "runAsNonRoot",
-        "volume folder",
-        "node-folder: capabilities",
-        "node-folder: runAsUser",
-        "node-folder: seccompProfile",
-    ]
-    assert [volume["hostPath"]["path"] for volume in spec["volumes"]] == ["/var/lib/tracekeeper-spans"]
-
-
-def test_both_processes_hear_where_buffers_may_be_on_the_node(helm: Helm, default: list[Object]) -> None:
-    def told(objects: list[Object], kind: str) -> list[str]:
-        (found,) = [o for o in of_kind(objects, "Deployment") if o["metadata"]["name"].endswith(kind)]
-        arguments = found["spec"]["template"]["spec"]["containers"][0]["args"]
-        return [argument for argument in arguments if argument.startswith("--host-path")]
-
-    full = render(helm, "-f", CHART / "ci/full-values.yaml")
-    for kind in ("controller", "injector"):
-        assert told(default, kind) == ["--host-path=/var/lib/tracekeeper-spans", "--host-path-namespaces="]
-        assert told(full, kind) == ["--host-path=/mnt/spans", "--host-path-namespaces=shop,sandbox"]
 
 
 def test_every_service_is_probed(default: list[Object]) -> None:
