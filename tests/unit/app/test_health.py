@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from admin_facts import backend_health
 from tracekeeper_sidecar.admin.health import report
-from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, AdoptionFacts, LogFacts, PolicyFacts, Snapshot
 from tracekeeper_sidecar.forward.backend import BackendHealth
 from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.ledger import Account
@@ -122,3 +122,15 @@ def test_batches_that_are_set_aside_are_degraded() -> None:
     body = report(replace(IDLE, entries=(replace(IDLE.entries[0], pending=5, aside=2),)))
     assert body["status"] == "degraded"
     assert "delivery a: 2 batches are set aside" in str(body["warnings"])
+
+
+def test_a_folder_of_another_pod_is_shown_and_one_that_cannot_be_taken_over_is_a_warning() -> None:
+    folder = AdoptedFolder("/spans/shop/agents/uid", 10, (entry("a", "a", pending=7),))
+    body = report(replace(IDLE, adoption=AdoptionFacts(folder, {}, {}, {}, ())))
+    assert (body["status"], body["adopted"]) == (
+        "healthy",
+        [{"folder": "/spans/shop/agents/uid", "pendingSpans": {"a": 7}}],
+    )
+    body = report(replace(IDLE, adoption=AdoptionFacts(None, {}, {}, {}, ("permission denied",))))
+    assert (body["status"], body["adopted"]) == ("degraded", [])
+    assert body["warnings"] == ["spans of a pod that is gone cannot be taken over: permission denied"]
