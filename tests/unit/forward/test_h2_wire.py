@@ -156,9 +156,11 @@ async def test_windows_and_frame_sizes_are_respected(settings: Mapping[int, int]
 
     sizes = [0, 1, 16379, 16380, 65530, 65531, 200_000] if len(settings) != 1 else [0, 1, 300]
     async with serving(behave, settings) as server, exporter(server) as sender:
+        # The library knows our ACK only from the next read on, and holds frames in the same one against us.
+        assert await sender.send(b"", 20) == Sent()
         outcomes = await asyncio.gather(*(sender.send(bytes(size), 20) for size in sizes))
     assert outcomes == [Sent()] * len(sizes)
-    assert sorted(len(body) - 5 for body in bodies) == sizes
+    assert sorted(len(body) - 5 for body in bodies[1:]) == sizes
     assert all(int.from_bytes(body[1:5], "big") == len(body) - 5 for body in bodies)
 
 
