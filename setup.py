@@ -14,7 +14,7 @@ HOT = [
     *(f"tracekeeper_sidecar.http.{name}" for name in ("answer", "connection", "exchange", "head")),
     "tracekeeper_sidecar.log.codec",
     "tracekeeper_sidecar.log.tail",
-    "tracekeeper_sidecar.receive.upload",
+    *(f"tracekeeper_sidecar.receive.{name}" for name in ("otlp_http", "upload")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "processing", "program", "scan", "walker")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}

@@ -19,8 +19,10 @@ _SUCCESS: Final = {PROTOBUF: Answer(200, PROTOBUF, b""), JSON: Answer(200, JSON,
 
 def content_type(header: str) -> str | None:
     """`application/x-protobuf` or `application/json` without parameters such as charset, or None for any other."""
+    if header in _SUCCESS:
+        return header
     essence = header.partition(";")[0].strip().lower()
-    return essence if essence in (PROTOBUF, JSON) else None
+    return essence if essence in _SUCCESS else None
 
 
 def success(media: str) -> Answer:

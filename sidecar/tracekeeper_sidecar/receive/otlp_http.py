@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """OTLP over HTTP: POST /v1/traces, protobuf or JSON, gzip or plain."""
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ BODY_TIMEOUT: Final = 30.0
 """Seconds in which a request's whole body must have come."""
 IDLE_TIMEOUT: Final = 120.0
 """Seconds that a connection may go without a request; SDKs send every few seconds, or connect anew."""
+
+_TARGET: Final = media.PATH.encode()
 
 
 class HttpReceiver:
@@ -68,7 +71,7 @@ class _Otlp:
 
     def _objection(self, head: Head, kind: str | None, encoding: str) -> Refused | None:
         """Why the head alone is reason to refuse; else the overhead is reserved, and nothing is to be said."""
-        if head.path != media.PATH:
+        if head.target != _TARGET and head.path != media.PATH:
             return media.wrong_path(head.path)
         if head.method != "POST":
             return media.wrong_method(head.method)
