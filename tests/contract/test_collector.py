@@ -1,4 +1,8 @@
-"""The OpenTelemetry Collector's own exporters, otlp and otlphttp, send into the sidecar: nothing is lost or doubled."""
+"""The OpenTelemetry Collector on either side of the sidecar: nothing is lost or doubled.
+
+Its own exporters, otlp and otlphttp, send into the sidecar; and its receiver, which stands on Go's servers for gRPC and
+HTTP, is the sidecar's backend.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from sidecar_process import RunningSidecar, Sidecars, manifest, otlp, until
 BUILD = Path(__file__).parents[2] / "bench" / "collector_build.py"
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 REQUESTS, SPANS = 40, 25
+Run = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +41,20 @@ def exporter(kind: str, sidecar: RunningSidecar, compression: str) -> dict[str, 
 
 
 @pytest.fixture
-def run_collector(collector: str, tmp_path: Path) -> Iterator[Callable[[dict[str, object]], int]]:
-    """Starts it with the given exporters; returns the port on which it takes OTLP over gRPC."""
+def run_collector(collector: str, tmp_path: Path) -> Iterator[Run]:
+    """Starts it with the given exporters; returns the port on which it takes OTLP."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def run(exporters: dict[str, object]) -> int:
+    def run(exporters: dict[str, object], protocol: str = "grpc") -> int:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port: int = free.getsockname()[1]
         config = tmp_path / "collector.yaml"
         pipeline = {"receivers": ["otlp"], "exporters": list(exporters)}
+        protocols = {protocol: {"endpoint": f"127.0.0.1:{port}"}}
         config.write_text(
             yaml.safe_dump(
                 {
-                    "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{port}"}}}},
+                    "receivers": {"otlp": {"protocols": protocols}},
                     "exporters": exporters,
                     "service": {"telemetry": {"metrics": {"level": "none"}}, "pipelines": {"traces": pipeline}},
                 }
@@ -83,7 +89,7 @@ def test_every_span_that_its_exporter_sends_is_acknowledged_and_arrives_once(
     compression: str,
     sidecars: Sidecars,
     start_backend: Callable[..., Backend],
-    run_collector: Callable[[dict[str, object]], int],
+    run_collector: Run,
 ) -> None:
     backend = start_backend("--name", "a")
     sidecar = sidecars.start(config=manifest(otlp("a", "GRPC", backend.grpc)))
@@ -98,3 +104,27 @@ def test_every_span_that_its_exporter_sends_is_acknowledged_and_arrives_once(
     assert book["received"] == book["acknowledged"] == sent
     stats = backend.json("/stats")
     assert (stats["distinct"], stats["duplicates"]) == (sent, 0)
+
+
+@pytest.mark.timeout(1900)
+@pytest.mark.parametrize("compression", ["None", "Gzip", "Zstd"])
+@pytest.mark.parametrize("protocol", ["GRPC", "HTTP"])
+def test_its_receiver_takes_every_span_once(
+    protocol: str,
+    compression: str,
+    sidecars: Sidecars,
+    start_backend: Callable[..., Backend],
+    run_collector: Run,
+) -> None:
+    behind = start_backend("--name", "behind")
+    onward = {"endpoint": f"127.0.0.1:{behind.grpc}", "tls": {"insecure": True}}
+    port = run_collector({"otlp": onward}, protocol.lower())
+    sidecar = sidecars.start(config=manifest(otlp("collector", protocol, port, otlp={"compression": compression})))
+    for number in range(REQUESTS):
+        assert sidecar.post(SPANS, number + 1) == 200
+    book = sidecar.settled()
+    sent = REQUESTS * SPANS
+    entry = book["delivery"]["collector"]
+    assert (entry["delivered"], entry["dropped"], entry["pending"]) == (sent, 0, 0)
+    until(lambda: behind.json("/stats")["distinct"] == sent, "all has passed the Collector", 30)
+    assert behind.json("/stats")["duplicates"] == 0
