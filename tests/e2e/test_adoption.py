@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from programs import Backend
-from sidecar_process import RunningSidecar, Sidecars, manifest, otlp, until
+from sidecar_process import SIDECAR, RunningSidecar, Sidecars, manifest, otlp, until
 
 Start = Callable[..., Backend]
 SOON = "--adopt-after=1s"
@@ -133,3 +134,20 @@ def test_an_heir_that_stops_gives_the_folder_back_whole(sidecars: Sidecars, star
     node.pod("uid-3")
     until(lambda: node.folders() == ["uid-3"], "the next heir drains both", 60)
     assert backend.json("/stats")["distinct"] == 100
+
+
+def test_dead_letters_outlive_the_folder_that_they_were_in(sidecars: Sidecars, start_backend: Start) -> None:
+    backend = start_backend("--name", "a")
+    backend.fail("refuse")
+    node = Node(sidecars, backend)
+    first = node.pod("uid-1", "--adopt-after=1h")
+    assert first.post(10, seed=1) == 200
+    until(lambda: metric(first, "tracekeeper_spans_dropped_total") == 10, "the backend refuses them for good", 60)
+    first.kill()
+    node.pod("uid-2")
+    until(lambda: node.folders() == ["uid-2"], "the folder is drained", 60)
+    listed = subprocess.run(
+        [*SIDECAR, "dead-letter", "list", str(node.shared / "uid-2")], capture_output=True, text=True, check=False
+    )
+    assert listed.returncode == 0, listed.stderr
+    assert "10" in listed.stdout and "b0" in listed.stdout
