@@ -185,7 +185,7 @@ def test_container_can_be_killed_and_its_files_reached(cluster: Cluster, namespa
     wait_for(lambda: file.read_text() == "here\nhere\n", 30, "the container was started again")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(400, func_only=True)
 def test_nothing_is_left_of_a_cluster_whose_first_process_was_killed() -> None:
     before = traces()
     node = Cluster("tracekeeper-killed")

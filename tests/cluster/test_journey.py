@@ -169,7 +169,7 @@ def write_log(directory: str, size: int) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240, func_only=True)
 @pytest.mark.parametrize("state", ["damaged", "gigabyte"])
 def test_a_pod_whose_log_is_damaged_or_huge_starts_at_once(
     user: Workload, tmp_path_factory: pytest.TempPathFactory, state: str
@@ -214,7 +214,7 @@ def test_the_application_goes_on_unhurt_when_its_sidecar_is_dead_for_good(user: 
         user.cluster.container_id(user.namespace, "agent-0", SIDECAR)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240, func_only=True)
 def test_with_a_tenth_of_a_core_the_sidecar_holds_20_spans_a_second_in_256_mebibytes(user: Workload) -> None:
     user.backends("backend-a", "backend-b")
     limits = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "100m", "memory": "256Mi"}}

@@ -23,7 +23,7 @@ def ours(cluster: Cluster) -> set[str]:
     return {name for name in objects if "tracekeeper" in name and "sh.helm.release" not in name}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240, func_only=True)
 def test_uninstall_leaves_nothing_behind_and_running_pods_go_on(
     cluster: Cluster, tracekeeper: str, demo_image: str, namespace: str
 ) -> None:
