@@ -18,6 +18,8 @@ LARGE = 4 << 20
 """Bytes of a request up to which it is one frame."""
 PART = 1 << 20
 """Bytes of a part; only a single span may have more."""
+PART_SPANS = 2048
+"""Spans of a part: as many as a batch has by default, so that no delivery entry has to cut it again."""
 LARGEST_PART = 8 << 20
 """Bytes of a single span, with its resource and scope. Backends take less."""
 GROUP = 4
@@ -29,13 +31,17 @@ _GROWTH = 2
 async def divide(payload: bytes) -> AsyncIterator[list[tuple[bytes, int]]]:
     """Groups of (part, spans), in order, made in a thread. Raises LogTooLarge before the first when a part would be
     too large; ValueError when the payload is not OTLP, which its receiver has made sure of."""
-    total, largest = await asyncio.to_thread(measure, payload, NO_LIMIT, PART)
+    spans = PART_SPANS
+    total, largest = await asyncio.to_thread(measure, payload, spans, PART)
+    if total > _GROWTH * len(payload):  # Small spans below a resource that is larger than many of them.
+        spans = NO_LIMIT
+        total, largest = await asyncio.to_thread(measure, payload, spans, PART)
     if largest > LARGEST_PART or total > _GROWTH * len(payload):
         raise LogTooLarge(
             f"this request of {len(payload)} bytes holds spans of up to {largest} bytes, each with its resource and "
             f"scope; a span may have {LARGEST_PART}, and resources of many spans much less. Make attributes smaller "
             "(OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT)"
         )
-    parts = cut(payload, NO_LIMIT, PART)
+    parts = cut(payload, spans, PART)
     while group := await asyncio.to_thread(lambda: list(itertools.islice(parts, GROUP))):
         yield group
