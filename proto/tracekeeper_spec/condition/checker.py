@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from tracekeeper_spec.condition import meaning, tree
 from tracekeeper_spec.condition.code import Constant, Kind, Slot
 from tracekeeper_spec.condition.names import ELSEWHERE, Scope, Type
-from tracekeeper_spec.condition.pattern import PatternError, compile_pattern
+from tracekeeper_spec.condition.pattern import MAX_STATES, PatternError, PatternTooLarge, compile_pattern
 from tracekeeper_spec.condition.problem import Problem, Unreadable
 
 TEXT_TESTS = ("startsWith", "endsWith", "contains", "matches")
@@ -23,6 +23,8 @@ class Checker:
     def __init__(self, scopes: Mapping[str, Scope]) -> None:
         self._scopes = scopes
         self.problems: list[Problem] = []
+        self._room = MAX_STATES
+        """States that the patterns may still have: a webhook must answer in time, whatever it is asked."""
 
     def check(self, node: tree.Node) -> meaning.Test | None:
         """What the whole condition means; None after a problem, and then `problems` holds all of them."""
@@ -165,10 +167,15 @@ class Checker:
         at = node.arguments[0].at
         if not isinstance(part, meaning.Fixed):
             raise Unreadable(at, "the pattern must be a fixed text, in quotes")
+        if self._room <= 0:
+            raise Unreadable(at, "the patterns of this condition are too large together", "use fewer or simpler ones")
         try:
-            return meaning.Matches(text, compile_pattern(str(part.constant.value)))
+            pattern = compile_pattern(str(part.constant.value))
         except PatternError as error:
+            self._room -= MAX_STATES * isinstance(error, PatternTooLarge)
             raise Unreadable(at, f"the pattern {error}", error.hint) from error
+        self._room -= len(pattern.final)
+        return meaning.Matches(text, pattern)
 
     def _negative(self, node: tree.Unary) -> meaning.Value:
         value = self.value(node.operand)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tracekeeper_spec.condition import regex
-from tracekeeper_spec.condition.regex import PatternError
+from tracekeeper_spec.condition.regex import PatternError, PatternTooLarge
 
-__all__ = ["MAX_STATES", "Pattern", "PatternError", "compile_pattern"]
+__all__ = ["MAX_STATES", "Pattern", "PatternError", "PatternTooLarge", "compile_pattern"]
 
 MAX_STATES = 512
 
@@ -62,7 +62,7 @@ def compile_pattern(text: str) -> Pattern:
                 numbers[target] = len(numbers)
                 waiting.append(target)
                 if len(numbers) > MAX_STATES:
-                    raise PatternError("is too large", "write it without counts such as {5,50}, or split it up")
+                    raise PatternTooLarge
             table.append(numbers[target])
     return Pattern(text, classes, byte_class, tuple(table), bytes(final))
 

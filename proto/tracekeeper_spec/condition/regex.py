@@ -14,7 +14,7 @@ Ranges = list[tuple[int, int]]
 """Of code points, both ends included."""
 
 MAX_REPEAT = 100
-MAX_NODES = 4000
+MAX_NODES = 1500
 MAX_DEPTH = 32
 LAST = 0x10FFFF
 
@@ -35,6 +35,13 @@ class PatternError(ValueError):
         super().__init__(problem)
 
 
+class PatternTooLarge(PatternError):
+    """A pattern that was given up on the way."""
+
+    def __init__(self) -> None:
+        super().__init__("is too large", "write it without counts such as {5,50}, or split it up")
+
+
 class Machine:
     """States are numbers; edges lead on with a byte of a range, or without any."""
 
@@ -50,7 +57,7 @@ class Machine:
 
     def state(self, condition: int = 0) -> int:
         if len(self._free) >= MAX_NODES:
-            raise PatternError("is too large", "write it without counts such as {5,50}, or split it up")
+            raise PatternTooLarge
         self._free.append([])
         self._edges.append([])
         self._conditions.append(condition)
@@ -284,7 +291,7 @@ class _Reader:
             return ranges
         more: Ranges = []
         for low, high in ranges:
-            for code in range(low, min(high, low + 2000) + 1):
+            for code in range(low, min(high, low + 500) + 1):
                 other = chr(code).swapcase()
                 if len(other) == 1 and ord(other) != code:
                     more.append((ord(other), ord(other)))

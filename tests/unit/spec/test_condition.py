@@ -157,6 +157,14 @@ def test_the_largest_conditions_fit() -> None:
     assert "too large" in str(find_problems(many)[0])
 
 
+def test_patterns_that_are_too_large_are_looked_at_once_only() -> None:
+    """Else a config could keep a webhook busy for as long as its author likes."""
+    text = " || ".join(f"span.name.matches('{letter}.{{60}}y')" for letter in "abcdefgh")
+    first, *others = find_problems(text)
+    assert "the pattern is too large" in first.problem
+    assert {problem.problem for problem in others} == {"the patterns of this condition are too large together"}
+
+
 def test_the_page_names_every_field_and_its_examples_compile() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for scope, found in SPAN_SCOPES.items():
