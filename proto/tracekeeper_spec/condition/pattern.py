@@ -47,17 +47,18 @@ def compile_pattern(text: str) -> Pattern:
     byte_class, classes = _classes(machine)
     begin = machine.closure([machine.start], at_begin=True)
     again = machine.closure([machine.start], at_begin=False)
-    numbers = {begin: 0}
-    waiting = [begin]
+    # Where no byte has been read yet, `^` may still come, behind a `$` for one.
+    numbers = {(begin, True): 0}
+    waiting = [(begin, True)]
     table: list[int] = []
     final = bytearray()
     samples = [byte_class.index(number) for number in range(classes)]
     while waiting:
-        states = waiting.pop(0)
+        states, at_begin = waiting.pop(0)
         done = machine.accept in states
-        final.append(2 if done else int(machine.accept in machine.ended(states)))
+        final.append(2 if done else int(machine.accept in machine.closure(states, at_begin, at_end=True)))
         for byte in samples:
-            target = states if done else machine.step(states, byte) | again
+            target = (states if done else machine.step(states, byte) | again, False)
             if target not in numbers:
                 numbers[target] = len(numbers)
                 waiting.append(target)

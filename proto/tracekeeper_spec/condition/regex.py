@@ -90,10 +90,6 @@ class Machine:
                     waiting.append(target)
         return frozenset(found)
 
-    def ended(self, states: frozenset[int]) -> frozenset[int]:
-        """What `states` become when the text ends."""
-        return self.closure(states, at_begin=False, at_end=True)
-
     def step(self, states: frozenset[int], byte: int) -> frozenset[int]:
         """What is reached from `states` with `byte`."""
         targets = {to for state in states for low, high, to in self._edges[state] if low <= byte <= high}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracekeeper_spec.condition.pattern import MAX_STATES, PatternError, compile_pattern
@@ -34,6 +34,9 @@ def python(pattern: str, text: str) -> bool:
 
 
 @given(PATTERNS, st.lists(TEXTS, min_size=1, max_size=8))
+@example("$^", ["", "a"])
+@example("($|a)^", ["", "a"])
+@example("a*$|^b", ["", "ab", "b"])
 def test_it_finds_what_python_finds(pattern: str, texts: list[str]) -> None:
     try:
         compiled = compile_pattern(pattern)
