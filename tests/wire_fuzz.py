@@ -59,7 +59,7 @@ def seeds() -> list[bytes]:
     ids = delimited(1, b"t" * 16) + delimited(2, b"s" * 8)
     event = b"\x09" + bytes(8) + delimited(2, b"e") + delimited(3, attributes[0])
     link = ids + delimited(3, b"k=v") + delimited(4, attributes[1]) + b"\x35" + bytes(4)
-    rest = delimited(3, b"ot=th:0") + delimited(4, b"p" * 8) + delimited(5, "spän".encode()) + b"\x30\x02"
+    rest = delimited(3, b"vendor=1") + delimited(4, b"p" * 8) + delimited(5, "spän".encode()) + b"\x30\x02"
     rest += b"\x39" + b"\x01" * 8 + b"\x41" + b"\x02" * 8 + delimited(15, delimited(2, b"e") + b"\x18\x02")
     rest += b"\x50\x01\x60\x01\x70\x01" + encode(16 << 3 | 5) + b"\x00\x03\x00\x00"
     spans = [ids, ids + rest, *(ids + delimited(9, attribute) for attribute in attributes)]
