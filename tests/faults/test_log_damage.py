@@ -6,10 +6,12 @@ import pytest
 
 from log_harness import DIRECTORY, lost_in, open_log, payloads_of, read_all
 from simulated_files import SimulatedFiles
+from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.frames import WINDOW
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.record import HEADER_SIZE, MAGIC
 from tracekeeper_sidecar.log.segment import DATA_START, name_of
+from tracekeeper_sidecar.model import Position
 
 SPANS = 3
 FIRST = [b"frame %d of the first segment" % number for number in range(6)]
@@ -142,6 +144,22 @@ async def test_a_missing_segment_is_lost_and_counted() -> None:
     # And one that vanishes while the log is open.
     files.unlink(f"{DIRECTORY}/{name_of(1)}")
     assert payloads_of(read_all(log)) == FIRST
+    await log.close()
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+async def test_spans_of_the_last_segment_are_counted_as_lost_even_when_nothing_follows_it(earlier: int) -> None:
+    files = SimulatedFiles()
+    await small_log(files, *[FIRST] * earlier, SECOND)
+    log = open_log(files)
+    end, behind = log.end, earlier * len(FIRST) * SPANS
+    await log.close()
+    CursorStore(DIRECTORY, files).save("ahead", Cursor(end))
+    files.unlink(f"{DIRECTORY}/{name_of(1 + earlier)}")
+    log = open_log(files)
+    assert log.end.seq == end.seq
+    batches = read_all(log, Position(1 + earlier, DATA_START, behind))
+    assert lost_in(batches) == len(SECOND) * SPANS
     await log.close()
 
 

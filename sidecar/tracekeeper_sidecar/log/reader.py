@@ -160,6 +160,7 @@ class Reader:
             into.lost += max(0, ceiling - seq)
             seq = max(seq, ceiling)
             index += 1
+        into.lost += max(0, view.end.seq - seq)  # No segment is left that could have held these.
         return Position(view.end.segment, view.end.offset, max(seq, view.end.seq))
 
     def _take(
