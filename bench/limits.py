@@ -69,7 +69,9 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     """For the terminal."""
     if "not_run" in found:
         return [f"inside limits: NOT RUN, {found['not_run']}"]
-    verdict = "; ".join(found["missed"]) or "all delivered, nothing killed, what was too much was refused politely"
+    verdict = (
+        "; ".join(found["missed"]) or "all delivered, nothing killed; what was too much waited, or was refused politely"
+    )
     return [*text(HEAD, cells(found)), verdict]
 
 
