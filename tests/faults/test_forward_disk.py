@@ -53,7 +53,7 @@ class FailingFiles(SystemFiles):
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         return super().pread(handle, size, offset)
 
-    def pwritev(self, handle: int, buffers: Sequence[bytes], offset: int) -> int:
+    def pwritev(self, handle: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         if self.hung_cursor and f"/cursor.{self.hung_cursor}." in self._names[handle]:
             self.entered.set()
             self.hung.wait(30)
