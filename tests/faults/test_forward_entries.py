@@ -279,6 +279,23 @@ async def test_drop_oldest_takes_new_spans_in_place_of_old_ones(tmp_path: Path, 
         assert rig.entry("well").account.dropped == {}
 
 
+@pytest.mark.parametrize(("quota", "size"), [(1 << 20, 300_000), (32 << 20, 6_000_000)])
+async def test_drop_oldest_makes_room_for_requests_over_the_watermark(tmp_path: Path, quota: int, size: int) -> None:
+    async with running(tmp_path, quota=quota) as rig:
+        await rig.apply([backend("dead", DEAD)], buffer={"whenFull": "DropOldest"})
+        assert size > rig.log.watermark
+        body, ids = request(10, size // 10)
+        for _ in range(8):
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    try:
+                        await rig.log.append(body, len(ids))
+                        break
+                    except LogFull:
+                        await asyncio.sleep(0.02)
+        assert set(rig.entry("dead").account.dropped) == {"buffer_full"}
+
+
 async def test_best_effort_makes_way_before_anybody_is_refused(tmp_path: Path, serve: Serve) -> None:
     well = await serve()
     async with running(tmp_path, quota=4 << 20) as rig:

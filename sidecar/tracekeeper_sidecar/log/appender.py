@@ -33,14 +33,19 @@ class Appender:
         self.closed = False
         self.listeners: list[Callable[[], None]] = []
         """Called after the callbacks of a commit, in the same callback of the loop."""
-        self.moved: Callable[[Position], None] = lambda end: None
-        """Called on the loop with the log's end after each commit, before the appends of the commit are answered."""
+        self.moved: Callable[[Position, int], None] = lambda end, refused: None
+        """Called on the loop after each commit, before the appends of the commit are answered, with the log's end and
+        the bytes of the largest append that found no room."""
+        self.lacking: Callable[[int], None] = lambda size: None
+        """Called on the loop when a large request of so many bytes is refused because there is no room for all of it."""
         self.critical: list[Callable[[Position], None]] = []
         """Called on the loop, after `moved`, with the end of a commit that holds a critical append."""
         self._directory, self._quota = directory, quota
         self._largest = min(MAX_PAYLOAD, retention.largest_payload(quota))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dividing: set[asyncio.Task[None]] = set()
+        self._dividing_bytes = 0
+        """In the requests that these divide, which stay in memory until their last parts are stored."""
         self._writer: Writer
 
     def begin(self, writer: Writer) -> None:
@@ -92,7 +97,7 @@ class Appender:
         self._writer.submit((payload, spans, CRITICAL if critical else 0, done))
 
     def _settle(self, outcomes: list[Outcome], end: Position) -> None:
-        self.moved(end)
+        self.moved(end, max(map(_size_refused, outcomes), default=0))
         if any(outcome.error is None and outcome.flags & CRITICAL for outcome in outcomes):
             for urgent in self.critical:
                 call(urgent, end)
@@ -112,11 +117,20 @@ class Appender:
     def _divide(self, payload: bytes, spans: int, done: Done, critical: bool) -> None:
         refusal = self._check_room(len(payload))
         if refusal is not None:
+            self.lacking(len(payload))
             done(refusal)
+            return
+        if self._dividing and self.queued_bytes + self._dividing_bytes + len(payload) > QUEUE_BYTES:
+            done(self._slow())
             return
         task = self.attach().create_task(self._store_parts(payload, spans, done, critical))
         self._dividing.add(task)
-        task.add_done_callback(self._dividing.discard)
+        self._dividing_bytes += len(payload)
+        task.add_done_callback(partial(self._divided, len(payload)))
+
+    def _divided(self, size: int, task: asyncio.Task[None]) -> None:
+        self._dividing.discard(task)
+        self._dividing_bytes -= size
 
     async def _store_parts(self, payload: bytes, spans: int, done: Done, critical: bool) -> None:
         """Store a large request part by part, and answer it."""
@@ -173,12 +187,16 @@ class Appender:
                 "make the storage larger or the sender's batches smaller"
             )
         if self.queued_appends and (self.queued_bytes + size > QUEUE_BYTES or self.queued_appends >= QUEUE_APPENDS):
-            return LogUnavailable(
-                f"the disk under {self._directory} is slow: {self.queued_appends} appends of {self.queued_bytes} "
-                "bytes wait for it",
-                retry_after=1.0,
-            )
+            return self._slow()
         return None
+
+    def _slow(self) -> LogUnavailable:
+        large = f", and {len(self._dividing)} requests of {self._dividing_bytes}," if self._dividing else ""
+        return LogUnavailable(
+            f"the disk under {self._directory} is slow: {self.queued_appends} appends of {self.queued_bytes} bytes"
+            f"{large} wait for it",
+            retry_after=1.0,
+        )
 
     def _check_room(self, size: int) -> LogFull | None:
         """Refuse all of a large request when only some of its parts would fit: the sender would repeat those."""
@@ -191,6 +209,13 @@ class Appender:
             "again as backends take what is stored",
             retry_after=1.0,
         )
+
+
+def _size_refused(outcome: Outcome) -> int:
+    """Bytes of the largest append of these, if there was no room for them."""
+    if not isinstance(outcome.error, LogFull):
+        return 0
+    return max(len(append[0]) for append in outcome.appends)
 
 
 def copy_of(error: LogError) -> LogError:

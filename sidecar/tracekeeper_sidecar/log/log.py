@@ -81,9 +81,12 @@ class Log:
         self._recovery = recovered.report
         self._appender = Appender(directory, limits.quota)
         self._appender.moved = self._moved
+        self._appender.lacking = self._press
         self._damage: dict[tuple[int, int], int] = {}
         self._damaged_bytes = recovered.report.damaged_bytes
         self._pressed: list[Callable[[], None]] = []
+        self._wanted = 0
+        """Bytes of room that a request lacks which is being refused."""
         self._released = 0
         self._preferred: int | None = None
         self._reached = recovered.view.end
@@ -215,8 +218,8 @@ class Log:
 
     @property
     def watermark(self) -> int:
-        """Bytes of room below which the log is under pressure."""
-        return retention.watermark_for(self._limits)
+        """Bytes of room below which the log is under pressure: more while a request is refused that needs more."""
+        return max(retention.watermark_for(self._limits), self._wanted)
 
     @property
     def pinned(self) -> int:
@@ -237,7 +240,8 @@ class Log:
         return segments[-1].start if segments else self.end
 
     def on_pressure(self, listener: Callable[[], None]) -> None:
-        """Call `listener` on the event loop after each commit that leaves, or finds, less room than the watermark."""
+        """Call `listener` on the event loop after each commit that leaves, or finds, less room than the watermark, and
+        for each large request that there is no room for."""
         self._pressed.append(listener)
 
     def stats(self) -> LogStats:
@@ -289,11 +293,20 @@ class Log:
         released, preferred = self._released, self._preferred
         self._writer.settle(released, released if preferred is None else min(released, preferred))
 
-    def _moved(self, end: Position) -> None:
+    def _moved(self, end: Position, refused: int) -> None:
         self._reached = end
-        if self._pressed and self.room < self.watermark:
+        self._press(refused)
+
+    def _press(self, refused: int) -> None:
+        """`refused` is the size of a request that finds no room, 0 for none."""
+        if not self._pressed:
+            return
+        # What a request needs may be more than the watermark: without it, none as large would ever be taken again.
+        self._wanted = refused + self._limits.segment_size if refused else 0
+        if self.room < self.watermark:
             for listener in self._pressed:
                 call(listener)
+        self._wanted = 0
 
     def _note_damage(self, number: int, offset: int, damaged: int, /) -> None:
         known = self._damage.get((number, offset), 0)

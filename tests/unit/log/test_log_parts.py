@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -12,12 +13,25 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 import otlp_requests
 from log_harness import ManualClock, open_log, payloads_of, read_all
 from simulated_files import SimulatedFiles
-from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable
+from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge, LogUnavailable
 from tracekeeper_sidecar.log import parts
+from tracekeeper_sidecar.log.appender import QUEUE_BYTES
 from tracekeeper_sidecar.wire.varint import delimited
 
 SPAN = delimited(2, delimited(1, b"t" * 16) + delimited(2, b"s" * 8) + delimited(5, b"n" * 4000))
 QUOTA = 32 << 20
+
+
+class HangingFiles(SimulatedFiles):
+    """Whose syncs wait for `leave`."""
+
+    def __init__(self) -> None:
+        super().__init__(sector=65536)
+        self.leave = threading.Event()
+
+    def fdatasync(self, handle: int) -> None:
+        self.leave.wait(30)
+        super().fdatasync(handle)
 
 
 def large(size: int) -> tuple[bytes, int]:
@@ -107,3 +121,23 @@ async def test_closing_in_the_middle_of_a_large_request_answers_it() -> None:
         with pytest.raises(LogUnavailable) as refused:
             await appending
     assert refused.value.stored == log.end.seq
+
+
+async def test_large_requests_that_wait_for_a_disk_that_hangs_are_bounded() -> None:
+    files = HangingFiles()
+    log = open_log(files, quota=1 << 30)
+    body, spans = large(9 << 20)
+    answers: list[LogError | None] = []
+    for _ in range(20):
+        log.submit(body, spans, answers.append)
+    refused = [answer for answer in answers if isinstance(answer, LogUnavailable)]
+    assert 20 - len(refused) == QUEUE_BYTES // len(body)
+    assert "is slow" in str(refused[0])
+    files.leave.set()
+    async with asyncio.timeout(30):
+        while len(answers) < 20:  # noqa: ASYNC110 - they come one by one
+            await asyncio.sleep(0.01)
+    assert answers.count(None) == 20 - len(refused)
+    await log.append(body, spans)
+    assert log.end.seq == (21 - len(refused)) * spans
+    await log.close()
