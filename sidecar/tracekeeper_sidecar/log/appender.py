@@ -37,7 +37,7 @@ class Appender:
         """Called on the loop after each commit, before the appends of the commit are answered, with the log's end and
         the bytes of the largest append that found no room."""
         self.lacking: Callable[[int], None] = lambda size: None
-        """Called on the loop when a large request of so many bytes is refused because there is no room for all of it."""
+        """Called on the loop when a large request of so many bytes is refused for lack of room."""
         self.critical: list[Callable[[Position], None]] = []
         """Called on the loop, after `moved`, with the end of a commit that holds a critical append."""
         self._directory, self._quota = directory, quota
