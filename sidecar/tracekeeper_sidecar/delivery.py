@@ -205,6 +205,7 @@ class Delivery:
             return
         self._intake.refused.update(saved.refused)
         self._intake.refused_requests.update(saved.refused_requests)
+        self._intake.filtered.update(saved.filtered)
         self._intake.suspended += saved.suspended
 
     async def _tick(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 
 from programs import Backend, RunningAgent, ask
 from sidecar_process import SIDECAR, RunningSidecar, Sidecars, manifest, otlp, until
+from tracekeeper_sidecar.ledger import Intake
+from tracekeeper_sidecar.log.cursor import CursorStore
+from tracekeeper_sidecar.log.files import SystemFiles
 
 Start = Callable[..., Backend]
 StartAgent = Callable[..., RunningAgent]
@@ -273,14 +277,21 @@ def test_a_stop_before_the_log_could_be_opened_claims_nothing(sidecars: Sidecars
     assert not sidecar.logged("has been delivered")
 
 
-def test_counts_of_refused_and_suspended_spans_survive_a_stop(sidecars: Sidecars, start_backend: Start) -> None:
+def test_counts_of_refused_filtered_and_suspended_spans_survive_a_stop(
+    sidecars: Sidecars, start_backend: Start
+) -> None:
     a = start_backend("--name", "a")
+    sidecars.data.mkdir()
+    earlier = Intake(refused=Counter(full=4), filtered=Counter(noise=6))
+    CursorStore(str(sidecars.data), SystemFiles()).save_intake(earlier)
     sidecar = sidecars.start(config=manifest(otlp("a", "GRPC", a.grpc), suspend=True))
     until(lambda: not sidecar.health()["enabled"], "suspended")
     assert sidecar.post(300, seed=1) == 200
     sidecar.stop()
     again = sidecars.start()
     assert until(lambda: again.ledger()["suspended"], "the counts are there again") == 300
+    assert again.ledger()["refused"] == {"full": 4}
+    assert again.ledger()["received"] == 4 + 6 + 300
 
 
 @pytest.mark.parametrize("timeout", ["nan", "-1", "301", "soon"])
