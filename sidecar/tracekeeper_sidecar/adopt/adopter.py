@@ -170,6 +170,6 @@ class Adopter:
 
 
 def _accounts(cursors: CursorStore) -> dict[str, Account]:
-    """What each delivery entry had settled before. Raises LogUnavailable."""
+    """What each delivery entry had settled before; those that were removed begin anew. Raises LogUnavailable."""
     found = {name: cursors.load(name) for name in cursors.names()}
-    return {name: cursor.account.copy() for name, cursor in found.items() if cursor is not None}
+    return {name: cursor.account.copy() for name, cursor in found.items() if cursor is not None and not cursor.removed}

@@ -129,6 +129,19 @@ async def test_what_its_own_sidecar_delivered_is_neither_sent_nor_counted_again(
     assert adopter.delivered() == {("a", "a"): 7}
 
 
+async def test_an_entry_that_had_left_the_config_and_is_back_counts_from_its_new_beginning(
+    node: Node, server: GrpcBackend
+) -> None:
+    one, two = backend("a", server.endpoint), backend("b", server.endpoint)
+    await node.left("gone", 50, one, two)
+    async with running(node.shared / "gone", quota=8 << 20) as rig:
+        await rig.apply([backend("b", NOWHERE)])
+        await rig.put(7)
+    adopter = node.adopter(instruction(one))
+    await until(lambda: adopter.endings[Ending.DRAINED] == 1, "the folder is drained")
+    assert adopter.delivered() == {("a", "a"): 7}
+
+
 async def test_folders_are_taken_one_after_the_other(node: Node, server: GrpcBackend) -> None:
     sent = [span for n in range(3) for span in await node.left(f"gone-{n}", 10)]
     adopter = node.adopter(instruction(backend("a", server.endpoint)))
