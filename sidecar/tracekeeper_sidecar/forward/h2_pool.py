@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from tracekeeper_sidecar.forward.dial import Place, dial
 from tracekeeper_sidecar.forward.h2_wire import H2Wire
-from tracekeeper_sidecar.forward.http_pool import Place
+from tracekeeper_sidecar.forward.http_wire import Lost
 
 FULL_CALLS = 4
 """Calls on one connection with which it counts as full. More would share one window of flow control."""
+ANOTHER = 2.0
+"""Seconds that opening one more connection may take while there are others."""
+ENOUGH = 30.0
+"""Seconds for which the others do when that has failed."""
 
 
 class H2Pool:
@@ -20,6 +25,7 @@ class H2Pool:
         self._opening = False
         self._waiting: set[asyncio.Future[None]] = set()
         self._closed = False
+        self._enough_until = 0.0
 
     async def take(self, deadline: float) -> H2Wire:
         """A connection for one call, to be begun at once. Raises OSError, Lost, and TimeoutError at loop
@@ -27,16 +33,22 @@ class H2Pool:
         wire = self._ready()
         if wire is not None:
             return wire
-        async with asyncio.timeout_at(deadline):
-            while True:
-                if self._closed:
-                    raise OSError("the connection was closed on our side")
-                if not self._opening and len(self._wires) < self._most:
-                    await self._open()
-                wire = self._ready() or self._least()
-                if wire is not None:
-                    return wire
-                await self._change()
+        try:
+            async with asyncio.timeout_at(deadline):
+                while True:
+                    if self._closed:
+                        raise OSError("the connection was closed on our side")
+                    if not self._opening and self._grows:
+                        await self._grow(deadline)
+                    wire = self._ready() or self._least()
+                    if wire is not None:
+                        return wire
+                    await self._change()
+        except TimeoutError:
+            for wire in self._wires:  # A server that allows no calls may be one that is not there any more.
+                if wire.full and not wire.calls:
+                    wire.retire()
+            raise
 
     def close(self) -> None:
         """End every connection; calls on them are Lost."""
@@ -56,28 +68,46 @@ class H2Pool:
 
     def _least(self) -> H2Wire | None:
         """The one with the least to do, when there will be no other."""
-        if self._opening or len(self._wires) < self._most:
+        if self._opening or self._grows:
             return None
         return min(
             (wire for wire in self._wires if wire.open and not wire.full), key=lambda one: one.calls, default=None
         )
 
-    async def _open(self) -> None:
-        place, loop = self._place, asyncio.get_running_loop()
+    @property
+    def _grows(self) -> bool:
+        """Whether there may be one more connection."""
+        if len(self._wires) >= self._most:
+            return False
+        return not self._usable or asyncio.get_running_loop().time() >= self._enough_until
+
+    @property
+    def _usable(self) -> bool:
+        return any(wire.open for wire in self._wires)
+
+    async def _grow(self, deadline: float) -> None:
+        """Open one more connection. When that fails, those that are there have to do. Raises OSError and Lost."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + ANOTHER if self._usable else None
+        try:
+            async with asyncio.timeout_at(limit):
+                await self._open(deadline if limit is None else min(limit, deadline))
+        except (OSError, Lost):  # TimeoutError, too.
+            if not self._usable:
+                raise
+            self._enough_until = loop.time() + ENOUGH
+
+    async def _open(self, deadline: float) -> None:
         self._opening = True
         try:
-            _, wire = await loop.create_connection(
-                lambda: H2Wire(self._largest_body, self._wake),
-                place.host,
-                place.port,
-                ssl=place.context,
-                server_hostname=place.host if place.context is not None else None,
-            )
+            wire = await dial(self._place, lambda: H2Wire(self._largest_body, self._wake), deadline)
             try:
                 await wire.greeted()
             except BaseException:
                 wire.close()
                 raise
+            if not wire.open:  # Asking again at once would be all that we do.
+                raise Lost("it went away as soon as it had come", fresh=True, heard=False)
         finally:
             self._opening = False
             self._wake()

@@ -36,6 +36,8 @@ class Reply:
     """The DATA as it came, message prefix included; None when it was longer than allowed."""
     reset: int | None = None
     """The code with which the backend ended the call, if it did so instead of answering."""
+    early: bool = False
+    """Whether it came before the whole message had left: it cannot be what became of that."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,12 +50,17 @@ class _Call:
     sent: int = 0
     """Of head and message together."""
     headers: dict[bytes, bytes] = field(default_factory=dict)
-    pieces: list[bytes] = field(default_factory=list)
-    size: int = 0
+    header_bytes: int = 0
+    body: bytearray | None = field(default_factory=bytearray)
+    """None once it is too long."""
 
     @property
     def left(self) -> int:
         return len(self.head) + len(self.message) - self.sent
+
+    def reply(self, reset: int | None = None) -> Reply:
+        """What has been answered so far."""
+        return Reply(self.headers, None if self.body is None else bytes(self.body), reset, self.left > 0)
 
 
 class H2Wire(asyncio.Protocol):
@@ -62,8 +69,9 @@ class H2Wire(asyncio.Protocol):
     def __init__(self, largest_body: int, on_room: Callable[[], None]) -> None:
         self.open = True
         """False once no further call can begin on it."""
-        self.heard = 0.0
-        """Loop time at which the peer was last heard."""
+        self.answered = 0.0
+        """Loop time at which a call was last answered. That alone proves that calls get through: a peer may ping for
+        ever on a connection whose window it has lost track of."""
         self._largest_body, self._on_room = largest_body, on_room
         self._transport: asyncio.Transport | None = None
         self._calls: dict[int, _Call] = {}
@@ -74,7 +82,8 @@ class H2Wire(asyncio.Protocol):
         self._block: tuple[int, int, bytearray] | None = None  # stream, flags and bytes of headers to be continued
         self._window = self._initial = h2.DEFAULT_WINDOW
         self._frame, self._most = h2.DEFAULT_FRAME, 1 << 30
-        self._received = 0
+        self._shrink = False  # Whether the next header block must say that we keep no table.
+        self._received = self._unread = 0
         self._greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def greeted(self) -> None:
@@ -95,12 +104,14 @@ class H2Wire(asyncio.Protocol):
         """Make a call: its header block, and `head` and `message` as its DATA. Raises Lost, and TimeoutError at loop
         time `deadline`; a call that is cancelled is reset."""
         if not self.open or self._transport is None or self._next > h2.LARGEST_WINDOW:
-            self.open = False
+            self.retire()
             raise Lost("it was closed", fresh=False, heard=False)
         loop = asyncio.get_running_loop()
         stream, self._next = self._next, self._next + 2
         call = _Call(stream, loop.create_future(), self._initial, head, memoryview(message))
         self._calls[stream] = call
+        if self._shrink:
+            self._shrink, block = False, hpack.NO_TABLE + block
         out: list[bytes | memoryview] = [h2.headers(stream, block)]
         self._pump(call, out)
         if len(message) <= JOIN_BYTES:
@@ -117,6 +128,12 @@ class H2Wire(asyncio.Protocol):
             timer.cancel()
             self._used = True
             self._end(call)
+
+    def retire(self) -> None:
+        """Begin no further call on it; it ends with the last one under way."""
+        self.open = False
+        if not self._calls:
+            self.close()
 
     def close(self) -> None:
         """End the connection at once; calls under way are Lost."""
@@ -138,7 +155,6 @@ class H2Wire(asyncio.Protocol):
         self._transport.write(h2.PREFACE + ours + room)
 
     def data_received(self, data: bytes) -> None:
-        self.heard = asyncio.get_running_loop().time()
         buffer: bytes | bytearray = data
         if self._data:
             self._data += data
@@ -156,11 +172,20 @@ class H2Wire(asyncio.Protocol):
                 at += size
         except Broken as broken:
             self._fail(str(broken))
-            if self._transport is not None:
-                self._transport.write(h2.goaway(broken.code))
-                self._transport.close()
+            transport = self._transport
+            if transport is not None and not transport.is_closing():
+                transport.write(h2.goaway(broken.code))
+                if transport.get_write_buffer_size():
+                    transport.abort()  # Closing would wait until it reads, which it may never do.
+                else:
+                    transport.close()
             return
         self._data = bytearray(buffer[at:]) if at < len(buffer) else bytearray()
+
+    def eof_received(self) -> None:
+        # No answer can come any more, and closing by itself would wait for the peer to read what it has not.
+        self._fail("it closed the connection before it answered")
+        self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail(str(error) if error is not None else "it closed the connection before it answered")
@@ -202,13 +227,17 @@ class H2Wire(asyncio.Protocol):
         if call is None:
             return
         piece = h2.unpadded(payload, flags & h2.PADDED)
-        call.size += len(piece)
-        if call.size > self._largest_body:
-            self._finish(call, Reply(call.headers, None))
+        if call.body is not None and len(call.body) + len(piece) > self._largest_body:
+            call.body = None
+        if call.body is not None:
+            call.body += piece
+        elif call.headers.get(b":status") != b"200":
+            self._finish(call, call.reply())  # Some page; its status has said all.
             return
-        call.pieces.append(piece)
+        else:  # What became of the call stands in the trailers, behind all this.
+            self._answer(h2.window_update(stream, max(1, len(payload))))
         if flags & h2.END_STREAM:
-            self._finish(call, Reply(call.headers, b"".join(call.pieces)))
+            self._finish(call, call.reply())
 
     def _on_block(self, flags: int) -> None:
         assert self._block is not None
@@ -224,9 +253,12 @@ class H2Wire(asyncio.Protocol):
             raise Broken(h2.COMPRESSION_ERROR, f"its headers cannot be read: {fault}") from None
         call = self._calls.get(stream)
         if call is not None:
+            call.header_bytes += len(block)
+            if call.header_bytes > LARGEST_BLOCK:
+                raise Broken(h2.ENHANCE_YOUR_CALM, f"the headers of its answer are over {LARGEST_BLOCK} bytes")
             call.headers.update(found)
             if first & h2.END_STREAM:
-                self._finish(call, Reply(call.headers, b"".join(call.pieces)))
+                self._finish(call, call.reply())
 
     def _on_reset(self, stream: int, code: int) -> None:
         call = self._calls.get(stream)
@@ -235,7 +267,7 @@ class H2Wire(asyncio.Protocol):
         if code == h2.REFUSED_STREAM:
             self._lose(call, "it refused the call before it looked at it", unseen=True)
         else:
-            self._finish(call, Reply(call.headers, b"".join(call.pieces), reset=code))
+            self._finish(call, call.reply(reset=code))
 
     def _on_settings(self, payload: bytes) -> None:
         for number, value in h2.read_settings(payload):
@@ -251,6 +283,8 @@ class H2Wire(asyncio.Protocol):
                 for call in self._calls.values():
                     call.window += value - self._initial
                 self._initial = value
+            elif number == h2.HEADER_TABLE_SIZE and value < h2.DEFAULT_TABLE:
+                self._shrink = True  # RFC 7541, 4.2: it may end the connection if the next block does not say so.
         self._answer(h2.head(0, h2.SETTINGS, h2.ACK, 0))
         if not self._greeted.done():
             self._greeted.set_result(None)
@@ -261,8 +295,7 @@ class H2Wire(asyncio.Protocol):
         self.open = False
         for call in [call for stream, call in self._calls.items() if stream > last]:
             self._lose(call, "it is shutting down", unseen=True)
-        if not self._calls:
-            self.close()
+        self.retire()
 
     def _on_window(self, stream: int, size: int) -> None:
         if stream == 0:
@@ -307,14 +340,16 @@ class H2Wire(asyncio.Protocol):
         """Send a frame that the peer has asked for, unless it does not read."""
         transport = self._transport
         if transport is not None:
+            self._unread = self._unread + len(frame) if transport.get_write_buffer_size() else 0
             transport.write(frame)
-            if not self._blocked and not self._calls and transport.get_write_buffer_size() > UNREAD:
+            if self._unread > UNREAD:
                 self.close()
 
     # Ends.
 
     def _finish(self, call: _Call, reply: Reply) -> None:
         """The answer is there; whatever else belongs to the call is of no use any more."""
+        self.answered = asyncio.get_running_loop().time()
         if not call.waiting.done():
             call.waiting.set_result(reply)
         if (call.left > 0 or reply.body is None) and reply.reset is None:

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
+NO_TABLE = b"\x20"
+"""Begins a block after the peer has asked for a smaller table than the default: we keep none at all."""
 LARGEST_REMEMBERED = 1024
 """Bytes of a block that is remembered; larger ones hold messages that are said once."""
 

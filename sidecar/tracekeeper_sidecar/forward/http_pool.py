@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
-from dataclasses import dataclass
 
+from tracekeeper_sidecar.forward.dial import Place, dial
 from tracekeeper_sidecar.forward.http_wire import HttpWire
 
 IDLE = 45.0
 """Seconds after which an idle connection is not used again: many servers close theirs after a minute."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a backend listens."""
-
-    host: str
-    port: int
-    context: ssl.SSLContext | None
-    """None for plaintext."""
 
 
 class HttpPool:
@@ -45,7 +34,7 @@ class HttpPool:
                 if self._closed:
                     raise OSError("the connection was closed on our side")
                 if len(self._busy) + self._opening < self._most:
-                    return await self._open()
+                    return await self._open(deadline)
                 await self._turn()
                 if not fresh and (wire := self._idle_one()) is not None:
                     return wire
@@ -78,17 +67,10 @@ class HttpPool:
             wire.close()
         return None
 
-    async def _open(self) -> HttpWire:
-        place, loop = self._place, asyncio.get_running_loop()
+    async def _open(self, deadline: float) -> HttpWire:
         self._opening += 1
         try:
-            _, wire = await loop.create_connection(
-                lambda: HttpWire(self._largest_body),
-                place.host,
-                place.port,
-                ssl=place.context,
-                server_hostname=place.host if place.context is not None else None,
-            )
+            wire = await dial(self._place, lambda: HttpWire(self._largest_body), deadline)
         except BaseException:
             self._wake()
             raise

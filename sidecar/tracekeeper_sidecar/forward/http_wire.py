@@ -1,7 +1,8 @@
 """One HTTP/1.1 connection to a backend: a request at a time, an answer as a value. Parsed by httptools (llhttp).
 
-Answers are bounded: a head over LARGEST_HEAD ends the connection, and of a body over the limit nothing is kept. An
-answer ends with its length, its last chunk, or the connection; what stops short counts by its status.
+Answers are bounded: one with more than LARGEST_HEAD bytes that are not its body ends the connection, and of a body
+over the limit nothing is kept. An answer ends with its length, its last chunk, or the connection; what stops short
+counts by its status.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import cast
 import httptools
 
 LARGEST_HEAD = 64 * 1024
-"""Bytes of an answer before its body."""
+"""Bytes of an answer beside its body: its head, the sizes of its chunks, its trailers."""
 JOIN_BYTES = 64 * 1024
 """Up to this size head and body are sent as one buffer: the copy is cheaper than a second system call."""
 
@@ -57,7 +58,7 @@ class HttpWire(asyncio.Protocol):
         self._reason = b""
         self._pieces: list[bytes] | None = []
         """Of the body; None once it is too long."""
-        self._status = self._size = self._head_size = 0
+        self._status = self._size = self._heard = 0
         self._headed = self._until_end = False
 
     async def post(self, head: bytes, body: bytes, deadline: float) -> Answer:
@@ -99,15 +100,14 @@ class HttpWire(asyncio.Protocol):
         if self._waiting is None or self._waiting.done():
             self.close()  # Nobody asked.
             return
-        if not self._headed:
-            self._head_size += len(data)
+        self._heard += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._end(f"it does not speak HTTP/1.1 ({error})")
             self.close()
             return
-        if not self._headed and self._head_size > LARGEST_HEAD:
+        if self._heard - self._size > LARGEST_HEAD:
             self._end(f"the head of its answer is over {LARGEST_HEAD} bytes")
             self.close()
 
@@ -122,6 +122,10 @@ class HttpWire(asyncio.Protocol):
             self._end(str(error) if error is not None else "it closed the connection before it answered")
 
     # httptools
+
+    def on_message_begin(self) -> None:
+        if self._waiting is None or self._waiting.done():
+            self.close()  # A second answer to one request; what is left of it must not meet the next one.
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.lower()] = value
@@ -156,7 +160,7 @@ class HttpWire(asyncio.Protocol):
         self._headers = {}
         self._reason = b""
         self._pieces = []
-        self._status = self._size = self._head_size = 0
+        self._status = self._size = self._heard = 0
         self._headed = self._until_end = False
 
     def _answer(self, body: bytes | None) -> Answer:
@@ -173,11 +177,14 @@ class HttpWire(asyncio.Protocol):
     def _finish(self, body: bytes | None) -> None:
         """Hand the answer over, and keep the connection if both sides can."""
         waiting, transport = self._waiting, self._transport
-        if waiting is not None and not waiting.done():
-            waiting.set_result(self._answer(body))
         # What is not sent yet of the request will never be read: the backend has answered early.
         unsent = transport is not None and transport.get_write_buffer_size() > 0
-        if unsent or self._until_end or not self._parser.should_keep_alive():
+        if waiting is not None and not waiting.done():
+            if unsent and 200 <= self._status < 300:
+                waiting.set_exception(Lost("it said success before it had the whole request", fresh=True, heard=True))
+            else:
+                waiting.set_result(self._answer(body))
+        if unsent or not self._parser.should_keep_alive():
             self.close()
         else:
             self._begin_answer()
@@ -200,4 +207,4 @@ class HttpWire(asyncio.Protocol):
         if self._headed:
             waiting.set_result(self._answer(None))
         else:
-            waiting.set_exception(Lost(cause, fresh=not self._used, heard=self._head_size > 0))
+            waiting.set_exception(Lost(cause, fresh=not self._used, heard=self._heard > 0))

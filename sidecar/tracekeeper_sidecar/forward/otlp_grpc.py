@@ -26,11 +26,11 @@ from urllib.parse import unquote, urlsplit
 
 from tracekeeper_sidecar.forward import answer, h2_frames, hpack
 from tracekeeper_sidecar.forward.connection import Connection
+from tracekeeper_sidecar.forward.dial import Place
 from tracekeeper_sidecar.forward.encoding import encode
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
 from tracekeeper_sidecar.forward.h2_pool import H2Pool
 from tracekeeper_sidecar.forward.h2_wire import H2Wire, Reply
-from tracekeeper_sidecar.forward.http_pool import Place
 from tracekeeper_sidecar.forward.http_wire import Lost
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_sidecar.forward.tls import client_context
@@ -133,30 +133,26 @@ class GrpcExporter:
         except Lost as lost:
             if lost.fresh or lost.heard:
                 raise
-        wire.open = False
+        wire.retire()
         wire = await self._pool.take(deadline)
         return await self._watch(wire, head, message, deadline)
 
     async def _watch(self, wire: H2Wire, head: bytes, message: bytes, deadline: float) -> Reply:
-        """The call; a connection on which nothing at all was heard meanwhile gets no further one."""
+        """The call; a connection on which none was answered meanwhile gets no further one."""
         began = asyncio.get_running_loop().time()
         try:
             return await wire.call(self._block, head, message, deadline)
         except TimeoutError:
-            if wire.heard < began:
-                wire.open = False
-                if not wire.calls:
-                    wire.close()
+            if wire.answered < began:
+                wire.retire()
             raise
 
     def _judge(self, reply: Reply) -> Outcome:
-        if reply.body == NOTHING and reply.headers.get(b"grpc-status") == b"0":
-            return Sent()  # What nearly every answer is.
-        if reply.body is None:
-            return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes and was not read")
         code, details = _status(reply)
         if code is Code.OK:
-            return _success(reply.body)
+            if reply.early:
+                return Retry(f"{self._connection.url} said OK before it had the whole request", suspect=True)
+            return Sent() if reply.body == NOTHING else _success(reply.body)
         delay, limit = _retry_info(reply.headers), answer.read_size_limit(details)
         said = f"{code.name}: {details}" if details else code.name
         if code is Code.RESOURCE_EXHAUSTED:
@@ -205,20 +201,24 @@ def _headers(connection: Connection) -> tuple[tuple[bytes, bytes], ...]:
 def _status(reply: Reply) -> tuple[Code, str]:
     """Code and message of an answer, whoever gave it."""
     headers = reply.headers
+    if reply.reset is not None:  # Whatever it had begun to say.
+        return OF_RESET.get(reply.reset, Code.INTERNAL), f"the call was reset with HTTP/2 error {reply.reset}"
     text = headers.get(b"grpc-status")
+    if text == b"0":
+        return Code.OK, ""  # What nearly every answer is.
     if text is not None:
         message = unquote(headers.get(b"grpc-message", b"").decode("latin-1"))
         try:
             return Code(int(text)), answer.shorten(message)
         except ValueError:
             return Code.UNKNOWN, f"status {text.decode('latin-1')}: {answer.shorten(message)}"
-    if reply.reset is not None:
-        return OF_RESET.get(reply.reset, Code.INTERNAL), f"the call was reset with HTTP/2 error {reply.reset}"
     status = headers.get(b":status", b"none")
     return OF_HTTP.get(status, Code.UNKNOWN), f"no gRPC status, and HTTP status {status.decode('latin-1')}"
 
 
-def _success(body: bytes) -> Sent:
+def _success(body: bytes | None) -> Sent:
+    if body is None:
+        return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes and was not read")
     if not body:
         return Sent(message="the answer says success but holds no message")
     if body[0] or len(body) != PREFIX + int.from_bytes(body[1:PREFIX], "big"):

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 from tracekeeper_sidecar.forward import answer
 from tracekeeper_sidecar.forward.connection import Connection
+from tracekeeper_sidecar.forward.dial import Place
 from tracekeeper_sidecar.forward.encoding import WEAKER, encode
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
-from tracekeeper_sidecar.forward.http_pool import HttpPool, Place
+from tracekeeper_sidecar.forward.http_pool import HttpPool
 from tracekeeper_sidecar.forward.http_wire import Answer, Lost
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_sidecar.forward.table import OTLP_HTTP, Meaning
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 LARGE_BODY = 64 * 1024
 """A connection lost while a body over this size was sent may be the backend's way to call it too large."""
-PROTOBUF = "application/x-protobuf"
+PROTOBUF, PAGE = "application/x-protobuf", "text/html"
 
 
 class HttpExporter:
@@ -102,11 +103,16 @@ class HttpExporter:
     def _judge(self, found: Answer) -> Outcome:
         delay = answer.read_retry_after(found.retry_after, self._now())
         meaning = self._table.meaning(found.status, delay is not None)
+        if meaning is Meaning.TAKEN and found.content_type == PAGE:  # A login page, say: nothing has taken any spans.
+            return Retry(wrong_place(self._connection, f"{found.status} with a web page"), delay)
         if meaning is Meaning.TAKEN:
             return _success(found)
         message = answer.read_status(found.body or b"")[0] if found.content_type == PROTOBUF else ""
         said = f"{found.status} {found.reason}".strip() + (f": {message}" if message else "")
         match meaning:
+            case Meaning.WRONG if found.content_type == PAGE or (found.body and not found.content_type):
+                # Whoever it was, it did not look at spans. A TLS port answers so to plaintext.
+                return Retry(wrong_place(self._connection, said), delay, suspect=True)
             case Meaning.WRONG:
                 return Refused(f"it calls the spans invalid ({said})")
             case Meaning.TOO_LARGE:

@@ -24,7 +24,7 @@ from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
 from tracekeeper_sidecar.forward.h2_wire import H2Wire
 from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter
-from tracekeeper_sidecar.forward.outcome import Outcome, Retry, Sent
+from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent
 from tracekeeper_spec.config import Protocol
 
 Behave = Callable[["Peer", int, bytes], None]
@@ -307,25 +307,32 @@ async def test_endless_headers_are_no_answer() -> None:
     assert "headers of its answer" in outcome.reason
 
 
-async def test_answer_over_the_limit_is_a_success_that_was_not_read() -> None:
+@pytest.mark.parametrize(("status", "kind"), [("0", Sent), ("14", Retry), ("3", Refused)])
+async def test_answer_over_the_limit_is_judged_by_the_status_behind_it(status: str, kind: type[Outcome]) -> None:
+    left = LARGEST_ANSWER + 300_000
+
+    def more(peer: Peer, stream: int) -> None:
+        nonlocal left
+        while left and (window := peer.h2.local_flow_control_window(stream)):
+            size = min(left, window, peer.h2.max_outbound_frame_size)
+            peer.h2.send_data(stream, bytes(size))
+            left -= size
+            if not left:
+                peer.h2.send_headers(stream, [("grpc-status", status)], end_stream=True)
+        peer.flush()
+
     def behave(peer: Peer, stream: int, body: bytes) -> None:
+        def on_event(event: h2.events.Event) -> None:
+            if isinstance(event, h2.events.WindowUpdated):
+                more(peer, stream)
+
+        peer.on_event = on_event  # type: ignore[method-assign]
         peer.h2.send_headers(stream, HEADERS)
-        left = LARGEST_ANSWER + 100
+        more(peer, stream)
 
-        def more() -> None:
-            nonlocal left
-            window = peer.h2.local_flow_control_window(stream)
-            while left and window:
-                size = min(left, window, peer.h2.max_outbound_frame_size)
-                peer.h2.send_data(stream, bytes(size))
-                left, window = left - size, window - size
-            peer.flush()
-
-        more()
-
-    outcome = await answered(behave)
-    assert isinstance(outcome, Sent)
-    assert "not read" in outcome.message
+    outcome = await answered(behave, timeout=30)
+    assert isinstance(outcome, kind)
+    assert not isinstance(outcome, Sent) or "not read" in outcome.message
 
 
 async def test_many_calls_share_connections_and_all_arrive() -> None:

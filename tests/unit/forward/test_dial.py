@@ -1,0 +1,96 @@
+"""Which of a backend's addresses is taken, and what a name may be."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forward_support.certificates import Authority, server_context
+from forward_support.servers import HttpBackend
+from forward_support.spans import request
+from tracekeeper_sidecar.forward.connection import Connection
+from tracekeeper_sidecar.forward.dial import Place, dial
+from tracekeeper_sidecar.forward.otlp_http import HttpExporter
+from tracekeeper_sidecar.forward.outcome import Sent
+from tracekeeper_spec.config import Protocol
+
+
+class Names(asyncio.SelectorEventLoop):
+    """A loop whose resolver knows one more name."""
+
+    def __init__(self, name: str, *addresses: str) -> None:
+        super().__init__()
+        self._name, self._addresses = name, addresses
+
+    async def getaddrinfo(self, host: Any, port: Any, **settings: Any) -> Any:
+        if host != self._name:
+            return await super().getaddrinfo(host, port, **settings)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self._addresses]
+
+
+@contextmanager
+def swallowing() -> Iterator[tuple[str, int]]:
+    """An address that lets no connection through and says nothing: its queue is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.2", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.2", port))
+        try:
+            yield "127.0.0.2", port
+        finally:
+            for filler in fillers:
+                filler.close()
+
+
+def test_address_that_swallows_everything_is_passed_over() -> None:
+    async def main(port: int) -> None:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", port)
+        loop = asyncio.get_running_loop()
+        wire = await dial(Place("backend.test", port, None), asyncio.Protocol, loop.time() + 4)
+        assert isinstance(wire, asyncio.Protocol)
+        server.close()
+        await server.wait_closed()
+
+    with swallowing() as (dead, port):
+        loop = Names("backend.test", dead, "127.0.0.1")
+        try:
+            loop.run_until_complete(asyncio.wait_for(main(port), 30))
+        finally:
+            loop.close()
+
+
+async def test_name_that_is_none_is_an_error_of_the_network() -> None:
+    with pytest.raises(OSError, match="no name of a host"):
+        await dial(Place("a" * 70 + ".test", 1, None), asyncio.Protocol, asyncio.get_running_loop().time() + 5)
+
+
+def test_full_name_with_its_last_dot_meets_its_certificate(tmp_path: Path) -> None:
+    """`collector.ns.svc.cluster.local.` spares the resolver its search list."""
+
+    async def main() -> None:
+        authority = Authority()
+        backend = HttpBackend(context=server_context(tmp_path, authority.issue()))
+        await backend.start()
+        url = f"https://localhost.:{backend.port}/v1/traces"
+        sender = HttpExporter(Connection(Protocol.HTTP, url, "", secure=True, ca=authority.pem))
+        try:
+            assert await sender.send(request(1)[0], 20) == Sent()
+        finally:
+            await sender.close()
+            await backend.stop()
+
+    loop = Names("localhost.", "127.0.0.1")
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
