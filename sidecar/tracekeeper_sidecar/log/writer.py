@@ -1,8 +1,7 @@
 """The one thread that changes the log: it writes, syncs, rotates and deletes.
 
-Appends queue up while a commit is under way; the next commit takes all of them: one write, one fdatasync, one
-wake-up of the event loop that answers every append. So the disk sets the pace of commits and the senders set their
-size.
+Appends queue up while a commit is under way, and a few milliseconds longer while they keep coming; the next commit
+takes all of them: one write, one fdatasync, one wake-up of the event loop that answers every append.
 
 A sync or write that fails is never tried again on the same file, because the kernel may by then have marked the lost
 pages clean: the segment is closed where it was last known durable, its appends are told, and the next commit starts a
@@ -11,6 +10,7 @@ new one. What was acknowledged before stays readable.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -25,6 +25,7 @@ from tracekeeper_sidecar.log import recovery
 from tracekeeper_sidecar.log.catalogue import Catalogue
 from tracekeeper_sidecar.log.codec import Encoded
 from tracekeeper_sidecar.log.files import NO_ROOM, READ_ONLY, Files
+from tracekeeper_sidecar.log.pace import Pace
 from tracekeeper_sidecar.log.record import HEADER_SIZE
 from tracekeeper_sidecar.log.retention import Limits
 from tracekeeper_sidecar.log.segment import View
@@ -99,6 +100,7 @@ class Writer:
         self._written = recovered.view.end
         """Where the newest durable frame ends."""
         self._queue: deque[Append] = deque()
+        self._pace = Pace()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         """Rung when there may be something to do for a thread that sleeps."""
         self._sleeping = False
@@ -200,6 +202,7 @@ class Writer:
                 except queue.Empty:
                     pass
             self._sleeping = False
+        self._gather()
         batch: list[Append] = []
         size = 0
         while waiting and size < COMMIT_BYTES:
@@ -207,6 +210,18 @@ class Writer:
             batch.append(append)
             size += len(append[0])
         return batch
+
+    def _gather(self) -> None:
+        """Wait for more appends where that has paid off."""
+        now = self._clock.monotonic()
+        queued = len(self._queue)
+        patience = self._pace.patience(now) if queued and not self._stopping else 0.0
+        if patience:
+            with contextlib.suppress(queue.Empty):  # Only a stop, or an old ring, ends it early: nobody rings now.
+                self._bell.get(timeout=patience)
+            self._pace.waited(len(self._queue) - queued)
+            now = self._clock.monotonic()
+        self._pace.begin(now)
 
     def _delete(self) -> None:
         """Delete some of the history over its bound, and come back for the rest."""
