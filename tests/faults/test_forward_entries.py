@@ -316,6 +316,17 @@ async def test_best_effort_makes_way_before_anybody_is_refused(tmp_path: Path, s
         assert Counter(late.taken.ids) == Counter(sent[again.entry("best").account.dropped["buffer_full"] :])
 
 
+async def test_a_limit_of_attempts_that_comes_later_ends_what_has_had_them(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        dead = backend("dead", DEAD, **SMALL)
+        await rig.apply([dead])
+        await rig.put(5)
+        await until(lambda: sum(rig.backend("dead").calls.values()) >= 4, "it has been tried")
+        await rig.apply([{**dead, "retry": {**dead["retry"], "maxAttempts": 2}}])
+        await rig.settled()
+        assert rig.entry("dead").account.dropped == {"attempts": 5}
+
+
 async def test_an_entry_takes_what_it_matches_and_counts_the_rest(tmp_path: Path, serve: Serve) -> None:
     everything, long = await serve(), await serve()
     async with running(tmp_path) as rig:

@@ -88,10 +88,11 @@ class Sender:
         """Return when every request of the flight is delivered or dropped."""
         turn = _Round(urgency=self.urgency)
         while await flight.advance():
-            if self._spent(flight.requests[0]):
+            acquired = await self._acquire(turn, flight)
+            if acquired is None:
                 await self._give_up(flight, flight.requests[0], "attempts", self.backends[-1])
                 continue
-            backend, permit = await self._acquire(turn, flight)
+            backend, permit = acquired
             request = flight.fit(backend.most_bytes)
             size = len(request.body)
             outcome = await self._send(flight, backend, permit, request.body)
@@ -122,13 +123,14 @@ class Sender:
         """Whether no backend can take anything within `seconds`."""
         return all(backend.hopeless(seconds) for backend in self.backends)
 
-    async def _acquire(self, turn: _Round, flight: Flight) -> tuple[Backend, Permit]:
-        """Wait for a backend that has not failed the first request in this round, and for its leave."""
+    async def _acquire(self, turn: _Round, flight: Flight) -> tuple[Backend, Permit] | None:
+        """Wait for a backend that has not failed the first request in this round, and for its leave. None when no
+        backend may be tried again: a config that comes meanwhile can say so, too."""
         request = flight.requests[0]
         suspected = request.verdicts > 0
         self._unsuspected += not suspected
         try:
-            while True:
+            while not self._spent(request):
                 if turn.urgency != self.urgency or 0.0 < turn.until <= self._clock.monotonic():
                     turn.urgency = self.urgency
                     turn.end()
@@ -138,6 +140,7 @@ class Sender:
                         if permit is not None:
                             return backend, permit
                 await self._signal.wait(self._pause(turn, request))
+            return None
         finally:
             self._unsuspected -= not suspected
 
