@@ -147,14 +147,16 @@ class Receiver:
 
     def _sweep(self) -> None:
         """Answer whoever has waited too long; come back when the next one will have, if there is one."""
-        self._forget_answered()
         now = self._monotonic()
-        while self._waiting and self._waiting[0].due <= now:
-            self._waiting.popleft().give_up()
+        try:
             self._forget_answered()
-        self._sweeping = False
-        if self._waiting:
-            self._sweep_in(self._waiting[0].due - now)
+            while self._waiting and self._waiting[0].due <= now:
+                self._waiting.popleft().give_up()
+                self._forget_answered()
+        finally:  # Whatever an answer does, the others are looked after.
+            self._sweeping = False
+            if self._waiting:
+                self._sweep_in(max(0.0, self._waiting[0].due - now))
 
 
 class _Append:

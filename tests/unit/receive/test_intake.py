@@ -188,6 +188,23 @@ async def test_only_those_that_waited_too_long_are_given_up() -> None:
     assert rig.ledger == Intake(refused_requests=Counter(timeout=2)), "the first two are the log's to count"
 
 
+async def test_an_answer_that_fails_keeps_no_later_request_from_being_given_up() -> None:
+    rig = Rig(append_timeout=0.05)
+    rig.store.gate = Gate()
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context["exception"]))
+
+    def broken(outcome: Outcome) -> None:
+        raise RuntimeError("a caller's mistake")
+
+    rig.receiver.take(otlp_requests.body(1), 0, broken)
+    expect(await rig.export(otlp_requests.body(2)), "timeout", 14, 503, 1.0)
+    expect(await rig.export(otlp_requests.body(3)), "timeout", 14, 503, 1.0)
+    assert rig.admission.in_flight == 0
+    assert len(faults) == 1
+    rig.store.gate.set()
+
+
 async def test_what_the_caller_holds_is_the_callers_to_give_back() -> None:
     rig = Rig(limit=1000)
     answers: list[Outcome] = []
