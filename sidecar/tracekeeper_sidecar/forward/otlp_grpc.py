@@ -4,6 +4,7 @@
     OK                                                Sent, partial success read
     RESOURCE_EXHAUSTED with RetryInfo                 Retry, throttled
     RESOURCE_EXHAUSTED without                        TooLarge; certain when its message names a limit of size
+    none, and HTTP status 413 (a proxy)               TooLarge
     OUT_OF_RANGE whose message names such a limit     TooLarge (that is how tonic puts it)
     UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED,
       ABORTED, OUT_OF_RANGE, DATA_LOSS                Retry; throttled when RetryInfo came along
@@ -12,8 +13,9 @@
       UNIMPLEMENTED, NOT_FOUND, FAILED_PRECONDITION   Retry: our configuration is at fault, not the spans; they wait
     the rest (INTERNAL, UNKNOWN, …)                   Retry, suspect
 
-The first six lines are OTLP 1.11's table. OTLP lets a client drop at the last two; we hold what we acknowledged. What
-has no gRPC status (an answer of a proxy, a call that was reset) gets the one that gRPC's own mapping gives it.
+The first seven lines are OTLP 1.11's table, but for the proxy's. OTLP lets a client drop at the last two; we hold what
+we acknowledged. What has no gRPC status (an answer of a proxy, a call that was reset) gets the one that gRPC's own
+mapping gives it.
 """
 
 from __future__ import annotations
@@ -153,6 +155,8 @@ class GrpcExporter:
             if reply.early:
                 return Retry(f"{self._connection.url} said OK before it had the whole request", suspect=True)
             return Sent() if reply.body == NOTHING else _success(reply.body)
+        if reply.headers.get(b":status") == b"413" and b"grpc-status" not in reply.headers:  # A proxy's own limit.
+            return TooLarge(f"it calls the request too large ({details})")
         delay, limit = _retry_info(reply.headers), answer.read_size_limit(details)
         said = f"{code.name}: {details}" if details else code.name
         if code is Code.RESOURCE_EXHAUSTED:

@@ -24,7 +24,7 @@ from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
 from tracekeeper_sidecar.forward.h2_wire import H2Wire
 from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter
-from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent
+from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_spec.config import Protocol
 
 Behave = Callable[["Peer", int, bytes], None]
@@ -245,6 +245,15 @@ async def test_answers_of_proxies(status: str, says: str, suspect: bool) -> None
     assert isinstance(outcome, Retry)
     assert says in outcome.reason
     assert outcome.suspect is suspect
+
+
+async def test_limit_of_a_proxy_splits_the_request() -> None:
+    def behave(peer: Peer, stream: int, body: bytes) -> None:
+        peer.h2.send_headers(stream, [(":status", "413"), ("content-type", "text/html")], end_stream=True)
+
+    outcome = await answered(behave)
+    assert isinstance(outcome, TooLarge)
+    assert outcome.certain
 
 
 async def test_trailers_only_with_an_encoded_message() -> None:
