@@ -133,7 +133,15 @@ class Adopter:
     async def _open(self, name: str) -> Adoption:
         """Raises LogUnavailable."""
         folder = f"{self._shared}/{name}"
-        log = await asyncio.to_thread(self._means.open_log, folder)
+        opening = asyncio.ensure_future(asyncio.to_thread(self._means.open_log, folder))
+        try:
+            log = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # Else its lock would keep everybody else out, its own pod too, for as long as this process lives.
+            await asyncio.wait((opening,))
+            if opening.exception() is None:
+                await opening.result().close()
+            raise
         try:
             cursors = self._means.cursors(folder)
             before = await asyncio.to_thread(_accounts, cursors)

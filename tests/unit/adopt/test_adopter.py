@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -258,6 +259,28 @@ async def test_one_that_cannot_be_opened_is_told_and_holds_up_no_other(node: Nod
     assert "Permission denied" in adopter.problems["a-broken"]
     shutil.rmtree(node.shared / "a-broken")
     await until(lambda: not adopter.problems, "what is gone is no problem any more")
+
+
+async def test_one_that_is_being_opened_when_adoption_ends_is_let_go(node: Node, server: GrpcBackend) -> None:
+    await node.left("gone", 10)
+    means, entered, leave = node.means(), threading.Event(), threading.Event()
+
+    def slow(folder: str) -> Log:
+        entered.set()
+        leave.wait(30)
+        return means.open_log(folder)
+
+    wanted = instruction(backend("a", server.endpoint))
+    adopter = Adopter(str(node.shared), "own", replace(means, open_log=slow), SystemClock(), 0.0)
+    adopter.instruction = wanted
+    task = asyncio.create_task(adopter.run())
+    assert await asyncio.to_thread(entered.wait, 30)
+    task.cancel()
+    leave.set()
+    await asyncio.wait((task,), timeout=30)
+    assert task.cancelled()
+    node.adopter(wanted)
+    await until(lambda: node.names() == ["own"], "another one takes it")
 
 
 async def test_one_that_cannot_be_removed_is_told_and_stays_whole(node: Node, server: GrpcBackend) -> None:
