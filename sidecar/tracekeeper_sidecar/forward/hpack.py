@@ -151,15 +151,24 @@ def _unpack(text: bytes) -> bytes:
     """Undo Huffman's code; the last bits are the beginning of the end's code, at most seven."""
     out, code, bits = bytearray(), 0, 0
     for byte in text:
-        for shift in range(7, -1, -1):
-            code = code << 1 | (byte >> shift & 1)
-            bits += 1
-            symbol = _CODES.get((bits, code))
-            if symbol is not None:
-                if symbol == _END:
-                    raise ValueError("a text holds the end's code")
-                out.append(symbol)
-                code = bits = 0
+        symbols, code, bits = _step(code, bits, byte)
+        out += symbols
     if bits > 7 or code != (1 << bits) - 1:
         raise ValueError("a text ends within a code")
     return bytes(out)
+
+
+@lru_cache(maxsize=4096)
+def _step(code: int, bits: int, byte: int) -> tuple[bytes, int, int]:
+    """The symbols that end within one more byte, and what is left of it."""
+    symbols = bytearray()
+    for shift in range(7, -1, -1):
+        code = code << 1 | (byte >> shift & 1)
+        bits += 1
+        symbol = _CODES.get((bits, code))
+        if symbol is not None:
+            if symbol == _END:
+                raise ValueError("a text holds the end's code")
+            symbols.append(symbol)
+            code = bits = 0
+    return bytes(symbols), code, bits
