@@ -29,7 +29,7 @@ from urllib.parse import unquote, urlsplit
 from tracekeeper_sidecar.forward import answer, h2_frames, hpack
 from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.dial import Place
-from tracekeeper_sidecar.forward.encoding import encode
+from tracekeeper_sidecar.forward.encoding import decode, encode
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
 from tracekeeper_sidecar.forward.h2_pool import H2Pool
 from tracekeeper_sidecar.forward.h2_wire import H2Wire, Reply
@@ -154,7 +154,7 @@ class GrpcExporter:
         if code is Code.OK:
             if reply.early:
                 return Retry(f"{self._connection.url} said OK before it had the whole request", suspect=True)
-            return Sent() if reply.body == NOTHING else _success(reply.body)
+            return Sent() if reply.body == NOTHING else _success(reply)
         if reply.headers.get(b":status") == b"413" and b"grpc-status" not in reply.headers:  # A proxy's own limit.
             return TooLarge(f"it calls the request too large ({details})")
         delay, limit = _retry_info(reply.headers), answer.read_size_limit(details)
@@ -220,14 +220,21 @@ def _status(reply: Reply) -> tuple[Code, str]:
     return OF_HTTP.get(status, Code.UNKNOWN), f"no gRPC status, and HTTP status {status.decode('latin-1')}"
 
 
-def _success(body: bytes | None) -> Sent:
+def _success(reply: Reply) -> Sent:
+    body = reply.body
     if body is None:
         return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes and was not read")
     if not body:
         return Sent(message="the answer says success but holds no message")
-    if body[0] or len(body) != PREFIX + int.from_bytes(body[1:PREFIX], "big"):
+    message: bytes | None = body[PREFIX:]
+    if len(body) != PREFIX + int.from_bytes(body[1:PREFIX], "big"):
+        message = None
+    elif body[0]:  # grpc-go answers in the request's own compression, asked or not.
+        encoding = reply.headers.get(b"grpc-encoding", b"").decode("latin-1")
+        message = decode(body[PREFIX:], encoding, LARGEST_ANSWER)
+    if message is None:
         return Sent(message="the answer says success but its message cannot be read")
-    return answer.read_success(body[PREFIX:])
+    return answer.read_success(message)
 
 
 def _retry_info(headers: dict[bytes, bytes]) -> float | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from forward_support.servers import RawBackend
 from tracekeeper_sidecar.forward import h2_frames as h2
 from tracekeeper_sidecar.forward import hpack
 from tracekeeper_sidecar.forward.connection import Connection
+from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
 from tracekeeper_sidecar.forward.h2_wire import LARGEST_BLOCK, UNREAD, H2Wire
 from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter
 from tracekeeper_sidecar.forward.outcome import Outcome, Retry, Sent
@@ -21,6 +24,8 @@ from tracekeeper_spec.config import Protocol
 
 HEAD = hpack.encode([(b":status", b"200"), (b"content-type", b"application/grpc")])
 OK = hpack.encode([(b"grpc-status", b"0")])
+PARTIAL = b"\n\x02\x08\x03"
+"""Three spans were rejected."""
 
 
 class Link:
@@ -128,6 +133,37 @@ async def test_status_of_a_call_that_is_reset_does_not_count() -> None:
     outcome = await outcome_of(wavering)
     assert isinstance(outcome, Retry)
     assert "reset" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("encoding", "message", "rejected", "says"),
+    [
+        (b"gzip", gzip.compress(PARTIAL), 3, ""),
+        (b"gzip", gzip.compress(b""), 0, ""),
+        (b"zstd", zstandard.ZstdCompressor().compress(PARTIAL), 3, ""),
+        (b"zstd", zstandard.ZstdCompressor().compress(b""), 0, ""),
+        (b"gzip", b"neither", 0, "cannot be read"),
+        (b"zstd", b"neither", 0, "cannot be read"),
+        (b"snappy", b"unknown", 0, "cannot be read"),
+        (b"gzip", gzip.compress(bytes(LARGEST_ANSWER + 1)), 0, "cannot be read"),
+    ],
+)
+async def test_answer_in_the_requests_compression(encoding: bytes, message: bytes, rejected: int, says: str) -> None:
+    """grpc-go compresses as it was sent to, whatever the client says that it takes."""
+
+    async def alike(link: Link) -> None:
+        await link.greet()
+        stream, _ = await link.call()
+        link.headers(stream, HEAD + hpack.encode([(b"grpc-encoding", encoding)]))
+        link.data(stream, b"\1" + len(message).to_bytes(4, "big") + message)
+        link.headers(stream, OK, h2.END_HEADERS | h2.END_STREAM)
+        await link.reader.read()
+
+    outcome = await outcome_of(alike)
+    assert isinstance(outcome, Sent)
+    assert outcome.rejected == rejected
+    assert says in outcome.message
+    assert bool(outcome.message) is bool(says)
 
 
 async def test_smaller_header_table_is_confirmed_in_the_next_block() -> None:
