@@ -6,11 +6,16 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 ONE_ADDRESS = 2.0
 """Seconds for an address when there are others: an address that is gone may swallow everything without a word."""
+
+ALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
+"""The system asks an idle connection every 30 s: what lies between does not forget it, and one that is gone is found
+before a request runs out of time on it."""
 
 Wire = TypeVar("Wire", bound=asyncio.Protocol)
 
@@ -46,9 +51,15 @@ async def dial(place: Place, make: Callable[[], Wire], deadline: float) -> Wire:
 
 async def _connect(place: Place, address: str, make: Callable[[], Wire]) -> Wire:
     name = place.host.removesuffix(".")  # A name's last dot is for resolvers; certificates do not have it.
-    _, wire = await asyncio.get_running_loop().create_connection(
+    transport, wire = await asyncio.get_running_loop().create_connection(
         make, address, place.port, ssl=place.context, server_hostname=name if place.context is not None else None
     )
+    link = transport.get_extra_info("socket")
+    if link is not None:
+        with suppress(OSError):  # It may be over already; its user will see.
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in ALIVE.items():
+                link.setsockopt(socket.IPPROTO_TCP, option, value)
     return wire
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from forward_support.certificates import Authority, server_context
 from forward_support.servers import HttpBackend
 from forward_support.spans import request
 from tracekeeper_sidecar.forward.connection import Connection
-from tracekeeper_sidecar.forward.dial import Place, dial
+from tracekeeper_sidecar.forward.dial import ALIVE, Place, dial
 from tracekeeper_sidecar.forward.otlp_http import HttpExporter
 from tracekeeper_sidecar.forward.outcome import Sent
 from tracekeeper_spec.config import Protocol
@@ -67,6 +68,32 @@ def test_address_that_swallows_everything_is_passed_over() -> None:
             loop.run_until_complete(asyncio.wait_for(main(port), 30))
         finally:
             loop.close()
+
+
+class Held(asyncio.Protocol):
+    """Keeps its transport."""
+
+    transport: asyncio.BaseTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+
+@pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_idle_connection_is_asked_whether_it_is_alive(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def main() -> None:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        wire = await dial(Place("127.0.0.1", port, None), Held, asyncio.get_running_loop().time() + 10)
+        link = wire.transport.get_extra_info("socket")
+        assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert link.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == ALIVE[socket.TCP_KEEPIDLE]
+        wire.transport.close()
+        server.close()
+        await server.wait_closed()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
 
 
 async def test_name_that_is_none_is_an_error_of_the_network() -> None:
