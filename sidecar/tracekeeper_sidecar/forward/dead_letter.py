@@ -148,7 +148,8 @@ class DeadLetters:
         self._size = sum(kept.size for kept in self._kept.values())
         self._next = max(self._kept, default=0) + 1
         newest = self._next - 1
-        if newest in self._kept and isinstance(self._read(newest), Damaged):
+        # One that cannot be read stays: that may be the disk's fault, or a lack of handles.
+        if newest in self._kept and isinstance(self._content(newest), Damaged):
             # The process or the machine stopped while it was written: its spans were not counted as dropped then.
             self._remove(newest, sync=True)
 
@@ -198,19 +199,20 @@ class DeadLetters:
             )
 
     def _read(self, number: int) -> Letter | Damaged | None:
-        kept = self._kept.get(number)
-        if kept is None:
+        if number not in self._kept:
             return None
         try:
-            handle = self._files.open(f"{self._directory}/{kept.name}")
+            return self._content(number)
         except FileNotFoundError:
             return None
         except OSError as fault:
-            return Damaged(f"it cannot be opened: {fault}")
+            return Damaged(f"it cannot be read: {fault}")
+
+    def _content(self, number: int) -> Letter | Damaged:
+        """Raises OSError."""
+        handle = self._files.open(f"{self._directory}/{self._kept[number].name}")
         try:
             return letters.parse(self._files.pread(handle, self._files.size(handle), 0))
-        except OSError as fault:
-            return Damaged(f"it cannot be read: {fault}")
         finally:
             self._files.close(handle)
 

@@ -95,6 +95,19 @@ async def test_letter_torn_by_a_crash_is_gone_after_it(tmp_path: Path) -> None:
     assert not (tmp_path / DEAD_LETTERS / name_of(3, 3)).exists()
 
 
+async def test_newest_letter_that_cannot_be_read_just_now_is_not_taken_for_torn(tmp_path: Path) -> None:
+    area = DeadLetters(str(tmp_path), SystemFiles())
+    area.limit = 1 << 20
+    assert await area.keep(letter())
+
+    class OutOfHandles(SystemFiles):
+        def open(self, path: str, *, write: bool = False, create: bool = False) -> int:
+            raise OSError(errno.EMFILE, "Too many open files", path)
+
+    assert await DeadLetters(str(tmp_path), OutOfHandles()).numbers() == [1]
+    assert await DeadLetters(str(tmp_path), SystemFiles()).read(1) == letter()
+
+
 async def test_removed_letter_is_gone(tmp_path: Path) -> None:
     area = DeadLetters(str(tmp_path), SystemFiles())
     area.limit = 1 << 20
