@@ -154,6 +154,10 @@ class GrpcExporter:
         if code is Code.OK:
             if reply.early:
                 return Retry(f"{self._connection.url} said OK before it had the whole request", suspect=True)
+            if (
+                reply.body == b""
+            ):  # What answers so without looking is no service; gRPC's own clients call it a failure.
+                return Retry(f"{self._connection.url} said OK without the message that every answer has", suspect=True)
             return Sent() if reply.body == NOTHING else _success(reply)
         if reply.headers.get(b":status") == b"413" and b"grpc-status" not in reply.headers:  # A proxy's own limit.
             return TooLarge(f"it calls the request too large ({details})")
@@ -224,8 +228,6 @@ def _success(reply: Reply) -> Sent:
     body = reply.body
     if body is None:
         return Sent(message=f"its answer was over {LARGEST_ANSWER} bytes and was not read")
-    if not body:
-        return Sent(message="the answer says success but holds no message")
     message: bytes | None = body[PREFIX:]
     if len(body) != PREFIX + int.from_bytes(body[1:PREFIX], "big"):
         message = None

@@ -121,6 +121,21 @@ async def test_success_before_the_whole_request_has_left_is_none() -> None:
     assert "before it had the whole request" in outcome.reason
 
 
+async def test_success_without_a_message_is_none() -> None:
+    """A gateway that answers every call so, say."""
+
+    async def hollow(link: Link) -> None:
+        await link.greet()
+        stream, _ = await link.call()
+        link.headers(stream, HEAD + OK, h2.END_HEADERS | h2.END_STREAM)
+        await link.reader.read()
+
+    outcome = await outcome_of(hollow)
+    assert isinstance(outcome, Retry)
+    assert outcome.suspect
+    assert "without the message" in outcome.reason
+
+
 async def test_status_of_a_call_that_is_reset_does_not_count() -> None:
     async def wavering(link: Link) -> None:
         await link.greet()
