@@ -124,6 +124,7 @@ def test_a_manifest_that_is_broken_later_leaves_the_last_good_one_in_force(
     a, b = start_backend("--name", "a"), start_backend("--name", "b")
     sidecar = sidecars.start(config=manifest(otlp("a", "GRPC", a.grpc)))
     assert sidecar.post(5, seed=1) == 200
+    until(lambda: [x["name"] for x in sidecar.health()["backends"]] == ["a"], "the first manifest is in force")
     sidecars.write({**manifest(), "spec": {"backends": "none"}})
     until(lambda: any("spec.backends" in w for w in sidecar.health()["warnings"]), "health names the fault")
     assert sidecar.post(5, seed=2) == 200
@@ -333,6 +334,7 @@ def test_a_damaged_log_costs_what_was_damaged_and_nothing_else(sidecars: Sidecar
     again = sidecars.start()
     book = again.settled()
     assert book["acknowledged"] == 100
-    assert book["delivery"]["a"] == {"start": 0, "pending": 0, "delivered": 90, "dropped": 10}
+    entry = book["delivery"]["a"]
+    assert (entry["start"], entry["pending"], entry["delivered"], entry["dropped"]) == (0, 0, 90, 10)
     assert a.json("/stats")["distinct"] == 90
     assert 'reason="damaged"} 10.0' in again.get("/metrics")[1]

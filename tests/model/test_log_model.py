@@ -14,6 +14,7 @@ import os
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -238,7 +239,7 @@ class LogMachine(RuleBasedStateMachine):
         assert self.files.largest <= QUOTA
 
 
-TestLogModel = LogMachine.TestCase
+TestLogModel = pytest.mark.timeout(300)(LogMachine.TestCase)  # A second a life on a busy machine.
 TestLogModel.settings = settings(
     max_examples=int(os.environ.get("LOG_MODEL_EXAMPLES", "60")),
     stateful_step_count=30,
