@@ -40,8 +40,11 @@ FOREIGN = {
     "sidecar": ("tracekeeper_operator", "tracekeeper_cli"),
 }
 # Modules with libraries behind them: an import fails when one of those is missing.
-TRIED = ("aiohttp", "asyncio", "bz2", "ctypes", "hashlib", "lzma", "ssl", "uuid", "yaml", "zlib")
-OWN = {"operator": (), "sidecar": ("tracekeeper_sidecar.receive.h2.session",)}
+TRIED = ("asyncio", "bz2", "ctypes", "hashlib", "lzma", "ssl", "uuid", "yaml", "zlib")
+OWN = {
+    "operator": ("aiohttp", "cryptography.x509", "kopf"),
+    "sidecar": ("google.protobuf", "httptools", "tracekeeper_sidecar.receive.h2.session", "uvloop", "zstandard"),
+}
 START = """#!{python}
 import sys
 
