@@ -45,11 +45,20 @@ def taken(cluster: Client, specs: dict[str, object]) -> set[str]:
     return set(re.findall(r"/(\S+) created \(server dry run\)", printed))
 
 
+def sayable(spec: object) -> bool:
+    """Whether JSON has words for it: it has none for a number that is not one, which YAML can write."""
+    try:
+        json.dumps(spec, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
 def test_the_api_server_agrees_with_the_parser(judge: Client) -> None:
-    specs = {f"case-{number}": case.spec for number, case in enumerate(FAULTY)}
-    got = taken(judge, {"full": FULL, **specs})
+    cases = {f"case-{number}": case for number, case in enumerate(FAULTY) if sayable(case.spec)}
+    got = taken(judge, {"full": FULL, **{name: case.spec for name, case in cases.items()}})
     assert "full" in got
-    wrong = [str(case) for number, case in enumerate(FAULTY) if (f"case-{number}" in got) == case.server]
+    wrong = [str(case) for name, case in cases.items() if (name in got) == case.server]
     assert wrong == [], "taken although the table says refused, or the other way round"
 
 
