@@ -166,6 +166,8 @@ class CursorStore:
         if stem not in self._slots:
             slots = self._make(stem)
             slots.load()
+            # What was found newest may never have been synced; the next save overwrites the other copy.
+            slots.settle()
             self._slots[stem] = slots
         return self._slots[stem]
 
