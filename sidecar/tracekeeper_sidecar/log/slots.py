@@ -40,6 +40,8 @@ class Slots:
         self._directory, self._files, self._reserve = directory, files, reserve
         self._paths = [f"{directory}/{stem}.{slot}" for slot in SLOTS]
         self._generation = 0
+        self._found = b""
+        """The body that `load` took for the newest."""
         self._next = 0
         self._made = False
         self._suspect = [False, False]
@@ -72,22 +74,23 @@ class Slots:
             generation, body = found
             if generation > self._generation:
                 best, self._generation, self._next = body, generation, 1 - index
+        self._found = best or b""
         return best
 
     def settle(self) -> None:
-        """Make what `load` found survive a loss of power: if a process that was killed noted it, no sync followed."""
+        """Make what `load` found survive a loss of power: if a process that was killed noted it, no sync followed.
+
+        It is written again, because a sync alone does not help after one that failed: the system then takes the page
+        for clean, and shows what the disk does not hold. To be called before the next save.
+        """
         if self._generation:
-            handle = self._files.open(self._paths[1 - self._next], write=True)
-            try:
-                self._files.fdatasync(handle)
-            finally:
-                self._files.close(handle)
+            self._write(1 - self._next, self._encode(self._found, self._generation))
 
     def save(self, body: bytes) -> None:
         """Return when `body` would survive a loss of power. After an OSError the previous body still stands."""
         if not self._made:
             self._make()
-        self._write(self._next, self._encode(body))
+        self._write(self._next, self._encode(body, self._generation + 1))
         self._generation += 1
         self._next = 1 - self._next
 
@@ -102,7 +105,7 @@ class Slots:
             return
         handle = self._files.open(self._paths[self._next], write=True)
         try:
-            self._overwrite(handle, self._encode(body))
+            self._overwrite(handle, self._encode(body, self._generation + 1))
         finally:
             self._files.close(handle)
 
@@ -164,7 +167,8 @@ class Slots:
         while written < len(data):
             written += self._files.pwritev(handle, [data[written:]], written)
 
-    def _encode(self, body: bytes) -> bytes:
-        """The whole of a slot that is newer than the last one saved."""
-        fields = _FIELDS.pack(MAGIC, VERSION, len(body), self._generation + 1)
+    @staticmethod
+    def _encode(body: bytes, generation: int) -> bytes:
+        """The whole of a slot."""
+        fields = _FIELDS.pack(MAGIC, VERSION, len(body), generation)
         return fields + _CRC.pack(crc32c(body, crc32c(fields))) + body

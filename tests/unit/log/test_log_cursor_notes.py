@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulated_files import SimulatedFiles
+from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.model import Position
@@ -68,3 +70,18 @@ def test_a_loss_of_power_costs_no_save(lives: int, plan: list[list[bool]], chanc
     if saved:
         assert found is not None
         assert saved <= found.position.seq <= seq
+
+
+@given(st.randoms())
+def test_what_a_failed_sync_left_behind_is_on_disk_once_it_was_loaded(chance: random.Random) -> None:
+    files = SimulatedFiles()
+    store = CursorStore("/data", files)
+    store.save("a", cursor(1))
+    store.save("a", cursor(2))
+    files.fault = lambda operation, path: OSError(errno.EIO, "I/O error") if operation == "fdatasync" else None
+    with pytest.raises(LogUnavailable):
+        store.save("a", cursor(3))
+    files = files.restart()
+    found = CursorStore("/data", files).load("a")
+    assert found == cursor(3), "what the page cache shows"
+    assert CursorStore("/data", files.crash(chance)).load("a") == found
