@@ -62,7 +62,7 @@ class Catalogue:
         self.active: Active | None = None
         self.used = 0
         """Bytes in the data directory when last measured, plus what was preallocated since."""
-        self.released = 0
+        self.released = recovered.passed
         """Every guaranteed entry has passed the spans before this one."""
         self.preferred = 0
         """Every entry, those of best effort included, has passed the spans before this one."""

@@ -87,7 +87,7 @@ class Log:
         self._pressed: list[Callable[[], None]] = []
         self._wanted = 0
         """Bytes of room that a request lacks which is being refused."""
-        self._released = 0
+        self._released = recovered.passed
         self._preferred: int | None = None
         self._reached = recovered.view.end
         """The log's end after the commit that is being answered."""

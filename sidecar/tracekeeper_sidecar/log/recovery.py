@@ -57,6 +57,8 @@ class Recovered:
     view: View
     next_number: int
     report: RecoveryReport
+    passed: int = 0
+    """Spans that every delivery entry has passed: what lies before need not be in anybody's way."""
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ class _Findings:
     """Spans that cursors and state know to have been appended."""
     torn: int = 0
     """Bytes of a segment whose first commit never finished."""
+    passed: int = 0
+    """Spans before the least cursor; 0 when one cannot be read, because its entry begins anew."""
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -112,7 +116,7 @@ def recover(directory: str, files: Files, clock: Clock) -> Recovered:
         seconds=clock.monotonic() - started,
         notes=tuple(findings.notes),
     )
-    return Recovered(view, number, report)
+    return Recovered(view, number, report, findings.passed)
 
 
 def is_ours(name: str) -> bool:
@@ -224,11 +228,15 @@ def _identify(files: Files, path: str, number: int) -> Segment | _Unusable:
 def _known_elsewhere(directory: str, files: Files, findings: _Findings) -> None:
     """Numbers and counts that cursors and the log's state remember, should segments be gone."""
     store = cursors.CursorStore(directory, files)
+    places = []
     for entry in store.names():
         cursor = store.load(entry)
         if cursor is not None:
             findings.highest = max(findings.highest, cursor.position.segment)
             findings.seq = max(findings.seq, cursor.reach)
+        if cursor is None or not cursor.removed:
+            places.append(0 if cursor is None else cursor.position.seq)
+    findings.passed = min(places, default=0)
     findings.notes.extend(store.damaged)
     try:
         number, seq = _state(directory, files)

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_harness import ManualClock, open_log, payloads_of, read_all
+from log_harness import DIRECTORY, ManualClock, lost_in, open_log, payloads_of, read_all
 from simulated_files import SimulatedFiles
 from tracekeeper_sidecar.errors import LogFull
 from tracekeeper_sidecar.log import retention
+from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.retention import Limits
 from tracekeeper_sidecar.log.segment import Segment
+from tracekeeper_sidecar.log.slots import SLOTS
 from tracekeeper_sidecar.model import Position
 
 SEGMENT = 16384
@@ -70,6 +72,41 @@ async def test_history_gives_its_room_to_spans_and_is_never_a_cause_of_refusal()
     assert sent * 2000 > QUOTA * 0.7
     assert len(payloads_of(read_all(log, first))) == sent
     assert files.largest <= QUOTA
+    await log.close()
+
+
+@pytest.mark.parametrize("pending", [0, 100])
+async def test_history_gives_its_room_to_spans_before_anybody_says_after_a_restart_what_was_passed(
+    pending: int,
+) -> None:
+    files = SimulatedFiles()
+    log = open_log(files, quota=QUOTA, segment_size=SEGMENT, history=QUOTA)
+    await fill(log, 400 - pending)
+    passed = log.end
+    await fill(log, pending)
+    CursorStore(DIRECTORY, files).save("a", Cursor(passed))
+    CursorStore(DIRECTORY, files).save("gone", Cursor(log.begin, removed=1.0))
+    await log.close()
+    log = open_log(files, quota=QUOTA, segment_size=SEGMENT, history=QUOTA)
+    await fill(log, 400 - pending)
+    kept = read_all(log, passed)
+    assert len(payloads_of(kept)) == 400 and not lost_in(kept)
+    await log.close()
+
+
+async def test_a_cursor_that_cannot_be_read_takes_nothing_for_passed() -> None:
+    files = SimulatedFiles()
+    log = open_log(files, quota=QUOTA, segment_size=SEGMENT, history=QUOTA)
+    await fill(log, 400)
+    for name in ("a", "b"):
+        CursorStore(DIRECTORY, files).save(name, Cursor(log.end))
+    await log.close()
+    for slot in SLOTS:
+        files.put(f"cursor.b.{slot}", b"damaged")
+    log = open_log(files, quota=QUOTA, segment_size=SEGMENT, history=QUOTA)
+    with pytest.raises(LogFull):
+        await fill(log, 400)
+    assert log.begin.seq == 0
     await log.close()
 
 
