@@ -28,6 +28,7 @@ import outage
 import physical
 import plot
 import table
+from bytecode import prepare
 from collector import Collector
 from collector_build import ensure
 from compare import compare
@@ -127,6 +128,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         jobs, names = chosen(options.jobs)
+        prepare()
         if options.ours_only:
             alone(jobs, options.seconds, options.rounds)
             return 0

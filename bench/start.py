@@ -12,7 +12,6 @@ medians; writes bench/results/start.json. Needs root.
 from __future__ import annotations
 
 import argparse
-import compileall
 import json
 import statistics
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import cgroup
 import procfs
+from bytecode import prepare
 from measure import bench_folder
 from processes import Failed, Programs, free_ports, listening, until
 from sinks import Sinks
@@ -111,8 +111,7 @@ def main() -> int:
     if reason := cgroup.available():
         print(f"start: NOT RUN, {reason}", file=sys.stderr)
         return 1
-    for package in ("sidecar", "proto"):
-        compileall.compile_dir(ROOT / package, quiet=1)
+    prepare()
     try:
         runs = [measure(options.cores, options.rest) for _ in range(options.runs)]
     except Failed as error:
