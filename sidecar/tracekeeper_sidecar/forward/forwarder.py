@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.backend import Backend, BackendHealth
+from tracekeeper_sidecar.forward.backends import Backends
 from tracekeeper_sidecar.forward.bounds import BUFFER_FULL, Bounds
-from tracekeeper_sidecar.forward.build import build
-from tracekeeper_sidecar.forward.connection import Unusable, connect
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.entry import DeliveryEntry, EntryHealth, Terms
 from tracekeeper_sidecar.forward.filling import Limits
@@ -21,7 +20,6 @@ from tracekeeper_sidecar.forward.replay import REASON, Replayed, replay
 from tracekeeper_sidecar.forward.roster import Roster
 from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
-from tracekeeper_sidecar.forward.signal import Signal
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.model import Position
@@ -47,11 +45,14 @@ class Forwarder:
         clock: Clock,
         random: Callable[[], float] = random_module.random,
         letters: DeadLetters | None = None,
+        backends: Backends | None = None,
     ) -> None:
+        """`backends` are given when another forwarder sends to them, too: whoever gives them closes them."""
         self._log, self._cursors, self._clock, self._random = log, cursors, clock, random
         self._letters = letters
-        self._signal = Signal(clock)
-        self._backends: dict[str, Backend] = {}
+        self._shared = backends is not None
+        self._backends = backends or Backends(clock, random)
+        self._signal = self._backends.signal
         self._entries: dict[str, DeliveryEntry] = {}
         self._keeper = Keeper(clock, random)
         self._released: tuple[Position, Position] | None = None
@@ -100,8 +101,7 @@ class Forwarder:
         """Deliver what can be delivered in `timeout` seconds, trying open circuits and paused retries once more, and
         stop. Ends early when every backend that is still needed is down for longer than that. Returns the spans that
         are left, by entry. To be called when nothing is received any longer."""
-        for backend in self._backends.values():
-            backend.hasten()
+        self._backends.hasten()
         for entry in self._entries.values():
             entry.sender.urgency += 1
         self._signal.fire()
@@ -166,12 +166,12 @@ class Forwarder:
         async with self._lock:
             for entry in self._entries.values():
                 await self._stop(entry)
-            for backend in self._backends.values():
-                await backend.close()
+            if not self._shared:
+                await self._backends.close()
 
     def backends(self) -> tuple[BackendHealth, ...]:
         """One moment of every backend."""
-        return tuple(backend.health() for backend in self._backends.values())
+        return self._backends.health()
 
     def entries(self) -> tuple[EntryHealth, ...]:
         """One moment of every delivery entry; taken in one go, so that ledgers close."""
@@ -195,37 +195,19 @@ class Forwarder:
     ) -> None:
         running = {name: entry.cursor for name, entry in self._entries.items()}
         cursors = await self._roster.place(delivery, running)
-        gone_backends = await self._apply_backends(backends, secrets)
+        await self._backends.apply(backends, secrets)
         wanted = {entry.name for entry in delivery}
         for name in [name for name in self._entries if name not in wanted]:
             await self._stop(self._entries.pop(name))
         for entry in delivery:
             self._apply_entry(entry, cursors.get(entry.name), _bounds(entry, buffer))
-        for backend in gone_backends:
-            await backend.close()
+        if not self._shared:
+            await self._backends.sweep()
         if delivery:
             await self._roster.bury(wanted)
 
-    async def _apply_backends(self, specs: Sequence[BackendSpec], secrets: Secrets) -> list[Backend]:
-        """Add and change backends. Returns those that are no longer named, still open."""
-        wanted: dict[str, Backend] = {}
-        for spec in specs:
-            backend = self._backends.get(spec.name)
-            if backend is None:
-                backend = Backend(spec, self._clock, self._random, self._signal.fire)
-            else:
-                backend.configure(spec)
-            connection = connect(spec, secrets)
-            if connection != backend.connection:
-                exporter = connection if isinstance(connection, Unusable) else await build(connection)
-                await backend.connect(connection, exporter)
-            wanted[spec.name] = backend
-        gone = [backend for name, backend in self._backends.items() if name not in wanted]
-        self._backends = wanted
-        return gone
-
     def _apply_entry(self, spec: EntrySpec, cursor: Cursor | None, bounds: Bounds) -> None:
-        backends = [self._backends[name] for name in spec.backends]
+        backends = [self._backends.get(name) for name in spec.backends]
         terms = Terms(_limits(backends), bounds, compiled(spec.match))
         entry = self._entries.get(spec.name)
         if entry is not None:
