@@ -1,4 +1,4 @@
-"""The OpenTelemetry Collector as the other side: durable (persistent queue, fsync on) with two gRPC backends."""
+"""The OpenTelemetry Collector as the other side: durable (persistent queue, fsync on), or a tail sampler in memory."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 import yaml
 from collector_build import ensure, version
 from processes import Failed, Program, Programs, free_ports, listening, until
+from tail import Tail, theirs
 
 NAME = f"Collector {version()}"
 START_LIMIT = 60.0
-QUEUE = {"storage": "file_storage", "queue_size": 20000, "num_consumers": 10, "block_on_overflow": True}
+QUEUE = {"queue_size": 20000, "num_consumers": 10, "block_on_overflow": True}
+DURABLE = {"storage": "file_storage"}
 
 
 class Collector:
@@ -18,12 +20,20 @@ class Collector:
 
     name = NAME
 
-    def __init__(self, programs: Programs, backends: Mapping[str, int], prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        backends: Mapping[str, int],
+        prefix: Sequence[str] = (),
+        *,
+        tail: Tail | None = None,
+    ) -> None:
         self._programs, self._prefix = programs, prefix
         self.data = programs.folder / "queue"
         (self.grpc,) = free_ports(1)
         self._config = programs.folder / "collector.yaml"
-        self._config.write_text(yaml.safe_dump(config(str(self.data), self.grpc, backends), sort_keys=False))
+        settings = config(str(self.data), self.grpc, backends, tail)
+        self._config.write_text(yaml.safe_dump(settings, sort_keys=False))
         self.program: Program | None = None
 
     def start(self) -> None:
@@ -47,26 +57,33 @@ class Collector:
         return self.program
 
 
-def config(data: str, port: int, backends: Mapping[str, int]) -> dict[str, object]:
-    """The Collector's configuration: nothing acknowledged is lost, and it never gives up."""
+def config(data: str, port: int, backends: Mapping[str, int], tail: Tail | None = None) -> dict[str, object]:
+    """The Collector's configuration: nothing acknowledged is lost while it runs, and it never gives up.
+
+    Its tail sampler keeps open traces in memory, and what it does to many a trace would go through a queue on the disk
+    one by one: that queue is in memory, too.
+    """
     exporters = {
         f"otlp/{name}": {
             "endpoint": f"127.0.0.1:{backend}",
             "tls": {"insecure": True},
             "compression": "none",
-            "sending_queue": QUEUE,
+            "sending_queue": QUEUE if tail else QUEUE | DURABLE,
             "retry_on_failure": {"max_elapsed_time": 0},
         }
         for name, backend in backends.items()
     }
     receiver = {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{port}", "max_recv_msg_size_mib": 64}}}
+    pipeline = {"receivers": ["otlp"], "processors": ["tail_sampling"] if tail else [], "exporters": list(exporters)}
+    storage = {"directory": data, "fsync": True, "create_directory": True}
     return {
-        "extensions": {"file_storage": {"directory": data, "fsync": True, "create_directory": True}},
+        "extensions": {} if tail else {"file_storage": storage},
         "receivers": {"otlp": receiver},
+        "processors": {"tail_sampling": theirs(tail)} if tail else {},
         "exporters": exporters,
         "service": {
-            "extensions": ["file_storage"],
+            "extensions": [] if tail else ["file_storage"],
             "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "warn"}},
-            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": list(exporters)}},
+            "pipelines": {"traces": pipeline},
         },
     }

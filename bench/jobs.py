@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from tail import Tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,11 @@ class Job:
     """At most so much anonymous memory at the peak."""
     goal_mb: float | None = None
     longer: float = 1.0
-    """So many times the seconds that other jobs take: little happens here in a second."""
+    """So many times the seconds that other jobs take: little happens here in a second, or much must have happened."""
+    tail: Tail | None = None
+    """Both sides sample by the whole trace, and there is one backend; None: they keep everything, and there are two."""
+    rootless: bool = False
+    """The traces' roots are another program's: with no root to end them, all stay open until their time is up."""
 
 
 STEADY = (
@@ -40,19 +46,50 @@ STEADY = (
     Job("pod", "an ordinary pod: 20 requests/s of 10", 10, 16, rate=200, must_share=0.03, goal_share=0.01, longer=2),
     Job("rest", "at rest", 0, 0, must_share=0.002, must_mb=30, goal_mb=20, longer=2),
 )
+TEN = Tail(10)
+OFFERED = Job(
+    "tail",
+    "tail, 50 a request, 30,000 spans/s offered",
+    50,
+    16,
+    rate=30_000,
+    must_ratio=3,
+    goal_ratio=5,
+    longer=4,
+    tail=Tail(10),
+)
+CLOSED = Job(
+    "tail-512",
+    "tail, 512 a request, 16 in flight",
+    512,
+    16,
+    must_ratio=5,
+    goal_ratio=8,
+    must_mb=160,
+    longer=2,
+    tail=Tail(10),
+)
+SAMPLED = (OFFERED, CLOSED)
+ASIDE = tuple(replace(job, name=f"{job.name}-open", title=f"{job.title}, no roots", rootless=True) for job in SAMPLED)
+"""Only when asked for by name."""
 SPECIAL = {
     "outage": "p50 and p99 of an export call while a backend is down",
     "limits": "the first three inside 256 MiB and a tenth of a core, and what happens beyond",
     "backlog": "cost per span while a backlog grows to 10 GB, the start with it, the cost of catching up",
 }
+SPECIAL_ASIDE = {
+    "window": "tail sampling with a window of 5 minutes: memory, share of a core, a kill in the middle of it",
+    "conditions": "what one more condition costs tail sampling, and ten",
+}
+EVERY = {job.name: job for job in (*STEADY, *SAMPLED, *ASIDE)}
 
 
 def chosen(names: str) -> tuple[list[Job], list[str]]:
     """The jobs of a list like `512,50,backlog`, or of `all`: steady and special ones. Raises ValueError for others."""
-    steady = {job.name: job for job in STEADY}
     if names == "all":
-        return list(STEADY), list(SPECIAL)
+        return [*STEADY, *SAMPLED], list(SPECIAL)
+    special = SPECIAL | SPECIAL_ASIDE
     asked = names.split(",")
-    if unknown := [name for name in asked if name not in steady and name not in SPECIAL]:
-        raise ValueError(f"no job {', '.join(unknown)}; there are {', '.join([*steady, *SPECIAL])}")
-    return [steady[name] for name in asked if name in steady], [name for name in asked if name in SPECIAL]
+    if unknown := [name for name in asked if name not in EVERY and name not in special]:
+        raise ValueError(f"no job {', '.join(unknown)}; there are {', '.join([*EVERY, *special])}")
+    return [EVERY[name] for name in asked if name in EVERY], [name for name in asked if name in special]

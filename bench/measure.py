@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,9 @@ from typing import Any, Protocol
 import procfs
 from jobs import Job
 from processes import Failed, Program, Programs, until
-from sinks import Sinks, since, spans
+from sampled import SINK
+from sinks import NAMES, Sinks, since, spans
+from tail import Tail
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -24,10 +26,14 @@ SETTLE_LIMIT = 240.0
 WARM_UP = 1.0
 QUIET = 0.02
 """CPU seconds in half a second below which a side counts as idle."""
+UNDECIDED = 60.0
+"""Seconds after its time is up within which every trace that must be kept has to arrive from a tail sampler."""
+STILL = 2.0
+"""Seconds without a span from a tail sampler after which no more are expected."""
 
 
 class Side(Protocol):
-    """What is measured: a program that takes OTLP over gRPC and owes it to two backends."""
+    """What is measured: a program that takes OTLP over gRPC and owes it to its backends."""
 
     name: str
     grpc: int
@@ -40,7 +46,10 @@ class Side(Protocol):
     def ready(self) -> None: ...
 
 
-Make = Callable[[Programs, Mapping[str, int]], Side]
+class Make(Protocol):
+    """Makes a side in a folder, with backends by name and port."""
+
+    def __call__(self, programs: Programs, backends: Mapping[str, int], /, *, tail: Tail | None = None) -> Side: ...
 
 
 @contextmanager
@@ -53,7 +62,15 @@ def bench_folder() -> Iterator[Path]:
 
 def generate(side: Side, job: Job, seconds: float, **more: float) -> dict[str, Any]:
     """Run load.py against a side; what it printed. Raises Failed with its complaint."""
-    options = {"spans": job.spans, "in-flight": job.in_flight, "rate": job.rate, "prompt": job.prompt, **more}
+    options: dict[str, object] = {
+        "spans": job.spans,
+        "in-flight": job.in_flight,
+        "rate": job.rate,
+        "prompt": job.prompt,
+        **more,
+    }
+    if job.tail:
+        options["traces"] = "rootless" if job.rootless else "rooted"
     command = [sys.executable, str(HERE / "load.py"), f"--target=127.0.0.1:{side.grpc}", f"--seconds={seconds}"]
     command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120, check=False)
@@ -67,6 +84,27 @@ def settled(side: Side, sinks: Sinks, target: int, limit: float = SETTLE_LIMIT) 
     """Wait until both sinks have so many spans, and the side has come to rest."""
     until(lambda: spans(sinks.stats()) >= target, limit, f"both sinks have {target:,} spans", side.running)
     quiet(side)
+
+
+def decided(side: Side, sinks: Sinks, job: Job, forced: int, begin: float) -> float:
+    """Wait until a tail sampler has decided what it took, and the side has come to rest; when the last span came.
+
+    That is when the window is over since `begin`, when the sink has so many of the traces that must be kept, and when
+    no more come. Those that never come are not waited for beyond a limit: the comparison finds them missing.
+    """
+    assert job.tail
+    last, came = spans(sinks.stats()), time.monotonic()
+    while not side.running.ended():
+        time.sleep(0.1)
+        stats, now = sinks.stats(), time.monotonic()
+        if spans(stats) != last:
+            last, came = spans(stats), now
+        late = now - begin - job.tail.wait
+        complete = stats[SINK]["forced"] >= forced
+        if late > 0 and now - came >= STILL and (complete or late > UNDECIDED):
+            break
+    quiet(side)
+    return came
 
 
 def quiet(side: Side, limit: float = 10.0) -> None:
@@ -85,8 +123,8 @@ def measure(make: Make, job: Job, seconds: float) -> dict[str, Any]:
     """One run from nothing; raises Failed naming what went wrong."""
     seconds *= job.longer
     with bench_folder() as folder, Programs(folder) as programs:
-        sinks = Sinks(programs)
-        side = make(programs, sinks.ports)
+        sinks = Sinks(programs, [SINK] if job.tail else NAMES, traces=job.tail is not None)
+        side = make(programs, sinks.ports, tail=job.tail)
         side.start()
         peak = procfs.Peak(side.pid)
         side.ready()
@@ -105,19 +143,30 @@ def measure(make: Make, job: Job, seconds: float) -> dict[str, Any]:
 
 
 def _loaded(side: Side, sinks: Sinks, job: Job, seconds: float) -> dict[str, Any]:
-    warm = generate(side, job, WARM_UP)
-    settled(side, sinks, warm["acknowledged"])
+    warm, _ = _load(side, sinks, job, WARM_UP, seed=0)
     before, cpu = sinks.stats(), procfs.cpu_seconds(side.pid)
-    run = generate(side, job, seconds)
-    begin = time.monotonic()
-    settled(side, sinks, run["acknowledged"] + spans(before))
+    run, settle_seconds = _load(side, sinks, job, seconds, seed=1)
     return run | {
         "cpu_seconds": round(procfs.cpu_seconds(side.pid) - cpu, 4),
-        "settle_seconds": round(time.monotonic() - begin, 2),
+        "settle_seconds": round(settle_seconds, 2),
         "warmed_up": warm["acknowledged"],
         "sinks": since(sinks.stats(), before),
         "acknowledged_per_second": round(run["acknowledged"] / run["seconds"]),
     }
+
+
+def _load(side: Side, sinks: Sinks, job: Job, seconds: float, seed: int) -> tuple[dict[str, Any], float]:
+    """Load, and the wait for its end; what load.py printed, and how long the wait took."""
+    before = sinks.stats()
+    if not job.tail:
+        run = generate(side, job, seconds)
+        begin = time.monotonic()
+        settled(side, sinks, run["acknowledged"] + spans(before))
+        return run, time.monotonic() - begin
+    run = generate(side, job, seconds, seed=seed)
+    begin = time.monotonic()
+    came = decided(side, sinks, job, run["forced"] + before[SINK]["forced"], begin)
+    return run, max(0.0, came - begin)
 
 
 def _resting(side: Side, sinks: Sinks, seconds: float) -> dict[str, Any]:

@@ -20,15 +20,15 @@ PANELS = (
 )
 
 
-def steady(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write a PNG of grouped bars, a group for each job."""
+def steady(outcomes: Sequence[Mapping[str, Any]], path: Path, theirs: str = "durable") -> None:
+    """Write a PNG of grouped bars, a group for each job; `theirs` says how the Collector keeps spans."""
     figure, axes = plt.subplots(1, len(PANELS), figsize=(15, 4.5))
     outcomes = [one for one in outcomes if one["ours"]["acknowledged"]]
     places = range(len(outcomes))
     for axis, (key, title, logarithmic) in zip(axes, PANELS, strict=True):
-        for shift, side, colour in ((-0.2, "ours", OURS), (0.2, "theirs", THEIRS)):
+        for shift, side, colour, how in ((-0.2, "ours", OURS, "durable"), (0.2, "theirs", THEIRS, theirs)):
             values = [one[side][key] for one in outcomes]
-            label = f"{outcomes[0][side]['side']}, durable" if outcomes else side
+            label = f"{outcomes[0][side]['side']}, {how}" if outcomes else side
             bars = axis.bar([place + shift for place in places], values, 0.38, color=colour, label=label)
             axis.bar_label(bars, labels=[_short(value) for value in values], fontsize=7)
         axis.set_title(title, fontsize=10)

@@ -1,4 +1,4 @@
-"""Tracekeeper's sidecar as one side of a measurement: two gRPC backends, and all else as users get it by default."""
+"""Tracekeeper's sidecar as one side of a measurement: gRPC backends, and all else as users get it by default."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from processes import Failed, Program, Programs, free_ports, until
+from tail import Tail, ours
 
 NAME = "Tracekeeper"
 CONFIG = """\
 apiVersion: tracekeeper.dev/v1alpha1
 kind: TracingConfig
-metadata: {{name: bench, namespace: bench}}
+metadata: {name: bench, namespace: bench}
 spec:
-  backends:
-    - {{name: a, type: OTLP, otlp: {{protocol: GRPC, endpoint: "http://127.0.0.1:{a}"}}{more}}}
-    - {{name: b, type: OTLP, otlp: {{protocol: GRPC, endpoint: "http://127.0.0.1:{b}"}}{more}}}
 """
+BACKEND = '    - {{name: {name}, type: OTLP, otlp: {{protocol: GRPC, endpoint: "http://127.0.0.1:{port}"}}{more}}}\n'
 START_LIMIT = 60.0
 
 
@@ -36,9 +35,11 @@ class Sidecar:
         storage: str = "8Gi",
         prefix: Sequence[str] = (),
         data: Path | None = None,
+        *,
+        tail: Tail | None = None,
     ) -> None:
         self._programs, self._prefix = programs, prefix
-        self._backends, self._storage = backends, storage
+        self._backends, self._storage, self._tail = backends, storage, tail
         self.data = data or programs.folder / "data"
         self.config = programs.folder / "tracingconfig.yaml"
         self.data.mkdir(exist_ok=True)
@@ -49,7 +50,9 @@ class Sidecar:
     def configure(self, more: str) -> None:
         """Write the manifest, with `more` in each backend, whole at once."""
         new = self.config.with_suffix(".new")
-        new.write_text(CONFIG.format(more=more, **self._backends))
+        backends = [BACKEND.format(name=name, port=port, more=more) for name, port in self._backends.items()]
+        sampling = ours(self._tail) if self._tail else ""
+        new.write_text("".join([CONFIG, sampling, "  backends:\n", *backends]))
         new.replace(self.config)
 
     def start(self) -> None:

@@ -1,16 +1,18 @@
 """A backend for measurements: OTLP over gRPC, answers at once and only counts; on demand it misbehaves.
 
-    python bench/sink.py [--port 0] [--ids]
+    python bench/sink.py [--port 0] [--ids | --traces]
 
 Prints {"port": …, "control": …} once it listens. The control port takes a line a connection and answers with JSON:
 
-    stats          {"requests", "spans", "bytes", "failed"}; with --ids {"distinct"}, too
+    stats          {"requests", "spans", "bytes", "failed"}; with --ids {"distinct"}, too; with --traces
+                   what kept.py counts
     mode MODE      ok; hang (no answer until the mode changes), reset (cuts every connection, takes no new one),
                    throttle (RESOURCE_EXHAUSTED with RetryInfo), large (RESOURCE_EXHAUSTED without it, for all over
                    30,000 bytes), unavailable, lost (stores, then answers UNAVAILABLE)
     ids FILE       with --ids: writes which spans were seen to FILE; `seen.read` reads it
 
-What is not stored is counted as failed. The cost is a search through the bytes; with --ids every span's number is read.
+What is not stored is counted as failed. The cost is a search through the bytes; with --ids and --traces every
+span's number is read.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from kept import Kept
 from seen import Seen
 from spans import count, numbers
 
@@ -46,8 +49,8 @@ CODES = {
 class Sink:
     """The server and its counts."""
 
-    def __init__(self, seen: Seen | None) -> None:
-        self._seen, self._mode, self._port = seen, "ok", 0
+    def __init__(self, seen: Seen | None, kept: Kept | None = None) -> None:
+        self._seen, self._kept, self._mode, self._port = seen, kept, "ok", 0
         self._count: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._server: grpc.aio.Server | None = None
@@ -62,10 +65,12 @@ class Sink:
             await self._fail(self._mode, context)
         self._count["requests"] += 1
         self._count["bytes"] += len(body)
-        if self._seen is None:
-            self._count["spans"] += count(body)
-        else:
+        if self._seen is not None:
             self._count["spans"] += self._seen.add(numbers(body))
+        elif self._kept is not None:
+            self._count["spans"] += self._kept.add(body)
+        else:
+            self._count["spans"] += count(body)
         if self._mode == "lost":
             await self._fail("lost", context)
         return b""
@@ -109,8 +114,10 @@ class Sink:
         try:
             match line:
                 case ["stats"]:
-                    kept = {} if self._seen is None else {"distinct": self._seen.distinct}
-                    return {name: self._count[name] for name in ("requests", "spans", "bytes", "failed")} | kept
+                    more = {} if self._seen is None else {"distinct": self._seen.distinct}
+                    if self._kept is not None:
+                        more = self._kept.counts()
+                    return {name: self._count[name] for name in ("requests", "spans", "bytes", "failed")} | more
                 case ["mode", mode]:
                     await self.become(mode)
                     return {"mode": mode}
@@ -137,8 +144,10 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description="a backend that only counts")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ids", action="store_true", help="keep a bit for each span of numbered requests")
+    parser.add_argument("--traces", action="store_true", help="keep an entry for each trace of traces.py")
     options = parser.parse_args()
-    sink, stop = Sink(Seen() if options.ids else None), asyncio.Event()
+    sink = Sink(Seen() if options.ids else None, Kept() if options.traces else None)
+    stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     port = await sink.start(options.port)
     control = await asyncio.start_server(sink.control, "127.0.0.1", 0)

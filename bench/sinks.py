@@ -1,11 +1,11 @@
-"""The two backends of a measurement, as processes: see sink.py."""
+"""The backends of a measurement, as processes: see sink.py."""
 
 from __future__ import annotations
 
 import json
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ NAMES = ("a", "b")
 class Sinks:
     """Started when this is made."""
 
-    def __init__(self, programs: Programs, *, ids: bool = False) -> None:
+    def __init__(
+        self, programs: Programs, names: Sequence[str] = NAMES, *, ids: bool = False, traces: bool = False
+    ) -> None:
         self.ports: dict[str, int] = {}
         self._control: dict[str, int] = {}
-        for name in NAMES:
-            command = [sys.executable, str(SINK), *(["--ids"] if ids else [])]
+        options = [option for option, asked in (("--ids", ids), ("--traces", traces)) if asked]
+        for name in names:
+            command = [sys.executable, str(SINK), *options]
             ready = json.loads(programs.start(f"sink-{name}", command, piped=True).line())
             self.ports[name], self._control[name] = ready["port"], ready["control"]
 
@@ -38,12 +41,12 @@ class Sinks:
 
     def mode(self, mode: str, *names: str) -> None:
         """Let these sinks, or all, behave so."""
-        for name in names or NAMES:
+        for name in names or self.ports:
             self.ask(name, f"mode {mode}")
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Each sink's counts."""
-        return {name: self.ask(name, "stats") for name in NAMES}
+        return {name: self.ask(name, "stats") for name in self.ports}
 
 
 def spans(stats: Mapping[str, Mapping[str, Any]]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs import STEADY, Job
+from jobs import EVERY, Job
 
 HEAD = (
     "job",
@@ -20,14 +20,31 @@ HEAD = (
     "p50 ms",
     "p99 ms",
 )
-JOBS = {job.name: job for job in STEADY}
+KEPT = "kept"
+"""The column that only tail samplers' tables have."""
+
+
+def split(outcomes: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """The outcomes of jobs in which everything is kept, and those of tail samplers."""
+    tail = [outcome for outcome in outcomes if EVERY[outcome["job"]].tail]
+    return [outcome for outcome in outcomes if outcome not in tail], tail
+
+
+def tables(outcomes: Sequence[Mapping[str, Any]]) -> list[tuple[Sequence[str], list[tuple[str, ...]]]]:
+    """Head and rows of each kind of job there is."""
+    plain, tail = split(outcomes)
+    found: list[tuple[Sequence[str], list[tuple[str, ...]]]] = [(HEAD, rows(plain))] if plain else []
+    if tail:
+        shares = [f"{outcome[side]['kept_share']:.2%}" for outcome in tail for side in ("ours", "theirs")]
+        found.append(((*HEAD, KEPT), [(*row, share) for row, share in zip(rows(tail), shares, strict=True)]))
+    return found
 
 
 def rows(outcomes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Two rows a job: ours with ratio and verdict, the Collector's below."""
     found = []
     for outcome in outcomes:
-        job = JOBS[outcome["job"]]
+        job = EVERY[outcome["job"]]
         ratio = f"{outcome['ratio']:.1f}x" if outcome["ratio"] else ""
         if len(outcome["ratios"]) > 1:
             ratio += f" ({min(outcome['ratios']):.1f}-{max(outcome['ratios']):.1f})"
