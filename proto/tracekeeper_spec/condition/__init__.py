@@ -1,7 +1,8 @@
 """The condition language: from text to a program for raw spans, or to everything that is wrong with it.
 
 The reference is `docs/reference/condition-language.md`. A text goes through `tokens`, `parser` (which makes a `tree`),
-`checker` (its `meaning`) and `emit` (a `code.Code`). What runs the program is the sidecar's affair.
+`checker` (its `meaning`) and `emit` (a `code.Code`); one about a whole trace also through `trace`, which makes several
+programs of it. What runs them is the sidecar's affair.
 """
 
 from __future__ import annotations
@@ -10,13 +11,29 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from tracekeeper_spec.condition.checker import Checker
-from tracekeeper_spec.condition.code import Code
+from tracekeeper_spec.condition.code import MAX_TESTS, Code, TraceCode, TraceCodes
 from tracekeeper_spec.condition.emit import Emitter
-from tracekeeper_spec.condition.names import SPAN_SCOPES, Scope
+from tracekeeper_spec.condition.meaning import Test
+from tracekeeper_spec.condition.names import SPAN_SCOPES, TRACE_SCOPES, Scope
 from tracekeeper_spec.condition.parser import Parser
 from tracekeeper_spec.condition.problem import Problem, Unreadable
+from tracekeeper_spec.condition.trace import TooLarge, TooManyTests, combine, trace_code
 
-__all__ = ["MAX_LENGTH", "Code", "ConditionError", "Problem", "compile_condition", "find_problems"]
+__all__ = [
+    "MAX_LENGTH",
+    "MAX_TESTS",
+    "Code",
+    "ConditionError",
+    "Problem",
+    "TooManyTests",
+    "TraceCode",
+    "TraceCodes",
+    "combine",
+    "compile_condition",
+    "compile_trace",
+    "find_problems",
+    "find_trace_problems",
+]
 
 MAX_LENGTH = 1024
 """Characters of a condition."""
@@ -44,12 +61,47 @@ def find_problems(text: str) -> list[Problem]:
     return [] if isinstance(found, Code) else list(found)
 
 
+def compile_trace(text: str) -> TraceCode:
+    """The programs of a condition about a whole trace. Raises ConditionError."""
+    found = _compile_trace(text)
+    if isinstance(found, TraceCode):
+        return found
+    raise ConditionError(text, list(found))
+
+
+def find_trace_problems(text: str) -> list[Problem]:
+    """Everything that is wrong with a condition about a whole trace; never raises."""
+    found = _compile_trace(text)
+    return [] if isinstance(found, TraceCode) else list(found)
+
+
 @lru_cache(maxsize=256)
 def _compile(text: str) -> Code | tuple[Problem, ...]:
-    return _compiled(text, SPAN_SCOPES)
+    meant = _meaning(text, SPAN_SCOPES)
+    if isinstance(meant, tuple):
+        return meant
+    emitter = Emitter()
+    emitter.test(meant)
+    return emitter.code(text) if emitter.fits else (_TOO_LARGE,)
 
 
-def _compiled(text: str, scopes: Mapping[str, Scope]) -> Code | tuple[Problem, ...]:
+@lru_cache(maxsize=256)
+def _compile_trace(text: str) -> TraceCode | tuple[Problem, ...]:
+    meant = _meaning(text, TRACE_SCOPES)
+    if isinstance(meant, tuple):
+        return meant
+    try:
+        return trace_code(text, meant)
+    except TooLarge:
+        return (_TOO_LARGE,)
+    except TooManyTests as error:
+        return (Problem(0, f"its parts {error}", "split it up"),)
+
+
+_TOO_LARGE = Problem(0, "the condition is too large", "split it up")
+
+
+def _meaning(text: str, scopes: Mapping[str, Scope]) -> Test | tuple[Problem, ...]:
     if len(text) > MAX_LENGTH:
         return (Problem(MAX_LENGTH, f"the condition has more than {MAX_LENGTH} characters"),)
     try:
@@ -60,8 +112,4 @@ def _compiled(text: str, scopes: Mapping[str, Scope]) -> Code | tuple[Problem, .
     meant = checker.check(node)
     if meant is None:
         return tuple(sorted(checker.problems, key=lambda problem: problem.at))
-    emitter = Emitter()
-    emitter.test(meant)
-    if not emitter.fits:
-        return (Problem(0, "the condition is too large", "split it up"),)
-    return emitter.code(text)
+    return meant

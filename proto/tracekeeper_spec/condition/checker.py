@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from tracekeeper_spec.condition import meaning, tree
-from tracekeeper_spec.condition.code import Constant, Kind, Slot
-from tracekeeper_spec.condition.names import ELSEWHERE, Scope, Type
+from tracekeeper_spec.condition.code import Constant, Kind
+from tracekeeper_spec.condition.lookup import Lookup, listed, nearest
+from tracekeeper_spec.condition.names import Scope, Subject, Type
 from tracekeeper_spec.condition.pattern import MAX_STATES, PatternError, PatternTooLarge, compile_pattern
 from tracekeeper_spec.condition.problem import Problem, Unreadable
 
@@ -21,7 +21,7 @@ class Checker:
     """Checks one tree."""
 
     def __init__(self, scopes: Mapping[str, Scope]) -> None:
-        self._scopes = scopes
+        self._names = Lookup(scopes)
         self.problems: list[Problem] = []
         self._room = MAX_STATES
         """States that the patterns may still have: a webhook must answer in time, whatever it is asked."""
@@ -41,6 +41,13 @@ class Checker:
                 return meaning.Not(self.test(node.operand))
             case tree.Binary(sign="&&" | "||"):
                 return self._logic(node)
+        meant = self._single(node)
+        self._about_one(node, meant)
+        return meant
+
+    def _single(self, node: tree.Node) -> meaning.Test:
+        """What `node` means if it is a condition without logic."""
+        match node:
             case tree.Binary(sign="in"):
                 return self._in(node)
             case tree.Binary(sign="+" | "-"):
@@ -56,6 +63,16 @@ class Checker:
             raise Unreadable(node.at, f"is {value.type}, and a condition is wanted", "compare it with something")
         return meaning.Truth(value)
 
+    def _about_one(self, node: tree.Node, meant: meaning.Test) -> None:
+        """Refuses to compare what is found at different times: a trace as a whole, its root, and its spans."""
+        subjects = meaning.subjects(meant)
+        if Subject.EVENT in subjects:
+            subjects -= {Subject.SPAN}
+        if len(subjects) > 1:
+            both = " with ".join(subject for subject in Subject if subject in subjects)
+            hint = "compare each with a fixed value, and join the two with && or ||"
+            raise Unreadable(node.at, f"compares {both}", hint)
+
     def value(self, node: tree.Node) -> meaning.Value:
         """What `node` means where a value is wanted."""
         match node:
@@ -70,7 +87,7 @@ class Checker:
             case tree.Call(name="size"):
                 return self._size(node)
             case tree.Name() | tree.Member() | tree.Index():
-                return self._found(node)
+                return self._names.value(node)
             case tree.Items():
                 raise Unreadable(node.at, "a list stands only behind in", "write VALUE in [ … ]")
         hint = "leave == true out, and write ! before it for == false"
@@ -111,17 +128,20 @@ class Checker:
             return
         text = other.constant.value
         if node.sign in _ORDER:
-            raise Unreadable(node.at, f"{node.sign} does not go with it", f"its values are {_listed(value.values)}")
+            raise Unreadable(node.at, f"{node.sign} does not go with it", f"its values are {listed(value.values)}")
         elif text not in value.values:
-            raise Unreadable(node.at, f"is never {text!r}", _nearest(str(text), value.values, '"{}"'))
+            raise Unreadable(node.at, f"is never {text!r}", nearest(str(text), value.values, '"{}"'))
+        elif node.sign == "!=" and len(value.values) == 1:
+            hint = "write ! before the comparison with =="
+            raise Unreadable(node.at, "is never true, because a comparison with a missing value is false", hint)
 
     def _in(self, node: tree.Binary) -> meaning.Test:
         if isinstance(node.right, tree.Items):
             return self._among(node, node.right)
-        scope = self._attributes(node.right)
+        scope = self._names.attributes(node.right)
         if scope is not None:
             if isinstance(node.left, tree.Literal) and isinstance(node.left.value, str):
-                return meaning.Has(Slot(scope.attributes, node.left.value))
+                return self._names.has(scope, node.left.value)
             hint = '"http.route" in span.attributes, for example'
             raise Unreadable(node.left.at, "the name of an attribute is wanted here, in quotes", hint)
         left, right = self.value(node.left), self.value(node.right)
@@ -151,7 +171,7 @@ class Checker:
         if node.name not in TEXT_TESTS:
             if node.name == "has":
                 raise Unreadable(node.at, "has() is not part of this language", 'write "key" in span.attributes')
-            raise Unreadable(node.at, f"there is no function {node.name}", _nearest(node.name, _FUNCTIONS, "{}()"))
+            raise Unreadable(node.at, f"there is no function {node.name}", nearest(node.name, _FUNCTIONS, "{}()"))
         if node.of is None or len(node.arguments) != 1:
             hint = f'span.name.{node.name}("text"), for example'
             raise Unreadable(node.at, f"{node.name} comes after a text, and takes one", hint)
@@ -207,59 +227,6 @@ class Checker:
             raise Unreadable(arguments[0].at, f"is {value.type}, which has no size")
         return meaning.Size(Type.NUMBER, value)
 
-    def _attributes(self, node: tree.Node) -> Scope | None:
-        """The scope whose attributes `node` is as a whole, if that is what it is."""
-        if isinstance(node, tree.Member) and node.name == "attributes" and isinstance(node.of, tree.Name):
-            return self._scopes.get(node.of.name)
-        return None
-
-    def _found(self, node: tree.Name | tree.Member | tree.Index) -> meaning.Value:
-        if isinstance(node, tree.Name):
-            raise self._alone(node)
-        scope = self._attributes(node.of)
-        if scope is not None:
-            return self._attribute(node, scope)
-        if isinstance(node, tree.Member) and isinstance(node.of, tree.Name):
-            return self._member(node, node.of)
-        inner = node.of
-        if isinstance(inner, (tree.Member, tree.Index)) and self._attributes(inner.of) is not None:
-            hint = 'names with dots are written span.attributes["http.route"]'
-            raise Unreadable(node.at, "attributes have nothing below them", hint)
-        self.value(inner)
-        raise Unreadable(node.at, "there is nothing below this")
-
-    def _attribute(self, node: tree.Member | tree.Index, scope: Scope) -> meaning.Value:
-        if isinstance(node, tree.Member):
-            return meaning.Read(Type.ANY, Slot(scope.attributes, node.name))
-        if isinstance(node.key, tree.Literal) and isinstance(node.key.value, str):
-            return meaning.Read(Type.ANY, Slot(scope.attributes, node.key.value))
-        raise Unreadable(node.at, "the name of an attribute is wanted here, in quotes")
-
-    def _member(self, node: tree.Member, of: tree.Name) -> meaning.Value:
-        scope = self._scopes.get(of.name)
-        if scope is None:
-            raise self._alone(of)
-        if node.name == "attributes":
-            raise Unreadable(node.at, "which of the attributes?", f'write {of.name}.attributes["key"]')
-        member = scope.members.get(node.name)
-        if member is None:
-            close = _nearest(node.name, [*scope.members, "attributes"], f"{of.name}.{{}}")
-            hint = close if close.startswith("did") else f'attributes are {of.name}.attributes["{node.name}"]'
-            raise Unreadable(node.at, f"{of.name} has no field {node.name}", hint)
-        return meaning.Read(member.type, Slot(member.place), member.values)
-
-    def _alone(self, node: tree.Name) -> Unreadable:
-        if node.name in self._scopes:
-            hint = f"{node.name}.duration, for example" if node.name == "span" else f'{node.name}.attributes["key"]'
-            return Unreadable(node.at, f"which field of {node.name}?", hint)
-        if node.name in ELSEWHERE:
-            return Unreadable(node.at, f"{node.name} is not for here: {ELSEWHERE[node.name]}")
-        for name, scope in self._scopes.items():
-            if node.name in (*scope.members, "attributes"):
-                return Unreadable(node.at, f"there is no {node.name} by itself", f"did you mean {name}.{node.name}?")
-        hint = _nearest(node.name, self._scopes, "{}")
-        return Unreadable(node.at, f"there is no {node.name[:40]}", f"{hint}; texts are in quotes")
-
 
 def _constant(value: bool | int | float | str) -> meaning.Fixed:
     if isinstance(value, bool):
@@ -267,13 +234,3 @@ def _constant(value: bool | int | float | str) -> meaning.Fixed:
     if isinstance(value, str):
         return meaning.Fixed(Type.TEXT, Constant(Kind.TEXT, value))
     return meaning.Fixed(Type.NUMBER, Constant(Kind.INTEGER if isinstance(value, int) else Kind.DECIMAL, value))
-
-
-def _nearest(name: str, names: Iterable[str], form: str) -> str:
-    """`did you mean X?` with the likeliest of `names`, else all of them."""
-    close = difflib.get_close_matches(name.lower()[:64], list(names), n=1, cutoff=0.6)
-    return f"did you mean {form.format(close[0])}?" if close else f"there are {_listed(names)}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

@@ -85,16 +85,48 @@ class Constant:
 class Slot:
     place: Place
     key: str = ""
-    """Of an attribute."""
+    """Of an attribute; what else it is for says Place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
     text: str
-    """The condition as it was written."""
+    """The condition as it was written; empty for a test of a TraceCode."""
     constants: tuple[Constant, ...]
     slots: tuple[Slot, ...]
     temporaries: int
     instructions: tuple[int, ...]
     """STEP for each."""
     patterns: tuple[Pattern, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCode:
+    """A compiled condition about a whole trace.
+
+    `span_tests` are run on each span of the trace; test number n holds when it held for any of them. Their slots have
+    the places of a span's condition, and EVENT_ATTRIBUTE and EVENT_NAME. A test with a slot of these two is run on each
+    event of each span instead (with the span's other slots as ever), and not at all on a span without events.
+    `root_tests` are run on the root alone; their slots have the places of a span's condition. No two tests are equal.
+    `code` is run when the trace is decided; its slots have the places from TRACE_STATUS on.
+    """
+
+    text: str
+    """The condition as it was written."""
+    span_tests: tuple[Code, ...]
+    root_tests: tuple[Code, ...]
+    code: Code
+
+
+MAX_TESTS: Final = 31
+"""Of spans, and as many of roots, in all conditions that go together: a trace's summary has a bit for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCodes:
+    """Several TraceCodes that share their tests; see `trace.combine`."""
+
+    span_tests: tuple[Code, ...]
+    root_tests: tuple[Code, ...]
+    codes: tuple[Code, ...]
+    """For each condition its `code`, in which tests have the numbers that they have here."""

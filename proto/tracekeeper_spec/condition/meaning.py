@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracekeeper_spec.condition.code import Constant, Slot
-from tracekeeper_spec.condition.names import Type
+from tracekeeper_spec.condition.names import Subject, Type
 from tracekeeper_spec.condition.pattern import Pattern
 
 
@@ -22,6 +22,7 @@ class Read:
     type: Type
     slot: Slot
     values: tuple[str, ...] = ()
+    subject: Subject = Subject.SPAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Among:
 @dataclass(frozen=True, slots=True)
 class Has:
     slot: Slot
+    subject: Subject = Subject.SPAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,26 @@ class Logic:
 
 
 Test = Truth | Compare | Among | Has | Within | TextTest | Matches | Not | Logic
+
+
+def subjects(node: Test | Value) -> set[Subject]:
+    """What the names in `node` are about; nothing if it has only fixed values."""
+    match node:
+        case Read(subject=subject) | Has(subject=subject):
+            return {subject}
+        case Fixed():
+            return set()
+        case Size(of=of):
+            return subjects(of)
+        case Truth(value=value) | Among(value=value):
+            return subjects(value)
+        case Not(test=test):
+            return subjects(test)
+        case Within(value=value, array=array):
+            return subjects(value) | subjects(array)
+        case Matches(text=text):
+            return subjects(text)
+        case TextTest(text=text, part=part):
+            return subjects(text) | subjects(part)
+        case Sum(left=left, right=right) | Compare(left=left, right=right) | Logic(left=left, right=right):
+            return subjects(left) | subjects(right)

@@ -4,7 +4,7 @@ cimport cython
 from tracekeeper_sidecar.wire.program cimport Program
 
 cdef int _MISSING, _TRUTH, _DURATION
-cdef int _SPAN_ATTRIBUTE, _RESOURCE_ATTRIBUTE, _NAME, _KIND, _STATUS, _STATUS_MESSAGE, _SPAN_DURATION
+cdef int _SPAN_ATTRIBUTE, _RESOURCE_ATTRIBUTE, _NAME, _KIND, _STATUS, _STATUS_MESSAGE, _SPAN_DURATION, _IS_ROOT
 cdef int _KINDS, _STATUSES, _CUT_OFF, _NONE_KEPT
 cdef long long _MOST
 cdef unsigned long long _LOW_32

@@ -25,6 +25,7 @@ _KIND = int(Place.KIND)
 _STATUS = int(Place.STATUS)
 _STATUS_MESSAGE = int(Place.STATUS_MESSAGE)
 _SPAN_DURATION = int(Place.DURATION)
+_IS_ROOT = int(Place.IS_ROOT)
 
 _KINDS = len(KINDS)
 _STATUSES = len(STATUSES)
@@ -206,7 +207,7 @@ class Matcher(Program):
             elif place == _SPAN_DURATION:
                 self._kinds[cell] = _DURATION
                 self._numbers[cell] = _between(begin, finish)
-            elif place > _SPAN_DURATION:
+            elif place == _IS_ROOT:
                 self._kinds[cell] = _TRUTH
                 self._numbers[cell] = root
             slot += 1
