@@ -48,6 +48,7 @@ def open_log(
     segment_size: int | None = None,
     history: int = 0,
     memory: int = 0,
+    first_seq: int = 0,
 ) -> Log:
     """A log whose readers read files, unless it is given `memory` for the newest frames."""
     return Log.open(
@@ -58,6 +59,7 @@ def open_log(
         history=history,
         segment_size=segment_size,
         memory=memory,
+        first_seq=first_seq,
     )
 
 
@@ -66,9 +68,9 @@ def read_all(log: Log, position: Position | None = None, max_spans: int = 64, ma
     reader = log.reader(position or log.begin)
     batches: list[Batch] = []
     while (batch := reader.read(max_spans, max_bytes, detailed=True)) is not None:
-        assert batch.end.seq - batch.begin.seq == batch.spans + batch.lost
+        assert batch.end.seq - batch.begin.seq == batch.spans + batch.lost + sum(batch.sampled_out.values())
         assert batch.size == len(batch.body) == sum(frame.length for frame in batch.frames)
-        assert batch.spans == sum(frame.spans for frame in batch.frames)
+        assert batch.spans == sum(frame.kept for frame in batch.frames)
         assert batch.begin < batch.end
         if batches:
             assert batch.begin == batches[-1].end

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
+"""No counts by any name."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,10 +29,20 @@ class Frame(NamedTuple):
     seq: int
     """Spans appended to the log before it."""
     spans: int
+    """By the log's count: those in the body, and what the last two fields say."""
     offset: int
     """Where it starts in the body, in bytes."""
     length: int
     """Bytes."""
+    sampled_out: Mapping[str, int] = NOTHING
+    """Spans that sampling left out, by rule."""
+    lost: int = 0
+    """Spans that damage had taken before sampling came by."""
+
+    @property
+    def kept(self) -> int:
+        """Spans in the body."""
+        return self.spans - sum(self.sampled_out.values()) - self.lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +59,10 @@ class Batch:
     end: Position
     """Where the cursor stands once this batch is settled."""
     lost: int = 0
-    """Spans between `begin` and `end` that damage on disk has taken; end.seq - begin.seq == spans + lost."""
+    """Spans between `begin` and `end` that damage on disk has taken.
+
+    end.seq - begin.seq == spans + lost + sum(sampled_out.values())
+    """
     oldest: float = 0.0
     """Unix time at which the first frame was appended; 0 for an empty batch."""
     newest: float = 0.0
@@ -53,3 +71,5 @@ class Batch:
     """Whether a frame holds a span that must not wait for others."""
     frames: tuple[Frame, ...] = ()
     """What `body` is made of, in order; empty unless the reader was asked for it."""
+    sampled_out: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    """Spans between `begin` and `end` that sampling left out, by rule."""

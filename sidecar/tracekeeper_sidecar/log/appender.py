@@ -14,7 +14,7 @@ from functools import partial
 
 from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge, LogUnavailable
 from tracekeeper_sidecar.log import parts, retention
-from tracekeeper_sidecar.log.record import CRITICAL, MAX_PAYLOAD
+from tracekeeper_sidecar.log.record import CRITICAL, MAX_PAYLOAD, TRACES, TYPE_SHIFT
 from tracekeeper_sidecar.log.writer import Done, Outcome, Writer
 from tracekeeper_sidecar.model import Position
 
@@ -52,9 +52,10 @@ class Appender:
         """Use `writer`, whose outcomes come to `hand_over`."""
         self._writer = writer
 
-    def submit(self, payload: bytes, spans: int, done: Done, critical: bool = False) -> None:
+    def submit(self, payload: bytes, spans: int, done: Done, critical: bool = False, kind: int = TRACES) -> None:
         """Store one request of `spans` spans, at least 1; `done` is called once on the event loop, maybe at once.
 
+        `kind` is the frame's type, see `log.record`; a payload that is not a request is one frame, however large.
         It gets None when the spans would survive a loss of power, else LogFull, LogTooLarge or LogUnavailable, whose
         `stored` tells how many of the spans are in the log all the same. One error may go to several callbacks.
         """
@@ -64,10 +65,10 @@ class Appender:
         refusal = self._refusal(size)
         if refusal is not None:
             done(refusal)
-        elif size > parts.LARGE:
+        elif size > parts.LARGE and kind == TRACES:
             self._divide(payload, spans, done, critical)
         else:
-            self._queue(payload, spans, done, critical)
+            self._queue(payload, spans, done, critical, kind)
 
     async def finish(self, timeout: float) -> None:  # noqa: ASYNC109 - says what it bounds
         """Return when every append has been answered, after the writer has stopped."""
@@ -89,12 +90,15 @@ class Appender:
             loop = self._loop = asyncio.get_running_loop()
         return loop
 
-    def _queue(self, payload: bytes, spans: int, done: Done, critical: bool) -> None:
+    def _queue(self, payload: bytes, spans: int, done: Done, critical: bool, kind: int = TRACES) -> None:
         if self._loop is None:
             self.attach()
         self.queued_appends += 1
         self.queued_bytes += len(payload)
-        self._writer.submit((payload, spans, CRITICAL if critical else 0, done))
+        flags = CRITICAL if critical else 0
+        if kind != TRACES:
+            flags |= kind << TYPE_SHIFT
+        self._writer.submit((payload, spans, flags, done))
 
     def _settle(self, outcomes: list[Outcome], end: Position) -> None:
         self.moved(end, max(map(_size_refused, outcomes), default=0))

@@ -16,7 +16,7 @@ from typing import Any
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.log import recovery, retention
 from tracekeeper_sidecar.log.codec import Encoded, encode
-from tracekeeper_sidecar.log.files import DEAD_LETTERS, NO_ROOM, Files
+from tracekeeper_sidecar.log.files import DEAD_LETTERS, KEPT, NO_ROOM, Files
 from tracekeeper_sidecar.log.record import seed_of
 from tracekeeper_sidecar.log.retention import Limits
 from tracekeeper_sidecar.log.segment import DATA_START, Segment, View, encode_header, name_of
@@ -274,7 +274,7 @@ class Catalogue:
             logger.error("cannot delete %s: %s; it is tried again at the next start", path, fault)
 
     def measure(self) -> int:
-        """Bytes in the data directory now. Raises OSError."""
+        """Bytes in the data directory now, the kept log's apart. Raises OSError."""
         used = self._measure(self._directory)
         self.used = used
         return used
@@ -282,6 +282,8 @@ class Catalogue:
     def _measure(self, directory: str) -> int:
         used = kept = 0
         for name in self._files.listdir(directory):
+            if name == KEPT:
+                continue
             try:
                 used += self._files.stat(f"{directory}/{name}").charged
                 if name == DEAD_LETTERS:

@@ -4,7 +4,7 @@ from tracekeeper_sidecar.log cimport native
 
 cdef Py_ssize_t _HEADER, _CHECKED, _MAX_PAYLOAD
 cdef unsigned long long _MAGIC
-cdef int _TRACES
+cdef int _TRACES, _TYPE_SHIFT
 
 cdef class Encoded:
     cdef readonly list buffers
@@ -18,6 +18,7 @@ cdef class Encoded:
 cpdef Encoded encode(list appends, Py_ssize_t first, Py_ssize_t room, unsigned int seed, unsigned long long seq,
                      unsigned long long time_ns)
 
+@cython.locals(kind=int)
 cdef void _head(unsigned char* out, Py_ssize_t at, Py_ssize_t length, unsigned long long seq, unsigned long long spans,
                 int flags, unsigned long long time_ns, unsigned int payload_crc, unsigned int seed) noexcept nogil
 

@@ -20,6 +20,7 @@ _HEADER = 40
 _CHECKED = 36
 _MAGIC = 0xA74B54F1
 _TRACES = 1
+_TYPE_SHIFT = 8
 _MAX_PAYLOAD = 134217728
 JOIN_BELOW = 8192
 """Bytes per frame on average below which one joined buffer is cheaper to write than many."""
@@ -57,6 +58,7 @@ def encode(appends: list[Any], first: int, room: int, seed: int, seq: int, time_
     """Frames for `appends` (payload, spans, flags, …) from index `first` on, as many as fit into `room` bytes.
 
     `seed` is the segment's (see `log.record.seed_of`), `seq` the spans before, `time_ns` Unix time in nanoseconds.
+    The flags carry the frame's type from bit 8 on, 0 for a request as it came.
     """
     size = 0
     spans = 0
@@ -117,11 +119,14 @@ def _head(
     seed: int,
 ) -> None:
     """Write a frame's header at `at`."""
+    kind = flags >> _TYPE_SHIFT
+    if kind == 0:
+        kind = _TRACES
     _put(out, at, _MAGIC, 4)
     _put(out, at + 4, length, 4)
     _put(out, at + 8, seq, 8)
     _put(out, at + 16, spans, 4)
-    _put(out, at + 20, _TRACES, 1)
+    _put(out, at + 20, kind, 1)
     _put(out, at + 21, flags, 1)
     _put(out, at + 22, 0, 2)
     _put(out, at + 24, time_ns, 8)

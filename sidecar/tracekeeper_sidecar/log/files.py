@@ -29,6 +29,9 @@ SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 DEAD_LETTERS = "dead-letter"
 """A folder in the data directory that is not the log's, but counts against its quota."""
 
+KEPT = "kept"
+"""A folder in the data directory with a log of its own, and a quota of its own: what sampling has decided on."""
+
 OWNER_LOCK = "owner.lock"
 """Below it, where it is one of several folders on a node: locked while its pod's own sidecar lives. See `adopt`."""
 

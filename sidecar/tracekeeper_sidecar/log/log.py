@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogError, LogUnavailable
-from tracekeeper_sidecar.log import recovery, retention, segment
+from tracekeeper_sidecar.log import places, recovery, retention, segment
 from tracekeeper_sidecar.log.appender import Appender, call, copy_of
 from tracekeeper_sidecar.log.files import READ_ONLY, Files
 from tracekeeper_sidecar.log.reader import Reader
+from tracekeeper_sidecar.log.record import TRACES
 from tracekeeper_sidecar.log.recovery import RecoveryReport
 from tracekeeper_sidecar.log.retention import Limits
 from tracekeeper_sidecar.log.writer import Done, Writer
@@ -106,14 +107,16 @@ class Log:
         segment_size: int | None = None,
         memory: int = MEMORY,
         make: bool = True,
+        first_seq: int = 0,
     ) -> Log:
         """Recover the log in `directory`, which is made if it is not there, unless told otherwise. Blocks; call it in a
         thread.
 
         `quota` bounds every byte in the directory, `history` those that every entry has passed and that are kept all
         the same while nothing else needs their room, `memory` those of the newest frames that readers need no file
-        for. Raises LogUnavailable when the directory is locked by another
-        process, cannot be written, or the quota is too small to hold anything.
+        for. A log that is new begins behind `first_seq` spans, and remembers that; an old one goes by what it holds.
+        Raises LogUnavailable when the directory is locked by another process, cannot be written, or the quota is too
+        small to hold anything.
         """
         if quota < retention.MIN_QUOTA:
             raise LogUnavailable(
@@ -121,7 +124,7 @@ class Log:
             )
         lock = _lock(directory, files, make)
         try:
-            recovered = recovery.recover(directory, files, clock)
+            recovered = recovery.recover(directory, files, clock, first_seq)
             limits = Limits(quota, segment_size or retention.segment_size_for(quota), history, memory)
             return cls(directory, files, clock, lock, recovered, limits)
         except OSError as fault:
@@ -151,9 +154,9 @@ class Log:
         """Everything before it is durable."""
         return self._writer.view.end
 
-    def submit(self, payload: bytes, spans: int, done: Done, critical: bool = False) -> None:
+    def submit(self, payload: bytes, spans: int, done: Done, critical: bool = False, kind: int = TRACES) -> None:
         """As Appender.submit: store one request; `done` hears on the event loop what became of it."""
-        self._appender.submit(payload, spans, done, critical)
+        self._appender.submit(payload, spans, done, critical, kind)
 
     def on_committed(self, listener: Callable[[], None]) -> None:
         """Call `listener` on the event loop after all callbacks of a commit, so that answers go out together."""
@@ -210,6 +213,20 @@ class Log:
         """
         self._preferred = position.seq
         self._settle()
+
+    def locate(self, seq: int) -> Position:
+        """The place before which `seq` spans were appended; see `places.locate`. Blocks. Raises LogUnavailable."""
+        try:
+            return places.locate(self._directory, self._files, self._writer.view, seq)
+        except OSError as fault:
+            raise _cannot_read(self._directory, fault) from fault
+
+    def newest(self, kind: int) -> bytes | None:
+        """The payload of the newest sound frame of a type; None when there is none. Blocks. Raises LogUnavailable."""
+        try:
+            return places.newest(self._directory, self._files, self._writer.view, kind)
+        except OSError as fault:
+            raise _cannot_read(self._directory, fault) from fault
 
     @property
     def room(self) -> int:
@@ -331,6 +348,10 @@ def _lock(directory: str, files: Files, make: bool) -> int:
         ) from fault
     except OSError as fault:
         raise _cannot_open(directory, fault) from fault
+
+
+def _cannot_read(directory: str, fault: OSError) -> LogUnavailable:
+    return LogUnavailable(f"cannot read the log in {directory}: {fault.strerror or fault}")
 
 
 def _cannot_open(directory: str, fault: OSError) -> LogUnavailable:

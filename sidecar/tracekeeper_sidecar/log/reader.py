@@ -3,22 +3,30 @@
 Spans that damage has taken are counted from the sequence numbers around it: the next sound frame, or the next
 segment's base, says how many spans should have come before. Frames whose numbers reach past the next segment's base
 were written but never acknowledged (the sync after them failed), and are passed over.
+
+Of a frame that sampling has written the reader gives the spans that were kept, and counts the others.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.codec import Run
+from tracekeeper_sidecar.log.decided import decode
 from tracekeeper_sidecar.log.files import Files
 from tracekeeper_sidecar.log.frames import Ended, Found, FrameReader
-from tracekeeper_sidecar.log.record import CRITICAL, HEADER_SIZE, TRACES, Valid
+from tracekeeper_sidecar.log.record import CRITICAL, DECIDED, HEADER_SIZE, TRACES, Valid
 from tracekeeper_sidecar.log.segment import DATA_START, Segment, View, name_of
 from tracekeeper_sidecar.log.tail import Tail, Taken
-from tracekeeper_sidecar.model import Batch, Frame, Position
+from tracekeeper_sidecar.model import NOTHING, Batch, Frame, Position
+
+ENDLESS = 1 << 62
+"""Spans: more than any log has."""
+MOST_PIECES = 1024
+"""Frames that a batch takes one by one: where sampling keeps next to nothing, it must not read a segment to fill."""
 
 
 class DamageSink(Protocol):
@@ -27,25 +35,67 @@ class DamageSink(Protocol):
     def __call__(self, number: int, offset: int, damaged: int, /) -> None: ...
 
 
+class _Content(NamedTuple):
+    """What a sound frame holds for a reader."""
+
+    body: bytes
+    spans: int
+    """In the body."""
+    sampled_out: Mapping[str, int]
+    lost: int
+
+
+class _Limits(NamedTuple):
+    """Of one batch."""
+
+    spans: int
+    bytes: int
+    seq: int
+    """Which no frame but the first goes beyond."""
+
+    def met(self, into: _Collected, seq: int) -> bool:
+        """Whether nothing more can come."""
+        full = into.spans >= self.spans or into.size >= self.bytes
+        return full or seq >= self.seq or into.count >= MOST_PIECES
+
+    def left(self, into: _Collected, seq: int) -> tuple[int, int, int]:
+        """For a run of frames: spans and bytes that it may have, and how many frames it has whatever they are."""
+        return min(self.spans - into.spans, self.seq - seq), self.bytes - into.size, 0 if into.count else 1
+
+    def allow(self, into: _Collected, frame: Valid, content: _Content) -> bool:
+        """Whether one more frame may come."""
+        if frame.seq + frame.spans > self.seq:
+            return False
+        return into.spans + content.spans <= self.spans and into.size + len(content.body) <= self.bytes
+
+
 class _Collected:
     """A batch in the making."""
 
-    __slots__ = ("flags", "frames", "lost", "newest", "oldest", "payloads", "size", "spans")
+    __slots__ = ("count", "flags", "frames", "lost", "newest", "oldest", "payloads", "sampled_out", "size", "spans")
 
     def __init__(self, detailed: bool) -> None:
         self.payloads: list[bytes] = []
         self.frames: list[Frame] | None = [] if detailed else None
+        self.count = 0
+        """Frames, and runs of them."""
         self.flags = 0
         self.spans = 0
         self.size = 0
         self.lost = 0
+        self.sampled_out: dict[str, int] = {}
         self.oldest = self.newest = 0.0
 
-    def add(self, frame: Valid, payload: bytes) -> None:
+    def add(self, frame: Valid, content: _Content) -> None:
         """One frame more."""
         if self.frames is not None:
-            self.frames.append(Frame(frame.seq, frame.spans, self.size, frame.length))
-        self._grow(payload, frame.spans, frame.flags, frame.time, frame.time)
+            self.frames.append(
+                Frame(frame.seq, frame.spans, self.size, len(content.body), content.sampled_out, content.lost)
+            )
+        self.lost += content.lost
+        for rule, spans in content.sampled_out.items():
+            self.sampled_out[rule] = self.sampled_out.get(rule, 0) + spans
+        self._grow(content.body, content.spans, frame.flags, frame.time, frame.time)
 
     def extend(self, run: Run, listed: Iterator[tuple[int, int, int]]) -> None:
         """A run of frames more."""
@@ -57,6 +107,7 @@ class _Collected:
         self._grow(run.body, run.spans, run.flags, run.oldest / 1e9, run.newest / 1e9)
 
     def _grow(self, payload: bytes, spans: int, flags: int, oldest: float, newest: float) -> None:
+        self.count += 1
         self.payloads.append(payload)
         self.spans += spans
         self.size += len(payload)
@@ -88,17 +139,20 @@ class Reader:
         """Where the next read starts."""
         return self._position
 
-    def read(self, max_spans: int, max_bytes: int, detailed: bool = False) -> Batch | None:
+    def read(self, max_spans: int, max_bytes: int, detailed: bool = False, reach: int = ENDLESS) -> Batch | None:
         """The next whole frames within both limits, at least one even if it alone exceeds them; None at the end.
 
-        A batch may hold nothing but `lost` spans. Its frames are listed if it is to be `detailed`. Blocks for reads
-        that the page cache usually answers. Raises LogUnavailable when files cannot be opened or read; the position
-        then stays where it was.
+        No frame but the first goes further than `reach` spans by the log's count, those not in the batch included. A
+        batch may hold nothing but `lost` or `sampled_out` spans. Its frames are listed if it is to be `detailed`.
+        Blocks for reads that the page cache usually answers. Raises LogUnavailable when files cannot be opened or
+        read; the position then stays where it was.
         """
         view, begin = self._view(), self._position
         if begin.seq >= view.end.seq:
             self._let_go()
             return None
+        limits = _Limits(max_spans, max_bytes, begin.seq + reach)
+        max_spans = min(max_spans, reach)
         taken = self._tail.take(begin.seq, max_spans, max_bytes) if self._tail is not None else None
         if taken is not None:
             self.close()
@@ -106,7 +160,7 @@ class Reader:
             return _from_memory(taken, begin, self._position, detailed)
         collected = _Collected(detailed)
         try:
-            end = self._collect(view, begin, collected, max_spans, max_bytes)
+            end = self._collect(view, begin, collected, limits)
         except OSError as fault:
             self.close()
             raise LogUnavailable(f"cannot read the log in {self._directory}: {fault.strerror or fault}") from fault
@@ -122,6 +176,7 @@ class Reader:
             collected.newest,
             bool(collected.flags & CRITICAL),
             tuple(collected.frames or ()),
+            collected.sampled_out or NOTHING,
         )
 
     def seek(self, position: Position) -> None:
@@ -140,7 +195,7 @@ class Reader:
         if self._frames is not None:
             self._frames.let_go()
 
-    def _collect(self, view: View, at: Position, into: _Collected, max_spans: int, max_bytes: int) -> Position:
+    def _collect(self, view: View, at: Position, into: _Collected, limits: _Limits) -> Position:
         segments, seq, offset = view.segments, at.seq, at.offset
         index = _index_of(segments, at.segment)
         while index < len(segments):
@@ -153,7 +208,7 @@ class Reader:
             frames = self._open(segment, limit) if seq < ceiling else None
             if frames is not None:
                 bounds = (offset, limit, seq, ceiling)
-                seq, offset, full = self._take(frames, bounds, into, max_spans, max_bytes)
+                seq, offset, full = self._take(frames, bounds, into, limits)
                 if full:
                     return Position(segment.number, offset, seq)
             # Behind the last frame of this segment: what its numbers left open is gone.
@@ -164,21 +219,17 @@ class Reader:
         return Position(view.end.segment, view.end.offset, max(seq, view.end.seq))
 
     def _take(
-        self,
-        frames: FrameReader,
-        bounds: tuple[int, int, int, int],
-        into: _Collected,
-        max_spans: int,
-        max_bytes: int,
+        self, frames: FrameReader, bounds: tuple[int, int, int, int], into: _Collected, limits: _Limits
     ) -> tuple[int, int, bool]:
         """Collect from one segment. Returns seq and offset reached, and whether the batch is full."""
         offset, limit, seq, ceiling = bounds
         number = frames.number
+        alone = False
         while seq < ceiling:
-            if into.payloads and (into.spans >= max_spans or into.size >= max_bytes):
+            if into.count and limits.met(into, seq):
                 return seq, offset, True
-            if self._ahead is None:
-                left = max_spans - into.spans, max_bytes - into.size, 0 if into.payloads else 1
+            if self._ahead is None and not alone:
+                left = limits.left(into, seq)
                 run = frames.run(offset, limit, seq, ceiling, *left)
                 if run is not None:
                     into.extend(run, frames.listed(offset, run))
@@ -192,22 +243,40 @@ class Reader:
                 if found.damaged:
                     self._damage(number, offset, found.damaged)
                 break
-            at, frame, payload = found
+            at, frame, _ = found
             if frame.seq + frame.spans > ceiling:
                 break
-            if into.payloads and (into.spans + frame.spans > max_spans or into.size + frame.length > max_bytes):
+            content = self._content(number, found)
+            if content is not None and into.count and not limits.allow(into, frame, content):
                 self._ahead = number, offset, found
                 return seq, offset, True
             if at > offset:
                 self._damage(number, offset, at - offset)
             into.lost += frame.seq - seq
-            if frame.type == TRACES:
-                into.add(frame, payload)
+            if content is not None:
+                into.add(frame, content)
             else:
                 into.lost += frame.spans
+            alone = frame.type != TRACES  # What follows is likely to be of that type, too, and is never part of a run.
             offset = at + HEADER_SIZE + frame.length
             seq = frame.seq + frame.spans
         return seq, offset, False
+
+    def _content(self, number: int, found: Found) -> _Content | None:
+        """None when this release cannot make anything of it."""
+        at, frame, payload = found
+        if frame.type == TRACES:
+            return _Content(payload, frame.spans, NOTHING, 0)
+        if frame.type != DECIDED:
+            return None
+        try:
+            decided, start = decode(payload)
+        except ValueError:
+            decided = None
+        if decided is None or decided.spans != frame.spans:
+            self._damage(number, at, HEADER_SIZE + frame.length)
+            return None
+        return _Content(payload[start:], decided.kept, decided.sampled_out, decided.damaged)
 
     def _next(self, frames: FrameReader, offset: int, limit: int, floor: int) -> Found | Ended:
         if self._ahead is not None:

@@ -5,7 +5,7 @@
          4     4  length of the payload in bytes
          8     8  seq: spans appended to the log before this frame
         16     4  spans in this frame, at least 1
-        20     1  type: 1 = one serialised ExportTraceServiceRequest
+        20     1  type: 1 = one serialised ExportTraceServiceRequest, 2 = what sampling decided, see `log.decided`
         21     1  flags: bit 0 = critical, must not wait for others; others 0
         22     2  reserved: 0
         24     8  time: nanoseconds since the Unix epoch
@@ -34,8 +34,12 @@ MAX_PAYLOAD = 128 << 20
 """Bytes. Twice what OTLP lets a request be, because a payload may grow between receipt and log."""
 TRACES = 1
 """Frame type: one serialised ExportTraceServiceRequest."""
+DECIDED = 2
+"""Frame type: a prefix that says what sampling decided, then an ExportTraceServiceRequest with the spans it kept."""
 CRITICAL = 1
 """Frame flag: holds a span that must not wait for a batch to fill."""
+TYPE_SHIFT = 8
+"""On its way to the writer an append's flags carry its frame's type from this bit on; 0 stands for TRACES."""
 
 _CHECKED = 36
 _HEADER = struct.Struct("<4sIQIBBHQII")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.log import cursor as cursors
 from tracekeeper_sidecar.log import segment as segments
-from tracekeeper_sidecar.log.files import DEAD_LETTERS, NO_ROOM, OWNER_LOCK, READ_ONLY, Files
+from tracekeeper_sidecar.log.files import DEAD_LETTERS, KEPT, NO_ROOM, OWNER_LOCK, READ_ONLY, Files
 from tracekeeper_sidecar.log.frames import Ended, FrameReader
 from tracekeeper_sidecar.log.segment import DATA_START, QUARANTINED, Header, Segment, View
 from tracekeeper_sidecar.log.slots import SLOTS, Slots
@@ -88,16 +88,23 @@ class _Findings:
         logger.warning("%s", text)
 
 
-def recover(directory: str, files: Files, clock: Clock) -> Recovered:
-    """Bring the directory in order. Raises OSError when that is not possible, such as on a read-only volume."""
+def recover(directory: str, files: Files, clock: Clock, first_seq: int = 0) -> Recovered:
+    """Bring the directory in order. A log that is not there yet begins behind `first_seq` spans.
+
+    Raises OSError when that is not possible, such as on a read-only volume.
+    """
     started = clock.monotonic()
     findings = _Findings()
     names = sorted(files.listdir(directory))
     _probe(directory, files)
     _catalogue(directory, files, names, findings)
     _known_elsewhere(directory, files, findings)
+    begun = 0
+    if first_seq and not findings.found and not findings.highest and not findings.seq:
+        save_state(directory, files, 1, first_seq)  # From now on the log is there.
+        begun = findings.seq = findings.passed = first_seq
     scan = _seal_newest(directory, files, findings)
-    base = findings.found[-1].base if findings.found else 0
+    base = findings.found[-1].base if findings.found else begun
     seq = max(scan.seq, findings.seq, base)
     if findings.seq > max(scan.seq, base):
         findings.note(
@@ -125,7 +132,7 @@ def is_ours(name: str) -> bool:
         segments.number_of(name) is not None
         or segments.quarantined_number(name) is not None
         or cursors.is_ours(name)
-        or name in (PROBE, DEAD_LETTERS, OWNER_LOCK)
+        or name in (PROBE, DEAD_LETTERS, KEPT, OWNER_LOCK)
         or name in {f"{STATE}.{slot}" for slot in SLOTS}
     )
 

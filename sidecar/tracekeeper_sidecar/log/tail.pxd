@@ -2,6 +2,7 @@
 cimport cython
 
 cdef Py_ssize_t _HEADER, _FRAMES, _CHUNK, _SHARED, _SHARED_BYTES
+cdef int _PLAIN
 
 cdef class Chunk:
     cdef readonly list payloads, spans

@@ -18,6 +18,7 @@ _HEADER = 40
 _FRAMES = 128  # per chunk, so that looking for one in it takes no time
 _CHUNK = 512  # bytes that a chunk itself takes
 _SHARED = 2  # runs that are remembered for other readers
+_PLAIN = 256  # flags below this are those of a frame that holds a request as it came
 _SHARED_BYTES = 1310720  # bytes of such a run at most: a batch of the default size, and some
 
 
@@ -133,6 +134,11 @@ def _fill(chunks: list[Chunk], appends: list[Any], number: int, offset: int, seq
     for append in appends:
         payload = append[0]
         length = len(payload)
+        if append[2] >= _PLAIN:  # Its payload is more than a request: readers take it from the file.
+            chunk = None
+            offset += _HEADER + length
+            seq += append[1]
+            continue
         if chunk is None or frames == _FRAMES:
             chunk = Chunk(number, offset, seq, time_ns)
             chunks.append(chunk)

@@ -48,7 +48,7 @@ Done = Callable[[LogError | None], None]
 """How an append learns what became of it: None when it is durable."""
 
 Append = tuple[bytes, int, int, Done]
-"""Payload, spans in it, frame flags, and whom to tell."""
+"""Payload, spans in it, frame flags with the type (see `record.TYPE_SHIFT`), and whom to tell."""
 
 
 class Outcome(NamedTuple):

@@ -1,0 +1,77 @@
+"""Finds frames by their numbers, and the newest of a type: for starts, which know a number and look for its place."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from tracekeeper_sidecar.log.files import Files
+from tracekeeper_sidecar.log.frames import Ended, FrameReader
+from tracekeeper_sidecar.log.segment import DATA_START, Segment, View, name_of
+from tracekeeper_sidecar.model import Position
+
+
+def locate(directory: str, files: Files, view: View, seq: int) -> Position:
+    """The place between two frames before which `seq` spans were appended. Raises OSError.
+
+    Inside damage that is the damage's beginning, but with `seq`: a reader counts the rest of it as lost. If there is no
+    such place, because it lies within a frame, the next one behind it; never before the log's begin nor behind its end.
+    """
+    if seq >= view.end.seq:
+        return view.end
+    index = bisect_right(view.segments, seq, key=lambda segment: segment.base) - 1
+    if index < 0:
+        return view.begin
+    segment = view.segments[index]
+    frames = _open(directory, files, segment)
+    if frames is None:
+        return Position(segment.number, DATA_START, seq)
+    try:
+        at = segment.start
+        limit = _limit(view, segment)
+        while at.seq < seq:
+            found = frames.next(at.offset, limit, at.seq)
+            if isinstance(found, Ended) or found.frame.seq > seq:
+                return Position(at.segment, at.offset, seq)
+            at = Position(at.segment, found.end, found.frame.seq + found.frame.spans)
+        return at
+    finally:
+        frames.close()
+
+
+def newest(directory: str, files: Files, view: View, kind: int) -> bytes | None:
+    """The payload of the newest sound frame of a type; None when there is none. Raises OSError."""
+    for segment in reversed(view.segments):
+        frames = _open(directory, files, segment)
+        if frames is None:
+            continue
+        try:
+            payload = _last(frames, segment, _limit(view, segment), kind)
+        finally:
+            frames.close()
+        if payload is not None:
+            return payload
+    return None
+
+
+def _last(frames: FrameReader, segment: Segment, limit: int, kind: int) -> bytes | None:
+    payload: bytes | None = None
+    offset, seq = DATA_START, segment.base
+    while True:
+        found = frames.next(offset, limit, seq)
+        if isinstance(found, Ended):
+            return payload
+        if found.frame.type == kind:
+            payload = found.payload
+        offset, seq = found.end, found.frame.seq + found.frame.spans
+
+
+def _limit(view: View, segment: Segment) -> int:
+    return view.end.offset if segment.number == view.end.segment else segment.end
+
+
+def _open(directory: str, files: Files, segment: Segment) -> FrameReader | None:
+    """None when the file is gone."""
+    try:
+        return FrameReader(files, files.open(f"{directory}/{name_of(segment.number)}"), segment.number)
+    except FileNotFoundError:
+        return None

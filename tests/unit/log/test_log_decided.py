@@ -1,0 +1,259 @@
+"""What sampling writes: the prefix of its frames, and what readers and restarts make of them."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from log_harness import ManualClock, lost_in, open_log, payloads_of, plain, read_all
+from log_record import encode_header
+from simulated_files import SimulatedFiles
+from tracekeeper_sidecar.errors import LogError
+from tracekeeper_sidecar.log import codec, tail
+from tracekeeper_sidecar.log.decided import LONGEST_NAME, VERSION, Decided, decode, encode, last_decided
+from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.log.record import CRITICAL, DECIDED, HEADER_SIZE, TYPE_SHIFT, seed_of
+from tracekeeper_sidecar.log.segment import DATA_START, name_of
+from tracekeeper_sidecar.model import Position
+
+counts = st.integers(0, 2**32 - 1)
+places = st.builds(Position, st.integers(0, 2**63), st.integers(0, 2**63), st.integers(0, 2**63))
+prefixes = st.builds(Decided, counts, st.dictionaries(st.text(max_size=60), counts, max_size=17), counts, places)
+
+
+@given(prefixes, st.binary(max_size=40))
+def test_a_prefix_comes_back_as_it_went_in(decided: Decided, request: bytes) -> None:
+    prefix = encode(decided)
+    assert decode(prefix + request) == (decided, len(prefix))
+    assert decided.spans == decided.kept + decided.damaged + sum(decided.sampled_out.values())
+
+
+SOME = Decided(3, {"errors": 5, "the rest": 70}, 2, Position(4, 500, 80))
+
+
+def test_the_layout_is_the_documented_one() -> None:
+    prefix = encode(SOME)
+    assert len(prefix) == 40 + (5 + 6) + (5 + 8)
+    assert prefix[:8] == bytes([VERSION, 0, 2, 0, len(prefix), 0, 0, 0])
+    assert prefix[8:16] == bytes([3, 0, 0, 0, 2, 0, 0, 0])
+    assert [int.from_bytes(prefix[at : at + 8], "little") for at in (16, 24, 32)] == [4, 500, 80]
+    assert prefix[40:51] == bytes([5, 0, 0, 0, 6]) + b"errors"
+
+
+def test_what_is_no_prefix_is_said_to_be_none() -> None:
+    prefix = encode(SOME)
+    for end in range(len(prefix)):
+        with pytest.raises(ValueError, match="bytes"):
+            decode(prefix[:end])
+    for at in range(8):
+        for mask in (1, 0x80, 0xFF):
+            changed = bytearray(prefix + bytes(300))
+            changed[at] ^= mask
+            if at != 1:  # Reserved.
+                with pytest.raises(ValueError, match=r"version|prefix|bytes"):
+                    decode(bytes(changed))
+    with pytest.raises(ValueError, match="utf-8"):
+        decode(prefix[:-1] + b"\xff")
+    with pytest.raises(ValueError, match=str(LONGEST_NAME)):
+        encode(SOME._replace(sampled_out={"ü" * 128: 1}))
+
+
+@given(st.binary(max_size=200))
+def test_anything_is_a_prefix_or_none(noise: bytes) -> None:
+    for data in (noise, bytes([VERSION]) + noise):
+        try:
+            decided, at = decode(data)
+        except ValueError:
+            continue
+        assert decode(encode(decided))[0] == decided
+        assert at <= len(data)
+
+
+@pytest.mark.parametrize("half", [codec, plain(codec)], ids=["imported", "plain"])
+def test_the_type_travels_with_the_flags(half: object) -> None:
+    seed = seed_of(7)
+    for payload in (b"small", bytes(20_000)):
+        appends = [(payload, 3, CRITICAL | DECIDED << TYPE_SHIFT, None), (payload, 1, 0, None)]
+        made = half.encode(appends, 0, 1 << 40, seed, 5, 9)  # type: ignore[attr-defined]
+        expected = encode_header(seed, payload, 5, 3, 9, DECIDED, CRITICAL) + payload
+        assert b"".join(made.buffers) == expected + encode_header(seed, payload, 8, 1, 9) + payload
+        assert made.flags & CRITICAL
+        assert half.gather(expected, 0, seed, 5, 1 << 40, 1 << 40, 1 << 40, 1) is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("half", [tail, plain(tail)], ids=["imported", "plain"])
+def test_nothing_of_another_type_is_kept_in_memory(half: object) -> None:
+    kept = half.Tail(1 << 20)  # type: ignore[attr-defined]
+    kept.keep([(b"a", 1, 0, None), (b"bb", 2, DECIDED << TYPE_SHIFT, None), (b"ccc", 3, 0, None)], 1, 64, 0, 7)
+    assert kept.take(0, 100, 100).payloads == [b"a"]
+    assert kept.take(1, 100, 100) is None
+    found = kept.take(3, 100, 100)
+    assert (found.payloads, found.offset) == ([b"ccc"], 64 + 41 + 42 + 43)
+
+
+async def submit(log: Log, decided: Decided, request: bytes, critical: bool = False) -> None:
+    answers: list[LogError | None] = []
+    log.submit(encode(decided) + request, decided.spans, answers.append, critical, DECIDED)
+    await log.append(b"", 1)  # One behind the other, so this is answered later.
+    assert answers == [None]
+
+
+async def decide(log: Log, *stretches: Decided) -> None:
+    for number, one in enumerate(stretches):
+        log.submit(encode(one) + b"%d" % number * one.kept, one.spans, lambda error: None, kind=DECIDED)
+    await log.close()
+
+
+def stretch(kept: int, out: int, damaged: int = 0, rule: str = "rest", seq: int = 0) -> Decided:
+    return Decided(kept, {rule: out} if out else {}, damaged, Position(1, 64, seq))
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 20])
+async def test_a_reader_gives_what_was_kept_and_counts_the_others(memory: int) -> None:
+    log = open_log(SimulatedFiles(), memory=memory)
+    await log.append(b"before", 2)
+    await submit(log, Decided(2, {"slow": 3}, 1, Position(9, 9, 9)), b"kept", critical=True)
+    await submit(log, Decided(0, {"slow": 1, "rest": 4}, 0, Position(9, 9, 9)), b"")
+    batches = read_all(log)  # One; more where some frames come from memory.
+    assert b"".join(batch.body for batch in batches) == b"beforekept"
+    assert (sum(batch.spans for batch in batches), lost_in(batches)) == (2 + 2 + 2, 1)
+    sampled_out: Counter[str] = Counter()
+    for batch in batches:
+        sampled_out.update(batch.sampled_out)
+    assert sampled_out == {"slow": 4, "rest": 4}
+    assert any(batch.critical for batch in batches)
+    assert batches[-1].end == log.end
+    frames = [(frame.spans, frame.kept) for batch in batches for frame in batch.frames]
+    assert frames == [(2, 2), (6, 2), (1, 1), (5, 0), (1, 1)]
+    await log.close()
+
+
+async def test_the_limits_of_a_batch_count_what_was_kept() -> None:
+    files = SimulatedFiles()
+    log = open_log(files)
+    await decide(log, *[stretch(1, 99)] * 10)
+    log = open_log(files)
+    assert [batch.spans for batch in read_all(log, max_spans=4)] == [4, 4, 2]
+    assert [batch.size for batch in read_all(log, max_bytes=5)] == [5, 5]
+    reader = log.reader(log.begin)
+    ends = []
+    while (batch := reader.read(64, 1 << 20, reach=250)) is not None:
+        ends.append(batch.end.seq)
+    assert ends == [200, 400, 600, 800, 1000]
+    await log.close()
+
+
+async def test_a_batch_takes_no_more_than_so_many_frames_in_which_nothing_was_kept() -> None:
+    files = SimulatedFiles()
+    log = open_log(files)
+    await decide(log, *[stretch(0, 10)] * 1500)
+    log = open_log(files)
+    assert [sum(batch.sampled_out.values()) for batch in read_all(log)] == [10_240, 4760]
+    await log.close()
+
+
+async def test_damage_counts_all_that_a_frame_had_counted() -> None:
+    files = SimulatedFiles()
+    log = open_log(files)
+    await decide(log, stretch(2, 10), stretch(3, 10), stretch(4, 10, 5))
+    size = HEADER_SIZE + len(encode(stretch(1, 1)))
+    files.content(name_of(1))[DATA_START + size + 2 + size] ^= 1
+    log = open_log(files)
+    batches = read_all(log)
+    assert payloads_of(batches) == [b"00", b"2222"]
+    assert (sum(batch.spans for batch in batches), lost_in(batches)) == (6, 13 + 5)
+    assert sum(sum(batch.sampled_out.values()) for batch in batches) == 20
+    await log.close()
+
+
+async def test_what_a_later_release_wrote_is_counted_as_lost() -> None:
+    files = SimulatedFiles()
+    log = open_log(files)
+    log.submit(b"?" + encode(SOME), 4, lambda error: None, kind=DECIDED)
+    log.submit(encode(SOME) + b"miscounted", SOME.spans + 1, lambda error: None, kind=DECIDED)
+    log.submit(b"of no type known", 5, lambda error: None, kind=77)
+    await log.append(b"known", 1)
+    batches = read_all(log)
+    assert payloads_of(batches) == [b"known"]
+    assert lost_in(batches) == 4 + SOME.spans + 1 + 5
+    assert log.stats().damaged_bytes
+    await log.close()
+
+
+async def test_a_large_one_is_one_frame() -> None:
+    log = open_log(SimulatedFiles(), quota=64 << 20)
+    request = random.Random(1).randbytes(5 << 20)
+    await submit(log, stretch(3, 4), request)
+    assert payloads_of(read_all(log, max_bytes=1 << 30))[0] == request
+    await log.close()
+
+
+async def test_a_new_log_begins_where_it_is_told_to_and_an_old_one_where_it_was() -> None:
+    files = SimulatedFiles()
+    log = open_log(files, first_seq=500)
+    assert (log.begin.seq, log.end.seq, log.recovery.notes) == (500, 500, ())
+    assert read_all(log) == []
+    await log.close()
+    # Not even a loss of power, before anything was appended, makes another one of it.
+    log = open_log(files.crash(random.Random(3)), first_seq=700)
+    assert log.end.seq == 500
+    await log.append(b"first", 3)
+    assert [(batch.begin.seq, batch.end.seq, batch.lost) for batch in read_all(log)] == [(500, 503, 0)]
+    await log.close()
+    log = open_log(files, first_seq=700)
+    assert log.end.seq == 500
+    await log.close()
+
+
+async def test_the_newest_decision_is_found_again() -> None:
+    files, clock = SimulatedFiles(), ManualClock()
+    log = open_log(files, clock, segment_size=16384)
+    assert last_decided(log) is None
+    await decide(log, *[stretch(1, 20, seq=21 * at) for at in range(1, 700)])
+    log = open_log(files, clock)
+    found = last_decided(log)
+    assert found is not None and found.reached.seq == 21 * 699
+    assert log.stats().segments > 1
+    # The newest frame is damaged: the one before it counts, and none is missed in the segment before.
+    newest = files.content(max(name for name in files.names if name.endswith(".seg")))
+    newest[-1] ^= 1
+    found = last_decided(log)
+    assert found is not None and found.reached.seq == 21 * 698
+    newest[DATA_START:] = bytes(len(newest) - DATA_START)
+    found = last_decided(log)
+    assert found is not None and 0 < found.reached.seq < 21 * 698
+    await log.close()
+
+
+async def test_a_place_is_found_by_its_number() -> None:
+    files = SimulatedFiles()
+    log = open_log(files, segment_size=16384, first_seq=90)
+    for number in range(300):
+        await log.append(b"%d" % number + bytes(number), number % 5 + 1)
+    frames = [frame for batch in read_all(log) for frame in batch.frames]
+    reader = log.reader(log.begin)
+    borders = [log.begin]
+    while (batch := reader.read(1, 1)) is not None:
+        borders.append(batch.end)
+    assert len(borders) == 301
+    for border, frame in zip(borders, frames, strict=False):
+        found = log.locate(frame.seq)
+        assert found.seq == border.seq
+        assert read_all(log, found)[0].frames[0].seq == frame.seq
+        if frame.spans > 1:
+            assert log.locate(frame.seq + 1).seq == frame.seq + frame.spans
+    assert log.locate(log.end.seq) == log.locate(log.end.seq + 5) == log.end
+    assert log.locate(3) == log.begin
+    # Within damage it is a place from which a reader counts the rest of it.
+    first = files.content(name_of(1))
+    first[DATA_START : DATA_START + 300] = bytes(300)
+    for seq in range(91, 100):
+        found = log.locate(seq)
+        batches = read_all(log, found)
+        assert found.seq == seq
+        assert lost_in(batches) + sum(batch.spans for batch in batches) == log.end.seq - seq
+    await log.close()
