@@ -40,6 +40,8 @@ DEAD_BAND = 0.03
 """Share of a probability by which a new one must differ."""
 SLACK = 0.1
 """Share of a second's budget that may be kept beyond it before probabilities fall within the second."""
+NOISE = 3.0
+"""Standard deviations of a Poisson process that may be kept besides."""
 STEP = 0.25
 """Share of a second's budget that each such fall grants until the next one."""
 MOST_STEPS = 16
@@ -47,6 +49,8 @@ MOST_STEPS = 16
 CORRECTION = 0.5
 """Share of what was kept too much or too little that the next second makes up for, and the most that it changes its
 budget by, as a share of that."""
+LONGEST_PERIOD = 1.0
+"""Seconds; where `adjust` comes later, the budget within the period is still that of a second."""
 MOST_DEBT = 1.5
 """Seconds of the budget: more is not made up for."""
 
@@ -76,10 +80,10 @@ class Adaptive:
         self._debt = 0.0  # traces kept too much (or, below 0, too little)
         self._spent = 0.0  # expected keeps of the running period
         self._level = inf  # keeps a second up to which a key is whole
-        self._budget = self._limit = 0.0
+        self._budget = self._period = self._limit = 0.0
         self._steps = 0
         self.configure(limits)
-        self._begin_period(self._share)
+        self._begin_period(self._share, LONGEST_PERIOD)
 
     @property
     def floor(self) -> int:
@@ -113,8 +117,8 @@ class Adaptive:
             self._set(rate, rate.probability)
 
     def count(self, key: int, traces: int, weight: float | None = None) -> None:
-        """These traces are decided now, by what `threshold(key)` answers after this call: the call may raise thresholds,
-        and it may lower the key's own one for these traces alone.
+        """These traces are decided now, by what `threshold(key)` answers after this call: the call may raise
+        thresholds, and it may lower the key's own one for these traces alone.
 
         `key` is what the key reader gave out, SHARED for the rest. `weight` is how many traces they stand for, where an
         earlier sampler took some out: the sum of 1/p over them (p from their `th`); without it, just as many.
@@ -125,16 +129,16 @@ class Adaptive:
         rate = self._keys.get(key) or self._meet(key, stood)
         rate.seen += traces
         rate.seen_weight += stood
-        if rate.due:
-            self._let_through(rate, traces, stood)
-            return
         rate.passing = None
         kept = min(stood * rate.probability, traces)
         if self._spent + kept > self._limit:
             self._fall()
             kept = min(stood * rate.probability, traces)
+        if rate.due:
+            kept = self._let_through(rate, traces, stood)
+        else:
+            rate.expect(kept)
         self._spent += kept
-        rate.expect(kept)
 
     def threshold(self, key: int) -> int:
         """0 to 2**56. Traces of this key with R >= threshold are kept."""
@@ -164,7 +168,8 @@ class Adaptive:
             del self._keys[key]
         self._debt = max(-MOST_DEBT * self._share, min(MOST_DEBT * self._share, self._debt))
         most = CORRECTION * self._share
-        self._begin_period(self._share - max(-most, min(most, CORRECTION * self._debt)))
+        budget = self._share - max(-most, min(most, CORRECTION * self._debt))
+        self._begin_period(budget, min(LONGEST_PERIOD, elapsed))
         self._divide()
         for rate in self._keys.values():
             rate.end_minute(now, self._most)
@@ -186,7 +191,7 @@ class Adaptive:
         for number, (traces, weight) in restored.items():
             rate = self._keys.get(number) or self._meet(number, weight)
             rate.resume(traces, weight)
-        self._begin_period(share)
+        self._begin_period(share, LONGEST_PERIOD)
         self._divide()
         return True
 
@@ -201,21 +206,22 @@ class Adaptive:
         self._set(rate, self._level / weight)
         return rate
 
-    def _let_through(self, rate: KeyRate, traces: int, weight: float) -> None:
+    def _let_through(self, rate: KeyRate, traces: int, weight: float) -> float:
         """The floor of rare keys. Of many traces at once, as many as make it certain that one is kept."""
         probability = max(rate.probability, min(self._most, SURE / traces))
         rate.passing = threshold_of(probability)
         rate.passed(self._now)
-        self._spent += min(weight * probability, traces)
+        return min(weight * probability, traces)
 
     def _settle_debt(self, elapsed: float) -> None:
         """What the ended period kept beyond its share; a share that nobody asked for is not saved up."""
         possible = sum(min(rate.seen_weight * self._most, rate.seen) for rate in self._keys.values())
         self._debt += self._spent - min(self._share * elapsed, possible)
 
-    def _begin_period(self, budget: float) -> None:
-        self._budget, self._spent, self._steps = budget, 0.0, 0
-        self._limit = budget * (1.0 + SLACK) + 3.0 * sqrt(budget)
+    def _begin_period(self, budget: float, period: float) -> None:
+        """`budget` in keeps a second; `period` in seconds, as long as the last one was."""
+        self._budget, self._period, self._spent, self._steps = budget, period, 0.0, 0
+        self._limit = budget * period * (1.0 + SLACK) + NOISE * sqrt(budget * period)
 
     def _divide(self) -> None:
         """Probabilities from the averages."""
@@ -232,7 +238,7 @@ class Adaptive:
         if self._steps > MOST_STEPS:
             extra, self._level = inf, 0.0
         else:
-            extra = max(self._limit - self._spent, STEP * self._budget)
+            extra = max(self._limit - self._spent, STEP * self._budget * self._period)
             seen = (self._bounds(rate.seen_weight, rate.seen) for rate in self._keys.values())
             self._level = level(seen, extra)
         self._limit = self._spent + extra
