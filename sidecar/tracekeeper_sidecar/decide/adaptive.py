@@ -26,11 +26,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import inf, isfinite, sqrt
-from typing import Protocol
 
 from tracekeeper_sidecar.decide.key_rate import SURE, KeyRate
 from tracekeeper_sidecar.decide.level import level
 from tracekeeper_sidecar.decide.thresholds import threshold_of
+from tracekeeper_spec.sampling import Adaptive as Limits
 
 SHARED = 0
 """The key of all traces whose key is one too many."""
@@ -53,17 +53,6 @@ LONGEST_PERIOD = 1.0
 """Seconds; where `adjust` comes later, the budget within the period is still that of a second."""
 MOST_DEBT = 1.5
 """Seconds of the budget: more is not made up for."""
-
-
-class Limits(Protocol):
-    """What the policy says: `sampling.default.adaptive`."""
-
-    @property
-    def target_traces_per_second(self) -> float: ...
-    @property
-    def min_probability(self) -> float: ...
-    @property
-    def max_probability(self) -> float: ...
 
 
 class Adaptive:
