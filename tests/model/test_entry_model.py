@@ -32,13 +32,17 @@ from tracekeeper_sidecar.forward.sender import Sender
 from tracekeeper_sidecar.forward.signal import Signal
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
+from tracekeeper_sidecar.log.decided import Decided, encode
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.log.record import DECIDED
 from tracekeeper_spec.config import Backend as BackendSpec
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 
 NAME = "entry"
+LEFT_OUT = ""
+"""Stands for a span that sampling left out."""
 LIMITS = Limits(max_spans=6, max_bytes=1 << 20, max_delay=0.0)
 TURNS = 40
 """Turns of the event loop that a step gets: enough for whatever follows from it without a file or a clock."""
@@ -199,16 +203,30 @@ async def world(bounds: Bounds) -> AsyncIterator[World]:
         shutil.rmtree(folder)
 
 
-async def play(steps: list[tuple[object, ...]], bounds: Bounds) -> None:
+async def put(made: World, spans: int, sampled: bool) -> None:
+    """Append a request; or, by the log's count, as many spans that sampling has decided on, and kept half of."""
+    if not sampled:
+        body, ids = request(spans)
+        made.sent += ids
+        await made.log.append(body, spans)
+        return
+    kept = spans // 2
+    body, ids = request(kept) if kept else (b"", [])
+    made.sent += ids + [LEFT_OUT] * (spans - kept)
+    decided = Decided(kept, {"rule": spans - kept}, 0, made.log.end)
+    answered: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    made.log.submit(encode(decided) + body, spans, answered.set_result, kind=DECIDED)
+    assert await answered is None
+
+
+async def play(steps: list[tuple[object, ...]], bounds: Bounds, sampled: bool = False) -> None:
     """Let it all happen, then let the backend take everything, and see what has come of it."""
     async with world(bounds) as made:
         for step in steps:
             match step:
                 case ("put", list(sizes)):
                     for spans in sizes:
-                        body, ids = request(spans)
-                        made.sent += ids
-                        await made.log.append(body, spans)
+                        await put(made, spans, sampled)
                 case ("answer", int(which), str(how)):
                     made.exporter.answer(which, how)
                 case ("restart", bool(save)):
@@ -224,7 +242,10 @@ async def play(steps: list[tuple[object, ...]], bounds: Bounds) -> None:
         assert await made.entry.reach(made.log.end, 30.0)
         made.check()
         account = made.entry.account
-        lost = len(made.sent) - sum(1 for span in made.sent if made.exporter.taken[span])
+        left_out = made.sent.count(LEFT_OUT)
+        booked = account.sampled_out.total()
+        assert booked <= left_out
+        lost = len(made.sent) - sum(1 for span in made.sent if made.exporter.taken[span]) - booked
         assert lost <= sum(account.dropped.values())
         assert sum(account.delivered.values()) <= sum(made.exporter.taken.values())
         assert not made.entry.settled.runs()
@@ -243,6 +264,12 @@ def give_up(made: World, seq: int) -> None:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_span_is_sent_or_booked_as_dropped(steps: list[tuple[object, ...]]) -> None:
     asyncio.run(play(steps, Bounds()))
+
+
+@given(st.lists(STEPS, max_size=40))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_sampling_left_out_is_booked_and_never_sent(steps: list[tuple[object, ...]]) -> None:
+    asyncio.run(play(steps, Bounds(), sampled=True))
 
 
 @given(st.lists(STEPS, max_size=30), st.integers(1, 30))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tracekeeper_sidecar.clock import Clock
@@ -31,7 +32,7 @@ from tracekeeper_sidecar.forward.signal import Signal
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor
 from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.model import Batch, Position
+from tracekeeper_sidecar.model import NOTHING, Batch, Position
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +83,19 @@ class DeliveryEntry:
     """Owned by the forwarder's event loop."""
 
     def __init__(
-        self, name: str, terms: Terms, cursor: Cursor, *, log: Log, sender: Sender, saver: Saver, clock: Clock
+        self,
+        name: str,
+        terms: Terms,
+        cursor: Cursor,
+        *,
+        log: Log,
+        sender: Sender,
+        saver: Saver,
+        clock: Clock,
+        accepted: Callable[[], int] | None = None,
     ) -> None:
+        """`accepted` tells how many spans were ever acknowledged, where `log` does not: it may be the log of what
+        sampling has decided, whose end stands where the decisions do."""
         self.name = name
         self.sender = sender
         self.saver = saver
@@ -92,6 +104,7 @@ class DeliveryEntry:
         self.settled = Settled(cursor.position, cursor.acked)
         self.account = cursor.account
         self._log, self._clock = log, clock
+        self._accepted = accepted or (lambda: log.end.seq)
         self.filling = Filling(log, terms.limits, clock)
         self._flights: dict[Flight, None] = {}  # in the log's order
         self._cut: tuple[Position, str] | None = None
@@ -101,6 +114,11 @@ class DeliveryEntry:
     @property
     def pending(self) -> int:
         """Spans acknowledged and not settled."""
+        return max(0, self._accepted() - self.settled.position.seq - self.settled.ahead)
+
+    @property
+    def waiting(self) -> int:
+        """Those of the pending spans that it could send: all, but for what sampling has still to decide."""
         return max(0, self._log.end.seq - self.settled.position.seq - self.settled.ahead)
 
     @property
@@ -174,10 +192,11 @@ class DeliveryEntry:
             batch = await self.filling.next()
             if self.settled.count():
                 batch = trimmed(batch, self.settled)
-            if not batch.spans and not batch.lost:  # All of it was settled before a restart.
-                self._settle(batch.begin, batch.end)
+            if not batch.spans and not batch.lost:  # Sampled out, or settled before a restart.
+                self._settle(batch)
             elif reason := self._verdict(batch):
-                self._drop(batch.begin, batch.end, reason)
+                self.account.sampled_out.update(batch.sampled_out)
+                self._drop(batch.begin, batch.end, reason, batch.sampled_out)
             else:
                 self._launch(batch, group)
 
@@ -224,6 +243,7 @@ class DeliveryEntry:
         self.settled.settle(batch.begin, batch.end)
         self.account.delivered.update(flight.delivered)
         self.account.dropped.update(flight.dropped)
+        self.account.sampled_out.update(batch.sampled_out)
         self.account.unmatched += flight.unmatched
         self._offer()
 
@@ -258,7 +278,7 @@ class DeliveryEntry:
             return self._cut[1]
         if self.terms.bounds.interval is None or not batch.newest:
             return None
-        return self.terms.bounds.verdict(self._clock.now() - batch.newest, self.pending)
+        return self.terms.bounds.verdict(self._clock.now() - batch.newest, self.waiting)
 
     def _abandon(self, flight: Flight, reason: str) -> None:
         """End a flight here and now; what it has delivered stays delivered."""
@@ -281,9 +301,9 @@ class DeliveryEntry:
         if begin.seq < cut.seq:
             self._drop(begin, self.filling.skip(cut), reason)
 
-    def _drop(self, begin: Position, end: Position, reason: str) -> None:
-        """Book what is not settled between two places as dropped."""
-        spans = end.seq - begin.seq - self.settled.settle(begin, end)
+    def _drop(self, begin: Position, end: Position, reason: str, booked: Mapping[str, int] = NOTHING) -> None:
+        """Book what is not settled between two places as dropped, but for what is `booked` already."""
+        spans = end.seq - begin.seq - self.settled.settle(begin, end) - sum(booked.values())
         if spans:
             self.account.dropped[reason] += spans
             self._report_drop(spans, reason)
@@ -291,8 +311,10 @@ class DeliveryEntry:
 
     # The books.
 
-    def _settle(self, begin: Position, end: Position) -> None:
-        self.settled.settle(begin, end)
+    def _settle(self, batch: Batch) -> None:
+        """Nothing of it is to be sent."""
+        self.account.sampled_out.update(batch.sampled_out)
+        self.settled.settle(batch.begin, batch.end)
         self._offer()
 
     def _offer(self) -> None:

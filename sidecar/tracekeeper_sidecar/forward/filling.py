@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.settled import Stretches, step
 from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.log.reader import Reader
+from tracekeeper_sidecar.log.reader import ENDLESS, Reader
 from tracekeeper_sidecar.model import Batch, Position
 
 REST = 300.0
@@ -26,6 +26,8 @@ what sending a batch does."""
 NEVER = 1 << 62
 FIRST_LOOK = 16
 """Spans by which a batch that begins to fill is looked at for the first time."""
+LEAST_SHARE = 0.001
+"""Of the spans that sampling decides on, as those kept are estimated: with fewer, a batch is as old as it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Filling:
         self._waiting: asyncio.Future[None] | None = None
         self._stretches: Stretches = ()
         self._ahead: deque[Batch] = deque()
+        self._share = 1.0
+        """How many of the spans that sampling has decided on it keeps, going by the newest batches."""
 
     def begin(self, position: Position, settled: Stretches) -> None:
         """Read from `position` on, and of the stretches that are settled no batch together with one that is not."""
@@ -103,7 +107,10 @@ class Filling:
         assert self._reader is not None
         while not self._ahead:
             await self._until_worthwhile(self._reader)
-            self._ahead.extend(await self._take(self._reader))
+            batches = await self._take(self._reader)
+            for batch in batches:
+                self._note_share(batch)
+            self._ahead.extend(batches)
             self.since = 0.0
         return self._ahead.popleft()
 
@@ -127,14 +134,22 @@ class Filling:
         """What the log's `seq` must reach for a full batch, as far as one can tell; 0 when there is one."""
         end = self._log.end
         spans = end.seq - begin.seq
-        if end.segment != begin.segment or spans >= self.limits.max_spans:
+        most = int(self.limits.max_spans / self._share)
+        if end.segment != begin.segment or spans >= most:
             return 0
         size = end.offset - begin.offset
         if size >= self.limits.max_bytes:
             return 0
         fitting = max(spans + 1, self.limits.max_bytes * spans // max(1, size))
         # No further than twice as many, because those to come may be larger.
-        return begin.seq + min(self.limits.max_spans, fitting, max(FIRST_LOOK, 2 * spans))
+        return begin.seq + min(most, fitting, max(FIRST_LOOK, 2 * spans))
+
+    def _note_share(self, batch: Batch) -> None:
+        """Where sampling leaves spans out, the log's count says little of how many there are to send."""
+        if batch.sampled_out or self._share < 1:
+            spans = batch.spans + sum(batch.sampled_out.values())
+            share = max(LEAST_SHARE, batch.spans / max(1, spans))
+            self._share = min(1.0, 0.75 * self._share + 0.25 * share) if spans > batch.spans else 1.0
 
     async def _take(self, reader: Reader) -> list[Batch]:
         begin, end = reader.position, self._log.end
@@ -168,8 +183,9 @@ def _resolve(waiting: asyncio.Future[None]) -> None:
 def _read(reader: Reader, settled: Stretches, limits: Limits) -> Batch | None:
     """The next batch: all of it settled, or none, unless damage lies across the border; then its frames tell."""
     seq = reader.position.seq
-    among = bool(settled) and seq < settled[-1][1]
-    return reader.read(step(settled, seq, limits.max_spans), limits.max_bytes, among)
+    if not settled or seq >= settled[-1][1]:
+        return reader.read(limits.max_spans, limits.max_bytes)
+    return reader.read(limits.max_spans, limits.max_bytes, detailed=True, reach=step(settled, seq, ENDLESS))
 
 
 async def _in_thread(reader: Reader, settled: Stretches, limits: Limits) -> list[Batch]:

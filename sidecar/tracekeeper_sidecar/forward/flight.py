@@ -103,7 +103,7 @@ class Flight:
 
     @property
     def left(self) -> int:
-        """Spans of which nothing is known yet."""
+        """Spans of which nothing is known yet; those that sampling left out are none of its business."""
         known = sum(self.delivered.values()) + sum(self.dropped.values()) + self.unmatched
         return self.batch.spans + self.batch.lost - known
 

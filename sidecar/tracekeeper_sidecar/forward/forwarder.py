@@ -46,10 +46,12 @@ class Forwarder:
         random: Callable[[], float] = random_module.random,
         letters: DeadLetters | None = None,
         backends: Backends | None = None,
+        accepted: Callable[[], int] | None = None,
     ) -> None:
-        """`backends` are given when another forwarder sends to them, too: whoever gives them closes them."""
+        """`backends` are given when another forwarder sends to them, too: whoever gives them closes them. `accepted`
+        as in DeliveryEntry."""
         self._log, self._cursors, self._clock, self._random = log, cursors, clock, random
-        self._letters = letters
+        self._letters, self._accepted = letters, accepted
         self._shared = backends is not None
         self._backends = backends or Backends(clock, random)
         self._signal = self._backends.signal
@@ -223,6 +225,7 @@ class Forwarder:
             sender=Sender(spec.name, backends, self._clock, self._random, self._signal, self._letters),
             saver=Saver(spec.name, cursor, self._cursors, self._clock, self._release),
             clock=self._clock,
+            accepted=self._accepted,
         )
         self._entries[spec.name] = entry
         self._keeper.start(f"delivery {spec.name}", entry.run)

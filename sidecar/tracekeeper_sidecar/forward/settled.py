@@ -11,6 +11,7 @@ of them. Runs are of whole batches, so they begin and end between two frames of 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from tracekeeper_sidecar.model import Batch, Position
@@ -135,9 +136,12 @@ def trimmed(batch: Batch, settled: Settled) -> Batch:
         return batch
     frames = [frame for frame in batch.frames if not settled.between(frame.seq, frame.seq + frame.spans)]
     body = b"".join(batch.body[frame.offset : frame.offset + frame.length] for frame in frames)
-    spans = sum(frame.spans for frame in frames)
-    lost = batch.end.seq - batch.begin.seq - known - spans
-    return replace(batch, body=body, spans=spans, size=len(body), lost=lost, frames=())
+    spans = sum(frame.kept for frame in frames)
+    sampled_out: Counter[str] = Counter()
+    for frame in frames:
+        sampled_out.update(frame.sampled_out)
+    lost = batch.end.seq - batch.begin.seq - known - spans - sampled_out.total()
+    return replace(batch, body=body, spans=spans, size=len(body), lost=lost, frames=(), sampled_out=sampled_out)
 
 
 def step(stretches: Stretches, seq: int, most: int) -> int:

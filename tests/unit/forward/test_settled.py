@@ -105,6 +105,16 @@ def test_a_batch_is_cut_down_to_what_is_not_settled() -> None:
     assert trimmed(batch, Settled(place(0))) is batch
 
 
+def test_what_sampling_left_out_of_a_settled_frame_is_not_booked_again() -> None:
+    """Spans 0 to 3 are lost; 4 to 9 and 10 to 14 are frames of sampling; 2 to 9 are settled."""
+    frames = (Frame(4, 6, 0, 2, {"a": 4}), Frame(10, 5, 2, 1, {"a": 1, "b": 2}, 1))
+    batch = Batch(b"aab", 3, 3, place(0), place(15), lost=5, frames=frames, sampled_out={"a": 5, "b": 2})
+    settled = Settled(place(0), ((2, 8),))
+    cut = trimmed(batch, settled)
+    assert (cut.body, cut.spans, cut.lost, cut.sampled_out) == (b"b", 1, 2 + 1, {"a": 1, "b": 2})
+    assert cut.spans + cut.lost + sum(cut.sampled_out.values()) == 15 - settled.settle(batch.begin, batch.end)
+
+
 def test_settling_what_lies_behind_changes_nothing() -> None:
     settled = Settled(place(20))
     assert settled.settle(place(3), place(9)) == 6
