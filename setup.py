@@ -16,6 +16,7 @@ HOT = [
     "tracekeeper_sidecar.log.tail",
     *(f"tracekeeper_sidecar.receive.{name}" for name in ("otlp_http", "upload")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "processing", "program", "scan", "walker")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("remembered", "traces")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
 

@@ -1,0 +1,43 @@
+# The compiled half of native.py: see there.
+from libc.string cimport memchr, memcpy, memmove
+
+ctypedef unsigned long long* Words
+ctypedef unsigned int* Halves
+
+cdef inline unsigned char* _aligned(bytearray buffer) noexcept:
+    cdef unsigned char* begin = buffer
+    return begin + (-<size_t>begin & 63)
+
+cdef inline Words words(bytearray buffer) noexcept:
+    return <Words>_aligned(buffer)
+
+cdef inline Halves halves(bytearray buffer) noexcept:
+    return <Halves>_aligned(buffer)
+
+cdef inline Words* pointers(bytearray buffer) noexcept:
+    return <Words*><unsigned char*>buffer
+
+cdef inline Halves* half_pointers(bytearray buffer) noexcept:
+    return <Halves*><unsigned char*>buffer
+
+cdef inline unsigned long long word(const unsigned char* data, Py_ssize_t at) noexcept nogil:
+    cdef unsigned long long value = 0
+    cdef Py_ssize_t end = at + 8
+    while at < end:  # The C compiler makes two instructions of it.
+        value = value << 8 | data[at]
+        at += 1
+    return value
+
+cdef inline Py_ssize_t where(bytearray buffer, int byte, Py_ssize_t size) noexcept:
+    cdef unsigned char* begin = buffer
+    cdef void* found = memchr(begin, byte, size)
+    return <unsigned char*>found - begin if found != NULL else -1
+
+cdef inline Py_ssize_t copy(unsigned char* to, Py_ssize_t at, const unsigned char* data, Py_ssize_t begin,
+                            Py_ssize_t end) noexcept nogil:
+    memcpy(to + at, data + begin, end - begin)
+    return at + end - begin
+
+cdef inline Py_ssize_t move(unsigned char* data, Py_ssize_t to, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    memmove(data + to, data + begin, end - begin)
+    return to + end - begin

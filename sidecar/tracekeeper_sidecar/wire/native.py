@@ -1,0 +1,50 @@
+"""What compiled code does by pointer, for where these modules run uncompiled; the compiled half is in native.pxd.
+
+This module itself is never compiled: the .pxd files take the same names from native.pxd instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def words(buffer: bytearray) -> memoryview[int]:
+    """`buffer` as unsigned integers of 64 bits, from its first multiple of 64 bytes on, for which it has 64 to spare."""
+    return memoryview(buffer)[: len(buffer) - 64].cast("Q")
+
+
+def halves(buffer: bytearray) -> memoryview[int]:
+    """The same as unsigned integers of 32 bits."""
+    return memoryview(buffer)[: len(buffer) - 64].cast("I")
+
+
+def pointers(buffer: bytearray) -> list[Any]:
+    """Room for as many of what `words` gives as `buffer` has eight bytes."""
+    return [None] * (len(buffer) // 8)
+
+
+def half_pointers(buffer: bytearray) -> list[Any]:
+    """The same for what `halves` gives."""
+    return pointers(buffer)
+
+
+def word(data: bytes, at: int) -> int:
+    """The eight bytes at `at`, big-endian, as ids are."""
+    return int.from_bytes(data[at : at + 8])
+
+
+def where(buffer: bytearray, byte: int, size: int) -> int:
+    """Where that byte is found first among the first `size`, or -1."""
+    return buffer.find(byte, 0, size)
+
+
+def copy(to: bytearray, at: int, data: bytes, begin: int, end: int) -> int:
+    """Copies [begin, end) of `data` to `at`, and returns where it ends there."""
+    to[at : at + end - begin] = data[begin:end]
+    return at + end - begin
+
+
+def move(data: bytearray, to: int, begin: int, end: int) -> int:
+    """Moves [begin, end) to `to` within `data`, and returns where it ends there."""
+    data[to : to + end - begin] = data[begin:end]
+    return to + end - begin

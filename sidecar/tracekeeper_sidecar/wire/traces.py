@@ -1,0 +1,618 @@
+# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, language_level=3
+"""The open traces: 64 bytes for each, four for when it is due, and some eight in the index; compiled with traces.pxd.
+
+Records lie in slabs, one cache line each, and keep their number, the *slot*, until they are removed. An index of 64
+shards leads from a trace id to its slot, by open addressing; so what grows at a time is a slab of 4096 records, or one
+shard. What is due is found by running over a column of times.
+
+A record, in words of 64 bits: the trace id in two, big-endian; flags (the top byte) over the trace's randomness (56
+bits, see `probability`); the earliest start and the latest end; then in halves of 32 bits: when its first span came,
+spans, spans in error, which span tests held, which root tests, its key. A decided trace keeps its verdict where the
+start was, and counts as spans what is still to be cut.
+
+A *verdict* is one number: the threshold in the low 57 bits, then five bits for the rule, and two flags; see `verdict`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from tracekeeper_sidecar.wire import native
+
+KEEP = 1 << 62
+"""In a verdict: the trace is kept."""
+ERASE = 1 << 63
+"""In a verdict: it is not kept by probability, so that its spans must not say one."""
+RULES = 32
+"""Numbers that the rule in a verdict can have, from 0 on."""
+SHUTDOWN = 2**62
+"""As the time for `due`: whatever is open."""
+_SHUTDOWN = SHUTDOWN
+
+_SLAB = 4096
+_SLAB_BITS = 12
+_SLABS = 4095
+_DUE = _SLAB * 16
+_NEVER = 0xFFFFFFFF
+_LATEST = 0xBFFFFFFF
+_MIDDLE = 0x80000000
+_LONGEST = 0x1FFFFFFF
+_SHARDS = 64
+_FIRST_SHARD = 64
+_ALL_64 = 0xFFFFFFFFFFFFFFFF
+_LOW_56 = 0xFFFFFFFFFFFFFF
+_MIX = 0x9E3779B97F4A7C15
+_STIR = 0xD6E8FEB86659FD93
+_NONE = -1
+_FREE = 2
+
+_RANK = 56
+_STATUS = 58
+_ROOT_BITS = 0xF << 56
+_STATUS_BITS = 3 << 58
+_CRITICAL = 1 << 60
+_DECIDED = 1 << 61
+_EXPLICIT = 1 << 62
+
+
+def verdict(rule: int, threshold: int, *, keep: bool, erase: bool = False) -> int:
+    """What becomes of a trace, as one number: by which rule (0 to 31), and at which threshold (0 to 2**56)."""
+    if not 0 <= rule < RULES or not 0 <= threshold <= 1 << 56:
+        raise ValueError(f"rule {rule} at threshold {threshold}; must be 0 to {RULES - 1} and 0 to 2**56")
+    return threshold | rule << 57 | (KEEP if keep else 0) | (ERASE if erase else 0)
+
+
+class Summary(NamedTuple):
+    """What is known of a trace, for people and tests."""
+
+    trace_id: bytes
+    randomness: int
+    start: int
+    """Unix time in nanoseconds of its earliest span that says when it started, or 0. So is `end`."""
+    end: int
+    first_seen: int
+    """Unix time in milliseconds."""
+    spans: int
+    errors: int
+    span_tests: int
+    """A bit for each that held for some span."""
+    root_tests: int
+    rank: int
+    """Of the root: 0 there is none, 1 a local one (its parent is in another process), 2 it has no parent."""
+    root_status: int
+    """By its number in OTLP."""
+    critical: bool
+    key: int
+    verdict: int | None
+    """None while it is open."""
+
+
+class Traces:
+    """The table. For one thread at a time."""
+
+    def __init__(
+        self,
+        *,
+        wait_ms: int = 30_000,
+        quiet_ms: int = 2_000,
+        max_spans: int = 100_000,
+        early: int = 1,
+        limit: int = 4_000_000,
+        seed: int | None = None,
+    ) -> None:
+        self.count = 0
+        """Traces, open or decided."""
+        self.open = 0
+        self._base = 0
+        self._based = 0
+        self._position = 0
+        self._top = 0
+        self._spare = _NONE
+        self._seed = int.from_bytes(os.urandom(8)) if seed is None else seed
+        self._buffers: list[bytearray | None] = []
+        self._state = bytearray(_SLABS + 1)
+        self._tables = [bytearray(8 * (_SLABS + 1)) for _ in range(2)]
+        self._words = native.pointers(self._tables[0])
+        self._halves = native.half_pointers(self._tables[1])
+        self._columns = [bytearray(4 * (_SLABS + 1) + 64) for _ in range(3)]
+        self._used = native.halves(self._columns[0])
+        self._live = native.halves(self._columns[1])
+        self._head = native.halves(self._columns[2])
+        self._shards: list[bytearray] = []
+        self._index_table = bytearray(8 * _SHARDS)
+        self._index = native.half_pointers(self._index_table)
+        self._mask = [0] * 64
+        self._filled = [0] * 64
+        for shard in range(_SHARDS):
+            self._shards.append(bytearray())
+            self._resize(shard, _FIRST_SHARD)
+        self.configure(wait_ms=wait_ms, quiet_ms=quiet_ms, max_spans=max_spans, early=early, limit=limit)
+
+    def configure(self, *, wait_ms: int, quiet_ms: int, max_spans: int, early: int = 1, limit: int = 4_000_000) -> None:
+        """When a trace is due: `wait_ms` after its first span; with a root of rank `early` or higher (3: never)
+        `quiet_ms` after the last that came; at once with `max_spans` spans. No more than `limit` traces are held.
+
+        Counts for traces from their next span on."""
+        self._wait = min(max(wait_ms, 0), _LONGEST)
+        self._quiet = min(max(quiet_ms, 0), _LONGEST)
+        self._max_spans = max_spans
+        self._early = early
+        self._limit = min(limit, _SLABS * _SLAB)
+
+    # For Python.
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes."""
+        return sum(len(buffer) for buffer in self._buffers if buffer) + sum(len(shard) for shard in self._shards)
+
+    def find(self, trace_id: bytes) -> int:
+        """The trace's slot, or -1."""
+        return self._locate(_word(trace_id, 0), _word(trace_id, 8))
+
+    def insert(self, trace_id: bytes, time_ms: int) -> int:
+        """The slot of the trace, which is made if there is none; -1 if the table is full."""
+        hi = _word(trace_id, 0)
+        lo = _word(trace_id, 8)
+        slot = self._locate(hi, lo)
+        if slot < 0:
+            slot = self._add(hi, lo, self._tick(time_ms))
+        return slot
+
+    def decide(self, slot: int, verdict: int) -> None:
+        """Settles what becomes of the trace; it stays until its spans have been cut."""
+        self._decide(self._checked(slot), verdict)
+
+    def verdict(self, slot: int) -> int | None:
+        """None while it is open."""
+        self._checked(slot)
+        words = self._words[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        if words[at + 2] & _DECIDED:
+            return words[at + 3]
+        return None
+
+    def remove(self, slot: int) -> None:
+        """Forget the trace; its slot may be given to another."""
+        self._remove(self._checked(slot))
+
+    def trace_id(self, slot: int) -> bytes:
+        self._checked(slot)
+        words = self._words[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        return words[at].to_bytes(8) + words[at + 1].to_bytes(8)
+
+    def randomness(self, slot: int) -> int:
+        """The trace's R: 56 bits."""
+        self._checked(slot)
+        return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] & _LOW_56
+
+    def key(self, slot: int) -> int:
+        self._checked(slot)
+        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 15]
+
+    def spans(self, slot: int) -> int:
+        self._checked(slot)
+        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 11]
+
+    def summary(self, slot: int) -> Summary:
+        """All that is known of the trace. Raises IndexError where there is none."""
+        self._checked(slot)
+        words = self._words[slot >> _SLAB_BITS]
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        top = words[at + 2]
+        decided = top & _DECIDED != 0
+        return Summary(
+            self.trace_id(slot),
+            top & _LOW_56,
+            0 if decided else words[at + 3],
+            words[at + 4],
+            self._base + halves[2 * at + 10],
+            halves[2 * at + 11],
+            halves[2 * at + 12],
+            halves[2 * at + 13],
+            halves[2 * at + 14],
+            top >> _RANK & 3,
+            top >> _STATUS & 3,
+            top & _CRITICAL != 0,
+            halves[2 * at + 15],
+            words[at + 3] if decided else None,
+        )
+
+    def due(self, now_ms: int, most: int = 4096) -> list[int]:
+        """Slots of open traces that are due, at most so many; where it stops the next call goes on. Fewer than `most`
+        means that all have been looked at once. Those that are left open come again."""
+        found: list[int] = []
+        now = _NEVER - 1
+        latest = _NEVER - 1
+        if now_ms < _SHUTDOWN:
+            now = self._tick(now_ms)
+            latest = now + self._wait + self._quiet
+        # The slab where it begins comes a second time at the end: up to where it began.
+        left = self._top
+        slab = self._position >> _SLAB_BITS
+        at = self._position & (_SLAB - 1)
+        if slab >= self._top:
+            slab = at = 0
+        begin = at
+        while left >= 0 and self._top > 0:
+            if slab >= self._top:
+                slab = 0
+            if self._state[slab]:
+                halves = self._halves[slab]
+                used = self._used[slab]
+                if left == 0 and begin < used:
+                    used = begin
+                while at < used:
+                    when = halves[_DUE + at]
+                    if when != _NEVER:
+                        if when <= now:
+                            found.append(slab << _SLAB_BITS | at)
+                            if len(found) >= most:
+                                self._position = (slab << _SLAB_BITS | at) + 1
+                                return found
+                        elif when > latest:
+                            halves[_DUE + at] = now + self._wait  # The clock was put back.
+                    at += 1
+            at = 0
+            slab += 1
+            left -= 1
+        return found
+
+    def pack(self, slots: list[int]) -> bytes:
+        """Trace id and verdict of these decided traces, 24 bytes each, big-endian: for a journal."""
+        out = bytearray(24 * len(slots))
+        at = 0
+        for slot in slots:
+            self._checked(slot)
+            words = self._words[slot >> _SLAB_BITS]
+            place = (slot & (_SLAB - 1)) * 8
+            if not words[place + 2] & _DECIDED:
+                raise ValueError(f"the trace in slot {slot} is not decided")
+            _put_word(out, at, words[place])
+            _put_word(out, at + 8, words[place + 1])
+            _put_word(out, at + 16, words[place + 3])
+            at += 24
+        return bytes(out)
+
+    def restore(self, packed: bytes, time_ms: int) -> None:
+        """Put back decided traces, with no spans to be cut yet. What does not fit any more is left out."""
+        if len(packed) % 24:
+            raise ValueError(f"{len(packed)} bytes; each trace has 24")
+        at = 0
+        while at < len(packed):
+            slot = self.insert(packed[at : at + 16], time_ms)
+            if slot >= 0:
+                self._decide(slot, _word(packed, at + 16))
+                self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 11] = 0
+            at += 24
+
+    def sweep(self) -> int:
+        """Removes decided traces of which nothing is left to be cut, and returns how many. `restore` may leave such."""
+        removed = 0
+        slab = 0
+        while slab < self._top:
+            at = 0
+            while self._state[slab] and at < self._used[slab]:
+                words = self._words[slab]
+                halves = self._halves[slab]
+                # A free record has no flags.
+                if words[at * 8 + 2] & _DECIDED and halves[at * 16 + 11] == 0:
+                    self._remove(slab << _SLAB_BITS | at)
+                    removed += 1
+                at += 1
+            slab += 1
+        return removed
+
+    # For fold, keep and verdict.
+
+    def _span(self, slot: int, start: int, end: int, error: int, critical: int, tests: int) -> None:
+        """Counts a span."""
+        words = self._words[slot >> _SLAB_BITS]
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        if halves[2 * at + 11] != _NEVER:
+            halves[2 * at + 11] += 1
+        if words[at + 2] & _DECIDED:
+            return
+        if start != 0 and (words[at + 3] == 0 or start < words[at + 3]):
+            words[at + 3] = start
+        if end > words[at + 4]:
+            words[at + 4] = end
+        if error and halves[2 * at + 12] != _NEVER:
+            halves[2 * at + 12] += 1
+        if critical:
+            words[at + 2] |= _CRITICAL
+        halves[2 * at + 13] |= tests
+
+    def _timed(self, slot: int, now: int) -> None:
+        """Says when it is due, now that a span has come."""
+        words = self._words[slot >> _SLAB_BITS]
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        place = _DUE + (slot & (_SLAB - 1))
+        if words[at + 2] & _DECIDED:
+            return
+        when = halves[2 * at + 10] + self._wait
+        if halves[2 * at + 11] >= self._max_spans:
+            when = 0
+        elif (words[at + 2] >> _RANK & 3) >= self._early and now + self._quiet < when:
+            when = now + self._quiet
+        halves[place] = when
+
+    def _root(self, slot: int, rank: int, status: int, tests: int, key: int) -> None:
+        """Takes a span as the root; of two with the same rank the first one says what the key is, and both are tested,
+        and in error if one of them is."""
+        words = self._words[slot >> _SLAB_BITS]
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        known = words[at + 2] >> _RANK & 3
+        if words[at + 2] & _DECIDED or rank < known:
+            return
+        if rank > known:
+            words[at + 2] &= _ALL_64 ^ _ROOT_BITS
+            words[at + 2] |= (rank << _RANK) | (status << _STATUS)
+            halves[2 * at + 14] = tests
+            halves[2 * at + 15] = key
+            return
+        halves[2 * at + 14] |= tests
+        if status > (words[at + 2] >> _STATUS & 3):
+            words[at + 2] &= _ALL_64 ^ _STATUS_BITS
+            words[at + 2] |= status << _STATUS
+
+    def _rank(self, slot: int) -> int:
+        return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] >> _RANK & 3
+
+    def _set_key(self, slot: int, key: int) -> None:
+        self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 15] = key
+
+    def _set_randomness(self, slot: int, randomness: int) -> None:
+        """What a span says explicitly; the first one counts."""
+        words = self._words[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8 + 2
+        if not words[at] & (_EXPLICIT | _DECIDED):
+            words[at] &= _ALL_64 ^ _LOW_56
+            words[at] |= randomness | _EXPLICIT
+
+    def _decide(self, slot: int, verdict: int) -> None:
+        words = self._words[slot >> _SLAB_BITS]
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        if not words[at + 2] & _DECIDED:
+            self.open -= 1
+        words[at + 2] |= _DECIDED
+        words[at + 3] = verdict
+        halves[_DUE + (slot & (_SLAB - 1))] = _NEVER
+
+    def _cut(self, slot: int) -> None:
+        """One span less to be cut; after the last one the trace goes."""
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 16 + 11
+        if halves[at] > 1:
+            halves[at] -= 1
+        else:
+            self._remove(slot)
+
+    # Times: in milliseconds since a base that lies 25 days back when it is set.
+
+    def _tick(self, time_ms: int) -> int:
+        time = time_ms - self._base
+        if not self._based or time < 0 or time > _LATEST:
+            self._rebase(time_ms)
+            time = _MIDDLE
+        return time
+
+    def _rebase(self, time_ms: int) -> None:
+        shift = time_ms - _MIDDLE - self._base
+        self._base += shift
+        self._based = 1
+        slab = 0
+        while slab < self._top:
+            at = 0
+            while self._state[slab] and at < self._used[slab]:
+                halves = self._halves[slab]
+                halves[at * 16 + 10] = _within(halves[at * 16 + 10] - shift)
+                if halves[_DUE + at] != _NEVER:
+                    halves[_DUE + at] = _within(halves[_DUE + at] - shift)
+                at += 1
+            slab += 1
+
+    # Slabs.
+
+    def _checked(self, slot: int) -> int:
+        """`slot`; raises IndexError where there is no trace."""
+        slab = slot >> _SLAB_BITS
+        at = slot & (_SLAB - 1)
+        if slot < 0 or slab >= self._top or self._state[slab] == 0 or at >= self._used[slab]:
+            raise IndexError(f"no trace in slot {slot}")
+        if self._halves[slab][_DUE + at] == _NEVER and not self._words[slab][at * 8 + 2] & _DECIDED:
+            raise IndexError(f"no trace in slot {slot}")
+        return slot
+
+    def _take(self) -> int:
+        """A free slot, in the first slab that has one."""
+        slab = native.where(self._state, _FREE, self._top)
+        if slab < 0:
+            slab = self._new_slab()
+        halves = self._halves[slab]
+        if self._head[slab] != 0:
+            at = self._head[slab] - 1
+            self._head[slab] = halves[at * 16]
+        else:
+            at = self._used[slab]
+            self._used[slab] += 1
+        self._live[slab] += 1
+        if self._live[slab] == _SLAB:
+            self._state[slab] = 1
+        if slab == self._spare:
+            self._spare = _NONE
+        return slab << _SLAB_BITS | at
+
+    def _give_back(self, slot: int) -> None:
+        slab = slot >> _SLAB_BITS
+        at = slot & (_SLAB - 1)
+        halves = self._halves[slab]
+        words = self._words[slab]
+        words[at * 8 + 2] = 0
+        halves[at * 16] = self._head[slab]
+        halves[_DUE + at] = _NEVER
+        self._head[slab] = at + 1
+        self._live[slab] -= 1
+        self._state[slab] = _FREE
+        if self._live[slab] == 0:
+            self._used[slab] = 0
+            self._head[slab] = 0
+            if self._spare >= 0:
+                self._drop(max(slab, self._spare))
+                slab = min(slab, self._spare)
+            self._spare = slab
+
+    def _new_slab(self) -> int:
+        slab = native.where(self._state, 0, _SLABS + 1)
+        buffer = bytearray(_SLAB * 68 + 64)
+        if slab == self._top:
+            self._top += 1
+            self._buffers.append(buffer)
+        else:
+            self._buffers[slab] = buffer
+        self._words[slab] = native.words(buffer)
+        self._halves[slab] = native.halves(buffer)
+        self._used[slab] = self._live[slab] = self._head[slab] = 0
+        self._state[slab] = _FREE
+        return slab
+
+    def _drop(self, slab: int) -> None:
+        self._state[slab] = 0
+        self._buffers[slab] = None
+        while self._top > 0 and self._state[self._top - 1] == 0:
+            self._top -= 1
+            self._buffers.pop()
+
+    # The index: of each entry the low 24 bits are a slot and one, the high eight bits of the hash.
+
+    def _hash(self, hi: int, lo: int) -> int:
+        mixed = ((lo ^ self._seed) * _MIX) & _ALL_64
+        mixed ^= mixed >> 32
+        mixed = ((mixed ^ hi) * _STIR) & _ALL_64
+        mixed ^= mixed >> 29
+        return (mixed * _MIX) & _ALL_64
+
+    def _locate(self, hi: int, lo: int) -> int:
+        """The slot of that trace, or -1."""
+        key = self._hash(hi, lo)
+        shard = key >> 58
+        tag = key >> 50 & 0xFF
+        index = self._index[shard]
+        mask = self._mask[shard]
+        at = key & mask
+        entry = index[at]
+        while entry != 0:
+            if entry >> 24 == tag:
+                slot = (entry & 0xFFFFFF) - 1
+                words = self._words[slot >> _SLAB_BITS]
+                place = (slot & (_SLAB - 1)) * 8
+                if words[place] == hi and words[place + 1] == lo:
+                    return slot
+            at = (at + 1) & mask
+            entry = index[at]
+        return _NONE
+
+    def _add(self, hi: int, lo: int, now: int) -> int:
+        """A new trace, of which no span is counted yet; -1 if there is no room."""
+        if self.count >= self._limit:
+            return _NONE
+        key = self._hash(hi, lo)
+        shard = key >> 58
+        if 4 * (self._filled[shard] + 1) > 3 * (self._mask[shard] + 1):
+            self._resize(shard, 2 * (self._mask[shard] + 1))
+        slot = self._take()
+        self._place(shard, key, slot)
+        self._filled[shard] += 1
+        self.count += 1
+        self.open += 1
+        words = self._words[slot >> _SLAB_BITS]
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        words[at] = hi
+        words[at + 1] = lo
+        words[at + 2] = lo & _LOW_56
+        words[at + 3] = words[at + 4] = words[at + 5] = words[at + 6] = words[at + 7] = 0
+        halves[2 * at + 10] = now
+        halves[_DUE + (slot & (_SLAB - 1))] = now + self._wait
+        return slot
+
+    def _place(self, shard: int, key: int, slot: int) -> None:
+        index = self._index[shard]
+        mask = self._mask[shard]
+        at = key & mask
+        while index[at] != 0:
+            at = (at + 1) & mask
+        index[at] = (key >> 50 & 0xFF) << 24 | (slot + 1)
+
+    def _home(self, slot: int) -> int:
+        words = self._words[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        return self._hash(words[at], words[at + 1])
+
+    def _remove(self, slot: int) -> None:
+        words = self._words[slot >> _SLAB_BITS]
+        if not words[(slot & (_SLAB - 1)) * 8 + 2] & _DECIDED:
+            self.open -= 1
+        key = self._home(slot)
+        shard = key >> 58
+        index = self._index[shard]
+        mask = self._mask[shard]
+        hole = key & mask
+        while index[hole] & 0xFFFFFF != slot + 1:
+            hole = (hole + 1) & mask
+        # What stands behind the hole, up to the next free place, moves up if it may.
+        at = (hole + 1) & mask
+        while index[at] != 0:
+            home = self._home((index[at] & 0xFFFFFF) - 1) & mask
+            if (at - home) & mask >= (at - hole) & mask:
+                index[hole] = index[at]
+                hole = at
+            at = (at + 1) & mask
+        index[hole] = 0
+        self._filled[shard] -= 1
+        self.count -= 1
+        self._give_back(slot)
+        if mask >= _FIRST_SHARD and 8 * self._filled[shard] < mask:
+            self._resize(shard, (mask + 1) >> 1)
+
+    def _resize(self, shard: int, size: int) -> None:
+        old = self._index[shard]
+        before = self._shards[shard]
+        count = (len(before) - 64) // 4
+        buffer = bytearray(4 * size + 64)
+        self._shards[shard] = buffer
+        self._index[shard] = native.halves(buffer)
+        self._mask[shard] = size - 1
+        at = 0
+        while at < count:
+            entry = old[at]
+            if entry != 0:
+                slot = (entry & 0xFFFFFF) - 1
+                self._place(shard, self._home(slot), slot)
+            at += 1
+
+
+def _within(time: int) -> int:
+    return min(max(time, 0), _LATEST)
+
+
+def _word(data: bytes, at: int) -> int:
+    """Half of a trace id. Raises ValueError where it is not there."""
+    if len(data) < at + 8:
+        raise ValueError(f"{len(data)} bytes; a trace id has 16")
+    return native.word(data, at)
+
+
+def _put_word(out: bytearray, at: int, value: int) -> None:
+    shift = 56
+    while shift >= 0:
+        out[at] = value >> shift & 255
+        at += 1
+        shift -= 8
