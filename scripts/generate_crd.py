@@ -71,7 +71,10 @@ def openapi(node: schema.Node) -> dict[str, Any]:
 
 def _list(node: schema.ListOf) -> dict[str, Any]:
     kind: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
-    if node.unique:
+    if node.unique and node.ordered:
+        rule = f"self.all(a, self.exists_one(b, b.{node.unique} == a.{node.unique}))"
+        kind |= _rules([(rule, f"each item needs a {node.unique} of its own")])
+    elif node.unique:
         kind = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [node.unique]}
     least = {"minItems": node.min_items} if node.min_items else {}
     return {"type": "array", **least, "maxItems": node.max_items, **kind, "items": openapi(node.item)}

@@ -69,11 +69,12 @@ def kind(node: schema.Node) -> str:
         case schema.Integer(minimum=low, maximum=high):
             return f"integer, {low} to {high}"
         case schema.Fraction(minimum=least, maximum=most):
-            return f"number, {least:g} to {most:g}"
+            return f"number, {least:.15g} to {most:.15g}"
         case schema.Text(max_length=longest):
             return f"text, up to {longest}"
-        case schema.Condition():
-            return f"[condition](condition-language.md), up to {MAX_LENGTH}"
+        case schema.Condition(whole_trace=whole):
+            anchor = "#conditions-about-traces" if whole else ""
+            return f"[condition](condition-language.md{anchor}), up to {MAX_LENGTH}"
         case schema.Choice(values=values):
             return " or ".join(f"`{item.value}`" for item in values)
         case schema.Duration(minimum=low, maximum=high):
@@ -85,7 +86,8 @@ def kind(node: schema.Node) -> str:
         case schema.TextMap(max_items=most):
             return f"map of texts, up to {most}"
         case schema.ListOf(item=item, max_items=most, unique=unique):
-            what = {schema.Object: "objects", schema.Text: "texts"}.get(type(item), "integers")
+            what = {schema.Object: "objects", schema.Text: "texts", schema.Integer: "integers"}.get(type(item))
+            what = what or kind(item)
             return f"list of {what}, up to {most}" + (f", each with its own `{unique}`" if unique else "")
         case schema.Object():
             return "object"

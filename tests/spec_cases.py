@@ -35,6 +35,24 @@ FULL: dict[str, Any] = {
         },
         "drainTimeout": "1m30s",
     },
+    "sampling": {
+        "decisionWait": "1m",
+        "rules": [
+            {"name": "errors", "match": 'trace.status == "error"', "probability": 1},
+            {"name": "premium", "match": 'trace.root.attributes["user.plan"] == "premium"', "probability": 0.5},
+        ],
+        "default": {
+            "type": "Adaptive",
+            "adaptive": {
+                "targetTracesPerSecond": 250.5,
+                "per": "Config",
+                "minProbability": 0.001,
+                "maxProbability": 0.9,
+                "groupBy": ["service.name", "gen_ai.agent.name", "operation"],
+            },
+        },
+        "maxSpansPerTrace": 5000,
+    },
     "buffer": {"whenFull": "DropOldest", "maxSpans": 1000000, "maxAge": "24h", "deadLetterSize": "32Mi"},
     "backends": [
         {
@@ -124,6 +142,18 @@ def changed(spec: dict[str, Any], path: str, value: object) -> dict[str, Any]:
     return result
 
 
+NIGHTS = {"days": ["Friday", "Saturday"], "from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin", "probability": 1}
+SCHEDULED: dict[str, Any] = changed(
+    FULL, "sampling.default", {"type": "Probabilistic", "probabilistic": {"probability": 0.1, "schedule": [NIGHTS]}}
+)
+"""What FULL cannot have, because it goes with another `type`."""
+
+
+def scheduled(**entry: object) -> dict[str, Any]:
+    """A default of sampling whose schedule has one entry: NIGHTS, less what `entry` says."""
+    return {"type": "Probabilistic", "probabilistic": {"schedule": [{**NIGHTS, **entry}]}}
+
+
 @dataclass(frozen=True)
 class Faulty:
     """FULL with `value` at `at`; the fault is at `path` and its text holds `words`."""
@@ -145,6 +175,7 @@ class Faulty:
 
 E = "backends.0.otlp.endpoint"
 EP = "spec.backends[0].otlp.endpoint"
+SCHEDULE = "spec.sampling.default.probabilistic.schedule[0]"
 FAULTY = [
     Faulty("suspend", "yes", "spec.suspend", "must be true or false, not 'yes'"),
     Faulty("loglevel", "Info", "spec.loglevel", "did you mean logLevel?"),
@@ -190,6 +221,109 @@ FAULTY = [
     Faulty("sidecar.storage.type", "Hostpath", "spec.sidecar.storage.type", "did you mean HostPath?"),
     Faulty("sidecar.storage.type", "HostPath", "spec.sidecar.storage.ephemeral", "does not go with type: HostPath"),
     Faulty("sidecar.storage.history", "3Gi", "spec.sidecar.storage.history", "3Gi is more than size", False),
+    Faulty("sampling", True, "spec.sampling", "must be a mapping, not True"),
+    Faulty("sampling.decisionWait", "2h", "spec.sampling.decisionWait", "must be from 100ms to 1h, not 2h"),
+    Faulty("sampling.maxSpansPerTrace", 1, "spec.sampling.maxSpansPerTrace", "must be from 100 to 10000000, not 1"),
+    Faulty("sampling.probability", 1, "spec.sampling.probability", "is not a known field"),
+    Faulty(
+        "sampling.rules.0.match",
+        "trace.state == 'x'",
+        "spec.sampling.rules[0].match",
+        "did you mean trace.status?",
+        False,
+    ),
+    Faulty(
+        "sampling.rules.0.match",
+        "trace.duration > span.duration",
+        "spec.sampling.rules[0].match",
+        "at character 16: compares the trace with a span",
+        False,
+    ),
+    Faulty("sampling.rules.0.match", "", "spec.sampling.rules[0].match", "and is empty"),
+    Faulty(
+        "sampling.rules.0.match", "true || " * 128 + "true", "spec.sampling.rules[0].match", "at most 1024 characters"
+    ),
+    Faulty(
+        "sampling.rules.0.probability",
+        50,
+        "spec.sampling.rules[0].probability",
+        "must be from 0 to 1, not 50 (write 0.5 for",
+    ),
+    Faulty("sampling.rules.0.probability", "1", "spec.sampling.rules[0].probability", "must be a number from 0 to 1"),
+    Faulty(
+        "sampling.rules.0", {"name": "errors", "match": "true"}, "spec.sampling.rules[0].probability", "is required"
+    ),
+    Faulty(
+        "sampling.rules.1.name", "errors", "spec.sampling.rules[1].name", "already the name of spec.sampling.rules[0]"
+    ),
+    Faulty(
+        "sampling.rules",
+        [{"name": f"r{i}", "match": "true", "probability": 1} for i in range(17)],
+        "spec.sampling.rules",
+        "at most 16 items, and has 17",
+    ),
+    Faulty(
+        "sampling.rules",
+        [
+            {
+                "name": f"r{i}",
+                "match": f"span.attributes.a{i} == 1 && trace.spans > 1 || "
+                f"span.attributes.b{i} == 1 && trace.spans > 2",
+                "probability": 1,
+            }
+            for i in range(16)
+        ],
+        "spec.sampling.rules",
+        "the conditions ask for 32 different tests of spans, and there is room for 31",
+        False,
+    ),
+    Faulty("sampling.default", {}, "spec.sampling.default.type", "is required (write Probabilistic or Adaptive)"),
+    Faulty(
+        "sampling.default.type",
+        "Probabilistic",
+        "spec.sampling.default.adaptive",
+        "does not go with type: Probabilistic",
+    ),
+    Faulty(
+        "sampling.default",
+        {"type": "Adaptive", "probabilistic": {}},
+        "spec.sampling.default.probabilistic",
+        "does not go with type: Adaptive (remove it, or write type: Probabilistic)",
+    ),
+    Faulty(
+        "sampling.default.adaptive.targetTracesPerSecond",
+        0,
+        "spec.sampling.default.adaptive.targetTracesPerSecond",
+        "must be from 0.01 to 1000000, not 0",
+        False,
+    ),
+    Faulty(
+        "sampling.default.adaptive.per", "namespace", "spec.sampling.default.adaptive.per", "did you mean Namespace?"
+    ),
+    Faulty(
+        "sampling.default.adaptive.minProbability",
+        0.95,
+        "spec.sampling.default.adaptive.minProbability",
+        "0.95 is more than maxProbability, which is 0.9 (write 0.9 or less)",
+    ),
+    Faulty(
+        "sampling.default.adaptive.groupBy",
+        ["a", "a"],
+        "spec.sampling.default.adaptive.groupBy[1]",
+        "in this list already",
+    ),
+    Faulty("sampling.default.adaptive.groupBy", [""], "spec.sampling.default.adaptive.groupBy[0]", "and is empty"),
+    Faulty("sampling.default", scheduled(days=["monday"]), f"{SCHEDULE}.days[0]", "did you mean Monday?"),
+    Faulty("sampling.default", scheduled(days=["Monday", "Monday"]), f"{SCHEDULE}.days[1]", "in this list already"),
+    Faulty("sampling.default", scheduled(days=[]), f"{SCHEDULE}.days", "must have at least one item"),
+    Faulty(
+        "sampling.default", scheduled(**{"from": "24:00"}), f"{SCHEDULE}.from", 'must be a time of day such as "08:00"'
+    ),
+    Faulty("sampling.default", scheduled(to=1080), f"{SCHEDULE}.to", "not 1080 (put it in quotes)"),
+    Faulty(
+        "sampling.default", scheduled(timeZone="Europe/Atlantis"), f"{SCHEDULE}.timeZone", "is not a time zone", False
+    ),
+    Faulty("sampling.default", scheduled(timeZone="../etc/passwd"), f"{SCHEDULE}.timeZone", "is not a time zone"),
     Faulty("buffer.whenFull", "Drop", "spec.buffer.whenFull", "one of Refuse, DropOldest"),
     Faulty("buffer.maxSpans", 0, "spec.buffer.maxSpans", "must be from 1 to"),
     Faulty("buffer.maxAge", "10ms", "spec.buffer.maxAge", "must be from 1s to 8760h"),

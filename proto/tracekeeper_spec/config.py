@@ -30,6 +30,7 @@ like this, and every value is there:
       buffer: Buffer                      when_full: WhenFull, max_spans, max_age: seconds, dead_letter_size: bytes
       delivery: tuple[DeliveryEntry, …]   name, backends: their names; the first healthy one gets the spans
                                           spans, match, guarantee, from_, max_lag: which spans, and how hard to try
+      sampling: Sampling | None           see `sampling`; None: every span is kept, and there is no waiting
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from tracekeeper_spec.sampling import Sampling
 from tracekeeper_spec.selector import Selector
 
 GROUP = "tracekeeper.dev"
@@ -339,6 +341,7 @@ class ConfigSpec:
     buffer: Buffer | None = None
     backends: tuple[Backend, ...] | None = None
     delivery: tuple[DeliveryEntry, ...] | None = None
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True)

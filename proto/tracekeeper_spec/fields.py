@@ -23,6 +23,7 @@ from tracekeeper_spec.config import (
     StorageType,
     WhenFull,
 )
+from tracekeeper_spec.sampling_fields import SAMPLING
 from tracekeeper_spec.schema import (
     Amount,
     Boolean,
@@ -239,7 +240,7 @@ DELIVERY_ENTRY = Object(
         Field(
             "spans",
             Choice(Spans),
-            "`Sampled` takes what sampling keeps, `All` takes every span. (This release keeps every span.)",
+            "`Sampled` takes what sampling keeps, `All` takes every span.",
             default="Sampled",
         ),
         Field(
@@ -320,6 +321,12 @@ SPEC = Object(
             BUFFER,
             "What sidecars do with spans that they cannot hand on.",
             default_note="the defaults of its fields",
+        ),
+        Field(
+            "sampling",
+            SAMPLING,
+            "Which traces are kept, decided on whole traces. Delivery entries with `spans: All` get the others, too.",
+            default_note="every span is kept, and forwarded at once",
         ),
         Field(
             "backends",

@@ -16,11 +16,13 @@ from tracekeeper_spec.config import (
     LogLevel,
     Protocol,
     Sidecar,
+    Spans,
     StorageType,
 )
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.fields import BUFFER, SIDECAR
-from tracekeeper_spec.units import format_quantity, parse_quantity, show
+from tracekeeper_spec.sampling import DefaultType, Sampling
+from tracekeeper_spec.units import format_duration, format_quantity, parse_quantity, show
 from tracekeeper_spec.walk import nearest, read
 
 DEFAULT_SIDECAR: Sidecar = read(SIDECAR, {}, "spec.sidecar", [])
@@ -47,6 +49,8 @@ class ResolvedSpec:
     backends: tuple[Backend, ...]
     """May be empty: then spans are buffered and wait."""
     delivery: tuple[DeliveryEntry, ...]
+    sampling: Sampling | None = None
+    """None: every span is kept, and nothing waits for a decision."""
 
     def backend(self, name: str) -> Backend:
         """The backend called `name`; KeyError if there is none (check_resolved tells beforehand)."""
@@ -70,6 +74,7 @@ def resolve(spec: ConfigSpec) -> ResolvedSpec:
         buffer=replace(buffer, dead_letter_size=letters),
         backends=backends,
         delivery=each if spec.delivery is None else spec.delivery,
+        sampling=spec.sampling,
     )
 
 
@@ -96,6 +101,7 @@ def warnings(resolved: ResolvedSpec) -> list[Fault]:
         *_in_the_clear(resolved),
         *_odd(resolved),
         *_unguaranteed(resolved),
+        *_unsampled(resolved),
     ]
 
 
@@ -145,3 +151,28 @@ def _unguaranteed(resolved: ResolvedSpec) -> Iterator[Fault]:
     if resolved.delivery and all(entry.guarantee is Guarantee.BEST_EFFORT for entry in resolved.delivery):
         problem = "every entry is BestEffort, so spans are lost as soon as a backend is away for longer than maxLag"
         yield Fault("spec.delivery", problem, "leave guarantee out of one of them")
+
+
+def _unsampled(resolved: ResolvedSpec) -> Iterator[Fault]:
+    sampling = resolved.sampling
+    if sampling is None:
+        return
+    if resolved.delivery and all(entry.spans is Spans.ALL for entry in resolved.delivery):
+        problem = "has no effect, because every delivery entry takes all spans"
+        yield Fault("spec.sampling", problem, "write spans: Sampled in one of them, or remove sampling")
+    elif _keeps_all(sampling):
+        problem = "keeps every trace, and only makes spans wait until their traces are decided"
+        yield Fault("spec.sampling", problem, "write what happens to the traces that no rule matches into default")
+    age = resolved.buffer.max_age
+    if age is not None and age <= sampling.decision_wait:
+        wait = format_duration(sampling.decision_wait)
+        problem = f"spans are given up before their traces are decided: decisionWait is {wait}"
+        yield Fault("spec.buffer.maxAge", problem, "write more, or a shorter decisionWait")
+
+
+def _keeps_all(sampling: Sampling) -> bool:
+    shares = [rule.probability for rule in sampling.rules]
+    if sampling.default.type is DefaultType.ADAPTIVE:
+        return False
+    default = sampling.default.probabilistic
+    return min([default.probability, *(entry.probability for entry in default.schedule), *shares]) >= 1

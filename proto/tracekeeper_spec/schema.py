@@ -33,7 +33,7 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Fraction:
-    """A share of something, as a number of at most 1; read as float."""
+    """A share of something, or another number of any kind; read as float."""
 
     minimum: float
     maximum: float = 1.0
@@ -55,7 +55,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A text in the condition language, about one span; kept as it was written (str)."""
+    """A text in the condition language, kept as it was written (str)."""
+
+    whole_trace: bool = False
+    """Whether it is about a whole trace, and not about one span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +99,13 @@ class TextMap:
 @dataclass(frozen=True, slots=True)
 class ListOf:
     """Read as a tuple. `unique` names the field by which items are told apart; the list is a map by it,
-    then."""
+    then, unless the order of its items counts (`ordered`)."""
 
-    item: Object | Text | Integer
+    item: Object | Text | Integer | Choice
     max_items: int
     min_items: int = 0
     unique: str = ""
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from tracekeeper_spec.schedule import find_zone
 from tracekeeper_spec.schema import Text
 
 DNS_LABEL = Text(
@@ -34,6 +35,21 @@ LABEL_VALUE = Text(
     r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
     "a label's value: letters, digits, dashes, underscores and dots",
     min_length=0,
+)
+
+
+def _look_at_zone(name: str) -> tuple[str, str] | None:
+    # Where there is no database at all (a bare machine), no name can be checked.
+    if find_zone(name) is None and find_zone("Etc/UTC") is not None:
+        return "is not a time zone of the IANA database", "names are like Europe/Berlin or America/New_York"
+    return None
+
+
+TIME_ZONE = Text(
+    64,
+    r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$",
+    "the name of a time zone, such as Europe/Berlin",
+    look=_look_at_zone,
 )
 USERNAME = Text(256, r"^[!-9;-~]([ -9;-~]*[!-9;-~])?$", "a user name of printable ASCII without a colon")
 HEADER_VALUE = Text(4096, r"^[!-~]([ -~]*[!-~])?$", "printable ASCII without spaces at the ends")

@@ -62,12 +62,13 @@ def _read_integer(node: Integer, value: object, path: str, faults: list[Fault]) 
 
 
 def _read_fraction(node: Fraction, value: object, path: str, faults: list[Fault]) -> Any:
-    bounds = f"from {node.minimum:g} to {node.maximum:g}"
+    bounds = f"from {node.minimum:.15g} to {node.maximum:.15g}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return _wrong(faults, path, f"must be a number {bounds}, not {show(value)}")
     # Written so that NaN is not in it.
     if not node.minimum <= value <= node.maximum:
-        hint = f"write {value / 100:g} for {value:g} %" if node.maximum < value <= 100 else ""
+        percent = node.maximum <= 1 and node.maximum < value <= 100
+        hint = f"write {value / 100:.15g} for {value:.15g} %" if percent else ""
         return _wrong(faults, path, f"must be {bounds}, not {show(value)}", hint)
     return float(value)
 
@@ -90,11 +91,11 @@ def _read_text(node: Text, value: object, path: str, faults: list[Fault]) -> Any
 
 def _read_condition(node: Condition, value: object, path: str, faults: list[Fault]) -> Any:
     # The language takes 2 MB and as many hundredths of a second to import, and few configs have a condition.
-    from tracekeeper_spec.condition import MAX_LENGTH, find_problems  # noqa: PLC0415
+    from tracekeeper_spec.condition import MAX_LENGTH, find_problems, find_trace_problems  # noqa: PLC0415
 
     if read(Text(MAX_LENGTH, expects="a condition"), value, path, faults) is BAD:
         return BAD
-    problems = find_problems(str(value))
+    problems = find_trace_problems(str(value)) if node.whole_trace else find_problems(str(value))
     faults.extend(Fault(path, problem.sentence, problem.hint) for problem in problems)
     return BAD if problems else value
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spec_cases import BACKEND, FAULTY, FULL, Faulty, changed, manifest
+from spec_cases import BACKEND, FAULTY, FULL, SCHEDULED, Faulty, changed, manifest
 from tracekeeper_spec.config import (
     Auth,
     AuthType,
@@ -29,6 +29,17 @@ from tracekeeper_spec.config import (
 )
 from tracekeeper_spec.faults import MAX_FAULTS
 from tracekeeper_spec.parse import parse_manifest, parse_spec
+from tracekeeper_spec.sampling import (
+    Adaptive,
+    Day,
+    DefaultType,
+    Per,
+    Probabilistic,
+    Sampling,
+    SamplingDefault,
+    SamplingRule,
+    ScheduleEntry,
+)
 
 
 @pytest.mark.parametrize("case", FAULTY, ids=str)
@@ -76,6 +87,30 @@ def test_a_config_with_every_field_is_read_as_written() -> None:
         DeliveryEntry("primary", ("tempo", "standby")),
         DeliveryEntry("copy", ("standby",), Spans.ALL, match, Guarantee.BEST_EFFORT, From.OLDEST, 300),
     )
+
+
+def test_sampling_is_read_as_written() -> None:
+    rules = (
+        SamplingRule("errors", 'trace.status == "error"', 1),
+        SamplingRule("premium", 'trace.root.attributes["user.plan"] == "premium"', 0.5),
+    )
+    groups = ("service.name", "gen_ai.agent.name", "operation")
+    adaptive = SamplingDefault(DefaultType.ADAPTIVE, adaptive=Adaptive(250.5, Per.CONFIG, 0.001, 0.9, groups))
+    assert parse_spec(FULL)[0].sampling == Sampling(60, rules, adaptive, 5000)
+    nights = ScheduleEntry((Day.FRIDAY, Day.SATURDAY), 22 * 60, 6 * 60, "Europe/Berlin", 1)
+    shares = SamplingDefault(DefaultType.PROBABILISTIC, Probabilistic(0.1, (nights,)))
+    assert parse_spec(SCHEDULED)[0].sampling == Sampling(60, rules, shares, 5000)
+
+
+def test_sampling_that_says_nothing_keeps_everything() -> None:
+    everything = SamplingDefault(DefaultType.PROBABILISTIC, Probabilistic(1, ()))
+    assert parse_spec({"sampling": {}}) == (ConfigSpec(sampling=Sampling(30, (), everything, 100_000)), [])
+    written, _ = parse_spec({"sampling": {"default": {"type": "Adaptive"}}})
+    assert written.sampling == Sampling(default=SamplingDefault(DefaultType.ADAPTIVE))
+    assert written.sampling.default.adaptive == Adaptive(1000, Per.NAMESPACE, 0.01, 1, ("service.name",))
+    entry = {"type": "Probabilistic", "probabilistic": {"schedule": [{"probability": 0.5}]}}
+    (always,) = parse_spec({"sampling": {"default": entry}})[0].sampling.default.probabilistic.schedule
+    assert always == ScheduleEntry(tuple(Day), 0, 24 * 60, "Etc/UTC", 0.5)
 
 
 def test_all_mistakes_of_a_config_are_told_at_once() -> None:

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spec_cases import FAULTY, FULL, changed, manifest
+from spec_cases import FAULTY, FULL, SCHEDULED, changed, manifest
 from spec_crd import crd_schema
 from tracekeeper_spec import schema
 from tracekeeper_spec.fields import SPEC
@@ -70,7 +70,9 @@ def valid(node: schema.Node) -> st.SearchStrategy[Any]:
         case schema.Amount():
             return st.sampled_from(["1", "500m", 3, "0.5", "1Gi", "1e3", "12M"])
         case schema.Text(max_length=longest):
-            return st.sampled_from(["a", "b", "http://a:1", "https://b:2"]).filter(lambda text: len(text) <= longest)
+            return st.sampled_from(["a", "b", "http://a:1", "https://b:2", "09:30", "Etc/UTC"]).filter(
+                lambda text: len(text) <= longest
+            )
         case schema.TextMap(key=key, value=value, max_items=most):
             return st.dictionaries(valid(key), valid(value), max_size=min(most, 3))
         case schema.ListOf(item=item, min_items=least, max_items=most):
@@ -118,9 +120,11 @@ def test_what_the_parser_takes_the_crd_takes(spec: dict[str, Any]) -> None:
         SERVER.validate(manifest(spec))
 
 
-def test_the_full_config_has_every_field_and_the_crd_takes_it() -> None:
+def test_the_full_configs_have_every_field_and_the_crd_takes_them() -> None:
     SERVER.validate(manifest(FULL))
-    written = {".".join(step for step in path.split(".") if not step.isdigit()) for path in PATHS}
+    SERVER.validate(manifest(SCHEDULED))
+    both = [*PATHS, *paths(SCHEDULED)]
+    written = {".".join(step for step in path.split(".") if not step.isdigit()) for path in both}
     assert declared(SPEC) <= written
 
 

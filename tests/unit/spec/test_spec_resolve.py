@@ -129,6 +129,41 @@ def test_delivery_from_another_config_is_checked_against_the_backends_that_there
     ]
 
 
+def test_without_sampling_everything_is_kept_at_once() -> None:
+    assert resolved({"backends": [BACKEND]}).sampling is None
+    assert resolved(FULL).sampling == parse_spec(FULL)[0].sampling is not None
+
+
+@pytest.mark.parametrize(
+    ("sampling", "sure"),
+    [
+        ({}, False),
+        ({"rules": [{"name": "all", "match": "true", "probability": 1}]}, False),
+        ({"rules": [{"name": "noise", "match": "trace.spans < 2", "probability": 0}]}, True),
+        ({"default": {"type": "Probabilistic", "probabilistic": {"probability": 0.5}}}, True),
+        ({"default": {"type": "Probabilistic", "probabilistic": {"schedule": [{"probability": 0.5}]}}}, True),
+        ({"default": {"type": "Adaptive"}}, True),
+    ],
+)
+def test_sampling_that_changes_nothing_is_a_warning(sampling: dict[str, Any], sure: bool) -> None:
+    found = warnings(resolved({"backends": [BACKEND], "sampling": sampling}))
+    assert [fault.path for fault in found] == ([] if sure else ["spec.sampling"])
+
+
+def test_sampling_that_nobody_heeds_and_spans_that_do_not_live_to_see_it_are_warnings() -> None:
+    adaptive = {"decisionWait": "1m", "default": {"type": "Adaptive"}}
+    spec = {
+        "backends": [BACKEND],
+        "delivery": [{"name": "x", "backends": ["a"], "spans": "All"}],
+        "sampling": adaptive,
+        "buffer": {"maxAge": "1m"},
+    }
+    found = warnings(resolved(spec))
+    assert [fault.path for fault in found] == ["spec.sampling", "spec.buffer.maxAge"]
+    assert "every delivery entry takes all spans" in found[0].problem and "decisionWait is 1m" in found[1].problem
+    assert warnings(resolved(changed(spec, "buffer.maxAge", "2m")))[1:] == []
+
+
 def test_a_backend_is_found_by_name() -> None:
     assert resolved(FULL).backend("standby").name == "standby"
     with pytest.raises(KeyError):
