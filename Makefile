@@ -40,7 +40,7 @@ test: setup check ## everything, on a real cluster; without root all but the clu
 test-fast: setup-python ## all tests that need no cluster
 	$(PY) -m pytest -m "not cluster"
 
-bench: setup-python ## the same jobs on the sidecar and on the Collector, in turn: ratios, JSON and plots in bench/results/ (25 minutes)
+bench: setup-python ## the same jobs on the sidecar and on the Collector, in turn: ratios, JSON and plots in bench/results/ (35 minutes)
 	$(PY) bench/run.py
 
 MINUTES ?= 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spans import SPANS_PER_TRACE
-from traces import FOUND, ORDINARY
+from traces import ORDINARY, found
 
 WHOLE = (1 << SPANS_PER_TRACE) - 1
 
@@ -17,16 +17,16 @@ class Kept:
 
     def add(self, body: bytes) -> int:
         """Book the spans of a request; returns how many."""
-        found = FOUND.findall(body)
-        for kind, trace, place in found:
-            had, bit = self._places.get(trace, 0), 1 << (place[0] - 1)
+        spans = found(body)
+        for kind, trace, place in spans:
+            had, bit = self._places.get(trace, 0), 1 << (place - 1)
             self._places[trace] = had | bit
             if had & bit:
                 self._repeated += 1
             elif had | bit == WHOLE:
                 self._whole += 1
                 self._forced += kind[0] != ORDINARY
-        return len(found)
+        return len(spans)
 
     def counts(self) -> dict[str, int]:
         """Traces of which anything came, those that came whole, of these those that had to; spans that came twice."""

@@ -2,7 +2,7 @@
 
     python bench/report.py [--results bench/results/latest.json] [--page docs/explanation/performance.md]
 
-A part of the page whose job was not run keeps what it says. The two pictures go beside the page.
+A part of the page whose job was not run keeps what it says. The pictures go beside the page.
 """
 
 from __future__ import annotations
@@ -18,13 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import backlog
+import conditions
 import limits
 import outage
 import physical
 import table
+import window
 from measure import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "performance.md"
+PICTURES = (
+    ("jobs", "latest.png", "performance.png"),
+    ("tail", "tail.png", "performance-tail.png"),
+    ("backlog", "backlog.png", "backlog.png"),
+)
+"""The part of the page, its picture's name, and what the page calls that."""
 MARK = "<!-- bench: {} -->"
 END = "<!-- end -->"
 
@@ -33,16 +41,29 @@ def parts(found: Mapping[str, Any]) -> dict[str, list[str]]:
     """The lines of each part that there are results for."""
     special, jobs = found["special"], found["jobs"]
     made = {"machine": [_machine(found["machine"])]}
-    if jobs:
-        made["jobs"] = [*table.markdown(table.HEAD, table.rows(jobs)), "", *(f"- {v}" for v in table.verdicts(jobs))]
-        made["physical"] = _physical(found["physical"], jobs)
+    plain, tail = table.split(jobs)
+    if plain:
+        made["jobs"] = _jobs(plain)
+        made["physical"] = _physical(found["physical"], plain)
+    if tail:
+        picture = "![spans per CPU-second, memory and p99 of both sides' tail samplers](performance-tail.png)"
+        made["tail"] = [*_jobs(tail), "", picture]
     if "outage" in special:
         made["outage"] = table.markdown(outage.HEAD, outage.cells(special["outage"]))
     if "limits" in special and "not_run" not in special["limits"]:
         made["limits"] = table.markdown(limits.HEAD, limits.cells(special["limits"]))
     if "backlog" in special:
         made["backlog"] = table.markdown(("a backlog", ""), backlog.cells(special["backlog"]))
+    if "window" in special:
+        made["window"] = table.markdown(("a long window", ""), window.cells(special["window"]))
+    if "conditions" in special:
+        made["conditions"] = table.markdown(conditions.HEAD, conditions.cells(special["conditions"]))
     return made
+
+
+def _jobs(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    ((head, rows),) = table.tables(jobs)
+    return [*table.markdown(head, rows), "", *(f"- {verdict}" for verdict in table.verdicts(jobs))]
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
@@ -93,7 +114,7 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
-    for part, picture, name in (("jobs", "latest.png", "performance.png"), ("backlog", "backlog.png", "backlog.png")):
+    for part, picture, name in PICTURES:
         source = options.results.with_name(picture)
         if part in made and source.exists():
             shutil.copyfile(source, options.page.with_name(name))

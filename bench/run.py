@@ -84,7 +84,8 @@ def alone(make: Make, jobs: Sequence[Job], seconds: float, rounds: int) -> None:
                 "p99_ms",
             )
             print(f"{job.name:8}", *(f"{key} {run[key]:,}" for key in shown), sep="  ", flush=True)
-            print(*(f"    {why}" for why in lost(run) + unclosed(run)), sep="\n", end="", flush=True)
+            for why in lost(run) + unclosed(run):
+                print(f"    {why}", flush=True)
 
 
 def machine() -> dict[str, object]:

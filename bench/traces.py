@@ -27,9 +27,11 @@ ONE_IN = 50
 """One trace in so many has an error, and one in so many is slow, independently."""
 SPREAD = 4
 """A trace lies in at least so many requests."""
-ORDINARY, ERROR, SLOW, BOTH = b"oesb"
-FOUND = re.compile(rb"\x0a\x10tk([oesb])(.{5}).{8}\x12\x08\x00{7}(.)", re.DOTALL)
-"""A span of this load, anywhere in a body: its trace's kind, seed and number, and its own place, from 1."""
+KINDS = ORDINARY, ERROR, SLOW, BOTH = b"oesb"
+ID = rb"\x0a\x10tk([oesb])(.{5}).{8}"
+PLACE = rb"\x12\x08\x00{7}(.)"
+FORWARD = re.compile(ID + PLACE, re.DOTALL)
+BACKWARD = re.compile(PLACE + ID, re.DOTALL)
 MARK = bytes.fromhex("f00dfacecafe4317") * 2
 LAST = SPANS_PER_TRACE - 1
 ERRONEOUS = (7, LAST)
@@ -105,7 +107,7 @@ class Traces:
     def _kinds(self, traces: Numbers) -> Bytes:
         drawn = _mixed(traces + np.uint64(self._seed << 40 | 1 << 60))
         error, slow = drawn % np.uint64(ONE_IN) == 0, (drawn >> np.uint64(32)) % np.uint64(ONE_IN) == 0
-        kinds: Bytes = np.array([ORDINARY, ERROR, SLOW, BOTH], dtype=np.uint8)[error + 2 * slow]
+        kinds: Bytes = np.frombuffer(KINDS, dtype=np.uint8)[error + 2 * slow]
         return kinds
 
     def _ids(self, traces: Numbers, kinds: Bytes) -> npt.NDArray[np.void]:
@@ -115,6 +117,15 @@ class Traces:
         ids[:, 4:8] = traces.astype(">u4").view(np.uint8).reshape(-1, 4)
         ids[:, 8:] = _mixed(traces + np.uint64(self._seed << 40)).view(np.uint8).reshape(-1, 8)
         return ids.view("V16").ravel()
+
+
+def found(body: bytes) -> list[tuple[bytes, bytes, int]]:
+    """Of each span of this load in a body: its trace's kind, seed and number, and its own place, from 1.
+
+    The Collector writes a message's fields the other way round, the last one first.
+    """
+    spans = [(kind, trace, place[0]) for kind, trace, place in FORWARD.findall(body)]
+    return spans or [(kind, trace, place[0]) for place, kind, trace in BACKWARD.findall(body)]
 
 
 def _mixed(numbers: Numbers) -> Numbers:

@@ -118,7 +118,10 @@ def test_why_nothing_is_compared_is_said() -> None:
 def test_jobs_are_chosen_by_name() -> None:
     steady, special = jobs.chosen("50,backlog,rest")
     assert ([job.name for job in steady], special) == (["50", "rest"], ["backlog"])
-    assert len(jobs.chosen("all")[0]) == len(jobs.STEADY)
+    everything, special = jobs.chosen("all")
+    assert everything == [*jobs.STEADY, *jobs.SAMPLED]
+    assert "window" not in special
+    assert jobs.chosen("tail-open,window")[0][0].rootless
     with pytest.raises(ValueError, match="no job 51; there are 512, 50, 1"):
         jobs.chosen("50,51")
 
