@@ -15,7 +15,9 @@ which may be empty. Integers are little-endian.
         16     8  segment      }
         24     8  offset       } the place in the first log up to which spans are decided on
         32     8  seq          }
-        40        for each rule: 4 bytes spans left out, 1 byte length of the name, the name in UTF-8
+        40     4  bytes of verdicts
+        44        for each rule: 4 bytes spans left out, 1 byte length of the name, the name in UTF-8
+         …        verdicts on traces, as `wire.traces` packs them: those that were new when the frame was written
 
 A frame is written as a whole or not at all, so the kept spans and the place reached cannot come apart: after a restart
 sampling goes on where the newest frame says.
@@ -37,7 +39,7 @@ VERSION = 1
 LONGEST_NAME = 255
 """Bytes."""
 
-_FIXED = struct.Struct("<BBHIIIQQQ")
+_FIXED = struct.Struct("<BBHIIIQQQI")
 _RULE = struct.Struct("<IB")
 
 
@@ -52,6 +54,8 @@ class Decided(NamedTuple):
     """Spans that damage to the first log had taken."""
     reached: Position
     """In the first log: every span before it is decided on."""
+    verdicts: bytes = b""
+    """On traces, 24 bytes each; late spans follow them, after a restart too."""
 
     @property
     def spans(self) -> int:
@@ -67,10 +71,10 @@ def encode(decided: Decided) -> bytes:
         if len(encoded) > LONGEST_NAME:
             raise ValueError(f"the name of a rule has {len(encoded)} bytes, at most {LONGEST_NAME} fit")
         rules.append(_RULE.pack(spans, len(encoded)) + encoded)
-    tail = b"".join(rules)
+    tail = b"".join([*rules, decided.verdicts])
     place = decided.reached
     fixed = (VERSION, 0, len(rules), _FIXED.size + len(tail), decided.kept, decided.damaged)
-    return _FIXED.pack(*fixed, place.segment, place.offset, place.seq) + tail
+    return _FIXED.pack(*fixed, place.segment, place.offset, place.seq, len(decided.verdicts)) + tail
 
 
 def decode(payload: bytes) -> tuple[Decided, int]:
@@ -78,7 +82,7 @@ def decode(payload: bytes) -> tuple[Decided, int]:
     version, and for what is no such prefix."""
     if len(payload) < _FIXED.size:
         raise ValueError(f"a prefix has at least {_FIXED.size} bytes, here are {len(payload)}")
-    version, _, count, length, kept, damaged, *place = _FIXED.unpack_from(payload)
+    version, _, count, length, kept, damaged, *place, packed = _FIXED.unpack_from(payload)
     if version != VERSION:
         raise ValueError(f"version {version}, this release reads {VERSION}")
     if not _FIXED.size <= length <= len(payload):
@@ -95,9 +99,9 @@ def decode(payload: bytes) -> tuple[Decided, int]:
         name = payload[at : at + size].decode()  # UnicodeDecodeError is a ValueError.
         sampled_out[name] = sampled_out.get(name, 0) + spans
         at += size
-    if at != length:
-        raise ValueError(f"{length - at} bytes follow the last rule")
-    return Decided(kept, sampled_out, damaged, Position(*place)), length
+    if at + packed != length:
+        raise ValueError(f"{length - at} bytes follow the last rule, and verdicts should have {packed}")
+    return Decided(kept, sampled_out, damaged, Position(*place), payload[at:length]), length
 
 
 def last_decided(log: Log) -> Decided | None:
