@@ -58,13 +58,14 @@ MOST_DEBT = 1.5
 class Adaptive:
     """Owned by one thread. `now` is monotonic seconds."""
 
-    def __init__(self, limits: Limits, now: float, keys: int = MOST_KEYS) -> None:
+    def __init__(self, limits: Limits, now: float, share: float | None = None, keys: int = MOST_KEYS) -> None:
+        """`share`: traces a second to keep until the first `adjust`; without it, the whole target."""
         self.version = 0
         """Grows with every change of a threshold, except for a single trace let through for the floor of rare keys."""
         self._most_keys = keys
         self._keys: dict[int, KeyRate] = {}
         self._now = now
-        self._share = limits.target_traces_per_second
+        self._share = limits.target_traces_per_second if share is None else share
         self._floor = 0.0
         self._debt = 0.0  # traces kept too much (or, below 0, too little)
         self._spent = 0.0  # expected keeps of the running period

@@ -11,8 +11,8 @@ SURPRISE = 4.0
 """Standard deviations of a Poisson process: what is further away is no noise, and is believed at once."""
 FLOOR = 60.0
 """Seconds within which a key that has traces has one kept."""
-SURE = 7.0
-"""Expected keeps that make one certain enough: that there is none happens once in a thousand times (e**-7)."""
+SURE = 5.0
+"""Expected keeps that make one certain enough: that there is none happens 7 times in a thousand (e**-5)."""
 FORGET = 300.0
 """Seconds without a trace after which a key is forgotten; when it comes again it is new."""
 

@@ -1,0 +1,155 @@
+"""Adaptive sampling over thousands of simulated seconds: the target, the floor of rare keys, and counts scaled up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from sampling_world import Dice, Estimate, Load, Sidecar, World
+from tracekeeper_sidecar.decide.key_rate import SURE
+from tracekeeper_sidecar.decide.thresholds import ALL, threshold_of
+from tracekeeper_spec.sampling import Adaptive as Limits
+
+LIMITS = Limits()
+HIGHEST_999 = 3.2905
+"""Standard deviations of the two-sided 99.9 % interval of a normal distribution."""
+INTERVAL = 10
+"""Seconds."""
+
+
+def steady(second: int) -> Mapping[int, float]:
+    return {1: 5000.0, 2: 300.0, 3: 10.0, 4: 0.2}
+
+
+def bursts(second: int) -> Mapping[int, float]:
+    times = 20.0 if second % 37 < 7 else 1.0
+    return {1: 2000.0 * times, 2: 300.0 * times, 3: 10.0}
+
+
+def flashes(second: int) -> Mapping[int, float]:
+    return {1: 20_000.0 if second % 5 == 0 else 500.0}
+
+
+def ramps(second: int) -> Mapping[int, float]:
+    return {1: 500.0 + second % 200 * 100.0, 2: 3000.0 - second % 300 * 9.0}
+
+
+def churn(second: int) -> Mapping[int, float]:
+    """Every 13 seconds all keys are others, loud ones and quiet ones."""
+    first = second // 13 * 7
+    return {1 + (first + number) % 499: 2000.0 / (number + 1) for number in range(20)}
+
+
+@pytest.mark.parametrize("load", [steady, bursts, flashes, ramps, churn])
+def test_one_sidecar_holds_the_target(load: Load) -> None:
+    world = World(LIMITS, lambda _: {"only": load}, seed=1).run(100 * INTERVAL)
+    off = world.intervals_off(INTERVAL)
+    assert len(off) <= 5, off
+
+
+def uneven(number: int) -> Load:
+    """One of several sidecars: louder or quieter than others, with its own keys, bursts and ramps."""
+    scale = 40.0 * 1.6 ** (number % 7)
+
+    def load(second: int) -> Mapping[int, float]:
+        times = 10.0 if (second + 17 * number) % 61 < 5 else 1.0
+        ramp = 0.5 + (second * (1 + number % 3) % 120) / 120.0
+        return {1: scale * times, 2 + number % 5: scale * ramp, 10 + (second // 40 + number) % 50: 3.0}
+
+    return load
+
+
+@pytest.mark.parametrize(("number", "interval", "ticks"), [(10, 10, 4), (200, 3, 1)])
+def test_sidecars_that_come_and_go_share_the_target(number: int, interval: int, ticks: int) -> None:
+    """A fifth of them is there only half of the time, each at other times; now and then a tenth goes at once."""
+    loads = {f"pod-{each}": uneven(each) for each in range(number)}
+
+    def members(second: int) -> Mapping[str, Load]:
+        rolled = second // 90 % 10
+        return {
+            name: load
+            for each, (name, load) in enumerate(loads.items())
+            if not (each % 5 == 0 and (second + 29 * each) % 100 < 50)
+            and not (second % 90 < 20 and each % 10 == rolled)
+        }
+
+    world = World(replace(LIMITS, min_probability=0.001), members, seed=2, ticks=ticks).run(100 * interval)
+    off = world.intervals_off(interval)
+    assert len(off) <= 5, off
+
+
+def test_while_nobody_divides_the_sidecars_that_stay_keep_to_the_target() -> None:
+    loads = {f"pod-{each}": uneven(each) for each in range(10)}
+    world = World(LIMITS, lambda _: loads, seed=3, away=range(100, 500)).run(600)
+    off = world.intervals_off(INTERVAL)
+    assert len(off) <= 3, off
+
+
+def test_minimum_and_maximum_probability_come_before_the_target() -> None:
+    limits = replace(LIMITS, target_traces_per_second=10.0, min_probability=0.05)
+    world = World(limits, lambda _: {"only": lambda _: {1: 2000.0}}, seed=4).run(200)
+    kept = sum(second.kept for second in world.seconds[10:])
+    assert kept == pytest.approx(0.05 * 2000 * 190, rel=0.03)
+    limits = replace(LIMITS, max_probability=0.5)
+    world = World(limits, lambda _: {"only": lambda _: {1: 200.0}}, seed=4).run(200)
+    assert sum(second.kept for second in world.seconds) == pytest.approx(0.5 * 200 * 200, rel=0.03)
+
+
+def test_quiet_keys_are_whole_and_loud_ones_pay_alike() -> None:
+    world = World(LIMITS, lambda _: {"only": lambda _: {1: 20_000.0, 2: 2000.0, 3: 100.0, 4: 1.0}}, seed=5).run(300)
+    only = world.sidecars["only"]
+    for quiet in (3, 4):
+        assert only.kept[quiet] >= 0.99 * only.estimates[quiet].traces
+    for loud in (1, 2):
+        assert only.kept[loud] / 300 == pytest.approx(450, rel=0.1)
+
+
+def test_a_key_gets_one_trace_a_minute_however_small_the_budget() -> None:
+    limits = replace(LIMITS, target_traces_per_second=1.0, min_probability=0.0)
+    rare, loud = 60, 30
+    loads = {key: 0.1 if key <= rare else 20.0 for key in range(1, rare + loud + 1)}
+    world = World(limits, lambda _: {"only": lambda _: loads}, seed=6, ticks=2).run(1200)
+    kept = world.sidecars["only"].kept
+    # Of 20 minutes. A rare key's first trace after a minute comes 10 s late in the mean, which moves the next minute.
+    assert all(kept[key] >= (15 if key <= rare else 18) for key in loads), kept
+    # One trace a minute and key, or up to SURE where many are decided together.
+    assert sum(second.kept for second in world.seconds) <= 1200 * 1.2 + 20 * (2 * rare + (1 + SURE) * loud)
+
+
+@pytest.mark.parametrize("load", [bursts, churn, steady])
+def test_counts_scaled_up_estimate_the_true_ones_by_key(load: Load) -> None:
+    only = Sidecar(LIMITS, load, 0.0)
+    dice = Dice(7)
+    for second in range(600):
+        only.pass_second(second, dice, ticks=4)
+    outside = [key for key, each in only.estimates.items() if not within(each)]
+    # 99.9 % of them are inside, so that of some hundred keys one may be outside, and is not far.
+    assert len(outside) <= len(only.estimates) // 100
+    assert within(total(list(only.estimates.values())))
+
+
+def within(estimate: Estimate) -> bool:
+    return abs(estimate.scaled - estimate.traces) <= HIGHEST_999 * estimate.variance**0.5 + 1e-6 * estimate.traces
+
+
+def total(estimates: list[Estimate]) -> Estimate:
+    return Estimate(
+        sum(each.traces for each in estimates),
+        sum(each.scaled for each in estimates),
+        sum(each.variance for each in estimates),
+    )
+
+
+def test_the_share_of_a_million_traces_that_a_threshold_keeps() -> None:
+    dice, traces = Dice(8).random, 1_000_000
+    numbers = [int.from_bytes(dice.randbytes(16)[9:], "big") for _ in range(traces)]
+    kept = {}
+    for probability in (0.5, 0.1, 0.01):
+        threshold = threshold_of(probability)
+        kept[probability] = {index for index, number in enumerate(numbers) if number >= threshold}
+        deviation = (traces * probability * (1.0 - probability)) ** 0.5
+        assert abs(len(kept[probability]) - traces * probability) <= HIGHEST_999 * deviation
+    assert kept[0.01] < kept[0.1] < kept[0.5], "what the lower probability keeps, the higher one keeps"
+    assert all(number < ALL for number in numbers)
