@@ -40,13 +40,18 @@ class Appender:
         """Called on the loop when a large request of so many bytes is refused for lack of room."""
         self.critical: list[Callable[[Position], None]] = []
         """Called on the loop, after `moved`, with the end of a commit that holds a critical append."""
-        self._directory, self._quota = directory, quota
-        self._largest = min(MAX_PAYLOAD, retention.largest_payload(quota))
+        self._directory = directory
+        self.resize(quota)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dividing: set[asyncio.Task[None]] = set()
         self._dividing_bytes = 0
         """In the requests that these divide, which stay in memory until their last parts are stored."""
         self._writer: Writer
+
+    def resize(self, quota: int) -> None:
+        """Refuse what can never fit into so many bytes."""
+        self._quota = quota
+        self._largest = min(MAX_PAYLOAD, retention.largest_payload(quota))
 
     def begin(self, writer: Writer) -> None:
         """Use `writer`, whose outcomes come to `hand_over`."""

@@ -52,12 +52,13 @@ class Active:
 
 class Catalogue:
     """Used by the writer's thread alone, but for `view` and the figures, which may be read from any thread, and for
-    `released`, `preferred` and `dead_letters`, which the event loop writes."""
+    `released`, `preferred`, `limits` and `dead_letters`, which the event loop writes."""
 
     def __init__(
         self, directory: str, files: Files, clock: Clock, limits: Limits, recovered: recovery.Recovered
     ) -> None:
-        self._directory, self._files, self._clock, self._limits = directory, files, clock, limits
+        self._directory, self._files, self._clock = directory, files, clock
+        self.limits = limits
         self.view: View = recovered.view
         self.active: Active | None = None
         self.used = 0
@@ -88,7 +89,7 @@ class Catalogue:
     @property
     def room(self) -> int:
         """Bytes that could be stored now, roughly; all that the quota allows once everything there is settled."""
-        quota = self._limits.quota
+        quota = self.limits.quota
         if self.released >= self.view.end.seq:
             return quota
         active = self.active
@@ -175,12 +176,12 @@ class Catalogue:
         self.trim(len(self.view.segments))
         unwritten = self.active.unwritten if self.active is not None else 0
         used = self.measure() - unwritten
-        count, size = retention.deletions_for(need, self._limits, used, self._passed())
+        count, size = retention.deletions_for(need, self.limits, used, self._passed())
         self._delete(count)
         segments, end = self.view.segments, self.view.end
         if size is None and segments and self.released >= end.seq:
             newest = segments[-1].end if self.active is None else self.active.durable
-            size = retention.next_segment_size(need, self._limits, self.used - unwritten - self.passed - newest)
+            size = retention.next_segment_size(need, self.limits, self.used - unwritten - self.passed - newest)
             if size is not None and not self._let_newest_go():
                 size = None
         return size
@@ -236,9 +237,9 @@ class Catalogue:
 
     def trim(self, most: int) -> bool:
         """Delete history over its bound, at most that many segments; True when there is more to delete."""
-        if self.passed <= self._limits.history:
+        if self.passed <= self.limits.history:
             return False
-        count = retention.over_history(self.view.segments, self.preferred, self._limits.history)
+        count = retention.over_history(self.view.segments, self.preferred, self.limits.history)
         self._delete(min(count, most))
         return count > most
 

@@ -10,7 +10,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogError, LogUnavailable
@@ -78,7 +78,6 @@ class Log:
         limits: Limits,
     ) -> None:
         self._directory, self._files, self._lock = directory, files, lock
-        self._limits = limits
         self._recovery = recovered.report
         self._appender = Appender(directory, limits.quota)
         self._appender.moved = self._moved
@@ -118,10 +117,7 @@ class Log:
         Raises LogUnavailable when the directory is locked by another process, cannot be written, or the quota is too
         small to hold anything.
         """
-        if quota < retention.MIN_QUOTA:
-            raise LogUnavailable(
-                f"storage size {quota} bytes is too small for {directory}: at least {retention.MIN_QUOTA} are needed"
-            )
+        _check_quota(directory, quota)
         lock = _lock(directory, files, make)
         try:
             recovered = recovery.recover(directory, files, clock, first_seq)
@@ -188,6 +184,16 @@ class Log:
             raise raised
         return reached
 
+    def resize(self, quota: int, history: int) -> None:
+        """Change the bounds that `open` was given. Where more is pending than a smaller quota allows, that stays, and
+        appends are refused until it is settled. Raises LogUnavailable as `open` does."""
+        limits = self._writer.catalogue.limits
+        _check_quota(self._directory, quota)
+        usual = limits.segment_size == retention.segment_size_for(limits.quota)
+        size = retention.segment_size_for(quota) if usual else limits.segment_size
+        self._writer.resize(replace(limits, quota=quota, history=history, segment_size=size))
+        self._appender.resize(quota)
+
     def reader(self, position: Position) -> Reader:
         """A reader that starts at `position`. Segments that are gone count as lost where spans were in them."""
         writer = self._writer
@@ -236,7 +242,7 @@ class Log:
     @property
     def watermark(self) -> int:
         """Bytes of room below which the log is under pressure: more while a request is refused that needs more."""
-        return max(retention.watermark_for(self._limits), self._wanted)
+        return max(retention.watermark_for(self._writer.catalogue.limits), self._wanted)
 
     @property
     def pinned(self) -> int:
@@ -270,7 +276,7 @@ class Log:
             bytes=catalogue.used,
             history=catalogue.passed,
             room=catalogue.room,
-            quota=self._limits.quota,
+            quota=self._writer.catalogue.limits.quota,
             end_seq=view.end.seq,
             appends=counts.appends,
             commits=counts.commits,
@@ -319,7 +325,7 @@ class Log:
         if not self._pressed:
             return
         # What a request needs may be more than the watermark: without it, none as large would ever be taken again.
-        self._wanted = refused + self._limits.segment_size if refused else 0
+        self._wanted = refused + self._writer.catalogue.limits.segment_size if refused else 0
         if self.room < self.watermark:
             for listener in self._pressed:
                 call(listener)
@@ -334,6 +340,13 @@ class Log:
                 "%s/%s is damaged: %d bytes from offset %d; the spans in them are lost and counted",
                 self._directory, segment.name_of(number), damaged, offset,
             )  # fmt: skip
+
+
+def _check_quota(directory: str, quota: int) -> None:
+    if quota < retention.MIN_QUOTA:
+        raise LogUnavailable(
+            f"storage size {quota} bytes is too small for {directory}: at least {retention.MIN_QUOTA} are needed"
+        )
 
 
 def _lock(directory: str, files: Files, make: bool) -> int:

@@ -13,8 +13,8 @@ from tracekeeper_sidecar.model import Position
 def locate(directory: str, files: Files, view: View, seq: int) -> Position:
     """The place between two frames before which `seq` spans were appended. Raises OSError.
 
-    Inside damage that is the damage's beginning, but with `seq`: a reader counts the rest of it as lost. If there is no
-    such place, because it lies within a frame, the next one behind it; never before the log's begin nor behind its end.
+    Inside damage that is the damage's beginning, but with `seq`: a reader counts the rest of it as lost. Inside a frame
+    it is the frame's beginning. Never before the log's begin nor behind its end.
     """
     if seq >= view.end.seq:
         return view.end
@@ -22,8 +22,9 @@ def locate(directory: str, files: Files, view: View, seq: int) -> Position:
     if index < 0:
         return view.begin
     segment = view.segments[index]
-    frames = _open(directory, files, segment)
-    if frames is None:
+    try:
+        frames = FrameReader(files, files.open(f"{directory}/{name_of(segment.number)}"), segment.number)
+    except FileNotFoundError:
         return Position(segment.number, DATA_START, seq)
     try:
         at = segment.start
@@ -32,6 +33,8 @@ def locate(directory: str, files: Files, view: View, seq: int) -> Position:
             found = frames.next(at.offset, limit, at.seq)
             if isinstance(found, Ended) or found.frame.seq > seq:
                 return Position(at.segment, at.offset, seq)
+            if found.frame.seq + found.frame.spans > seq:
+                return Position(at.segment, found.offset, found.frame.seq)
             at = Position(at.segment, found.end, found.frame.seq + found.frame.spans)
         return at
     finally:
@@ -41,37 +44,29 @@ def locate(directory: str, files: Files, view: View, seq: int) -> Position:
 def newest(directory: str, files: Files, view: View, kind: int) -> bytes | None:
     """The payload of the newest sound frame of a type; None when there is none. Raises OSError."""
     for segment in reversed(view.segments):
-        frames = _open(directory, files, segment)
-        if frames is None:
-            continue
-        try:
-            payload = _last(frames, segment, _limit(view, segment), kind)
-        finally:
-            frames.close()
+        payload = newest_in(files, f"{directory}/{name_of(segment.number)}", segment, _limit(view, segment), kind)
         if payload is not None:
             return payload
     return None
 
 
-def _last(frames: FrameReader, segment: Segment, limit: int, kind: int) -> bytes | None:
+def newest_in(files: Files, path: str, segment: Segment, limit: int, kind: int) -> bytes | None:
+    """As `newest`, in one segment up to the offset `limit`."""
+    try:
+        frames = FrameReader(files, files.open(path), segment.number)
+    except FileNotFoundError:
+        return None
     payload: bytes | None = None
     offset, seq = DATA_START, segment.base
-    while True:
-        found = frames.next(offset, limit, seq)
-        if isinstance(found, Ended):
-            return payload
-        if found.frame.type == kind:
-            payload = found.payload
-        offset, seq = found.end, found.frame.seq + found.frame.spans
+    try:
+        while not isinstance(found := frames.next(offset, limit, seq), Ended):
+            if found.frame.type == kind:
+                payload = found.payload
+            offset, seq = found.end, found.frame.seq + found.frame.spans
+        return payload
+    finally:
+        frames.close()
 
 
 def _limit(view: View, segment: Segment) -> int:
     return view.end.offset if segment.number == view.end.segment else segment.end
-
-
-def _open(directory: str, files: Files, segment: Segment) -> FrameReader | None:
-    """None when the file is gone."""
-    try:
-        return FrameReader(files, files.open(f"{directory}/{name_of(segment.number)}"), segment.number)
-    except FileNotFoundError:
-        return None

@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.log import cursor as cursors
 from tracekeeper_sidecar.log import segment as segments
+from tracekeeper_sidecar.log.decided import decode
 from tracekeeper_sidecar.log.files import DEAD_LETTERS, KEPT, NO_ROOM, OWNER_LOCK, READ_ONLY, Files
 from tracekeeper_sidecar.log.frames import Ended, FrameReader
+from tracekeeper_sidecar.log.places import newest_in
+from tracekeeper_sidecar.log.record import DECIDED
 from tracekeeper_sidecar.log.segment import DATA_START, QUARANTINED, Header, Segment, View
 from tracekeeper_sidecar.log.slots import SLOTS, Slots
 from tracekeeper_sidecar.model import Position
@@ -98,7 +101,7 @@ def recover(directory: str, files: Files, clock: Clock, first_seq: int = 0) -> R
     names = sorted(files.listdir(directory))
     _probe(directory, files)
     _catalogue(directory, files, names, findings)
-    _known_elsewhere(directory, files, findings)
+    _known_elsewhere(directory, files, findings, KEPT in names)
     begun = 0
     if first_seq and not findings.found and not findings.highest and not findings.seq:
         save_state(directory, files, 1, first_seq)  # From now on the log is there.
@@ -232,8 +235,11 @@ def _identify(files: Files, path: str, number: int) -> Segment | _Unusable:
         frames.close()
 
 
-def _known_elsewhere(directory: str, files: Files, findings: _Findings) -> None:
-    """Numbers and counts that cursors and the log's state remember, should segments be gone."""
+def _known_elsewhere(directory: str, files: Files, findings: _Findings, aware: bool) -> None:
+    """Numbers and counts that cursors, the log's state and the kept log remember, should segments be gone.
+
+    `aware` tells whether there is a kept log: sampling stands for an entry that has passed what it has decided on.
+    """
     store = cursors.CursorStore(directory, files)
     places = []
     for entry in store.names():
@@ -243,8 +249,14 @@ def _known_elsewhere(directory: str, files: Files, findings: _Findings) -> None:
             findings.seq = max(findings.seq, cursor.reach)
         if cursor is None or not cursor.removed:
             places.append(0 if cursor is None else cursor.position.seq)
-    findings.passed = min(places, default=0)
     findings.notes.extend(store.damaged)
+    if aware:
+        reached = _decided(f"{directory}/{KEPT}", files)
+        if reached is not None:
+            findings.highest = max(findings.highest, reached.segment)
+            findings.seq = max(findings.seq, reached.seq)
+            places.append(reached.seq)
+    findings.passed = min(places, default=0)
     try:
         number, seq = _state(directory, files)
         findings.highest = max(findings.highest, number)
@@ -258,6 +270,21 @@ def _state(directory: str, files: Files) -> tuple[int, int]:
     body = Slots(directory, STATE, files).load()
     state = json.loads(body) if body else {}
     return int(state.get("next", 1)) - 1, int(state.get("seq", 0))
+
+
+def _decided(directory: str, files: Files) -> Position | None:
+    """Up to where a kept log says that spans are decided on; None when it says nothing."""
+    try:
+        numbers = sorted(number for name in files.listdir(directory) if (number := segments.number_of(name)))
+        for number in reversed(numbers):
+            path = f"{directory}/{segments.name_of(number)}"
+            size = files.stat(path).size
+            payload = newest_in(files, path, Segment(number, 0, 0.0, size), size, DECIDED)
+            if payload is not None:
+                return decode(payload)[0].reached
+    except (OSError, ValueError) as fault:
+        logger.warning("%s cannot be read: %s", directory, fault)
+    return None
 
 
 def known_end(directory: str, files: Files) -> int:

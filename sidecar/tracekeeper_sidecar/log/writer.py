@@ -93,7 +93,7 @@ class Writer:
         recovered: recovery.Recovered,
         resolve: Resolve,
     ) -> None:
-        self._directory, self._clock, self._limits, self._resolve = directory, clock, limits, resolve
+        self._directory, self._clock, self._resolve = directory, clock, resolve
         self.counts = Counts()
         self.catalogue = Catalogue(directory, files, clock, limits, recovered)
         self.tail = Tail(limits.memory)
@@ -129,11 +129,16 @@ class Writer:
         before = catalogue.passed
         catalogue.released, catalogue.preferred = released, preferred
         changed = catalogue.passed > before
-        if catalogue.passed > self._limits.history:
+        if catalogue.passed > self.catalogue.limits.history:
             self._ring()
         full = isinstance(self._refusal, LogFull) and self._refusal.reason == "quota"
         if full and (changed or released >= self.view.end.seq):
             self._refusal = None  # The next append may have the room of what is passed.
+
+    def resize(self, limits: Limits) -> None:
+        """Keep to these limits from now on; what is too much goes when it may."""
+        self.catalogue.limits = limits
+        self._ring()
 
     def stop(self, timeout: float) -> bool:
         """Commit what is queued, close the active segment, end the thread; False when it did not within `timeout`."""
@@ -306,10 +311,11 @@ class Writer:
         return error
 
     def _full(self) -> LogFull:
+        used, quota = self.catalogue.used, self.catalogue.limits.quota
         return LogFull(
             "quota",
-            f"the buffer in {self._directory} is full: {self.catalogue.used} of {self._limits.quota} bytes hold spans "
-            "that wait for delivery; spans are accepted again as backends take them",
+            f"the buffer in {self._directory} is full: {used} of {quota} bytes hold spans that wait for delivery; "
+            "spans are accepted again as backends take them",
             retry_after=PAUSE,
         )
 

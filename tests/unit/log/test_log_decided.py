@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from log_harness import ManualClock, lost_in, open_log, payloads_of, plain, read_all
 from log_record import encode_header
 from simulated_files import SimulatedFiles
+from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.log import codec, tail
 from tracekeeper_sidecar.log.decided import LONGEST_NAME, VERSION, Decided, decode, encode, last_decided
+from tracekeeper_sidecar.log.files import KEPT, SystemFiles
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.record import CRITICAL, DECIDED, HEADER_SIZE, TYPE_SHIFT, seed_of
 from tracekeeper_sidecar.log.segment import DATA_START, name_of
@@ -37,11 +40,16 @@ SOME = Decided(3, {"errors": 5, "the rest": 70}, 2, Position(4, 500, 80))
 
 def test_the_layout_is_the_documented_one() -> None:
     prefix = encode(SOME)
-    assert len(prefix) == 40 + (5 + 6) + (5 + 8)
+    assert len(prefix) == 44 + (5 + 6) + (5 + 8)
     assert prefix[:8] == bytes([VERSION, 0, 2, 0, len(prefix), 0, 0, 0])
     assert prefix[8:16] == bytes([3, 0, 0, 0, 2, 0, 0, 0])
     assert [int.from_bytes(prefix[at : at + 8], "little") for at in (16, 24, 32)] == [4, 500, 80]
-    assert prefix[40:51] == bytes([5, 0, 0, 0, 6]) + b"errors"
+    assert prefix[40:55] == bytes([0, 0, 0, 0]) + bytes([5, 0, 0, 0, 6]) + b"errors"
+    verdicts = bytes(range(48))
+    longer = encode(SOME._replace(verdicts=verdicts))
+    assert longer[40:44] == bytes([48, 0, 0, 0])
+    assert longer[44:] == prefix[44:] + verdicts
+    assert decode(longer + b"request") == (SOME._replace(verdicts=verdicts), len(longer))
 
 
 def test_what_is_no_prefix_is_said_to_be_none() -> None:
@@ -245,7 +253,7 @@ async def test_a_place_is_found_by_its_number() -> None:
         assert found.seq == border.seq
         assert read_all(log, found)[0].frames[0].seq == frame.seq
         if frame.spans > 1:
-            assert log.locate(frame.seq + 1).seq == frame.seq + frame.spans
+            assert log.locate(frame.seq + frame.spans - 1) == found
     assert log.locate(log.end.seq) == log.locate(log.end.seq + 5) == log.end
     assert log.locate(3) == log.begin
     # Within damage it is a place from which a reader counts the rest of it.
@@ -256,4 +264,41 @@ async def test_a_place_is_found_by_its_number() -> None:
         batches = read_all(log, found)
         assert found.seq == seq
         assert lost_in(batches) + sum(batch.spans for batch in batches) == log.end.seq - seq
+    await log.close()
+
+
+def log_in(folder: Path, first_seq: int = 0) -> Log:
+    return Log.open(str(folder), files=SystemFiles(), clock=SystemClock(), quota=1 << 20, first_seq=first_seq, memory=0)
+
+
+async def test_the_folder_of_the_kept_log_is_neither_foreign_nor_counted(tmp_path: Path) -> None:
+    log = log_in(tmp_path)
+    await log.append(b"x", 1)
+    alone = log.stats().bytes
+    await log.close()
+    (tmp_path / KEPT).mkdir()
+    (tmp_path / KEPT / "anything").write_bytes(bytes(100_000))
+    log = log_in(tmp_path)
+    assert (log.recovery.notes, log.stats().bytes <= alone) == ((), True)
+    await log.close()
+
+
+async def test_a_log_whose_end_is_gone_gives_no_number_again_that_sampling_has_decided_on(tmp_path: Path) -> None:
+    log = log_in(tmp_path)
+    for _ in range(5):
+        await log.append(b"x", 10)
+    end = log.end
+    await log.close()
+    kept = log_in(tmp_path / KEPT, first_seq=20)
+    await decide(kept, Decided(1, {"rest": 9}, 0, log.locate(30)), Decided(1, {"rest": 19}, 0, end))
+    (tmp_path / name_of(1)).unlink()
+    log = log_in(tmp_path)
+    assert log.end.seq == end.seq
+    assert log.end.segment > end.segment
+    assert log.stats().room == log.stats().quota  # Sampling has passed all there is, and nobody else is there.
+    await log.close()
+    # What a kept log cannot say is not held against the first one.
+    (tmp_path / KEPT / name_of(1)).write_bytes(b"nothing of the kind")
+    log = log_in(tmp_path)
+    assert (log.end.seq, log.stats().quota - log.stats().room) == (0, 0)
     await log.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from log_harness import DIRECTORY, ManualClock, lost_in, open_log, payloads_of, read_all
 from simulated_files import SimulatedFiles
-from tracekeeper_sidecar.errors import LogFull
+from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable
 from tracekeeper_sidecar.log import retention
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.log import Log
@@ -245,3 +246,31 @@ def test_a_shuffled_release_never_goes_back() -> None:
         count = retention.releasable(segments, seq)
         assert all(segment.base <= seq for segment in segments[1 : count + 1])
         assert count + 1 >= len(segments) or segments[count + 1].base > seq
+
+
+async def test_a_log_that_is_made_smaller_lets_history_go_and_takes_no_more_than_that() -> None:
+    clock = ManualClock()
+    log = open_log(SimulatedFiles(), clock, quota=QUOTA, history=QUOTA // 2)
+    await fill(log, 200)
+    log.release(log.end)
+    assert history_of(log) > QUOTA // 8
+    log.resize(QUOTA // 2, QUOTA // 8)
+    async with asyncio.timeout(30):
+        while history_of(log) > QUOTA // 8:  # noqa: ASYNC110 - the writer does it
+            await asyncio.sleep(0.005)
+    with pytest.raises(LogFull):
+        await fill(log, 400)
+    assert log.stats().bytes <= log.stats().quota == QUOTA // 2
+    with pytest.raises(LogTooLarge):
+        await log.append(bytes(QUOTA // 2), 1)
+    log.resize(QUOTA, 0)
+    async with asyncio.timeout(30):
+        while True:  # What was refused is tried again after a moment.
+            with contextlib.suppress(LogFull):
+                await fill(log, 1)
+                break
+            clock.advance(2)
+    await fill(log, 100)
+    with pytest.raises(LogUnavailable, match="too small"):
+        log.resize(1, 0)
+    await log.close()
