@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -20,6 +22,8 @@ from tracekeeper_spec.condition.parser import Parser
 
 KINDS = ["unspecified", "internal", "server", "client", "producer", "consumer"]
 STATUSES = ["unset", "ok", "error"]
+SCOPES = ["span", "resource", "event", "trace.root", "trace.root.resource"]
+"""Those that have attributes."""
 
 
 class Missing:
@@ -34,9 +38,37 @@ class Time(int):
     """A duration, in nanoseconds."""
 
 
+class View(Protocol):
+    """What names mean. A scope is what stands before a name's last dot, such as `span` or `trace.root`."""
+
+    def pairs(self, scope: str) -> Iterable[KeyValue]:
+        """The attributes of `scope`."""
+        ...
+
+    def field(self, scope: str, name: str) -> Any:
+        """The field `name` of `scope`."""
+        ...
+
+
+@dataclass(frozen=True)
+class SpanView:
+    span: Span
+    resource: Resource
+    event: Span.Event | None = None
+
+    def pairs(self, scope: str) -> Iterable[KeyValue]:
+        found = {"span": self.span, "resource": self.resource, "event": self.event}[scope]
+        return found.attributes if found is not None else ()
+
+    def field(self, scope: str, name: str) -> Any:
+        if scope == "event":
+            return self.event.name if self.event is not None else Missing
+        return span_field(name, self.span)
+
+
 def holds(text: str, span: Span, resource: Resource) -> bool:
     """Whether the condition `text` holds for `span`."""
-    return _test(Parser(text).parse(), span, resource)
+    return check(Parser(text).parse(), SpanView(span, resource))
 
 
 def kept(text: str, body: bytes) -> list[bytes]:
@@ -51,34 +83,36 @@ def kept(text: str, body: bytes) -> list[bytes]:
     ]
 
 
-def _test(node: tree.Node, span: Span, resource: Resource) -> bool:
+def check(node: tree.Node, view: View) -> bool:
+    """Whether the condition `node` holds for what `view` shows."""
     match node:
         case tree.Binary(sign="&&"):
-            return _test(node.left, span, resource) and _test(node.right, span, resource)
+            return check(node.left, view) and check(node.right, view)
         case tree.Binary(sign="||"):
-            return _test(node.left, span, resource) or _test(node.right, span, resource)
+            return check(node.left, view) or check(node.right, view)
         case tree.Unary(sign="!"):
-            return not _test(node.operand, span, resource)
+            return not check(node.operand, view)
         case tree.Binary(sign="in", right=tree.Items(items=items)):
-            x = _value(node.left, span, resource)
-            return any(_order(x, _value(item, span, resource)) == 0 for item in items)
-        case tree.Binary(sign="in", right=tree.Member(name="attributes", of=tree.Name(name=scope))):
+            x = _value(node.left, view)
+            return any(order(x, _value(item, view)) == 0 for item in items)
+        case tree.Binary(sign="in", right=tree.Member(name="attributes", of=scope)) if path(scope) in SCOPES:
             assert isinstance(node.left, tree.Literal)
-            return any(pair.key == node.left.value for pair in _pairs(scope, span, resource))
+            return any(pair.key == node.left.value for pair in view.pairs(path(scope)))
         case tree.Binary(sign="in"):
-            array = _value(node.right, span, resource)
-            x = _value(node.left, span, resource)
-            return isinstance(array, list) and any(_order(x, item) == 0 for item in array)
+            array = _value(node.right, view)
+            x = _value(node.left, view)
+            return isinstance(array, list) and any(order(x, item) == 0 for item in array)
         case tree.Binary():
-            return _compare(node.sign, _value(node.left, span, resource), _value(node.right, span, resource))
+            return compare(node.sign, _value(node.left, view), _value(node.right, view))
         case tree.Call() if node.name != "size":
             assert node.of is not None
-            text, part = _value(node.of, span, resource), _value(node.arguments[0], span, resource)
-            return isinstance(text, str) and isinstance(part, str) and _text_test(node.name, text, part)
-    return _value(node, span, resource) is True
+            text, part = _value(node.of, view), _value(node.arguments[0], view)
+            return isinstance(text, str) and isinstance(part, str) and text_test(node.name, text, part)
+    return _value(node, view) is True
 
 
-def _text_test(name: str, text: str, part: str) -> bool:
+def text_test(name: str, text: str, part: str) -> bool:
+    """What the function `name` of the language says."""
     match name:
         case "startsWith":
             return text.startswith(part)
@@ -89,16 +123,18 @@ def _text_test(name: str, text: str, part: str) -> bool:
     return re.search(part.replace("$", r"\Z"), text, re.ASCII) is not None
 
 
-def _compare(sign: str, x: Any, y: Any) -> bool:
-    order = _order(x, y)
-    if order is None or (isinstance(x, bool) and sign not in ("==", "!=")):
+def compare(sign: str, x: Any, y: Any) -> bool:
+    """Whether `x sign y` holds."""
+    found = order(x, y)
+    if found is None or (isinstance(x, bool) and sign not in ("==", "!=")):
         return False
-    return {"==": order == 0, "!=": order != 0, "<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[
+    return {"==": found == 0, "!=": found != 0, "<": found < 0, "<=": found <= 0, ">": found > 0, ">=": found >= 0}[
         sign
     ]
 
 
-def _order(x: Any, y: Any) -> int | None:
+def order(x: Any, y: Any) -> int | None:
+    """Less than, equal to or more than 0 as x is to y; None where they cannot be compared."""
     for kind in (bool, Time, str):
         both: Any = (x, y)
         if any(isinstance(value, kind) for value in both):
@@ -110,30 +146,31 @@ def _order(x: Any, y: Any) -> int | None:
     return None if math.isnan(x) or math.isnan(y) else (x > y) - (x < y)
 
 
-def _value(node: tree.Node, span: Span, resource: Resource) -> Any:
+def _value(node: tree.Node, view: View) -> Any:
     match node:
         case tree.Literal(value=value):
             return value
         case tree.Duration(nanoseconds=nanoseconds):
             return Time(nanoseconds)
         case tree.Unary(operand=operand):
-            return _sum("-", Time(0) if isinstance(x := _value(operand, span, resource), Time) else 0, x)
+            return total("-", Time(0) if isinstance(x := _value(operand, view), Time) else 0, x)
         case tree.Binary():
-            return _sum(node.sign, _value(node.left, span, resource), _value(node.right, span, resource))
+            return total(node.sign, _value(node.left, view), _value(node.right, view))
         case tree.Call():
             of = node.arguments[0] if node.of is None else node.of
-            value = _value(of, span, resource)
+            value = _value(of, view)
             return len(value) if isinstance(value, (str, list, dict)) else Missing
-        case tree.Index(of=tree.Member(of=tree.Name(name=scope)), key=tree.Literal(value=key)):
-            return _attribute(str(key), scope, span, resource)
-        case tree.Member(of=tree.Member(of=tree.Name(name=scope)), name=key):
-            return _attribute(key, scope, span, resource)
-        case tree.Member(name=name):
-            return _field(name, span)
+        case tree.Index(of=tree.Member(of=scope), key=tree.Literal(value=key)):
+            return _attribute(str(key), path(scope), view)
+        case tree.Member(of=tree.Member(of=scope, name="attributes"), name=key):
+            return _attribute(key, path(scope), view)
+        case tree.Member(of=scope, name=name):
+            return view.field(path(scope), name)
     raise AssertionError(node)
 
 
-def _sum(sign: str, x: Any, y: Any) -> Any:
+def total(sign: str, x: Any, y: Any) -> Any:
+    """x + y or x - y, or Missing."""
     times = [isinstance(value, Time) for value in (x, y)]
     plain = [isinstance(v, (int, float)) and not isinstance(v, (bool, Time)) for v in (x, y)]
     if not all(times) and not all(plain):
@@ -146,21 +183,28 @@ def _sum(sign: str, x: Any, y: Any) -> Any:
     return Time(result) if all(times) else result
 
 
-def _pairs(scope: str, span: Span, resource: Resource) -> Any:
-    return span.attributes if scope == "span" else resource.attributes
+def path(node: tree.Node) -> str:
+    """`trace.root` of the node that was written so; an empty text of one that is no such chain of names."""
+    match node:
+        case tree.Name(name=name):
+            return name
+        case tree.Member(of=of, name=name):
+            return f"{path(of)}.{name}"
+    return ""
 
 
-def _attribute(key: str, scope: str, span: Span, resource: Resource) -> Any:
-    for pair in _pairs(scope, span, resource):
+def _attribute(key: str, scope: str, view: View) -> Any:
+    for pair in view.pairs(scope):
         if pair.key == key:
-            return _any(pair.value)
+            return any_value(pair.value)
     return Missing
 
 
-def _any(value: AnyValue) -> Any:
+def any_value(value: AnyValue) -> Any:
+    """An attribute's value as Python has it."""
     match value.WhichOneof("value"):
         case "array_value":
-            return [_any(item) for item in value.array_value.values]
+            return [any_value(item) for item in value.array_value.values]
         case "kvlist_value":
             return dict(enumerate(value.kvlist_value.values))
         case None | "bytes_value" | "string_value_strindex":
@@ -169,7 +213,8 @@ def _any(value: AnyValue) -> Any:
             return getattr(value, name)
 
 
-def _field(name: str, span: Span) -> Any:
+def span_field(name: str, span: Span) -> Any:
+    """The field `name` of `span`."""
     match name:
         case "name":
             return span.name

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 import condition_oracle
 import otlp_requests
+from condition_cases import CONDITIONS, requests
 from tracekeeper_sidecar.wire import match, scan
 from tracekeeper_sidecar.wire.varint import delimited, encode
 from tracekeeper_spec.condition import compile_condition, find_problems
@@ -22,89 +22,6 @@ from tracekeeper_spec.condition import compile_condition, find_problems
 PROPERTY = settings(otlp_requests.property_test, max_examples=100, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 Split = Callable[[bytes, str], tuple[bytes, int, int]]
-
-TEXTS = ["", "a", "b", "ab", "ba", "ß", "🙂x", "aab"]
-NUMBERS = [0, 1, 2, 7, -1, 2**63 - 1, -(2**63)]
-KEYS = ["a", "b", "http.route", "ß"]
-LEAVES = st.one_of(
-    st.sampled_from(TEXTS).map(lambda text: AnyValue(string_value=text)),
-    st.sampled_from(NUMBERS).map(lambda number: AnyValue(int_value=number)),
-    st.sampled_from([0.0, 1.0, 0.5, -7.25, float("nan"), float("inf"), 5e-324, 2.0**63]).map(
-        lambda number: AnyValue(double_value=number)
-    ),
-    st.booleans().map(lambda truth: AnyValue(bool_value=truth)),
-    st.just(AnyValue(bytes_value=b"a")),
-    st.just(AnyValue()),
-    st.just(AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="a"), KeyValue(key="b")]))),
-)
-VALUES = LEAVES | st.lists(LEAVES, max_size=3).map(lambda items: AnyValue(array_value=ArrayValue(values=items)))
-PAIRS = st.lists(st.builds(KeyValue, key=st.sampled_from(KEYS), value=VALUES), max_size=4)
-TIMES = st.sampled_from([0, 1, 1_000_000_000, 1_050_000_000, 2**63 + 5, 2**64 - 1])
-SPANS = st.builds(
-    Span,
-    trace_id=st.just(b"t" * 16),
-    span_id=st.binary(min_size=8, max_size=8).filter(any),
-    parent_span_id=st.sampled_from([b"", b"p" * 8]),
-    name=st.sampled_from(TEXTS),
-    kind=st.integers(0, 7),
-    start_time_unix_nano=TIMES,
-    end_time_unix_nano=TIMES,
-    attributes=PAIRS,
-    status=st.builds(Status, code=st.integers(0, 3), message=st.sampled_from(TEXTS)),
-)
-
-
-@st.composite
-def requests(draw: st.DrawFn) -> bytes:
-    message = ExportTraceServiceRequest()
-    for spans in draw(st.lists(st.lists(st.lists(SPANS, max_size=4), max_size=3), max_size=3)):
-        resource = message.resource_spans.add()
-        resource.resource.attributes.extend(draw(PAIRS))
-        for some in spans:
-            scope = resource.scope_spans.add(schema_url=draw(st.sampled_from(["", "x"])))
-            scope.spans.extend(some)
-    return message.SerializeToString()
-
-
-def quoted(text: str) -> str:
-    return '"' + text + '"'
-
-
-ATTRIBUTES = st.sampled_from([f"{scope}.attributes[{quoted(key)}]" for scope in ("span", "resource") for key in KEYS])
-TEXT_VALUES = st.sampled_from(["span.name", "span.status_message", *map(quoted, TEXTS)]) | ATTRIBUTES
-NUMBER_VALUES = st.sampled_from(
-    ["0", "1", "7", "-1", "0.5", "-7.25", "9223372036854775807", "size(span.name)", "1e300"]
-)
-NUMBER_VALUES = NUMBER_VALUES | ATTRIBUTES | ATTRIBUTES.map(lambda text: f"size({text})")
-SUMS = NUMBER_VALUES | st.builds("{} {} {}".format, NUMBER_VALUES, st.sampled_from("+-"), NUMBER_VALUES)
-DURATIONS = st.sampled_from(["span.duration", "0s", "50ms", "1s50ms", "1h", "-50ms"])
-DURATIONS = DURATIONS | st.builds("{} {} {}".format, DURATIONS, st.sampled_from("+-"), DURATIONS)
-SIGNS = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
-FIXED = st.sampled_from(["0", "1", "0.5", "true", *map(quoted, TEXTS)])
-PATTERNS = st.sampled_from(["^a", "b$", "^(a|ß)*$", "a.b|x", "[^a]", r"\d", "^$", "🙂.", "a{2}b"])
-TESTS = st.one_of(
-    st.builds("{} {} {}".format, TEXT_VALUES, SIGNS, TEXT_VALUES),
-    st.builds("{} {} {}".format, SUMS, SIGNS, SUMS),
-    st.builds("{} {} {}".format, DURATIONS, SIGNS, DURATIONS),
-    st.builds("{} == {}".format, ATTRIBUTES, st.sampled_from(["true", "false"])),
-    st.builds('span.kind {} "{}"'.format, st.sampled_from(["==", "!="]), st.sampled_from(condition_oracle.KINDS)),
-    st.builds('span.status {} "{}"'.format, st.sampled_from(["==", "!="]), st.sampled_from(condition_oracle.STATUSES)),
-    st.builds("{} in [{}, {}]".format, ATTRIBUTES, FIXED, FIXED),
-    st.builds("{} in {}".format, ATTRIBUTES | FIXED | st.just("span.name"), ATTRIBUTES),
-    st.builds("{} in {}.attributes".format, st.sampled_from(KEYS).map(quoted), st.sampled_from(["span", "resource"])),
-    st.builds("{}.{}({})".format, TEXT_VALUES, st.sampled_from(["startsWith", "endsWith", "contains"]), TEXT_VALUES),
-    st.builds('{}.matches("{}")'.format, TEXT_VALUES, PATTERNS.map(lambda text: text.replace("\\", "\\\\"))),
-    st.sampled_from(["span.is_root", "true", "false"]),
-    ATTRIBUTES,
-)
-CONDITIONS = st.recursive(
-    TESTS,
-    lambda inner: (
-        st.builds("({} {} {})".format, inner, st.sampled_from(["&&", "||"]), inner) | inner.map("!({})".format)
-    ),
-    max_leaves=5,
-)
-CONDITIONS = CONDITIONS.filter(lambda text: len(text) < 1000)
 
 
 @pytest.fixture(scope="module", params=["imported", "plain"])
