@@ -26,9 +26,13 @@ def inspect(directory: str, *, as_json: bool) -> int:
     if found is None:
         return FAILED
     if as_json:
-        print(json.dumps(_plain(found) | {"begin": found.begin}, indent=2))
+        kept = {"kept": _plain(found.kept) | {"begin": found.kept.begin}} if found.kept is not None else {}
+        print(json.dumps(_plain(found) | {"begin": found.begin} | kept, indent=2))
     else:
         _print_all(found)
+        if found.kept is not None:
+            print("\nwhat sampling has decided on")
+            _print_all(found.kept, found.end)
     return SOUND
 
 
@@ -37,14 +41,16 @@ def verify(directory: str) -> int:
     found = _look(directory, everything=True)
     if found is None:
         return FAILED
-    frames = sum(one.frames for one in found.segments)
-    size = sum(one.size for one in found.segments)
-    print(
-        f"{directory}: {frames} frames with {found.end - found.begin} spans in {len(found.segments)} segments, "
-        f"{size} bytes, {len(found.cursors)} cursors"
-    )
-    _print_problems(found)
-    if found.problems:
+    surveys = [found] if found.kept is None else [found, found.kept]
+    for each in surveys:
+        frames = sum(one.frames for one in each.segments)
+        size = sum(one.size for one in each.segments)
+        print(
+            f"{each.directory}: {frames} frames with {each.end - each.begin} spans in {len(each.segments)} segments, "
+            f"{size} bytes, {len(each.cursors)} cursors"
+        )
+        _print_problems(each)
+    if any(each.problems for each in surveys):
         return FAILED
     print("every checksum matches, no span is missing, every cursor is in place, every ledger closes")
     return SOUND
@@ -68,9 +74,10 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, dict) else value
 
 
-def _print_all(found: Survey) -> None:
+def _print_all(found: Survey, acknowledged: int | None = None) -> None:
+    """`acknowledged` counts the spans that ledgers go by, where the log itself does not."""
     print(f"{found.directory}: {found.bytes} bytes, spans {found.begin} to {found.end}")
-    _print_ledger(found)
+    _print_ledger(found, found.end if acknowledged is None else acknowledged)
     _print_table("segments", ("number", "created", "bytes", "first span", "note"), _segment_rows(found.segments))
     _print_table(
         "cursors", ("entry", "segment", "offset", "seq", "settled behind", "note"), _cursor_rows(found.cursors)
@@ -80,16 +87,16 @@ def _print_all(found: Survey) -> None:
     _print_problems(found)
 
 
-def _print_ledger(found: Survey) -> None:
+def _print_ledger(found: Survey, acknowledged: int) -> None:
     intake = found.intake
-    print(f"\nledger\n  acknowledged {found.end}")
+    print(f"\nledger\n  acknowledged {acknowledged}")
     if intake is not None:
         print(
-            f"  received {intake.received(found.end)} = acknowledged {found.end} + refused {_by_name(intake.refused)} "
-            f"+ filtered {_by_name(intake.filtered)} + suspended {intake.suspended}"
+            f"  received {intake.received(acknowledged)} = acknowledged {acknowledged} + refused "
+            f"{_by_name(intake.refused)} + filtered {_by_name(intake.filtered)} + suspended {intake.suspended}"
         )
     for cursor in found.cursors:
-        print(f"  {cursor.entry}: {found.end} = {_terms(cursor.account, cursor.pending)}")
+        print(f"  {cursor.entry}: {acknowledged} = {_terms(cursor.account, cursor.pending)}")
         if cursor.account.redelivered:
             print(f"    redelivered {_by_name(cursor.account.redelivered)}")
 
@@ -114,6 +121,8 @@ def _segment_rows(segments: Sequence[SegmentFound]) -> Iterator[tuple[str, ...]]
         notes = []
         if one.damaged or one.lost:
             notes.append(f"{one.damaged} bytes damaged, {one.lost} spans lost")
+        if one.sampled_out or one.damaged_before:
+            notes.append(f"sampled out {_by_name(one.sampled_out)}, damaged before {one.damaged_before}")
         if one.unfinished:
             notes.append(f"{one.unfinished} bytes behind the last frame: a write under way, or cut short by a crash")
         yield str(one.number), created, str(one.size), str(one.base), "; ".join(notes)

@@ -14,8 +14,10 @@ from tracekeeper_sidecar import __main__ as command_line
 from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.ledger import Account, Intake
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
-from tracekeeper_sidecar.log.files import SystemFiles
+from tracekeeper_sidecar.log.decided import Decided, encode
+from tracekeeper_sidecar.log.files import KEPT, SystemFiles
 from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.log.record import DECIDED, TRACES
 from tracekeeper_sidecar.log.segment import DATA_START, name_of
 from tracekeeper_sidecar.log.survey import Survey, survey
 from tracekeeper_sidecar.model import Position
@@ -145,3 +147,65 @@ async def test_the_commands_on_a_live_directory(tmp_path: Path, capsys: pytest.C
     assert "are damaged" in capsys.readouterr().out
     assert command_line.main(["log", "verify", str(tmp_path / "elsewhere")]) == 1
     assert "it must be the --data-dir of a sidecar" in capsys.readouterr().err
+
+
+async def sampled(directory: Path) -> None:
+    """A log of 18 spans, of which sampling has decided on 15 and kept 5, in two segments of its own."""
+    files, clock = SystemFiles(), SystemClock()
+    log = Log.open(str(directory), files=files, clock=clock, quota=1 << 20)
+    for payload in PAYLOADS:
+        await log.append(payload, SPANS)
+    for part in (range(1, 4), range(4, 6)):
+        kept = Log.open(str(directory / KEPT), files=files, clock=clock, quota=1 << 20, memory=0)
+        for number in part:
+            decided = Decided(1, {"rest": SPANS - 1}, 0, log.locate(number * SPANS))
+            kept.submit(encode(decided) + b"kept", decided.spans, lambda error: None, kind=DECIDED)
+        await kept.close()
+    place = read_all(kept, max_spans=2)[0].end
+    account = Account(delivered=Counter(tempo=2), sampled_out=Counter(rest=4))
+    CursorStore(str(directory / KEPT), files).save("primary", Cursor(place, account))
+    await log.close()
+
+
+async def test_what_sampling_has_decided_on_is_looked_at_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await sampled(tmp_path)
+    found = survey(str(tmp_path), SystemFiles(), everything=True)
+    kept = found.kept
+    assert kept is not None and not found.problems and not kept.problems and not found.foreign
+    assert (found.end, kept.begin, kept.end) == (18, 0, 15)
+    assert [(one.frames, one.sampled_out) for one in kept.segments] == [(3, {"rest": 6}), (2, {"rest": 4})]
+    assert [cursor.pending for cursor in kept.cursors] == [12]
+    assert command_line.main(["log", "inspect", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "primary: 18 = before it began 0 + delivered 2 (tempo 2) + sampled out 4 (rest 4)" in out
+    assert "sampled out 4 (rest 4), damaged before 0" in out
+    assert command_line.main(["log", "inspect", "--json", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out)["kept"]["segments"][1]["sampled_out"] == {"rest": 4}
+    assert command_line.main(["log", "verify", str(tmp_path)]) == 0
+    assert "kept: 5 frames with 15 spans in 2 segments" in capsys.readouterr().out
+    path = tmp_path / KEPT / name_of(1)
+    whole = path.read_bytes()
+    for offset in range(0, len(whole), 7):
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 0x80]) + whole[offset + 1 :])
+        looked = survey(str(tmp_path), SystemFiles(), everything=True).kept
+        assert looked is not None and looked.problems, offset
+    assert command_line.main(["log", "verify", str(tmp_path)]) == 1
+
+
+async def test_frames_that_do_not_belong_are_problems(tmp_path: Path) -> None:
+    await sampled(tmp_path)
+    wrong = encode(Decided(1, {}, 0, Position(1, 64, 99)))
+    for directory, kind, payload in ((tmp_path, DECIDED, wrong), (tmp_path / KEPT, TRACES, b"?")):
+        log = Log.open(str(directory), files=SystemFiles(), clock=SystemClock(), quota=1 << 20)
+        log.submit(payload, 1, lambda error: None, kind=kind)
+        if kind == TRACES:
+            log.submit(wrong, 1, lambda error: None, kind=DECIDED)
+            log.submit(b"no prefix", 1, lambda error: None, kind=DECIDED)
+        await log.close()
+    found = survey(str(tmp_path), SystemFiles(), everything=True)
+    assert found.kept is not None
+    assert [text for text in found.problems if "can make nothing of 1 frames" in text]
+    assert [text for text in found.kept.problems if "can make nothing of 2 frames" in text]
+    assert [text for text in found.kept.problems if "1 spans were decided on, up to seq 99" in text]

@@ -6,6 +6,7 @@ segment that vanishes while it is being looked at was let go of by the sidecar, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,9 +14,10 @@ from tracekeeper_sidecar.ledger import Account, Intake
 from tracekeeper_sidecar.log import cursor as cursors
 from tracekeeper_sidecar.log import recovery, segment
 from tracekeeper_sidecar.log.cursor import CursorStore
-from tracekeeper_sidecar.log.files import Files
-from tracekeeper_sidecar.log.frames import WIDEST, Ended, FrameReader
-from tracekeeper_sidecar.log.record import HEADER_SIZE, TRACES
+from tracekeeper_sidecar.log.decided import decode
+from tracekeeper_sidecar.log.files import KEPT, Files
+from tracekeeper_sidecar.log.frames import WIDEST, Ended, Found, FrameReader
+from tracekeeper_sidecar.log.record import DECIDED, HEADER_SIZE, TRACES
 from tracekeeper_sidecar.log.segment import DATA_START, Header
 from tracekeeper_sidecar.model import Position
 
@@ -44,7 +46,11 @@ class SegmentFound:
     unfinished: int = 0
     """Bytes behind the last frame of the newest segment: a write under way, or one that a crash cut short."""
     unknown: int = 0
-    """Frames of a type that this release does not know."""
+    """Frames that do not belong here, or of which this release can make nothing."""
+    sampled_out: Counter[str] = field(default_factory=Counter)
+    """Spans that sampling left out, by rule; in the kept log."""
+    damaged_before: int = 0
+    """Spans that damage had taken before sampling came by."""
 
 
 @dataclass(slots=True)
@@ -80,6 +86,8 @@ class Survey:
     """Spans ever acknowledged, as far as segments, cursors and the log's state know."""
     problems: list[str] = field(default_factory=list)
     """One text each: what is wrong, what it means, what to do."""
+    kept: Survey | None = None
+    """The log of what sampling has decided on; its cursors and ledgers count from this log's end."""
 
     @property
     def begin(self) -> int:
@@ -92,6 +100,16 @@ def survey(directory: str, files: Files, *, everything: bool) -> Survey:
 
     Raises OSError when the directory itself cannot be read, LogUnavailable when its cursors cannot.
     """
+    found = _survey(directory, files, everything, TRACES)
+    if KEPT in files.listdir(directory):
+        kept = found.kept = _survey(f"{directory}/{KEPT}", files, everything, DECIDED)
+        found.end = max(found.end, kept.end)
+        _count_pending(found.cursors, found.end)
+        _count_pending(kept.cursors, found.end)
+    return found
+
+
+def _survey(directory: str, files: Files, everything: bool, kind: int) -> Survey:
     found = Survey(directory)
     store = CursorStore(directory, files)
     for entry in store.names():
@@ -103,19 +121,25 @@ def survey(directory: str, files: Files, *, everything: bool) -> Survey:
     found.intake = store.load_intake()
     found.problems.extend(store.damaged)
     names = _catalogue(found, files)
-    _read_segments(found, files, names, everything)
+    _read_segments(found, files, names, everything, kind)
     ends = [one.end if one.scanned else one.base for one in found.segments]
     found.end = max([found.end, recovery.known_end(directory, files), *ends])
-    for each in found.cursors:
-        each.pending = max(0, found.end - each.position.seq - each.acked)
+    _count_pending(found.cursors, found.end)
     _check_cursors(found)
     return found
+
+
+def _count_pending(cursors: Sequence[CursorFound], end: int) -> None:
+    for each in cursors:
+        each.pending = max(0, end - each.position.seq - each.acked)
 
 
 def _catalogue(found: Survey, files: Files) -> list[int]:
     """Sort the names. Returns the numbers of the segments."""
     numbers = []
     for name in sorted(files.listdir(found.directory)):
+        if name == KEPT:  # It has a quota of its own.
+            continue
         number = segment.number_of(name)
         try:
             info = files.stat(f"{found.directory}/{name}")
@@ -135,7 +159,7 @@ def _catalogue(found: Survey, files: Files) -> list[int]:
     return numbers
 
 
-def _read_segments(found: Survey, files: Files, numbers: Sequence[int], everything: bool) -> None:
+def _read_segments(found: Survey, files: Files, numbers: Sequence[int], everything: bool, kind: int) -> None:
     for number in numbers:
         newest = number == numbers[-1]
         path = f"{found.directory}/{segment.name_of(number)}"
@@ -147,7 +171,7 @@ def _read_segments(found: Survey, files: Files, numbers: Sequence[int], everythi
             found.problems.append(f"{path} cannot be opened: {fault.strerror or fault}; run this as the sidecar's user")
             continue
         try:
-            one = _read_segment(found, files, frames, path, (newest or everything, newest))
+            one = _read_segment(found, files, frames, path, (newest or everything, newest, kind))
         except OSError as fault:
             found.problems.append(f"{path} cannot be read: {fault.strerror or fault}")
             continue
@@ -160,9 +184,9 @@ def _read_segments(found: Survey, files: Files, numbers: Sequence[int], everythi
 
 
 def _read_segment(
-    found: Survey, files: Files, frames: FrameReader, path: str, how: tuple[bool, bool]
+    found: Survey, files: Files, frames: FrameReader, path: str, how: tuple[bool, bool, int]
 ) -> SegmentFound | None:
-    scanned, newest = how
+    scanned, newest, kind = how
     size = files.stat(path).size
     header = segment.decode_header(frames.head(DATA_START), frames.number)
     if isinstance(header, Header):
@@ -179,18 +203,19 @@ def _read_segment(
             "Look for faults of the volume"
         )
     if scanned:
-        _scan(found, frames, one, path, newest)
+        _scan(found, frames, one, path, (newest, kind))
     return one
 
 
-def _scan(found: Survey, frames: FrameReader, one: SegmentFound, path: str, newest: bool) -> None:
+def _scan(found: Survey, frames: FrameReader, one: SegmentFound, path: str, how: tuple[bool, int]) -> None:
     """Read every frame of a segment."""
+    newest, kind = how
     one.scanned = True
     offset, seq = DATA_START, one.base
     unmet = {cursor.entry: cursor.position for cursor in found.cursors if cursor.position.segment == one.number}
     while True:
         _meet(unmet, Position(one.number, offset, seq))
-        run = frames.run(offset, one.size, seq, UNBOUNDED, UNBOUNDED, WIDEST, 1)
+        run = frames.run(offset, one.size, seq, UNBOUNDED, UNBOUNDED, WIDEST, 1) if kind == TRACES else None
         if run is not None:
             one.frames += run.frames
             for at, spans, length in frames.listed(offset, run):
@@ -201,12 +226,20 @@ def _scan(found: Survey, frames: FrameReader, one: SegmentFound, path: str, newe
         if isinstance(sound, Ended):
             break
         one.frames += 1
-        one.unknown += sound.frame.type != TRACES
+        if sound.frame.type != kind:
+            one.unknown += 1
+        elif kind == DECIDED:
+            _look_into(found, one, path, sound)
         _note_damage(found, one, path, (offset, sound.offset - offset, sound.frame.seq - seq))
         _meet(unmet, Position(one.number, sound.offset, sound.frame.seq))
         offset, seq = sound.end, sound.frame.seq + sound.frame.spans
     _meet(unmet, Position(one.number, offset, seq))
     one.end = seq
+    if one.unknown:
+        found.problems.append(
+            f"{path}: this release can make nothing of {one.unknown} frames: delivery entries count their spans as "
+            "dropped (damaged). If a later release wrote them, run that one until they are delivered"
+        )
     if newest:
         one.unfinished = sound.damaged
     else:
@@ -217,6 +250,25 @@ def _scan(found: Survey, frames: FrameReader, one: SegmentFound, path: str, newe
                 f"the cursor of {entry} points to byte {position.offset} of {path}, seq {position.seq}, where no frame "
                 "begins: the entry goes on with the next frame behind it, and counts what lies between as damaged"
             )
+
+
+def _look_into(found: Survey, one: SegmentFound, path: str, sound: Found) -> None:
+    """Does a frame of sampling say what its header says?"""
+    frame = sound.frame
+    try:
+        decided, _ = decode(sound.payload)
+    except ValueError:
+        one.unknown += 1
+        return
+    one.sampled_out.update(decided.sampled_out)
+    one.damaged_before += decided.damaged
+    end = frame.seq + frame.spans
+    if decided.spans != frame.spans or decided.reached.seq != end:
+        found.problems.append(
+            f"{path}: the frame at byte {sound.offset} ends at seq {end} after {frame.spans} spans, but by its own "
+            f"account {decided.spans} spans were decided on, up to seq {decided.reached.seq}. Please report this with "
+            "the output of `log inspect --json`"
+        )
 
 
 def _meet(unmet: dict[str, Position], place: Position) -> None:
