@@ -5,7 +5,8 @@ from tracekeeper_sidecar.wire.program cimport Program
 
 cdef int _MISSING, _TRUTH, _DURATION
 cdef int _SPAN_ATTRIBUTE, _RESOURCE_ATTRIBUTE, _NAME, _KIND, _STATUS, _STATUS_MESSAGE, _SPAN_DURATION, _IS_ROOT
-cdef int _KINDS, _STATUSES, _CUT_OFF, _NONE_KEPT
+cdef int _EVENT_ATTRIBUTE, _EVENT_NAME
+cdef int _KINDS, _STATUSES, _NONE_KEPT
 cdef long long _MOST
 cdef unsigned long long _LOW_32
 
@@ -13,15 +14,10 @@ cpdef tuple split(bytes body, Matcher matcher)
 
 cdef class Matcher(Program):
     cdef Py_ssize_t _index
+    cdef int _of_events
 
     @cython.locals(size=Py_ssize_t, total=Py_ssize_t, kept=Py_ssize_t, written=Py_ssize_t)
     cpdef tuple split(self, bytes body)
-
-    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, spans=Py_ssize_t, inner=Py_ssize_t)
-    cdef Py_ssize_t _count(self, const unsigned char* data, Py_ssize_t end) noexcept
-
-    @cython.locals(stop=Py_ssize_t, spans=Py_ssize_t, inner=Py_ssize_t)
-    cdef Py_ssize_t _count_below(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int level) noexcept
 
     @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, kept=Py_ssize_t)
     cdef Py_ssize_t _judge(self, const unsigned char* data, Py_ssize_t end, unsigned char* marks) noexcept
@@ -33,6 +29,15 @@ cdef class Matcher(Program):
     @cython.locals(stop=Py_ssize_t, kept=Py_ssize_t)
     cdef Py_ssize_t _judge_scope(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end,
                                  unsigned char* marks) noexcept
+
+    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t)
+    cdef void enter(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
+
+    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t)
+    cdef int test(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
+
+    @cython.locals(name=Py_ssize_t, name_size=Py_ssize_t, stop=Py_ssize_t, slot=int)
+    cdef void _event(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(slot=int)
     cdef void _clear(self, int place) noexcept

@@ -27,11 +27,13 @@ _STATUS_MESSAGE = int(Place.STATUS_MESSAGE)
 _SPAN_DURATION = int(Place.DURATION)
 _IS_ROOT = int(Place.IS_ROOT)
 
+_EVENT_ATTRIBUTE = int(Place.EVENT_ATTRIBUTE)
+_EVENT_NAME = int(Place.EVENT_NAME)
+
 _KINDS = len(KINDS)
 _STATUSES = len(STATUSES)
 _MOST = 2**63 - 1
 _LOW_32 = 0xFFFFFFFF
-_CUT_OFF = -1
 _NONE_KEPT = -1
 
 
@@ -50,12 +52,13 @@ class Matcher(Program):
     def __init__(self, code: Code) -> None:
         Program.__init__(self, code)
         self._index = 0
+        self._of_events = any(slot.place in (Place.EVENT_ATTRIBUTE, Place.EVENT_NAME) for slot in code.slots)
 
     def split(self, body: bytes) -> tuple[bytes, int, int]:
         """See the function of that name."""
         # A span takes two bytes at least: this is room for a mark on each.
         size = len(body)
-        total = self._count(body, size)
+        total = self.count(body, size)
         if total < 0:
             raise ValueError("the body is not a request: a message in it is cut off")
         marks = bytearray(total + 1)
@@ -67,39 +70,6 @@ class Matcher(Program):
         out = bytearray(size)
         written = self._write(body, size, marks, out)
         return bytes(memoryview(out)[:written]), kept, total - kept
-
-    def _count(self, data: bytes, end: int) -> int:
-        """Spans in the request, or _CUT_OFF; everything down to the spans' bounds is checked on the way."""
-        pos = 0
-        spans = 0
-        while pos < end:
-            stop = self.next(data, pos, end)
-            if stop < 0:
-                return _CUT_OFF
-            if self.number == 1 and self.wire == 2:
-                inner = self._count_below(data, self.value, stop, 1)
-                if inner < 0:
-                    return _CUT_OFF
-                spans += inner
-            pos = stop
-        return spans
-
-    def _count_below(self, data: bytes, pos: int, end: int, level: int) -> int:
-        """Spans in ResourceSpans (level 1) or ScopeSpans (level 0), whose field 2 leads to them."""
-        spans = 0
-        while pos < end:
-            stop = self.next(data, pos, end)
-            if stop < 0:
-                return _CUT_OFF
-            if self.number == 2 and self.wire == 2:
-                inner = 1
-                if level > 0:
-                    inner = self._count_below(data, self.value, stop, level - 1)
-                    if inner < 0:
-                        return _CUT_OFF
-                spans += inner
-            pos = stop
-        return spans
 
     # Judging: which spans match.
 
@@ -117,14 +87,7 @@ class Matcher(Program):
 
     def _judge_resource(self, data: bytes, begin: int, end: int, marks: bytearray) -> int:
         kept = 0
-        if self._resource_keys:
-            self._clear(_RESOURCE_ATTRIBUTE)
-            pos = begin
-            while pos < end:
-                stop = self.next(data, pos, end)
-                if self.number == 1 and self.wire == 2:
-                    self._attributes(data, self.value, stop, 1, _RESOURCE_ATTRIBUTE)
-                pos = stop
+        self.enter(data, begin, end)
         pos = begin
         while pos < end:
             stop = self.next(data, pos, end)
@@ -145,6 +108,58 @@ class Matcher(Program):
                 self._index += 1
             pos = stop
         return kept
+
+    # For conditions on whole traces, which ask for one span, or for one event of one.
+
+    def enter(self, data: bytes, begin: int, end: int) -> None:
+        """Reads the resource of the ResourceSpans at [begin, end), for the spans in it."""
+        if self._resource_keys:
+            self._clear(_RESOURCE_ATTRIBUTE)
+            pos = begin
+            while pos < end:
+                stop = self.next(data, pos, end)
+                if stop < 0:
+                    return
+                if self.number == 1 and self.wire == 2:
+                    self._attributes(data, self.value, stop, 1, _RESOURCE_ATTRIBUTE)
+                pos = stop
+
+    def test(self, data: bytes, begin: int, end: int) -> int:
+        """Whether the condition holds for the span at [begin, end); of events, whether it holds for one of them."""
+        self._span(data, begin, end)
+        if not self._of_events:
+            return self._holds(data)
+        pos = begin
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return 0
+            if self.number == 11 and self.wire == 2:
+                self._event(data, self.value, stop)
+                if self._holds(data):
+                    return 1
+            pos = stop
+        return 0
+
+    def _event(self, data: bytes, pos: int, end: int) -> None:
+        name = name_size = 0
+        self._clear(_EVENT_ATTRIBUTE)
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                break
+            if self.wire == 2:
+                if self.number == 3:
+                    self._attribute(data, self.value, stop, _EVENT_ATTRIBUTE)
+                elif self.number == 2:
+                    name = self.value
+                    name_size = stop - name
+            pos = stop
+        slot = 0
+        while slot < self._slots:
+            if self._places[slot] == _EVENT_NAME:
+                self._set_text(self._first_slot + slot, name, name_size, 1)
+            slot += 1
 
     # Reading a span into the slots.
 

@@ -1,5 +1,5 @@
 # The compiled half of native.py: see there.
-from libc.string cimport memchr, memcpy, memmove
+from libc.string cimport memchr, memcmp, memcpy, memmove
 
 ctypedef unsigned long long* Words
 ctypedef unsigned int* Halves
@@ -41,3 +41,6 @@ cdef inline Py_ssize_t copy(unsigned char* to, Py_ssize_t at, const unsigned cha
 cdef inline Py_ssize_t move(unsigned char* data, Py_ssize_t to, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     memmove(data + to, data + begin, end - begin)
     return to + end - begin
+
+cdef inline int same(const unsigned char* left, Py_ssize_t at, const unsigned char* right, Py_ssize_t size) noexcept nogil:
+    return memcmp(left + at, right, size) == 0

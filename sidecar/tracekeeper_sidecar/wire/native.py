@@ -9,7 +9,7 @@ from typing import Any
 
 
 def words(buffer: bytearray) -> memoryview[int]:
-    """`buffer` as unsigned integers of 64 bits, from its first multiple of 64 bytes on, for which it has 64 to spare."""
+    """`buffer` as unsigned integers of 64 bits, from its first multiple of 64 bytes on: it has 64 to spare."""
     return memoryview(buffer)[: len(buffer) - 64].cast("Q")
 
 
@@ -48,3 +48,8 @@ def move(data: bytearray, to: int, begin: int, end: int) -> int:
     """Moves [begin, end) to `to` within `data`, and returns where it ends there."""
     data[to : to + end - begin] = data[begin:end]
     return to + end - begin
+
+
+def same(left: bytes, at: int, right: bytes, size: int) -> int:
+    """Whether the `size` bytes at `at` are those that `right` begins with."""
+    return left[at : at + size] == right[:size]

@@ -3,30 +3,22 @@ cimport cython
 
 from tracekeeper_sidecar.wire cimport native
 from tracekeeper_sidecar.wire.native cimport Halves, Words
+from tracekeeper_sidecar.wire.slabs cimport Slabs
 
 cdef Py_ssize_t _SLAB, _SLABS, _DUE, _NONE
-cdef int _SLAB_BITS, _SHARDS, _FREE, _RANK, _STATUS
-cdef Py_ssize_t _FIRST_SHARD
+cdef int _ERROR
+cdef unsigned long long _MOST
+cdef int _SLAB_BITS, _RANK, _STATUS
 cdef long long _NEVER, _LATEST, _MIDDLE, _LONGEST, _SHUTDOWN
-cdef unsigned long long _ALL_64, _LOW_56, _MIX, _STIR, _ROOT_BITS, _STATUS_BITS, _CRITICAL, _DECIDED, _EXPLICIT
+cdef unsigned long long _ALL_64, _LOW_56, _ROOT_BITS, _STATUS_BITS, _CRITICAL, _DECIDED, _EXPLICIT
 
-cdef class Traces:
-    cdef readonly Py_ssize_t count, open
+cdef class Traces(Slabs):
+    cdef readonly Py_ssize_t open
     cdef long long _base
     cdef int _based
-    cdef Py_ssize_t _position, _top, _spare, _limit
-    cdef unsigned long long _seed, _early
+    cdef Py_ssize_t _position, _limit
+    cdef unsigned long long _early
     cdef long long _wait, _quiet, _max_spans
-    cdef list _buffers, _tables, _columns, _shards
-    cdef bytearray _state, _index_table
-    cdef Words* _words
-    cdef Halves* _halves
-    cdef Halves* _index
-    cdef Halves _used
-    cdef Halves _live
-    cdef Halves _head
-    cdef Py_ssize_t _mask[64]
-    cdef Py_ssize_t _filled[64]
 
     @cython.locals(hi=cython.ulonglong, lo=cython.ulonglong)
     cpdef Py_ssize_t find(self, bytes trace_id) except -2
@@ -36,7 +28,6 @@ cdef class Traces:
 
     cpdef decide(self, Py_ssize_t slot, unsigned long long verdict)
 
-    @cython.locals(words=Words, at=Py_ssize_t)
     cpdef verdict(self, Py_ssize_t slot)
 
     cpdef remove(self, Py_ssize_t slot)
@@ -79,6 +70,31 @@ cdef class Traces:
 
     cdef int _rank(self, Py_ssize_t slot) noexcept
 
+    @cython.locals(words=Words, at=Py_ssize_t)
+    cdef unsigned long long _verdict_of(self, Py_ssize_t slot) noexcept
+
+    cdef unsigned int _tests(self, Py_ssize_t slot) noexcept
+
+    cdef unsigned int _root_tests(self, Py_ssize_t slot) noexcept
+
+    cdef unsigned int _errors(self, Py_ssize_t slot) noexcept
+
+    cdef unsigned int _spans(self, Py_ssize_t slot) noexcept
+
+    cdef unsigned int _key(self, Py_ssize_t slot) noexcept
+
+    cdef unsigned long long _random(self, Py_ssize_t slot) noexcept
+
+    cdef int _is_critical(self, Py_ssize_t slot) noexcept
+
+    @cython.locals(top=cython.ulonglong)
+    cdef unsigned int _status_of(self, Py_ssize_t slot) noexcept
+
+    @cython.locals(words=Words, at=Py_ssize_t)
+    cdef long long _duration(self, Py_ssize_t slot) noexcept
+
+    cdef int _is_new(self, Py_ssize_t slot) noexcept
+
     cdef void _set_key(self, Py_ssize_t slot, unsigned int key) noexcept
 
     @cython.locals(words=Words, at=Py_ssize_t)
@@ -99,40 +115,10 @@ cdef class Traces:
     @cython.locals(slab=Py_ssize_t, at=Py_ssize_t)
     cdef Py_ssize_t _checked(self, Py_ssize_t slot) except -1
 
-    @cython.locals(slab=Py_ssize_t, at=Py_ssize_t, halves=Halves)
-    cdef Py_ssize_t _take(self) except -1
-
-    @cython.locals(slab=Py_ssize_t, at=Py_ssize_t, words=Words, halves=Halves)
-    cdef int _give_back(self, Py_ssize_t slot) except -1
-
-    @cython.locals(slab=Py_ssize_t, buffer=bytearray)
-    cdef Py_ssize_t _new_slab(self) except -1
-
-    cdef int _drop(self, Py_ssize_t slab) except -1
-
-    @cython.locals(mixed=cython.ulonglong)
-    cdef unsigned long long _hash(self, unsigned long long hi, unsigned long long lo) noexcept
-
-    @cython.locals(key=cython.ulonglong, shard=Py_ssize_t, tag=cython.uint, index=Halves, mask=Py_ssize_t,
-                   at=Py_ssize_t, entry=cython.uint, slot=Py_ssize_t, words=Words, place=Py_ssize_t)
-    cdef Py_ssize_t _locate(self, unsigned long long hi, unsigned long long lo) noexcept
-
-    @cython.locals(key=cython.ulonglong, shard=Py_ssize_t, slot=Py_ssize_t, words=Words, halves=Halves, at=Py_ssize_t)
+    @cython.locals(slot=Py_ssize_t, words=Words, halves=Halves, at=Py_ssize_t)
     cdef Py_ssize_t _add(self, unsigned long long hi, unsigned long long lo, long long now) except -2
 
-    @cython.locals(index=Halves, mask=Py_ssize_t, at=Py_ssize_t)
-    cdef void _place(self, Py_ssize_t shard, unsigned long long key, Py_ssize_t slot) noexcept
-
-    @cython.locals(words=Words, at=Py_ssize_t)
-    cdef unsigned long long _home(self, Py_ssize_t slot) noexcept
-
-    @cython.locals(words=Words, key=cython.ulonglong, shard=Py_ssize_t, index=Halves, mask=Py_ssize_t,
-                   hole=Py_ssize_t, at=Py_ssize_t, home=Py_ssize_t)
     cdef int _remove(self, Py_ssize_t slot) except -1
-
-    @cython.locals(old=Halves, before=bytearray, count=Py_ssize_t, buffer=bytearray, at=Py_ssize_t, entry=cython.uint,
-                   slot=Py_ssize_t)
-    cdef int _resize(self, Py_ssize_t shard, Py_ssize_t size) except -1
 
 cdef long long _within(long long time) noexcept
 

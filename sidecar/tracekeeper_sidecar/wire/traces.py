@@ -1,9 +1,8 @@
-# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, language_level=3
+# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """The open traces: 64 bytes for each, four for when it is due, and some eight in the index; compiled with traces.pxd.
 
-Records lie in slabs, one cache line each, and keep their number, the *slot*, until they are removed. An index of 64
-shards leads from a trace id to its slot, by open addressing; so what grows at a time is a slab of 4096 records, or one
-shard. What is due is found by running over a column of times.
+Records lie in slabs and keep their number, the *slot*, until they are removed; see `slabs`. What is due is found by
+running over a column of times.
 
 A record, in words of 64 bits: the trace id in two, big-endian; flags (the top byte) over the trace's randomness (56
 bits, see `probability`); the earliest start and the latest end; then in halves of 32 bits: when its first span came,
@@ -19,6 +18,7 @@ import os
 from typing import NamedTuple
 
 from tracekeeper_sidecar.wire import native
+from tracekeeper_sidecar.wire.slabs import Slabs
 
 KEEP = 1 << 62
 """In a verdict: the trace is kept."""
@@ -38,14 +38,11 @@ _NEVER = 0xFFFFFFFF
 _LATEST = 0xBFFFFFFF
 _MIDDLE = 0x80000000
 _LONGEST = 0x1FFFFFFF
-_SHARDS = 64
-_FIRST_SHARD = 64
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 _LOW_56 = 0xFFFFFFFFFFFFFF
-_MIX = 0x9E3779B97F4A7C15
-_STIR = 0xD6E8FEB86659FD93
 _NONE = -1
-_FREE = 2
+_ERROR = 2
+_MOST = 2**63 - 1
 
 _RANK = 56
 _STATUS = 58
@@ -57,9 +54,9 @@ _EXPLICIT = 1 << 62
 
 
 def verdict(rule: int, threshold: int, *, keep: bool, erase: bool = False) -> int:
-    """What becomes of a trace, as one number: by which rule (0 to 31), and at which threshold (0 to 2**56)."""
-    if not 0 <= rule < RULES or not 0 <= threshold <= 1 << 56:
-        raise ValueError(f"rule {rule} at threshold {threshold}; must be 0 to {RULES - 1} and 0 to 2**56")
+    """What becomes of a trace, as one number, never 0: by which rule (0 to 31), at which threshold (0 to 2**56)."""
+    if not 0 <= rule < RULES or not 0 <= threshold <= 1 << 56 or not (keep or threshold):
+        raise ValueError(f"rule {rule} at threshold {threshold}; must be 0 to {RULES - 1} and 0 to 2**56, and 0 keeps")
     return threshold | rule << 57 | (KEEP if keep else 0) | (ERASE if erase else 0)
 
 
@@ -88,7 +85,7 @@ class Summary(NamedTuple):
     """None while it is open."""
 
 
-class Traces:
+class Traces(Slabs):
     """The table. For one thread at a time."""
 
     def __init__(
@@ -101,32 +98,10 @@ class Traces:
         limit: int = 4_000_000,
         seed: int | None = None,
     ) -> None:
-        self.count = 0
-        """Traces, open or decided."""
+        Slabs.__init__(self, int.from_bytes(os.urandom(8)) if seed is None else seed)
         self.open = 0
-        self._base = 0
-        self._based = 0
-        self._position = 0
-        self._top = 0
-        self._spare = _NONE
-        self._seed = int.from_bytes(os.urandom(8)) if seed is None else seed
-        self._buffers: list[bytearray | None] = []
-        self._state = bytearray(_SLABS + 1)
-        self._tables = [bytearray(8 * (_SLABS + 1)) for _ in range(2)]
-        self._words = native.pointers(self._tables[0])
-        self._halves = native.half_pointers(self._tables[1])
-        self._columns = [bytearray(4 * (_SLABS + 1) + 64) for _ in range(3)]
-        self._used = native.halves(self._columns[0])
-        self._live = native.halves(self._columns[1])
-        self._head = native.halves(self._columns[2])
-        self._shards: list[bytearray] = []
-        self._index_table = bytearray(8 * _SHARDS)
-        self._index = native.half_pointers(self._index_table)
-        self._mask = [0] * 64
-        self._filled = [0] * 64
-        for shard in range(_SHARDS):
-            self._shards.append(bytearray())
-            self._resize(shard, _FIRST_SHARD)
+        """Traces that are not decided; `count` has these too."""
+        self._base = self._based = self._position = 0
         self.configure(wait_ms=wait_ms, quiet_ms=quiet_ms, max_spans=max_spans, early=early, limit=limit)
 
     def configure(self, *, wait_ms: int, quiet_ms: int, max_spans: int, early: int = 1, limit: int = 4_000_000) -> None:
@@ -141,11 +116,6 @@ class Traces:
         self._limit = min(limit, _SLABS * _SLAB)
 
     # For Python.
-
-    @property
-    def memory(self) -> int:
-        """Bytes that it takes."""
-        return sum(len(buffer) for buffer in self._buffers if buffer) + sum(len(shard) for shard in self._shards)
 
     def find(self, trace_id: bytes) -> int:
         """The trace's slot, or -1."""
@@ -166,12 +136,7 @@ class Traces:
 
     def verdict(self, slot: int) -> int | None:
         """None while it is open."""
-        self._checked(slot)
-        words = self._words[slot >> _SLAB_BITS]
-        at = (slot & (_SLAB - 1)) * 8
-        if words[at + 2] & _DECIDED:
-            return words[at + 3]
-        return None
+        return self._verdict_of(self._checked(slot)) or None
 
     def remove(self, slot: int) -> None:
         """Forget the trace; its slot may be given to another."""
@@ -186,15 +151,15 @@ class Traces:
     def randomness(self, slot: int) -> int:
         """The trace's R: 56 bits."""
         self._checked(slot)
-        return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] & _LOW_56
+        return self._random(slot)
 
     def key(self, slot: int) -> int:
         self._checked(slot)
-        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 15]
+        return self._key(slot)
 
     def spans(self, slot: int) -> int:
         self._checked(slot)
-        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 11]
+        return self._spans(slot)
 
     def summary(self, slot: int) -> Summary:
         """All that is known of the trace. Raises IndexError where there is none."""
@@ -365,6 +330,58 @@ class Traces:
     def _rank(self, slot: int) -> int:
         return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] >> _RANK & 3
 
+    def _verdict_of(self, slot: int) -> int:
+        """0 while it is open."""
+        words = self._words[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        if words[at + 2] & _DECIDED:
+            return words[at + 3]
+        return 0
+
+    def _tests(self, slot: int) -> int:
+        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 13]
+
+    def _root_tests(self, slot: int) -> int:
+        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 14]
+
+    def _errors(self, slot: int) -> int:
+        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 12]
+
+    def _spans(self, slot: int) -> int:
+        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 11]
+
+    def _key(self, slot: int) -> int:
+        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 15]
+
+    def _random(self, slot: int) -> int:
+        return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] & _LOW_56
+
+    def _is_critical(self, slot: int) -> int:
+        return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] & _CRITICAL != 0
+
+    def _status_of(self, slot: int) -> int:
+        """That of the root, by its number in OTLP; without a root it is in error if a span is."""
+        top = self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2]
+        if top >> _RANK & 3:
+            return top >> _STATUS & 3
+        if self._errors(slot) != 0:
+            return _ERROR
+        return 0
+
+    def _duration(self, slot: int) -> int:
+        """Nanoseconds from its earliest start to its latest end; 0 if these are not known or the wrong way round."""
+        words = self._words[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        if words[at + 3] == 0 or words[at + 4] <= words[at + 3]:
+            return 0
+        if words[at + 4] - words[at + 3] > _MOST:
+            return _MOST
+        return words[at + 4] - words[at + 3]
+
+    def _is_new(self, slot: int) -> int:
+        """Whether no span of it is counted yet."""
+        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 11] == 0
+
     def _set_key(self, slot: int, key: int) -> None:
         self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 15] = key
 
@@ -395,6 +412,36 @@ class Traces:
         else:
             self._remove(slot)
 
+    def _add(self, hi: int, lo: int, now: int) -> int:
+        """A new trace, of which no span is counted yet; -1 if there is no room."""
+        if self.count >= self._limit:
+            return _NONE
+        slot = self._enter(hi, lo)
+        self.open += 1
+        words = self._words[slot >> _SLAB_BITS]
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        words[at + 2] = lo & _LOW_56
+        words[at + 3] = words[at + 4] = words[at + 5] = words[at + 6] = words[at + 7] = 0
+        halves[2 * at + 10] = now
+        halves[_DUE + (slot & (_SLAB - 1))] = now + self._wait
+        return slot
+
+    def _remove(self, slot: int) -> None:
+        if not self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] & _DECIDED:
+            self.open -= 1
+        self._leave(slot)
+
+    def _checked(self, slot: int) -> int:
+        """`slot`; raises IndexError where there is no trace."""
+        slab = slot >> _SLAB_BITS
+        at = slot & (_SLAB - 1)
+        if slot < 0 or slab >= self._top or self._state[slab] == 0 or at >= self._used[slab]:
+            raise IndexError(f"no trace in slot {slot}")
+        if self._halves[slab][_DUE + at] == _NEVER and not self._words[slab][at * 8 + 2] & _DECIDED:
+            raise IndexError(f"no trace in slot {slot}")
+        return slot
+
     # Times: in milliseconds since a base that lies 25 days back when it is set.
 
     def _tick(self, time_ms: int) -> int:
@@ -418,185 +465,6 @@ class Traces:
                     halves[_DUE + at] = _within(halves[_DUE + at] - shift)
                 at += 1
             slab += 1
-
-    # Slabs.
-
-    def _checked(self, slot: int) -> int:
-        """`slot`; raises IndexError where there is no trace."""
-        slab = slot >> _SLAB_BITS
-        at = slot & (_SLAB - 1)
-        if slot < 0 or slab >= self._top or self._state[slab] == 0 or at >= self._used[slab]:
-            raise IndexError(f"no trace in slot {slot}")
-        if self._halves[slab][_DUE + at] == _NEVER and not self._words[slab][at * 8 + 2] & _DECIDED:
-            raise IndexError(f"no trace in slot {slot}")
-        return slot
-
-    def _take(self) -> int:
-        """A free slot, in the first slab that has one."""
-        slab = native.where(self._state, _FREE, self._top)
-        if slab < 0:
-            slab = self._new_slab()
-        halves = self._halves[slab]
-        if self._head[slab] != 0:
-            at = self._head[slab] - 1
-            self._head[slab] = halves[at * 16]
-        else:
-            at = self._used[slab]
-            self._used[slab] += 1
-        self._live[slab] += 1
-        if self._live[slab] == _SLAB:
-            self._state[slab] = 1
-        if slab == self._spare:
-            self._spare = _NONE
-        return slab << _SLAB_BITS | at
-
-    def _give_back(self, slot: int) -> None:
-        slab = slot >> _SLAB_BITS
-        at = slot & (_SLAB - 1)
-        halves = self._halves[slab]
-        words = self._words[slab]
-        words[at * 8 + 2] = 0
-        halves[at * 16] = self._head[slab]
-        halves[_DUE + at] = _NEVER
-        self._head[slab] = at + 1
-        self._live[slab] -= 1
-        self._state[slab] = _FREE
-        if self._live[slab] == 0:
-            self._used[slab] = 0
-            self._head[slab] = 0
-            if self._spare >= 0:
-                self._drop(max(slab, self._spare))
-                slab = min(slab, self._spare)
-            self._spare = slab
-
-    def _new_slab(self) -> int:
-        slab = native.where(self._state, 0, _SLABS + 1)
-        buffer = bytearray(_SLAB * 68 + 64)
-        if slab == self._top:
-            self._top += 1
-            self._buffers.append(buffer)
-        else:
-            self._buffers[slab] = buffer
-        self._words[slab] = native.words(buffer)
-        self._halves[slab] = native.halves(buffer)
-        self._used[slab] = self._live[slab] = self._head[slab] = 0
-        self._state[slab] = _FREE
-        return slab
-
-    def _drop(self, slab: int) -> None:
-        self._state[slab] = 0
-        self._buffers[slab] = None
-        while self._top > 0 and self._state[self._top - 1] == 0:
-            self._top -= 1
-            self._buffers.pop()
-
-    # The index: of each entry the low 24 bits are a slot and one, the high eight bits of the hash.
-
-    def _hash(self, hi: int, lo: int) -> int:
-        mixed = ((lo ^ self._seed) * _MIX) & _ALL_64
-        mixed ^= mixed >> 32
-        mixed = ((mixed ^ hi) * _STIR) & _ALL_64
-        mixed ^= mixed >> 29
-        return (mixed * _MIX) & _ALL_64
-
-    def _locate(self, hi: int, lo: int) -> int:
-        """The slot of that trace, or -1."""
-        key = self._hash(hi, lo)
-        shard = key >> 58
-        tag = key >> 50 & 0xFF
-        index = self._index[shard]
-        mask = self._mask[shard]
-        at = key & mask
-        entry = index[at]
-        while entry != 0:
-            if entry >> 24 == tag:
-                slot = (entry & 0xFFFFFF) - 1
-                words = self._words[slot >> _SLAB_BITS]
-                place = (slot & (_SLAB - 1)) * 8
-                if words[place] == hi and words[place + 1] == lo:
-                    return slot
-            at = (at + 1) & mask
-            entry = index[at]
-        return _NONE
-
-    def _add(self, hi: int, lo: int, now: int) -> int:
-        """A new trace, of which no span is counted yet; -1 if there is no room."""
-        if self.count >= self._limit:
-            return _NONE
-        key = self._hash(hi, lo)
-        shard = key >> 58
-        if 4 * (self._filled[shard] + 1) > 3 * (self._mask[shard] + 1):
-            self._resize(shard, 2 * (self._mask[shard] + 1))
-        slot = self._take()
-        self._place(shard, key, slot)
-        self._filled[shard] += 1
-        self.count += 1
-        self.open += 1
-        words = self._words[slot >> _SLAB_BITS]
-        halves = self._halves[slot >> _SLAB_BITS]
-        at = (slot & (_SLAB - 1)) * 8
-        words[at] = hi
-        words[at + 1] = lo
-        words[at + 2] = lo & _LOW_56
-        words[at + 3] = words[at + 4] = words[at + 5] = words[at + 6] = words[at + 7] = 0
-        halves[2 * at + 10] = now
-        halves[_DUE + (slot & (_SLAB - 1))] = now + self._wait
-        return slot
-
-    def _place(self, shard: int, key: int, slot: int) -> None:
-        index = self._index[shard]
-        mask = self._mask[shard]
-        at = key & mask
-        while index[at] != 0:
-            at = (at + 1) & mask
-        index[at] = (key >> 50 & 0xFF) << 24 | (slot + 1)
-
-    def _home(self, slot: int) -> int:
-        words = self._words[slot >> _SLAB_BITS]
-        at = (slot & (_SLAB - 1)) * 8
-        return self._hash(words[at], words[at + 1])
-
-    def _remove(self, slot: int) -> None:
-        words = self._words[slot >> _SLAB_BITS]
-        if not words[(slot & (_SLAB - 1)) * 8 + 2] & _DECIDED:
-            self.open -= 1
-        key = self._home(slot)
-        shard = key >> 58
-        index = self._index[shard]
-        mask = self._mask[shard]
-        hole = key & mask
-        while index[hole] & 0xFFFFFF != slot + 1:
-            hole = (hole + 1) & mask
-        # What stands behind the hole, up to the next free place, moves up if it may.
-        at = (hole + 1) & mask
-        while index[at] != 0:
-            home = self._home((index[at] & 0xFFFFFF) - 1) & mask
-            if (at - home) & mask >= (at - hole) & mask:
-                index[hole] = index[at]
-                hole = at
-            at = (at + 1) & mask
-        index[hole] = 0
-        self._filled[shard] -= 1
-        self.count -= 1
-        self._give_back(slot)
-        if mask >= _FIRST_SHARD and 8 * self._filled[shard] < mask:
-            self._resize(shard, (mask + 1) >> 1)
-
-    def _resize(self, shard: int, size: int) -> None:
-        old = self._index[shard]
-        before = self._shards[shard]
-        count = (len(before) - 64) // 4
-        buffer = bytearray(4 * size + 64)
-        self._shards[shard] = buffer
-        self._index[shard] = native.halves(buffer)
-        self._mask[shard] = size - 1
-        at = 0
-        while at < count:
-            entry = old[at]
-            if entry != 0:
-                slot = (entry & 0xFFFFFF) - 1
-                self._place(shard, self._home(slot), slot)
-            at += 1
 
 
 def _within(time: int) -> int:

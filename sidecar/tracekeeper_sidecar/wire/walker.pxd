@@ -20,3 +20,9 @@ cdef class Walker:
     cdef unsigned long long as_fixed(self, const unsigned char* data, Py_ssize_t pos) noexcept
 
     cdef long long as_signed(self) noexcept
+
+    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, spans=Py_ssize_t, inner=Py_ssize_t)
+    cdef Py_ssize_t count(self, const unsigned char* data, Py_ssize_t end) noexcept
+
+    @cython.locals(stop=Py_ssize_t, spans=Py_ssize_t, inner=Py_ssize_t)
+    cdef Py_ssize_t _count_below(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int level) noexcept

@@ -92,3 +92,36 @@ class Walker:
         if self.read > _MOST:
             return self.read - _MOST - _MOST - 2
         return self.read
+
+    def count(self, data: bytes, end: int) -> int:
+        """Spans in the request, or _CUT_OFF; everything down to the spans' bounds is checked on the way."""
+        pos = 0
+        spans = 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return _CUT_OFF
+            if self.number == 1 and self.wire == 2:
+                inner = self._count_below(data, self.value, stop, 1)
+                if inner < 0:
+                    return _CUT_OFF
+                spans += inner
+            pos = stop
+        return spans
+
+    def _count_below(self, data: bytes, pos: int, end: int, level: int) -> int:
+        """Spans in ResourceSpans (level 1) or ScopeSpans (level 0), whose field 2 leads to them."""
+        spans = 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return _CUT_OFF
+            if self.number == 2 and self.wire == 2:
+                inner = 1
+                if level > 0:
+                    inner = self._count_below(data, self.value, stop, level - 1)
+                    if inner < 0:
+                        return _CUT_OFF
+                spans += inner
+            pos = stop
+        return spans

@@ -1,0 +1,53 @@
+# C types for fold.py.
+cimport cython
+
+from tracekeeper_sidecar.wire cimport native
+from tracekeeper_sidecar.wire.keys cimport Keys
+from tracekeeper_sidecar.wire.match cimport Matcher
+from tracekeeper_sidecar.wire.probability cimport Tracestate
+from tracekeeper_sidecar.wire.traces cimport Traces
+from tracekeeper_sidecar.wire.walker cimport Walker
+
+cdef int _SERVER, _CONSUMER, _ERROR, _REMOTE, _NONE
+cdef unsigned long long _LOW_32
+cdef bytes _CRITICAL
+cdef Py_ssize_t _CRITICAL_SIZE
+
+cdef class Folder(Walker):
+    cdef readonly Py_ssize_t refused
+    cdef Traces _table
+    cdef list _span_tests, _root_tests
+    cdef int _spans_tested, _roots_tested, _keyed
+    cdef Keys _keys
+    cdef Tracestate _tracestate
+    cdef long long _now
+    cdef unsigned long long _hi, _lo
+    cdef Py_ssize_t _slot, _begin, _end
+
+    @cython.locals(size=Py_ssize_t, total=Py_ssize_t, pos=Py_ssize_t, stop=Py_ssize_t)
+    cpdef Py_ssize_t fold(self, bytes body, long long time_ms) except -1
+
+    @cython.locals(test=int, matcher=Matcher, pos=Py_ssize_t, stop=Py_ssize_t)
+    cdef int _resource(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except -1
+
+    @cython.locals(stop=Py_ssize_t)
+    cdef int _scope(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except -1
+
+    @cython.locals(trace=Py_ssize_t, start=cython.ulonglong, finish=cython.ulonglong, kind=cython.ulonglong,
+                   status=int, flags=int, root=int, critical=int, state=Py_ssize_t, state_end=Py_ssize_t,
+                   pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, slot=Py_ssize_t, rank=int, known=int,
+                   key=cython.uint, tests=cython.uint)
+    cdef int _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except -1
+
+    @cython.locals(slot=Py_ssize_t)
+    cdef Py_ssize_t _open(self, unsigned long long hi, unsigned long long lo) except -2
+
+    @cython.locals(stop=Py_ssize_t)
+    cdef int _status(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int status) noexcept
+
+    @cython.locals(known=cython.uint, found=cython.uint, test=cython.uint, matcher=Matcher)
+    cdef unsigned int _tested(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end,
+                              Py_ssize_t slot) noexcept
+
+    @cython.locals(found=cython.uint, test=cython.uint, matcher=Matcher)
+    cdef unsigned int _root_tested(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept

@@ -1,0 +1,218 @@
+# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
+"""Folds spans into the summaries of their traces; compiled with the types in fold.pxd.
+
+One pass over a body reads of each span its ids, times, kind, status and flags, and runs on it the tests that conditions
+about traces ask for; nothing is kept of the span itself, and no object is made for it. The body has passed the scanner.
+Should it all the same be cut off somewhere, no byte outside of it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracekeeper_sidecar.wire import native
+from tracekeeper_sidecar.wire.keys import Keys
+from tracekeeper_sidecar.wire.match import Matcher
+from tracekeeper_sidecar.wire.probability import Tracestate
+from tracekeeper_sidecar.wire.traces import Traces
+from tracekeeper_sidecar.wire.varint import delimited
+from tracekeeper_sidecar.wire.walker import Walker
+from tracekeeper_spec.condition.code import Code
+
+_SERVER = 2
+_CONSUMER = 5
+_ERROR = 2
+_REMOTE = 0x300
+_LOW_32 = 0xFFFFFFFF
+_NONE = -1
+
+_CRITICAL = delimited(1, b"tracekeeper.priority") + delimited(2, delimited(1, b"critical"))
+_CRITICAL_SIZE = len(_CRITICAL)
+
+
+class Folder(Walker):
+    """Fills a table. For one thread at a time."""
+
+    def __init__(
+        self,
+        table: Traces,
+        span_tests: Sequence[Code] = (),
+        root_tests: Sequence[Code] = (),
+        keys: Keys | None = None,
+    ) -> None:
+        """Test number n of each row sets bit n; at most 32 of each."""
+        if len(span_tests) > 32 or len(root_tests) > 32:
+            raise ValueError(f"{len(span_tests)} tests of spans and {len(root_tests)} of roots; at most 32 of each")
+        Walker.__init__(self)
+        self.refused = 0
+        """Spans of traces for which the table had no room, since it was made."""
+        self._table = table
+        self._span_tests = [Matcher(code) for code in span_tests]
+        self._root_tests = [Matcher(code) for code in root_tests]
+        self._spans_tested = len(self._span_tests)
+        self._roots_tested = len(self._root_tests)
+        self._keys = keys
+        self._keyed = keys is not None
+        self._tracestate = Tracestate()
+        self._now = self._hi = self._lo = 0
+        self._slot = _NONE
+        self._begin = self._end = 0
+
+    def fold(self, body: bytes, time_ms: int) -> int:
+        """Takes in the spans of a request that came at `time_ms` (Unix time, milliseconds), and returns how many.
+
+        Raises ValueError, before anything is taken in, when the body is not protobuf.
+        """
+        size = len(body)
+        total = self.count(body, size)
+        if total < 0:
+            raise ValueError("the body is not a request: a message in it is cut off")
+        self._now = self._table._tick(time_ms)
+        self._slot = _NONE
+        pos = 0
+        while pos < size:
+            stop = self.next(body, pos, size)
+            if self.number == 1 and self.wire == 2:
+                self._resource(body, self.value, stop)
+            pos = stop
+        return total
+
+    def _resource(self, data: bytes, begin: int, end: int) -> None:
+        test = 0
+        while test < self._spans_tested:
+            matcher = self._span_tests[test]
+            matcher.enter(data, begin, end)
+            test += 1
+        test = 0
+        while test < self._roots_tested:
+            matcher = self._root_tests[test]
+            matcher.enter(data, begin, end)
+            test += 1
+        self._begin = begin
+        self._end = end
+        pos = begin
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if self.number == 2 and self.wire == 2:
+                self._scope(data, self.value, stop)
+            pos = stop
+
+    def _scope(self, data: bytes, pos: int, end: int) -> None:
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if self.number == 2 and self.wire == 2:
+                self._span(data, self.value, stop)
+            pos = stop
+
+    def _span(self, data: bytes, begin: int, end: int) -> None:
+        trace = _NONE
+        start = finish = kind = status = flags = 0
+        root = 1
+        critical = 0
+        state = state_end = 0
+        pos = begin
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                break
+            number = self.number
+            if self.wire == 2:
+                if number == 9:
+                    if stop - self.value == _CRITICAL_SIZE and native.same(data, self.value, _CRITICAL, _CRITICAL_SIZE):
+                        critical = 1
+                elif number == 1:
+                    if trace < 0 and stop - self.value == 16:
+                        trace = self.value
+                elif number == 3:
+                    state = self.value
+                    state_end = stop
+                elif number == 4:
+                    root = self.value == stop
+                elif number == 15:
+                    status = self._status(data, self.value, stop, status)
+            elif self.wire == 1:
+                if number == 7:
+                    start = self.as_fixed(data, self.value)
+                elif number == 8:
+                    finish = self.as_fixed(data, self.value)
+            elif self.wire == 0:
+                if number == 6:
+                    kind = self.read & _LOW_32
+            elif number == 16:
+                flags = data[self.value] | data[self.value + 1] << 8
+            pos = stop
+        if trace < 0:
+            return
+        slot = self._open(native.word(data, trace), native.word(data, trace + 8))
+        if slot < 0:
+            self.refused += 1
+            return
+        rank = 0
+        if root:
+            rank = 2
+        elif flags & _REMOTE == _REMOTE or kind == _SERVER or kind == _CONSUMER:
+            rank = 1
+        known = self._table._rank(slot)
+        if state_end > state:
+            self._tracestate.read(data, state, state_end)
+            if self._tracestate.randomness >= 0:
+                self._table._set_randomness(slot, self._tracestate.randomness)
+        key = 0
+        if self._keyed and (rank > known or self._table._is_new(slot)):
+            key = self._keys._read(data, self._begin, self._end, begin, end)
+            self._table._set_key(slot, key)
+        tests = 0
+        if self._spans_tested:
+            tests = self._tested(data, begin, end, slot)
+        self._table._span(slot, start, finish, status == _ERROR, critical, tests)
+        if rank > 0 and rank >= known:
+            self._table._root(slot, rank, status, self._root_tested(data, begin, end), key)
+        self._table._timed(slot, self._now)
+
+    def _open(self, hi: int, lo: int) -> int:
+        """The slot of that trace; -1 if there is no room for it. Spans of a trace often come one after another."""
+        if self._slot >= 0 and hi == self._hi and lo == self._lo:
+            return self._slot
+        slot = self._table._locate(hi, lo)
+        if slot < 0:
+            slot = self._table._add(hi, lo, self._now)
+        self._hi = hi
+        self._lo = lo
+        self._slot = slot
+        return slot
+
+    def _status(self, data: bytes, pos: int, end: int, status: int) -> int:
+        """The code of the Status at [pos, end); one that OTLP does not have is none."""
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                break
+            if self.number == 3 and self.wire == 0:
+                status = 0
+                if self.read & _LOW_32 <= _ERROR:
+                    status = self.read & _LOW_32
+            pos = stop
+        return status
+
+    def _tested(self, data: bytes, begin: int, end: int, slot: int) -> int:
+        """A bit for each test that holds for the span. What held for another span of the trace is not asked again."""
+        known = self._table._tests(slot)
+        found = 0
+        test = 0
+        while test < self._spans_tested:
+            if not known >> test & 1:
+                matcher = self._span_tests[test]
+                if matcher.test(data, begin, end):
+                    found |= 1 << test
+            test += 1
+        return found
+
+    def _root_tested(self, data: bytes, begin: int, end: int) -> int:
+        found = 0
+        test = 0
+        while test < self._roots_tested:
+            matcher = self._root_tests[test]
+            if matcher.test(data, begin, end):
+                found |= 1 << test
+            test += 1
+        return found
