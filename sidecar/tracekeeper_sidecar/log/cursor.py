@@ -72,6 +72,8 @@ class CursorStore:
         """Entries that have a cursor on disk, sound or not, sorted. Raises LogUnavailable."""
         try:
             listed = self._files.listdir(self._directory)
+        except FileNotFoundError:
+            return []
         except OSError as fault:
             raise _unavailable(self._directory, "list", fault) from fault
         stems = {name[:-2] for name in listed if name.startswith(_PREFIX) and name[-2:] in _ENDINGS}

@@ -107,9 +107,21 @@ def decode(payload: bytes) -> tuple[Decided, int]:
 def last_decided(log: Log) -> Decided | None:
     """What the newest sound frame of a kept log says; None when there is none. Blocks while it reads a segment.
 
-    Raises LogUnavailable, and ValueError when a later release has written it. Whoever goes on from there compares
-    `reached.seq` with `log.end.seq`: if the log's end is gone from the disk, its cursors may know that more was decided
-    (`Log.locate` finds the place in the first log then).
+    Raises LogUnavailable, and ValueError when a later release has written it.
     """
     payload = log.newest(DECIDED)
     return None if payload is None else decode(payload)[0]
+
+
+def resume(log: Log, kept: Log) -> Position:
+    """Where sampling goes on in the first log after a restart: at the number at which the kept log ends. Blocks.
+
+    That is where the newest frame says, unless it is gone: cursors, and what the log writes down when it lets its last
+    segment go, know of numbers beyond. Raises LogUnavailable.
+    """
+    try:
+        last = last_decided(kept)
+    except ValueError:
+        last = None
+    seq = kept.end.seq
+    return last.reached if last is not None and last.reached.seq == seq else log.locate(seq)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from tracekeeper_sidecar.clock import Clock
@@ -158,6 +158,10 @@ class Log:
         """Call `listener` on the event loop after all callbacks of a commit, so that answers go out together."""
         self._appender.listeners.append(listener)
 
+    def off_committed(self, listener: Callable[[], None]) -> None:
+        """Do not call it any more."""
+        self._appender.listeners.remove(listener)
+
     def on_critical(self, listener: Callable[[Position], None]) -> None:
         """Call `listener` on the event loop with the log's end when critical spans are durable before it."""
         self._appender.critical.append(listener)
@@ -231,6 +235,14 @@ class Log:
         """The payload of the newest sound frame of a type; None when there is none. Blocks. Raises LogUnavailable."""
         try:
             return places.newest(self._directory, self._files, self._writer.view, kind)
+        except OSError as fault:
+            raise _cannot_read(self._directory, fault) from fault
+
+    def recent(self, kind: int, size: int) -> Iterator[bytes]:
+        """The payloads of the frames of a type in the newest `size` bytes, roughly, the oldest first. Blocks. Raises
+        LogUnavailable."""
+        try:
+            yield from places.recent(self._directory, self._files, self._writer.view, kind, size)
         except OSError as fault:
             raise _cannot_read(self._directory, fault) from fault
 

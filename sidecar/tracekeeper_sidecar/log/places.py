@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 
 from tracekeeper_sidecar.log.files import Files
 from tracekeeper_sidecar.log.frames import Ended, FrameReader
@@ -52,18 +53,34 @@ def newest(directory: str, files: Files, view: View, kind: int) -> bytes | None:
 
 def newest_in(files: Files, path: str, segment: Segment, limit: int, kind: int) -> bytes | None:
     """As `newest`, in one segment up to the offset `limit`."""
+    payload: bytes | None = None
+    for payload in _payloads(files, path, segment, limit, kind):  # noqa: B007 - the last one is wanted
+        pass
+    return payload
+
+
+def recent(directory: str, files: Files, view: View, kind: int, size: int) -> Iterator[bytes]:
+    """The payloads of sound frames of a type, the oldest first, in the newest segments, up to the one with which they
+    have `size` bytes together. Raises OSError."""
+    first = len(view.segments)
+    while first and size > 0:
+        first -= 1
+        size -= _limit(view, view.segments[first])
+    for segment in view.segments[first:]:
+        yield from _payloads(files, f"{directory}/{name_of(segment.number)}", segment, _limit(view, segment), kind)
+
+
+def _payloads(files: Files, path: str, segment: Segment, limit: int, kind: int) -> Iterator[bytes]:
     try:
         frames = FrameReader(files, files.open(path), segment.number)
     except FileNotFoundError:
-        return None
-    payload: bytes | None = None
+        return
     offset, seq = DATA_START, segment.base
     try:
         while not isinstance(found := frames.next(offset, limit, seq), Ended):
             if found.frame.type == kind:
-                payload = found.payload
+                yield found.payload
             offset, seq = found.end, found.frame.seq + found.frame.spans
-        return payload
     finally:
         frames.close()
 

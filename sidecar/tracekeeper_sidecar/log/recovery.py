@@ -80,7 +80,9 @@ class _Findings:
     found: list[Segment] = field(default_factory=list)
     highest: int = 0
     seq: int = 0
-    """Spans that cursors and state know to have been appended."""
+    """Spans that cursors and sampling know to have been appended."""
+    stated: int = 0
+    """Spans that the log's state knows to have been appended before the segments that are there."""
     torn: int = 0
     """Bytes of a segment whose first commit never finished."""
     passed: int = 0
@@ -102,12 +104,11 @@ def recover(directory: str, files: Files, clock: Clock, first_seq: int = 0) -> R
     _probe(directory, files)
     _catalogue(directory, files, names, findings)
     _known_elsewhere(directory, files, findings, KEPT in names)
-    begun = 0
-    if first_seq and not findings.found and not findings.highest and not findings.seq:
+    if first_seq and not (findings.found or findings.highest or findings.seq or findings.stated):
         save_state(directory, files, 1, first_seq)  # From now on the log is there.
-        begun = findings.seq = findings.passed = first_seq
+        findings.stated = findings.passed = first_seq
     scan = _seal_newest(directory, files, findings)
-    base = findings.found[-1].base if findings.found else begun
+    base = max(findings.found[-1].base if findings.found else 0, findings.stated)
     seq = max(scan.seq, findings.seq, base)
     if findings.seq > max(scan.seq, base):
         findings.note(
@@ -260,7 +261,7 @@ def _known_elsewhere(directory: str, files: Files, findings: _Findings, aware: b
     try:
         number, seq = _state(directory, files)
         findings.highest = max(findings.highest, number)
-        findings.seq = max(findings.seq, seq)
+        findings.stated = seq
     except (ValueError, TypeError, AttributeError):
         findings.note(f"{directory}/{STATE}.* is not understood and was ignored")
 

@@ -208,7 +208,7 @@ async def test_a_new_log_begins_where_it_is_told_to_and_an_old_one_where_it_was(
     await log.close()
     # Not even a loss of power, before anything was appended, makes another one of it.
     log = open_log(files.crash(random.Random(3)), first_seq=700)
-    assert log.end.seq == 500
+    assert (log.end.seq, log.recovery.notes) == (500, ())
     await log.append(b"first", 3)
     assert [(batch.begin.seq, batch.end.seq, batch.lost) for batch in read_all(log)] == [(500, 503, 0)]
     await log.close()
