@@ -40,7 +40,7 @@ class Buffer:
         self.log: Log | None = None
         self.files = files
         self._directory, self._quota, self._clock = directory, quota, clock
-        self._history = quota // 2 if history is None else history
+        self.history = quota // 2 if history is None else history
         self._early: list[tuple[bytes, int, Done, bool]] = []
         self._listeners: list[Callable[[], None]] = []
 
@@ -89,7 +89,7 @@ class Buffer:
     def _open_now(self) -> Log:
         from tracekeeper_sidecar.log.log import Log  # noqa: PLC0415 - not on the way to the ports
 
-        log = Log.open(self._directory, files=self.files, clock=self._clock, quota=self._quota, history=self._history)
+        log = Log.open(self._directory, files=self.files, clock=self._clock, quota=self._quota, history=self.history)
         report = log.recovery
         logger.info(
             "log open",

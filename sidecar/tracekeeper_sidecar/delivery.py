@@ -21,13 +21,13 @@ from tracekeeper_sidecar.control.source import Instruction, ManifestSource, Poli
 from tracekeeper_sidecar.control.watcher import Watcher
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
-from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.forward.letter import Letter
 from tracekeeper_sidecar.forward.replay import Replayed
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.recent import RecentCalls
+from tracekeeper_sidecar.routes import Routes, Storage
 from tracekeeper_sidecar.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Delivery:
     """Owned by the application's event loop."""
 
     def __init__(self, settings: Settings, buffer: Buffer, intake: Intake, clock: Clock, folders: Folders) -> None:
-        self.forwarder: Forwarder | None = None
+        self.routes: Routes | None = None
         self.watcher: Watcher | None = None
         self.suspended = False
         self.recent_calls = RecentCalls(clock)
@@ -74,10 +74,10 @@ class Delivery:
         """Open the log, however long that takes, then follow the policy for ever."""
         await self._claim()
         log = await self._buffer.open()
-        if self.forwarder is None:
+        if self.routes is None:
             self._load_intake(await asyncio.to_thread(self._cursors.load_intake))
             await self.letters.open()
-            self.forwarder = self._forward(log, self._cursors)
+            self.routes = self._forward(self._settings.data_dir, log, self._cursors)
         settings = self._settings
         source = (
             ManifestSource(settings.config_file, settings.secrets_dir)
@@ -90,6 +90,7 @@ class Delivery:
         async with asyncio.TaskGroup() as group:
             group.create_task(watcher.run(), name="policy")
             group.create_task(self._tick(), name="ledger")
+            group.create_task(self.routes.run(), name="routes")
             if self.adopter is not None:
                 group.create_task(self.adopter.run(), name="adoption")
 
@@ -97,18 +98,18 @@ class Delivery:
         """Deliver what is pending now within `timeout` seconds."""
         deadline = self._clock.monotonic() + timeout
         await self._wait_for_policy(timeout)
-        log, forwarder = self._buffer.log, self.forwarder
-        if log is None or forwarder is None:
+        log, routes = self._buffer.log, self.routes
+        if log is None or routes is None:
             return Remainder(0, self._not_open())
-        if not forwarder.entries():
+        if not routes.entries():
             return await self._without_entries()
-        if await forwarder.flush(log.end, max(0.0, deadline - self._clock.monotonic())):
+        if await routes.flush(log.end, max(0.0, deadline - self._clock.monotonic())):
             return Remainder(0)
-        return Remainder(sum(entry.pending for entry in forwarder.entries()))
+        return Remainder(sum(entry.pending for entry in routes.entries()))
 
     async def replay(self, timeout: float) -> Replayed:  # noqa: ASYNC109 - the answer says what is left
         """Send the dead letters again within about `timeout` seconds. Raises OSError when one cannot be removed."""
-        return await self.forwarder.replay(timeout) if self.forwarder else Replayed()
+        return await self.routes.replay(timeout) if self.routes else Replayed()
 
     async def drain(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - the answer says what is left
         """Deliver what can be delivered in `timeout` seconds, and stop delivering."""
@@ -116,11 +117,11 @@ class Delivery:
         if self.adopter is not None:
             self.adopter.stop()
         await self._wait_for_policy(timeout)
-        if self._buffer.log is None or self.forwarder is None:
+        if self._buffer.log is None or self.routes is None:
             return Remainder(0, self._not_open())
-        if not self.forwarder.entries():
+        if not self.routes.entries():
             return await self._without_entries()
-        left = await self.forwarder.drain(max(0.0, deadline - self._clock.monotonic()))
+        left = await self.routes.drain(max(0.0, deadline - self._clock.monotonic()))
         return Remainder(sum(left.values()))
 
     async def _wait_for_policy(self, timeout: float) -> None:  # noqa: ASYNC109 - what follows has its own time
@@ -134,21 +135,21 @@ class Delivery:
 
     async def close(self) -> None:
         """Stop at once. Cursors and the receivers' counts are saved; nothing may be received any more."""
-        if self.forwarder is None:
+        if self.routes is None:
             return
-        await self.forwarder.close()
+        await self.routes.close()
         try:
             await asyncio.wait_for(asyncio.to_thread(self._cursors.save_intake, self._intake.copy()), LAST_SAVE)
         except (LogUnavailable, TimeoutError) as error:
             logger.warning("the receivers' last counts could not be saved: %s", error)
 
     async def _apply(self, instruction: Instruction) -> None:
-        assert self.forwarder is not None
+        assert self.routes is not None
         spec = instruction.spec
         self.letters.limit = min(spec.buffer.dead_letter_size, self._settings.storage_bytes // LETTERS_SHARE)
         if self._buffer.log is not None:
             self._buffer.log.leave(self.letters.limit)
-        await _put_in_force(self.forwarder, instruction)
+        await self.routes.apply(spec, instruction.secrets)
         if self.adopter is not None:
             self.adopter.instruction = instruction
         logs.set_level(spec.log_level)
@@ -157,8 +158,10 @@ class Delivery:
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
 
-    def _forward(self, log: Log, cursors: CursorStore) -> Forwarder:
-        return Forwarder(log, cursors, self._clock, letters=self.letters)
+    def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Routes:
+        settings = self._settings
+        storage = Storage(folder, self._buffer.files, settings.storage_bytes, self._buffer.history)
+        return Routes(log, cursors, self._clock, storage, self.letters)
 
     def _adopter(self, shared: str) -> Adopter:
         settings, files, clock = self._settings, self._buffer.files, self._clock
@@ -169,7 +172,6 @@ class Delivery:
             ),
             cursors=lambda folder: CursorStore(folder, files),
             forward=self._forward,
-            instruct=_put_in_force,
             rescue=self._rescue,
         )
         return Adopter(shared, os.path.basename(settings.data_dir), means, clock, settings.adopt_after)
@@ -225,7 +227,7 @@ class Delivery:
     def calls(self) -> Counter[str]:
         """Export calls of all backends since the start, by outcome."""
         total: Counter[str] = Counter()
-        for backend in self.forwarder.backends() if self.forwarder else ():
+        for backend in self.routes.backends() if self.routes else ():
             total.update(backend.calls)
         return total
 
@@ -242,9 +244,3 @@ class Delivery:
 
     def _not_open(self) -> str:
         return f"the log was not opened: {self._buffer.problem or 'there was no time to'}"
-
-
-async def _put_in_force(forwarder: Forwarder, instruction: Instruction) -> None:
-    """Raises LogUnavailable."""
-    spec = instruction.spec
-    await forwarder.apply(spec.backends, spec.delivery, instruction.secrets, spec.buffer)

@@ -37,7 +37,7 @@ class Parts(Protocol):
 def take(app: Parts) -> Snapshot:
     """The whole sidecar at this moment."""
     delivery = app.delivery
-    forwarder = delivery.forwarder if delivery else None
+    routes = delivery.routes if delivery else None
     return Snapshot(
         time=app.clock.now(),
         policy=_policy(delivery),
@@ -47,10 +47,10 @@ def take(app: Parts) -> Snapshot:
         suspended_spans=app.intake.suspended,
         filtered=dict(app.intake.filtered),
         requests=RequestFacts(tuple(app.meter.buckets()), app.meter.errors, app.meter.nanoseconds / 1e9),
-        entries=forwarder.entries() if forwarder else (),
-        backends=forwarder.backends() if forwarder else (),
-        dead_letters=delivery.letters.stats() if delivery and forwarder else None,
-        troubles=(*app.keeper.troubles(), *(forwarder.troubles() if forwarder else ())),
+        entries=routes.entries() if routes else (),
+        backends=routes.backends() if routes else (),
+        dead_letters=delivery.letters.stats() if delivery and routes else None,
+        troubles=(*app.keeper.troubles(), *(routes.troubles() if routes else ())),
         anonymous_memory=anonymous_memory(),
         recent_calls=delivery.recent_calls.since_window(delivery.calls()) if delivery else {},
         adoption=_adoption(delivery.adopter) if delivery and delivery.adopter else None,

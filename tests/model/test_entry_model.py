@@ -29,7 +29,7 @@ from tracekeeper_sidecar.forward.filling import Limits
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
-from tracekeeper_sidecar.forward.signal import Signal
+from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.decided import Decided, encode

@@ -23,6 +23,7 @@ from tracekeeper_sidecar.control.source import Instruction
 from tracekeeper_sidecar.errors import LogError, LogUnavailable
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import CursorStore
+from tracekeeper_sidecar.log.files import KEPT
 
 logger = logging.getLogger(__name__)
 
@@ -145,12 +146,13 @@ class Adopter:
         try:
             cursors = self._means.cursors(folder)
             before = await asyncio.to_thread(_accounts, cursors)
-            forwarder = self._means.forward(log, cursors)
+            before |= await asyncio.to_thread(_accounts, self._means.cursors(f"{folder}/{KEPT}"))
+            outlet = self._means.forward(folder, log, cursors)
         except BaseException:
             await log.close()
             raise
         logger.info("taking over the folder of a pod that is gone", extra={"folder": folder, "spans": log.end.seq})
-        return Adoption(folder, log, forwarder, before, self._means, self._clock)
+        return Adoption(folder, log, outlet, before, self._means, self._clock)
 
     def _in_force(self) -> Instruction:
         assert self.instruction is not None

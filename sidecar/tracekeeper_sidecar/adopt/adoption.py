@@ -11,20 +11,39 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from tracekeeper_sidecar.adopt.folders import Folders
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control.source import Instruction
 from tracekeeper_sidecar.forward.entry import EntryHealth
-from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.model import Position
+from tracekeeper_spec.resolve import ResolvedSpec
+from tracekeeper_spec.secrets import Secrets
 
 LOOK = 1.0
 """Seconds between looks at whether the pod's own sidecar is back."""
 PATIENCE = 120.0
 """Seconds without a span delivered after which another folder gets its turn."""
+
+
+class Outlet(Protocol):
+    """Delivers what a folder holds."""
+
+    async def apply(self, spec: ResolvedSpec, secrets: Secrets) -> None:
+        """Make this the config in force. May raise LogUnavailable."""
+
+    def entries(self) -> tuple[EntryHealth, ...]:
+        """One moment of every delivery entry."""
+
+    async def flush(self, end: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
+        """Deliver everything before `end`; False when time is up."""
+
+    async def close(self) -> None:
+        """Stop at once; cursors are saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +54,8 @@ class Means:
     open_log: Callable[[str], Log]
     """Blocks; raises LogUnavailable, also while another process has the folder. Never makes one."""
     cursors: Callable[[str], CursorStore]
-    forward: Callable[[Log, CursorStore], Forwarder]
-    instruct: Callable[[Forwarder, Instruction], Awaitable[None]]
-    """Puts an instruction in force. May raise LogUnavailable."""
+    forward: Callable[[str, Log, CursorStore], Outlet]
+    """For a folder, its log and its cursors."""
     rescue: Callable[[str], Awaitable[None]]
     """Takes over what is to outlive a drained folder, apart from its spans."""
 
@@ -60,7 +78,7 @@ class Adoption:
         self,
         folder: str,
         log: Log,
-        forwarder: Forwarder,
+        outlet: Outlet,
         before: Mapping[str, Account],
         means: Means,
         clock: Clock,
@@ -68,7 +86,7 @@ class Adoption:
         self.folder = folder
         self.stop = False
         """Set from outside: give the folder back now."""
-        self._log, self._forwarder, self._before = log, forwarder, before
+        self._log, self._outlet, self._before = log, outlet, before
         self._means, self._clock = means, clock
 
     @property
@@ -78,7 +96,7 @@ class Adoption:
 
     def entries(self) -> tuple[EntryHealth, ...]:
         """One moment of every delivery entry in it."""
-        return self._forwarder.entries()
+        return self._outlet.entries()
 
     def delivered(self) -> Counter[tuple[str, str]]:
         """Spans delivered from it by this process, by delivery entry and backend."""
@@ -95,7 +113,7 @@ class Adoption:
             try:
                 ending = await self._deliver(instruction)
             finally:
-                await self._forwarder.close()
+                await self._outlet.close()
             if ending is Ending.DRAINED:
                 await self._means.rescue(self.folder)
                 # Renamed while it is still locked: whoever comes for it now, or waits, cannot take what is removed.
@@ -111,13 +129,13 @@ class Adoption:
         moved, pending = self._clock.monotonic(), -1
         while True:
             if current is not (wanted := instruction()):
-                await self._means.instruct(self._forwarder, wanted)
+                await self._outlet.apply(wanted.spec, wanted.secrets)
                 current = wanted
             if await asyncio.to_thread(self._means.folders.claimed, self.folder):
                 return Ending.HANDED_BACK
             if self.stop or not self.entries():  # Without an entry nothing is pending, and nothing is delivered.
                 return Ending.PUT_BACK
-            if await self._forwarder.flush(self._log.end, LOOK) and not self._left():
+            if await self._outlet.flush(self._log.end, LOOK) and not self._left():
                 return Ending.DRAINED
             left, now = self._left(), self._clock.monotonic()
             if left != pending:

@@ -29,9 +29,11 @@ from math import inf, isfinite, sqrt
 
 from tracekeeper_sidecar.decide.key_rate import SURE, KeyRate
 from tracekeeper_sidecar.decide.level import level
-from tracekeeper_sidecar.decide.thresholds import threshold_of
+from tracekeeper_sidecar.decide.thresholds import ALL, threshold_of
 from tracekeeper_spec.sampling import Adaptive as Limits
 
+MOST_RESTORED = 1e12
+"""Traces a second: a larger number in a saved state is damage."""
 SHARED = 0
 """The key of all traces whose key is one too many."""
 MOST_KEYS = 500
@@ -49,8 +51,12 @@ MOST_STEPS = 16
 CORRECTION = 0.5
 """Share of what was kept too much or too little that the next second makes up for, and the most that it changes its
 budget by, as a share of that."""
-LONGEST_PERIOD = 1.0
-"""Seconds; where `adjust` comes later, the budget within the period is still that of a second."""
+FIRST_PERIOD = 1.0
+"""Seconds from the beginning to the first `adjust`; later on, a period is taken to be as long as the last one."""
+LONGEST_PERIOD = 5.0
+"""Seconds; after a longer pause the next period is not taken to be as long."""
+QUIET_SHARE = 0.05
+"""Share of the budget that quiet keys get even where loud ones take more than all of it at the minimum probability."""
 MOST_DEBT = 1.5
 """Seconds of the budget: more is not made up for."""
 
@@ -73,7 +79,7 @@ class Adaptive:
         self._budget = self._period = self._limit = 0.0
         self._steps = 0
         self.configure(limits)
-        self._begin_period(self._share, LONGEST_PERIOD)
+        self._begin_period(self._share, FIRST_PERIOD)
 
     @property
     def floor(self) -> int:
@@ -115,7 +121,7 @@ class Adaptive:
         """
         if traces <= 0:
             return
-        stood = float(traces) if weight is None or not weight > traces else weight
+        stood = float(traces) if weight is None or not weight > traces else min(weight, float(traces * ALL))
         rate = self._keys.get(key) or self._meet(key, stood)
         rate.seen += traces
         rate.seen_weight += stood
@@ -160,7 +166,6 @@ class Adaptive:
         most = CORRECTION * self._share
         budget = self._share - max(-most, min(most, CORRECTION * self._debt))
         self._begin_period(budget, min(LONGEST_PERIOD, elapsed))
-        self._divide()
         for rate in self._keys.values():
             rate.end_minute(now, self._most)
 
@@ -181,8 +186,7 @@ class Adaptive:
         for number, (traces, weight) in restored.items():
             rate = self._keys.get(number) or self._meet(number, weight)
             rate.resume(traces, weight)
-        self._begin_period(share, LONGEST_PERIOD)
-        self._divide()
+        self._begin_period(share, FIRST_PERIOD)
         return True
 
     def _meet(self, key: int, weight: float) -> KeyRate:
@@ -193,7 +197,7 @@ class Adaptive:
                 return shared
             key = SHARED
         rate = self._keys[key] = KeyRate(self._most, threshold_of(self._most), self._now, self._now)
-        self._set(rate, self._level / weight)
+        self._set(rate, self._level / weight if weight > self._level else self._most)
         return rate
 
     def _let_through(self, rate: KeyRate, traces: int, weight: float) -> float:
@@ -209,18 +213,17 @@ class Adaptive:
         self._debt += self._spent - min(self._share * elapsed, possible)
 
     def _begin_period(self, budget: float, period: float) -> None:
-        """`budget` in keeps a second; `period` in seconds, as long as the last one was."""
+        """Probabilities from the averages. `budget` in keeps a second; `period` in seconds."""
         self._budget, self._period, self._spent, self._steps = budget, period, 0.0, 0
-        self._limit = budget * period * (1.0 + SLACK) + NOISE * sqrt(budget * period)
-
-    def _divide(self) -> None:
-        """Probabilities from the averages."""
-        rates = list(self._keys.values())
-        self._level = level((self._bounds(rate.weight, rate.traces) for rate in rates), self._budget)
-        for rate in rates:
+        demands = [self._bounds(rate.weight, rate.traces) for rate in self._keys.values()]
+        self._fill(demands, budget)
+        for rate in self._keys.values():
             probability = self._share_of(rate.weight, rate.traces)
             if abs(probability - rate.probability) > DEAD_BAND * rate.probability or probability == self._most:
                 self._set(rate, probability)
+        least = sum(min(high, max(low, self._level)) for low, high in demands)
+        usual = max(budget, least) * period
+        self._limit = usual * (1.0 + SLACK) + NOISE * sqrt(usual)
 
     def _fall(self) -> None:
         """The second's budget is spent: smaller probabilities, as if as many traces came again as have come already."""
@@ -229,12 +232,14 @@ class Adaptive:
             extra, self._level = inf, 0.0
         else:
             extra = max(self._limit - self._spent, STEP * self._budget * self._period)
-            seen = (self._bounds(rate.seen_weight, rate.seen) for rate in self._keys.values())
-            self._level = level(seen, extra)
+            self._fill([self._bounds(rate.seen_weight, rate.seen) for rate in self._keys.values()], extra)
         self._limit = self._spent + extra
         for rate in self._keys.values():
             if rate.seen:
                 self._set(rate, min(rate.probability, self._share_of(rate.seen_weight, rate.seen)))
+
+    def _fill(self, demands: list[tuple[float, float]], budget: float) -> None:
+        self._level = max(level(demands, budget), QUIET_SHARE * budget / (len(demands) or 1))
 
     def _bounds(self, weight: float, traces: float) -> tuple[float, float]:
         """The fewest and the most of these traces that may be kept."""
@@ -260,6 +265,6 @@ def _read(saved: object) -> tuple[float, dict[str, tuple[float, float]]]:
         raise ValueError("not a saved state of version 1")
     rates = {str(name): (float(traces), float(weight)) for name, (traces, weight) in saved["keys"].items()}
     numbers = [float(saved["share"]), *(number for pair in rates.values() for number in pair)]
-    if not all(isfinite(number) and number >= 0.0 for number in numbers):
+    if not all(0.0 <= number <= MOST_RESTORED for number in numbers):
         raise ValueError("a rate is no number")
     return numbers[0], rates

@@ -6,8 +6,8 @@
       └─────────────────────────────────┘
         all loads below `leave_below` of their bounds for `leave_after` seconds
 
-Traces that are open stay open and are decided as ever: that is how the load goes down. As the threshold is one for all
-sidecars of a config, a trace that several of them see gets the same answer in all that are overloaded.
+A decision by trace id is one that every sidecar with the same threshold comes to; a decision by chance or by counting
+would tear traces apart.
 """
 
 from __future__ import annotations

@@ -8,31 +8,33 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from math import isnan
+from typing import Final
 
-ALL = 1 << 56
+from tracekeeper_sidecar.wire import probability
+
+ALL: Final = probability.NEVER
 """One more than the largest random number: the threshold that keeps nothing."""
 PRECISION = 16
 """Bits of a chosen probability. More would be noise, and only make `th` in the tracestate of each span longer."""
 MOST_CHANGES = 4096
 """Changes of threshold remembered per history."""
 
+probability_of = probability.probability
+"""The share of traces that a threshold keeps."""
 
-def threshold_of(probability: float) -> int:
-    """The threshold that keeps `probability` (0 to 1; beyond them the nearer one) or up to 1/32768 of it more.
 
-    Never less, so that a lower bound holds. The hexadecimal form has few digits: 1/100 is `th:fd70` and not
+def threshold_of(share: float) -> int:
+    """The threshold that keeps the `share` (0 to 1; beyond them the nearer one) or up to 1/32768 of it more.
+
+    Not less, so that a lower bound holds. The hexadecimal form has few digits: 1/100 is `th:fd70a` and not
     `th:fd70a3d70a3d71`. Raises ValueError for NaN.
     """
-    if probability != probability:
+    if isnan(share):
         raise ValueError("a probability must be a number from 0 to 1, not NaN")
-    kept = int(min(1.0, max(0.0, probability)) * ALL)
+    kept = ALL - probability.threshold(min(1.0, max(0.0, share)))
     spare = max(0, kept.bit_length() - PRECISION)
     return max(0, ALL - (-(-kept >> spare) << spare))
-
-
-def probability_of(threshold: int) -> float:
-    """The probability that `threshold` keeps."""
-    return (ALL - threshold) / ALL
 
 
 class History:

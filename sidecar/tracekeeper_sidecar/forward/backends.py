@@ -8,7 +8,7 @@ from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.backend import Backend, BackendHealth
 from tracekeeper_sidecar.forward.build import build
 from tracekeeper_sidecar.forward.connection import Unusable, connect
-from tracekeeper_sidecar.forward.signal import Signal
+from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_spec.config import Backend as BackendSpec
 from tracekeeper_spec.secrets import Secrets
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.forward.bounded import Bounded
 from tracekeeper_sidecar.forward.bounds import BUFFER_FULL, LONGEST, WORDS, Bounds
 from tracekeeper_sidecar.forward.filling import Filling, Limits
 from tracekeeper_sidecar.forward.flight import Flight
@@ -28,11 +29,11 @@ from tracekeeper_sidecar.forward.quiet import Quiet
 from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
 from tracekeeper_sidecar.forward.settled import Settled, trimmed
-from tracekeeper_sidecar.forward.signal import Signal
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.model import NOTHING, Batch, Position
+from tracekeeper_sidecar.wakeup import Signal
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +104,9 @@ class DeliveryEntry:
         """May be replaced at any time; batches read from then on keep to it."""
         self.settled = Settled(cursor.position, cursor.acked)
         self.account = cursor.account
-        self._log, self._clock = log, clock
+        self._log, self._clock = Bounded(log), clock
         self._accepted = accepted or (lambda: log.end.seq)
-        self.filling = Filling(log, terms.limits, clock)
+        self.filling = Filling(self._log, terms.limits, clock)
         self._flights: dict[Flight, None] = {}  # in the log's order
         self._cut: tuple[Position, str] | None = None
         self._changed = Signal(clock)
@@ -125,6 +126,16 @@ class DeliveryEntry:
     def cursor(self) -> Cursor:
         """Where it stands."""
         return Cursor(self.settled.position, self.account, self.settled.runs())
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing of it is on its way, and nothing is settled out of order."""
+        return not self._flights and not self.settled.ahead and self.settled.position.seq >= self._log.end.seq
+
+    def bound(self, until: int) -> None:
+        """Read nothing from `until` spans on, which is a place between two frames behind all that has been read."""
+        self._log.until = until
+        self.filling.hurry(self._log.end)
 
     def change(self, terms: Terms) -> None:
         """Batches read from now on keep to `terms`."""
@@ -149,7 +160,7 @@ class DeliveryEntry:
         """Deliver without waiting for batches to fill until the cursor reaches `position`; False when time is up."""
         deadline = self._clock.monotonic() + timeout
         self.filling.hurry(position)
-        while self.settled.position.seq < position.seq:
+        while self.settled.position.seq < min(position.seq, self._log.until):
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 return False

@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.forward.bounded import Bounded, BoundedReader
 from tracekeeper_sidecar.forward.settled import Stretches, step
-from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.log.reader import ENDLESS, Reader
+from tracekeeper_sidecar.log.reader import ENDLESS
 from tracekeeper_sidecar.model import Batch, Position
 
 REST = 300.0
@@ -43,12 +43,12 @@ class Limits:
 class Filling:
     """Owned by one delivery entry's reading task."""
 
-    def __init__(self, log: Log, limits: Limits, clock: Clock) -> None:
+    def __init__(self, log: Bounded, limits: Limits, clock: Clock) -> None:
         self.limits = limits
         self.since = 0.0
         """Unix time at which the batch being filled was first seen; 0 when there is nothing to read."""
         self._log, self._clock = log, clock
-        self._reader: Reader | None = None
+        self._reader: BoundedReader | None = None
         self._hurried_seq = 0
         self.wanted = NEVER
         """The `seq` of the log that is worth a call of `committed`."""
@@ -114,7 +114,7 @@ class Filling:
             self.since = 0.0
         return self._ahead.popleft()
 
-    async def _until_worthwhile(self, reader: Reader) -> None:
+    async def _until_worthwhile(self, reader: BoundedReader) -> None:
         while self._log.end.seq <= reader.position.seq:
             self.since = 0.0
             await self._wait(reader.position.seq + 1, REST)
@@ -151,7 +151,7 @@ class Filling:
             share = max(LEAST_SHARE, batch.spans / max(1, spans))
             self._share = min(1.0, 0.75 * self._share + 0.25 * share) if spans > batch.spans else 1.0
 
-    async def _take(self, reader: Reader) -> list[Batch]:
+    async def _take(self, reader: BoundedReader) -> list[Batch]:
         begin, end = reader.position, self._log.end
         if begin.segment == end.segment and end.offset - begin.offset <= WARM_BYTES:
             batch = _read(reader, self._stretches, self.limits)
@@ -180,7 +180,7 @@ def _resolve(waiting: asyncio.Future[None]) -> None:
         waiting.set_result(None)
 
 
-def _read(reader: Reader, settled: Stretches, limits: Limits) -> Batch | None:
+def _read(reader: BoundedReader, settled: Stretches, limits: Limits) -> Batch | None:
     """The next batch: all of it settled, or none, unless damage lies across the border; then its frames tell."""
     seq = reader.position.seq
     if not settled or seq >= settled[-1][1]:
@@ -188,7 +188,7 @@ def _read(reader: Reader, settled: Stretches, limits: Limits) -> Batch | None:
     return reader.read(limits.max_spans, limits.max_bytes, detailed=True, reach=step(settled, seq, ENDLESS))
 
 
-async def _in_thread(reader: Reader, settled: Stretches, limits: Limits) -> list[Batch]:
+async def _in_thread(reader: BoundedReader, settled: Stretches, limits: Limits) -> list[Batch]:
     """Read in a thread; a cancelled read is waited for, because the reader belongs to one thread at a time."""
     reading = asyncio.ensure_future(asyncio.to_thread(_read_ahead, reader, settled, limits))
     try:
@@ -200,7 +200,7 @@ async def _in_thread(reader: Reader, settled: Stretches, limits: Limits) -> list
         raise
 
 
-def _read_ahead(reader: Reader, settled: Stretches, limits: Limits) -> list[Batch]:
+def _read_ahead(reader: BoundedReader, settled: Stretches, limits: Limits) -> list[Batch]:
     batches: list[Batch] = []
     size = 0
     while len(batches) < AHEAD_BATCHES and size < AHEAD_BYTES:

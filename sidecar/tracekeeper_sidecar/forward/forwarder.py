@@ -22,6 +22,7 @@ from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.log.reader import ENDLESS
 from tracekeeper_sidecar.model import Position
 from tracekeeper_spec.config import Backend as BackendSpec
 from tracekeeper_spec.config import Buffer as BufferSpec
@@ -47,17 +48,18 @@ class Forwarder:
         letters: DeadLetters | None = None,
         backends: Backends | None = None,
         accepted: Callable[[], int] | None = None,
+        hold: Callable[[], int] = lambda: ENDLESS,
     ) -> None:
         """`backends` are given when another forwarder sends to them, too: whoever gives them closes them. `accepted`
-        as in DeliveryEntry."""
+        as in DeliveryEntry. `hold` answers the count of spans from which on others need the log, too."""
         self._log, self._cursors, self._clock, self._random = log, cursors, clock, random
-        self._letters, self._accepted = letters, accepted
+        self._letters, self._accepted, self._hold = letters, accepted, hold
         self._shared = backends is not None
         self._backends = backends or Backends(clock, random)
         self._signal = self._backends.signal
         self._entries: dict[str, DeliveryEntry] = {}
         self._keeper = Keeper(clock, random)
-        self._released: tuple[Position, Position] | None = None
+        self._released: tuple[int, int] | None = None
         self._lock, self._replaying = asyncio.Lock(), asyncio.Lock()
         self._closing: asyncio.Future[None] | None = None
         self._roster = Roster(log, cursors, clock)
@@ -73,8 +75,10 @@ class Forwarder:
         delivery: Sequence[EntrySpec],
         secrets: Secrets,
         buffer: BufferSpec | None = None,
+        others: bool = False,
     ) -> None:
         """Make these the entries and backends in force. What did not change keeps its connection, circuit and cursor.
+        `others` says that there are entries elsewhere: without any, those that go leave their cursors as they are.
 
         Raises LogUnavailable when cursors cannot be read or written; what was in force then stays.
         """
@@ -84,11 +88,37 @@ class Forwarder:
                 self._log.release(self._log.begin)  # It may be about to begin with what is history so far.
                 self._released = None
             try:
-                await self._apply(backends, delivery, secrets, buffer)
+                await self._apply(backends, delivery, secrets, buffer, others)
             finally:
                 self._placing = False
-            self._release()
+            self.release()
             self._signal.fire()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the entries."""
+        return frozenset(self._entries)
+
+    def bound(self, name: str, until: int) -> None:
+        """Let the entry stop at `until` spans, a place between two frames behind all that it has read; or lift that."""
+        entry = self._entries.get(name)
+        if entry is not None:
+            entry.bound(until)
+
+    def stands(self, name: str) -> Cursor | None:
+        """Where the entry stands; None when there is none, or when batches of it are on their way."""
+        entry = self._entries.get(name)
+        return entry.cursor if entry is not None and entry.at_rest else None
+
+    async def leave(self, name: str) -> None:
+        """Stop an entry that goes on elsewhere, with the cursor that it has there, and forget it. Raises LogUnavailable
+        when its cursor here cannot be removed; it is stopped then, too."""
+        async with self._lock:
+            entry = self._entries.pop(name, None)
+            if entry is not None:
+                await self._keeper.stop(f"delivery {name}")
+            await asyncio.to_thread(self._cursors.remove, name)
+        self.release()
 
     async def flush(self, position: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
         """Deliver everything before `position` without waiting for batches to fill; False when time is up."""
@@ -125,13 +155,21 @@ class Forwarder:
         await self.close()
         return left
 
-    async def replay(self, timeout: float) -> Replayed:  # noqa: ASYNC109 (the clock is a parameter)
-        """Send the dead letters again, beginning no send after `timeout` seconds. Raises OSError as `replay` does."""
+    async def replay(self, timeout: float, beside: Forwarder | None = None) -> Replayed:  # noqa: ASYNC109
+        """Send the dead letters again, also those of the entries of `beside`, beginning no send after `timeout`
+        seconds. Raises OSError as `replay` does."""
         if self._letters is None:
             return Replayed()
+        entries = dict(self._entries)
+        if beside is not None:
+            entries.update(beside._entries)
         async with self._replaying:
-            backends = {name: entry.sender.backends for name, entry in self._entries.items()}
-            return await replay(self._letters, backends, self._book_redelivered, self._clock, timeout)
+            backends = {name: entry.sender.backends for name, entry in entries.items()}
+
+            def book(name: str, spans: int) -> None:
+                (self if name in self._entries or beside is None else beside)._book_redelivered(name, spans)
+
+            return await replay(self._letters, backends, book, self._clock, timeout)
 
     def _book_redelivered(self, name: str, spans: int) -> None:
         entry = self._entries.get(name)
@@ -194,6 +232,7 @@ class Forwarder:
         delivery: Sequence[EntrySpec],
         secrets: Secrets,
         buffer: BufferSpec | None,
+        others: bool,
     ) -> None:
         running = {name: entry.cursor for name, entry in self._entries.items()}
         cursors = await self._roster.place(delivery, running)
@@ -205,7 +244,7 @@ class Forwarder:
             self._apply_entry(entry, cursors.get(entry.name), _bounds(entry, buffer))
         if not self._shared:
             await self._backends.sweep()
-        if delivery:
+        if delivery or others:
             await self._roster.bury(wanted)
 
     def _apply_entry(self, spec: EntrySpec, cursor: Cursor | None, bounds: Bounds) -> None:
@@ -223,7 +262,7 @@ class Forwarder:
             cursor,
             log=self._log,
             sender=Sender(spec.name, backends, self._clock, self._random, self._signal, self._letters),
-            saver=Saver(spec.name, cursor, self._cursors, self._clock, self._release),
+            saver=Saver(spec.name, cursor, self._cursors, self._clock, self.release),
             clock=self._clock,
             accepted=self._accepted,
         )
@@ -255,7 +294,7 @@ class Forwarder:
 
     def _relieve(self) -> None:
         """The log is nearly full: let the oldest spans go where the config prefers that to refusing new ones."""
-        self._release()
+        self.release()
         for entry in self._entries.values():
             entry.saver.hasten()
         giving = [entry for entry in self._entries.values() if entry.terms.bounds.yields]
@@ -264,21 +303,23 @@ class Forwarder:
             for entry in giving:
                 entry.give_up(cut, BUFFER_FULL)
 
-    def _release(self) -> None:
-        """Let the log go up to where every saved cursor has passed.
+    def release(self) -> None:
+        """Let the log go up to where every saved cursor has passed, and nobody else holds it.
 
         An entry that is BestEffort holds up nobody: when room is needed, what it has before it makes way first.
         """
-        entries = self._entries.values()
-        if self._placing or not entries:
+        entries, hold = self._entries.values(), self._hold()
+        if self._placing or (not entries and hold == ENDLESS):
             return
-        preferred = min(entry.saver.saved for entry in entries)
-        guaranteed = (entry.saver.saved for entry in entries if not entry.terms.bounds.first)
-        released = min(guaranteed, default=self._log.end)
+        end = min(self._log.end.seq, hold)
+        preferred = min((entry.saver.saved.seq for entry in entries), default=end)
+        guaranteed = (entry.saver.saved.seq for entry in entries if not entry.terms.bounds.first)
+        released = min(end, min(guaranteed, default=end))
+        preferred = min(preferred, released)
         if self._released != (released, preferred):
             self._released = released, preferred
-            self._log.prefer(preferred)
-            self._log.release(released)
+            self._log.prefer(Position(0, 0, preferred))  # Of a place, the log asks for nothing but the count.
+            self._log.release(Position(0, 0, released))
 
 
 def _bounds(entry: EntrySpec, buffer: BufferSpec | None) -> Bounds:

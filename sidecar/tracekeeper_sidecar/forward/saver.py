@@ -14,9 +14,9 @@ from dataclasses import replace
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
-from tracekeeper_sidecar.forward.signal import Signal
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.model import Position
+from tracekeeper_sidecar.wakeup import Signal
 
 logger = logging.getLogger(__name__)
 

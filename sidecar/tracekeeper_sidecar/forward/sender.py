@@ -31,8 +31,8 @@ from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, T
 from tracekeeper_sidecar.forward.poison import Blame
 from tracekeeper_sidecar.forward.quiet import Quiet
 from tracekeeper_sidecar.forward.retry import RetrySchedule
-from tracekeeper_sidecar.forward.signal import Signal
 from tracekeeper_sidecar.forward.trouble import STUCK, in_trouble
+from tracekeeper_sidecar.wakeup import Signal
 
 logger = logging.getLogger(__name__)
 

@@ -60,8 +60,7 @@ class Node:
             folders=SystemFolders(),
             open_log=lambda folder: Log.open(folder, files=files, clock=clock, quota=8 << 20, make=False),
             cursors=lambda folder: CursorStore(folder, files),
-            forward=lambda log, cursors: Forwarder(log, cursors, clock),
-            instruct=instruct,
+            forward=lambda folder, log, cursors: Routes(log, cursors, clock, Storage(folder, files, 8 << 20, 0)),
             rescue=rescue,
         )
 

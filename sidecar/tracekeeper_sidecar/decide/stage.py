@@ -1,0 +1,365 @@
+"""Sampling at work: between the log, in which spans are safe, and the kept log, which delivery entries read.
+
+    log ──fold──▶ table of open traces ──decide──▶ verdicts
+     └───────────cut, in the log's order──────────────┴──▶ kept log
+
+Nothing is kept in memory but a summary of each open trace. A stretch of the log is cut as soon as all its traces are
+decided, and goes into the kept log as one frame with the place that has been reached and the verdicts that are new: so
+a crash in between repeats nothing and forgets nothing. Whatever has not been cut is folded again after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.decide.decider import Decider
+from tracekeeper_sidecar.decide.overload import Change, Load, Overload, OverloadSettings
+from tracekeeper_sidecar.decide.rules import Numbers, Rules
+from tracekeeper_sidecar.decide.writer import KeptWriter
+from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.log.decided import decode
+from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.log.reader import Reader
+from tracekeeper_sidecar.log.record import DECIDED
+from tracekeeper_sidecar.model import Batch, Position
+from tracekeeper_sidecar.wakeup import Signal
+from tracekeeper_sidecar.wire.fold import Folder
+from tracekeeper_sidecar.wire.keep import Keep
+from tracekeeper_sidecar.wire.remembered import Remembered
+from tracekeeper_sidecar.wire.traces import SHUTDOWN, Traces
+from tracekeeper_spec.sampling import Sampling
+
+logger = logging.getLogger(__name__)
+
+TICK, SLOW_TICK, REST = 0.05, 0.25, 300.0
+"""Seconds between turns: while something moves, while traces wait for their time, and while there is nothing to do."""
+QUIET = 2.0
+"""Seconds without a new span after which a trace whose root has ended is decided."""
+FOLD_SPANS, FOLD_BYTES = 8192, 1 << 20
+"""Of one batch."""
+FOLDED_AT_ONCE = 16
+"""Batches folded before traces are decided again."""
+CUT_SPANS, CUT_BYTES = 4096, 1 << 20
+WARM_BYTES = 2 << 20
+"""So close behind the end the newest frames are in memory, and reading needs no thread."""
+DUE = 8192
+"""Traces decided in one go; others have their turn in between."""
+MOST_TRACES = 1_500_000
+"""In the table, decided or not: no more is folded before some have been cut."""
+SPARE = 100_000
+"""Traces by which what is folded last may go beyond that."""
+RECALLED = 64 << 20
+"""Bytes of the kept log that a start looks through for verdicts."""
+ADJUST = 1.0
+"""Seconds between changes of probability."""
+PAUSE = 1.0
+"""Seconds until a disk that has failed is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageHealth:
+    """One moment of sampling."""
+
+    open_traces: int
+    table_bytes: int
+    undecided: int
+    """Spans acknowledged that no frame of the kept log counts yet."""
+    lag: float
+    """Seconds since the oldest of them was acknowledged, as far as it is known; 0 when there is none."""
+    kept: Counter[str] = field(default_factory=Counter)
+    """Traces, by rule, since the start. So is `left_out`."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    late: int = 0
+    overloaded: bool = False
+    overloads: Counter[str] = field(default_factory=Counter)
+    probability: float = 1.0
+    """The lowest in use."""
+    problem: str = ""
+
+
+class Stage:
+    """Owned by one event loop. `reached` and what follows from it may be read at any time."""
+
+    def __init__(
+        self,
+        log: Log,
+        kept: Log,
+        clock: Clock,
+        sampling: Sampling,
+        begin: Position,
+        on_reached: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`begin` is where in `log` the kept log's end stands: everything before it has been cut."""
+        self.reached = begin
+        """What is before it is durable in the kept log; `log` may let it go."""
+        self.problem = ""
+        """Why nothing moves; empty while it does."""
+        self._log, self._kept, self._clock = log, kept, clock
+        self._on_reached = on_reached
+        self._numbers = Numbers()
+        self._rules = Rules(sampling, self._numbers)
+        self._signal = Signal(clock)
+        self._idle = False
+        self._finishing = False
+        self._borders: list[int] = []
+        self._changed = False
+        """Whether traces have to be folded anew, because what is asked of their spans is not the same any more."""
+        self._remembered = Remembered()
+        self._verdicts: list[bytes] = []
+        """Those that no frame of the kept log holds yet."""
+        self._decider = Decider(self._rules, self._remembered, clock.monotonic(), clock.now())
+        self._writer = KeptWriter(kept, clock)
+        self._overload = Overload(OverloadSettings(), clock.monotonic(), _say)
+        self._begin()
+        log.on_committed(self._committed)
+
+    def configure(self, sampling: Sampling) -> None:
+        """Decide by this section from now on; traces that are open, too."""
+        if sampling == self._rules.spec:
+            return
+        self._rules = Rules(sampling, self._numbers)
+        self._decider.configure(self._rules, self._clock.monotonic(), self._clock.now())
+        self._changed = True
+        self._signal.fire()
+
+    async def run(self) -> None:
+        """Work until cancelled. May be called again: what was not cut is folded anew."""
+        self._changed = True
+        await self._recall()
+        while True:
+            try:
+                if self._changed:
+                    self._begin()
+                moved = await self._turn()
+                self.problem = ""
+            except LogUnavailable as error:
+                if str(error) != self.problem:
+                    logger.error("sampling waits, and spans with it: %s", error)
+                self.problem = str(error)
+                await self._clock.sleep(PAUSE)
+                continue
+            await self._rest(moved)
+
+    def border(self, seq: int) -> None:
+        """Let a frame of the kept log end at `seq` spans, a place between two frames of the log that is not cut yet."""
+        self._borders.append(seq)
+
+    def end(self) -> None:
+        """No more work to come."""
+        self._log.off_committed(self._committed)
+
+    async def finish(self, until: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
+        """Decide about everything before `until` now, as it is; False when time is up before it has been cut."""
+        deadline = self._clock.monotonic() + timeout
+        self._finishing = True
+        self._signal.fire()
+        try:
+            while self.reached.seq < until.seq:
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    return False
+                await self._clock.sleep(min(left, TICK))
+            return True
+        finally:
+            self._finishing = False
+
+    def health(self) -> StageHealth:
+        """What can be said about it now."""
+        decider = self._decider
+        undecided = max(0, self._log.end.seq - self.reached.seq)
+        return StageHealth(
+            open_traces=self._table.open,
+            table_bytes=self._table.memory + self._remembered.memory,
+            undecided=undecided,
+            lag=max(0.0, self._clock.now() - self._oldest) if undecided and self._oldest else 0.0,
+            kept=self._named(decider.kept),
+            left_out=self._named(decider.left_out),
+            late=decider.late,
+            overloaded=self._overload.active,
+            overloads=Counter(self._overload.entered),
+            probability=decider.probability,
+            problem=self.problem,
+        )
+
+    def _named(self, counts: Counter[int]) -> Counter[str]:
+        named: Counter[str] = Counter()
+        for number, count in counts.items():
+            named[self._numbers.name(number)] += count
+        return named
+
+    # Beginning.
+
+    def _begin(self) -> None:
+        """Fold from where the last frame of the kept log has reached. What was decided since then is remembered."""
+        self._changed = False
+        spec, codes = self._rules.spec, self._rules.codes
+        wait = int(spec.decision_wait * 1000)
+        self._table = Traces(
+            wait_ms=wait,
+            quiet_ms=min(int(QUIET * 1000), wait),
+            max_spans=spec.max_spans_per_trace,
+            limit=MOST_TRACES + SPARE,
+        )
+        self._folder = Folder(self._table, codes.span_tests, codes.root_tests, self._decider.keys)
+        self._keep = Keep(self._table, self._remembered.get)
+        self._fold_reader: Reader = self._log.reader(self.reached)
+        self._cut_reader: Reader = self._log.reader(self.reached)
+        self._batch: Batch | None = None
+        self._blocked: bytes | None = None
+        self._oldest = 0.0
+        self._adjusted = self._clock.monotonic()
+
+    async def _recall(self) -> None:
+        """Take the verdicts of the newest frames back to mind, so that late spans follow them."""
+        packed = await asyncio.to_thread(_recent_verdicts, self._kept)
+        for verdicts in packed:
+            self._remembered.add(verdicts)
+
+    # One turn.
+
+    async def _turn(self) -> bool:
+        """Fold what has come, decide what is due, cut what is decided. True when anything of it moved."""
+        folded = await self._fold()
+        self._adjust()
+        decided = await self._decide()
+        cut = await self._cut()
+        return folded or decided or cut
+
+    async def _fold(self) -> bool:
+        reader, folded = self._fold_reader, 0
+        while folded < FOLDED_AT_ONCE and self._table.count < MOST_TRACES:
+            batch = await self._read(reader, FOLD_SPANS, FOLD_BYTES, self._log.end.seq)
+            if batch is None:
+                break
+            if batch.spans:
+                self._folder.fold(batch.body, int(batch.newest * 1000))
+            folded += 1
+            await asyncio.sleep(0)
+        return folded > 0
+
+    def _adjust(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._adjusted >= ADJUST:
+            self._adjusted = now
+            self._decider.adjust(now, self._clock.now())
+            wait = self._rules.spec.decision_wait
+            lag = max(0.0, self._clock.now() - self._oldest - wait) if self._oldest else 0.0
+            self._overload.observe(now, Load(self._table.open, self._table.memory, lag))
+
+    async def _decide(self) -> bool:
+        at_once = self._finishing or self._overload.active
+        now = SHUTDOWN if at_once else int(self._clock.now() * 1000)
+        decided = 0
+        while slots := self._table.due(now, DUE):
+            self._decider.decide(self._table, slots, self._overload.active)
+            self._remember(slots)
+            decided += len(slots)
+            if len(slots) < DUE:
+                break
+            await asyncio.sleep(0)
+        if self._overload.active:
+            self._overload.decided(decided)
+        return decided > 0
+
+    def _remember(self, slots: list[int]) -> None:
+        packed = self._table.pack(slots)
+        self._remembered.add(packed)
+        self._verdicts.append(packed)
+
+    async def _cut(self) -> bool:
+        moved = False
+        while True:
+            batch = self._batch or await self._read(self._cut_reader, CUT_SPANS, CUT_BYTES, self._next_border())
+            if batch is None:
+                self._oldest = 0.0
+                return moved
+            self._batch, self._oldest = batch, batch.oldest
+            if self._blocked is not None and self._is_open(self._blocked):
+                return moved
+            if not await self._cut_one(batch):
+                return moved
+            self._batch = self._blocked = None
+            moved = True
+
+    async def _cut_one(self, batch: Batch) -> bool:
+        """Hand on what is kept of a batch; False when a trace in it is open."""
+        body, kept, counts = b"", 0, Counter[str]()
+        if batch.spans:
+            cut = self._keep.cut(batch.body)
+            if cut is None:
+                self._blocked = self._keep.blocked_by
+                return False
+            body, kept = cut.body, cut.kept
+            for number, spans in enumerate(cut.left_out):
+                if spans:
+                    counts[self._numbers.name(number)] += spans
+        verdicts = b"".join(self._verdicts)
+        await self._writer.write(body, kept, counts, batch, verdicts)
+        self._verdicts.clear()
+        self.reached = batch.end
+        self._on_reached()
+        return True
+
+    def _next_border(self) -> int:
+        """Up to where the next batch may be cut: what has been folded, and no frame across a border."""
+        at = self._cut_reader.position.seq
+        self._borders = [border for border in self._borders if border > at]
+        return min([self._fold_reader.position.seq, *self._borders])
+
+    def _is_open(self, trace_id: bytes) -> bool:
+        slot = self._table.find(trace_id)
+        return slot >= 0 and self._table.verdict(slot) is None
+
+    async def _read(self, reader: Reader, spans: int, size: int, until: int) -> Batch | None:
+        """The next batch that ends at `until` or before."""
+        begin = reader.position
+        if begin.seq >= until:
+            return None
+        reach = until - begin.seq
+        end = self._log.end
+        if begin.segment == end.segment and end.offset - begin.offset <= WARM_BYTES:
+            return reader.read(spans, size, reach=reach)
+        return await _finish(asyncio.ensure_future(asyncio.to_thread(reader.read, spans, size, False, reach)))
+
+    # Between turns.
+
+    def _committed(self) -> None:
+        if self._idle:
+            self._signal.fire()
+
+    async def _rest(self, moved: bool) -> None:
+        self._idle = not self._table.count and self._fold_reader.position.seq >= self._log.end.seq
+        try:
+            await self._signal.wait(REST if self._idle else TICK if moved else SLOW_TICK)
+        finally:
+            self._idle = False
+
+
+def _recent_verdicts(kept: Log) -> list[bytes]:
+    found = []
+    for payload in kept.recent(DECIDED, RECALLED):
+        try:
+            found.append(decode(payload)[0].verdicts)
+        except ValueError:
+            continue  # Of a later release, or damaged: its spans are counted as lost by those who read them.
+    return found
+
+
+async def _finish(reading: asyncio.Future[Batch | None]) -> Batch | None:
+    """Wait for the end of a read even when cancelled: a reader belongs to one thread at a time."""
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        await asyncio.wait((reading,))
+        if not reading.cancelled():
+            reading.exception()  # Nobody is left to hear it.
+        raise
+
+
+def _say(change: Change) -> None:
+    (logger.warning if change.cause else logger.info)("sampling: %s", change.reason)

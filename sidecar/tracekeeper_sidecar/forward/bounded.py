@@ -1,0 +1,59 @@
+"""The log up to a place: what a delivery entry still owes of it, when its later spans come another way."""
+
+from __future__ import annotations
+
+from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.log.reader import ENDLESS, Reader
+from tracekeeper_sidecar.model import Batch, Position
+
+ELSEWHERE = (1 << 64) - 1
+"""A segment's number that no log reaches: nothing ever lies in the same segment as the bound."""
+
+
+class BoundedReader:
+    """As a Reader, and at its end where the bound is."""
+
+    def __init__(self, reader: Reader, bounded: Bounded) -> None:
+        self._reader, self._bounded = reader, bounded
+
+    @property
+    def position(self) -> Position:
+        """Where the next read starts."""
+        return self._reader.position
+
+    def read(self, max_spans: int, max_bytes: int, detailed: bool = False, reach: int = ENDLESS) -> Batch | None:
+        """As Reader.read. Raises LogUnavailable."""
+        left = self._bounded.until - self.position.seq
+        return self._reader.read(max_spans, max_bytes, detailed, min(reach, left)) if left > 0 else None
+
+    def seek(self, position: Position) -> None:
+        """As Reader.seek."""
+        self._reader.seek(position)
+
+    def close(self) -> None:
+        """As Reader.close."""
+        self._reader.close()
+
+
+class Bounded:
+    """What a delivery entry asks a log for. Owned by the event loop that owns the log."""
+
+    def __init__(self, log: Log, until: int = ENDLESS) -> None:
+        self._log = log
+        self.until = until
+        """A count of spans, at a place between two frames. May be changed, but not to what has been read already."""
+
+    @property
+    def begin(self) -> Position:
+        """As Log.begin."""
+        return self._log.begin
+
+    @property
+    def end(self) -> Position:
+        """As Log.end; beyond the bound only its count of spans means anything."""
+        end = self._log.end
+        return end if end.seq <= self.until else Position(ELSEWHERE, 0, self.until)
+
+    def reader(self, position: Position) -> BoundedReader:
+        """As Log.reader."""
+        return BoundedReader(self._log.reader(position), self)
