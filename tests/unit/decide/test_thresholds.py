@@ -21,7 +21,7 @@ from tracekeeper_sidecar.decide.thresholds import ALL, History, probability_of, 
         (-0.1, ALL),
         (float("inf"), 0),
         (2.0**-56, ALL - 1),
-        (2.0**-57, ALL),
+        (2.0**-58, ALL),
     ],
 )
 def test_exact_at_both_ends_and_at_powers_of_two(probability: float, threshold: int) -> None:
