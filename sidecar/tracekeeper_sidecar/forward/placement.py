@@ -14,7 +14,6 @@ Where a new entry begins decides whether spans are lost when a config changes:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor
@@ -66,22 +65,3 @@ def _resumed(cursor: Cursor | None, begin: Position, end: Position) -> Cursor:
 def _at(start: Position) -> Cursor:
     """A new cursor. An account stays closed: what an earlier one had settled before is no longer claimed."""
     return Cursor(start, Account(start=start.seq))
-
-
-def moved(cursor: Cursor, place: Position) -> Cursor:
-    """The cursor as it stands on another log with the same numbers, where `place` is the last place at or before it.
-
-    What is settled behind `place` becomes a run, so nothing is sent twice and the account stays as it is; but the
-    frames there must begin and end where the runs do (`borders`), else what is left of a frame counts as damaged.
-    """
-    shift = cursor.position.seq - place.seq
-    if shift < 0:
-        raise ValueError(f"{place} lies behind {cursor.position}")
-    runs = tuple((offset + shift, length) for offset, length in cursor.acked)
-    return replace(cursor, position=place, acked=((0, shift), *runs) if shift else runs)
-
-
-def borders(cursor: Cursor) -> tuple[int, ...]:
-    """Numbers at which what the entry has settled begins or ends."""
-    seq = cursor.position.seq
-    return (seq, *(seq + border for offset, length in cursor.acked for border in (offset, offset + length)))

@@ -53,10 +53,9 @@ class _Limits(NamedTuple):
     seq: int
     """Which no frame but the first goes beyond."""
 
-    def met(self, into: _Collected, seq: int) -> bool:
+    def met(self, into: _Collected) -> bool:
         """Whether nothing more can come."""
-        full = into.spans >= self.spans or into.size >= self.bytes
-        return full or seq >= self.seq or into.count >= MOST_PIECES
+        return into.spans >= self.spans or into.size >= self.bytes or into.count >= MOST_PIECES
 
     def left(self, into: _Collected, seq: int) -> tuple[int, int, int]:
         """For a run of frames: spans and bytes that it may have, and how many frames it has whatever they are."""
@@ -142,10 +141,10 @@ class Reader:
     def read(self, max_spans: int, max_bytes: int, detailed: bool = False, reach: int = ENDLESS) -> Batch | None:
         """The next whole frames within both limits, at least one even if it alone exceeds them; None at the end.
 
-        No frame but the first goes further than `reach` spans by the log's count, those not in the batch included. A
-        batch may hold nothing but `lost` or `sampled_out` spans. Its frames are listed if it is to be `detailed`.
-        Blocks for reads that the page cache usually answers. Raises LogUnavailable when files cannot be opened or
-        read; the position then stays where it was.
+        No frame but the first goes further than `reach` spans by the log's count, those not in the batch included, and
+        no damage does. A batch may hold nothing but `lost` or `sampled_out` spans. Its frames are listed if it is to
+        be `detailed`. Blocks for reads that the page cache usually answers. Raises LogUnavailable when files cannot be
+        opened or read; the position then stays where it was.
         """
         view, begin = self._view(), self._position
         if begin.seq >= view.end.seq:
@@ -212,11 +211,15 @@ class Reader:
                 if full:
                     return Position(segment.number, offset, seq)
             # Behind the last frame of this segment: what its numbers left open is gone.
+            if limits.seq < ceiling:
+                into.lost += max(0, limits.seq - seq)
+                return Position(segment.number, offset, max(seq, limits.seq))
             into.lost += max(0, ceiling - seq)
             seq = max(seq, ceiling)
             index += 1
-        into.lost += max(0, view.end.seq - seq)  # No segment is left that could have held these.
-        return Position(view.end.segment, view.end.offset, max(seq, view.end.seq))
+        end = min(view.end.seq, limits.seq)
+        into.lost += max(0, end - seq)  # No segment is left that could have held these.
+        return Position(view.end.segment, view.end.offset, max(seq, end))
 
     def _take(
         self, frames: FrameReader, bounds: tuple[int, int, int, int], into: _Collected, limits: _Limits
@@ -226,7 +229,7 @@ class Reader:
         number = frames.number
         alone = False
         while seq < ceiling:
-            if into.count and limits.met(into, seq):
+            if seq >= limits.seq or (into.count and limits.met(into)):
                 return seq, offset, True
             if self._ahead is None and not alone:
                 left = limits.left(into, seq)
@@ -246,6 +249,9 @@ class Reader:
             at, frame, _ = found
             if frame.seq + frame.spans > ceiling:
                 break
+            if frame.seq >= limits.seq:
+                into.lost += limits.seq - seq
+                return limits.seq, offset, True
             content = self._content(number, found)
             if content is not None and into.count and not limits.allow(into, frame, content):
                 self._ahead = number, offset, found

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 
-import pytest
-
-from tracekeeper_sidecar.forward.placement import borders, moved, place
-from tracekeeper_sidecar.forward.settled import Settled
+from tracekeeper_sidecar.forward.placement import place
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor
 from tracekeeper_sidecar.model import Position
@@ -85,26 +81,3 @@ def test_an_entry_that_comes_back_for_the_oldest_spans_repeats_none() -> None:
 def test_a_tombstone_that_the_log_has_left_behind_says_nothing() -> None:
     tombstone = Cursor(BEGIN, Account(), (), removed=5.0)
     assert placed(["a+"], {"b": LATER}, {"a": tombstone}, begin=MIDDLE) == {"a": MIDDLE}
-
-
-def test_an_entry_that_moves_to_another_log_takes_along_what_it_has_settled() -> None:
-    cursor = Cursor(Position(7, 900, 50), Account(start=10, delivered=Counter(one=47)), ((3, 5), (20, 2)))
-    there = moved(cursor, Position(2, 64, 42))
-    assert (there.position, there.acked) == (Position(2, 64, 42), ((0, 8), (11, 5), (28, 2)))
-    assert there.account == cursor.account
-    assert there.reach == cursor.reach
-    assert there.account.start + there.account.settled() == there.position.seq + sum(spans for _, spans in there.acked)
-    assert borders(cursor) == (50, 53, 58, 70, 72)
-    # And back again, to a place that is known exactly.
-    assert moved(replace(there, position=Position(2, 300, 50), acked=cursor.acked), cursor.position) == cursor
-    with pytest.raises(ValueError, match="behind"):
-        moved(cursor, Position(2, 64, 51))
-
-
-def test_what_has_moved_goes_on_where_it_was() -> None:
-    cursor = Cursor(Position(7, 900, 50), acked=((3, 5),))
-    settled = Settled(Position(2, 64, 42), moved(cursor, Position(2, 64, 42)).acked)
-    assert settled.stretches() == ((42, 50), (53, 58))
-    assert settled.settle(Position(2, 64, 42), Position(2, 99, 50)) == 8
-    assert settled.position == Position(2, 99, 50)
-    assert settled.runs() == ((3, 5),)

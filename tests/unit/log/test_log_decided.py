@@ -178,6 +178,35 @@ async def test_damage_counts_all_that_a_frame_had_counted() -> None:
     await log.close()
 
 
+async def test_nothing_but_a_frame_that_comes_first_goes_beyond_the_reach() -> None:
+    """Not even damage: whoever reads up to a place stops there, and whoever goes on from it counts the rest."""
+    sizes = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3]
+    borders = [sum(sizes[:at]) for at in range(len(sizes) + 1)]
+    for damaged in range(len(sizes)):
+        files = SimulatedFiles()
+        for half in (sizes[:6], sizes[6:]):
+            log = open_log(files)
+            for spans in half:
+                log.submit(b"%d" % spans * 9, spans, lambda error: None)
+            await log.close()
+        place = DATA_START + (damaged % 6) * (HEADER_SIZE + 9)
+        segment = files.content(name_of(1 + damaged // 6))
+        segment[place : place + 2 * HEADER_SIZE] = bytes(len(segment[place : place + 2 * HEADER_SIZE]))
+        log = open_log(files)
+        for until in (border for border in borders[1:] if border <= log.end.seq):
+            reader = log.reader(log.begin)
+            seen = lost = 0
+            while reader.position.seq < until:
+                batch = reader.read(4, 1 << 20, reach=until - reader.position.seq)
+                assert batch is not None
+                seen, lost = seen + batch.spans, lost + batch.lost
+            assert (reader.position.seq, seen + lost) == (until, until)
+            rest = read_all(log, reader.position)
+            if rest:
+                assert sum(batch.spans for batch in rest) + lost_in(rest) == log.end.seq - until
+        await log.close()
+
+
 async def test_what_a_later_release_wrote_is_counted_as_lost() -> None:
     files = SimulatedFiles()
     log = open_log(files)
