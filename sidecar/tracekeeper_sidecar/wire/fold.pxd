@@ -28,16 +28,16 @@ cdef class Folder(Walker):
     cpdef Py_ssize_t fold(self, bytes body, long long time_ms) except -1
 
     @cython.locals(test=int, matcher=Matcher, pos=Py_ssize_t, stop=Py_ssize_t)
-    cdef int _resource(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except -1
+    cdef void _resource(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
 
     @cython.locals(stop=Py_ssize_t)
-    cdef int _scope(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except -1
+    cdef void _scope(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except *
 
     @cython.locals(trace=Py_ssize_t, start=cython.ulonglong, finish=cython.ulonglong, kind=cython.ulonglong,
                    status=int, flags=int, root=int, critical=int, state=Py_ssize_t, state_end=Py_ssize_t,
                    pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, slot=Py_ssize_t, rank=int, known=int,
                    key=cython.uint, tests=cython.uint)
-    cdef int _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except -1
+    cdef void _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
 
     @cython.locals(slot=Py_ssize_t)
     cdef Py_ssize_t _open(self, unsigned long long hi, unsigned long long lo) except -2

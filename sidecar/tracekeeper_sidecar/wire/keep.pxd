@@ -32,10 +32,10 @@ cdef class Keep(Walker):
     cpdef Cut cut(self, bytes body)
 
     @cython.locals(seen=Halves, index=Py_ssize_t)
-    cdef int _settle(self) except -1
+    cdef void _settle(self) except *
 
     @cython.locals(rule=int)
-    cdef int _prepare(self, Py_ssize_t room, Py_ssize_t seen) except -1
+    cdef void _prepare(self, Py_ssize_t room, Py_ssize_t seen) except *
 
     @cython.locals(pos=Py_ssize_t, kept=Py_ssize_t, stop=Py_ssize_t, inner=Py_ssize_t)
     cdef Py_ssize_t _request(self, const unsigned char* data, Py_ssize_t end) except -2

@@ -24,15 +24,15 @@ cdef class Keys(Walker):
                    Py_ssize_t span_end) except -1
 
     @cython.locals(stop=Py_ssize_t)
-    cdef int _look(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned long long field,
-                   int span) except -1
+    cdef void _look(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned long long field,
+                   int span) except *
 
     @cython.locals(key=Py_ssize_t, key_end=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t, stop=Py_ssize_t)
-    cdef int _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int span) except -1
+    cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int span) except *
 
     @cython.locals(name=int, text=bytes)
-    cdef int _take(self, const unsigned char* data, const unsigned char* key, Py_ssize_t begin, Py_ssize_t end,
-                   Py_ssize_t value, Py_ssize_t value_end, int span) except -1
+    cdef void _take(self, const unsigned char* data, const unsigned char* key, Py_ssize_t begin, Py_ssize_t end,
+                   Py_ssize_t value, Py_ssize_t value_end, int span) except *
 
     cdef int _number(self, const unsigned char* data, unsigned long long mixed) except -1
 

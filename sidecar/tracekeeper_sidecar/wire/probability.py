@@ -37,7 +37,7 @@ def probability(threshold: int) -> float:
 
 def randomness(trace_id: bytes) -> int:
     """R of a trace that does not say it."""
-    return int.from_bytes(trace_id[-7:])
+    return int.from_bytes(trace_id[9:16])
 
 
 def text(threshold: int) -> str:
