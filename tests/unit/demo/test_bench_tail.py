@@ -28,6 +28,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from processes import Programs
 
 from programs import Backend
+from tracekeeper_spec.parse import parse_manifest
 
 ERROR = 2
 
@@ -224,10 +225,14 @@ MACHINE = {"processors": 2, "model": "m", "kernel": "6", "python": "3", "time": 
 def test_both_sides_keep_by_the_same_rules(tmp_path: Path) -> None:
     settings = tail.Tail(10, conditions=2)
     theirs = yaml.safe_load(yaml.safe_dump(collector.config("d", 1, {"a": 2}, settings)))
+    queue = theirs["exporters"]["otlp/a"]["sending_queue"]
+    assert (theirs["extensions"], "storage" in queue, queue["batch"]["min_size"]) == ({}, False, 8192)
     policies = theirs["processors"]["tail_sampling"]["policies"]
     with Programs(tmp_path) as programs:
         side = sidecar.Sidecar(programs, {"a": 2}, tail=settings)
-    spec = yaml.safe_load(side.config.read_text())["spec"]
+    manifest = yaml.safe_load(side.config.read_text())
+    assert parse_manifest(manifest)[1] == []
+    spec = manifest["spec"]
     assert spec["sampling"]["decisionWait"] == theirs["processors"]["tail_sampling"]["decision_wait"] == "10s"
     assert [backend["name"] for backend in spec["backends"]] == ["a"]
     rules = {rule["name"]: rule["match"] for rule in spec["sampling"]["rules"]}
