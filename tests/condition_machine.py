@@ -41,7 +41,7 @@ def trace_code_holds(code: TraceCode, trace: Trace) -> bool:
         any(run(test, reader(view)) for span in trace for view in views(test, SpanView(*span)))
         for test in code.span_tests
     ]
-    roots = [whole.root is not None and run(test, reader(SpanView(*whole.root))) for test in code.root_tests]
+    roots = [any(run(test, reader(SpanView(*root))) for root in whole.roots) for test in code.root_tests]
 
     def read(slot: Slot) -> Any:
         if slot.place is Place.SPAN_TEST:

@@ -29,20 +29,16 @@ class TraceView:
     trace: Trace
 
     @property
-    def root(self) -> tuple[Span, Resource] | None:
-        """The first span without a parent, else the first local root."""
+    def roots(self) -> Trace:
+        """The spans without a parent, else the local roots; mostly one."""
         parentless = [one for one in self.trace if not one[0].parent_span_id]
-        entries = [one for one in self.trace if local_root(one[0])]
-        return next(iter([*parentless, *entries]), None)
+        return parentless or [one for one in self.trace if local_root(one[0])]
 
     def pairs(self, scope: str) -> Iterable[KeyValue]:
-        if self.root is None:
-            return ()
-        return self.root[0].attributes if scope == "trace.root" else self.root[1].attributes
+        raise AssertionError(f"{scope} is not the trace")
 
     def field(self, scope: str, name: str) -> Any:
-        if scope == "trace.root":
-            return span_field(name, self.root[0]) if self.root is not None else Missing
+        assert scope == "trace"
         errors = sum(span.status.code == 2 for span, _ in self.trace)
         match name:
             case "spans":
@@ -55,10 +51,22 @@ class TraceView:
                 begins = [span.start_time_unix_nano for span, _ in self.trace if span.start_time_unix_nano]
                 end = max(span.end_time_unix_nano for span, _ in self.trace)
                 return Time(min(max(end - min(begins), 0), 2**63 - 1)) if begins else Time(0)
-        if self.root is None:
+        if not self.roots:
             return "error" if errors else "unset"
-        code = self.root[0].status.code
-        return STATUSES[code] if code < len(STATUSES) else Missing
+        codes = [span.status.code for span, _ in self.roots]
+        return STATUSES[max(code if code < len(STATUSES) else 0 for code in codes)]
+
+
+@dataclass(frozen=True)
+class RootView:
+    root: Span
+    resource: Resource
+
+    def pairs(self, scope: str) -> Iterable[KeyValue]:
+        return self.root.attributes if scope == "trace.root" else self.resource.attributes
+
+    def field(self, scope: str, name: str) -> Any:
+        return span_field(name, self.root)
 
 
 def local_root(span: Span) -> bool:
@@ -77,18 +85,34 @@ def trace_holds(text: str, trace: Trace) -> bool:
 
 
 def _holds(node: tree.Node, trace: Trace) -> bool:
-    scopes = set(_scopes(node))
-    if scopes and scopes <= {"span", "resource", "event"}:
+    if _of_spans(node):
         return _some(node, trace)
+    if _of_roots(node):
+        return any(check(node, RootView(*root)) for root in TraceView(trace).roots)
     if isinstance(node, tree.Unary) and node.sign == "!":
         return not _holds(node.operand, trace)
     if isinstance(node, tree.Binary) and node.sign in ("&&", "||"):
         links = list(_links(node.sign, node))
-        together = [link for link in links if (of := set(_scopes(link))) and of <= {"span", "resource", "event"}]
-        answers = [_holds(link, trace) for link in links if link not in together]
-        answers += [_some(_joined(node.sign, together), trace)] if together else []
+        groups = [[link for link in links if is_one(link)] for is_one in (_of_spans, _of_roots)]
+        answers = [_holds(link, trace) for link in links if not _of_spans(link) and not _of_roots(link)]
+        answers += [_holds(_joined(node.sign, group), trace) for group in groups if group]
         return all(answers) if node.sign == "&&" else any(answers)
     return check(node, TraceView(trace))
+
+
+def _of_spans(node: tree.Node) -> bool:
+    scopes = set(_scopes(node))
+    return bool(scopes) and scopes <= {"span", "resource", "event"}
+
+
+def _of_roots(node: tree.Node) -> bool:
+    """Whether it speaks of the root alone, and has no `!` and nothing fixed in it: what can be asked of one root."""
+    match node:
+        case tree.Unary(sign="!"):
+            return False
+        case tree.Binary(sign="&&" | "||", left=left, right=right):
+            return _of_roots(left) and _of_roots(right)
+    return set(_scopes(node)) == {"trace.root"}
 
 
 def _some(node: tree.Node, trace: Trace) -> bool:
@@ -127,7 +151,7 @@ def _scopes(node: tree.Node) -> Iterator[str]:
     """The first words of all names in `node`, with `trace.root` for what is below it."""
     name = path(node)
     if name:
-        yield name.partition(".")[0]
+        yield "trace.root" if name.startswith("trace.root.") else name.partition(".")[0]
         return
     for part in fields(node):
         inner = getattr(node, part.name)

@@ -107,7 +107,8 @@ class TraceCode:
     `span_tests` are run on each span of the trace; test number n holds when it held for any of them. Their slots have
     the places of a span's condition, and EVENT_ATTRIBUTE and EVENT_NAME. A test with a slot of these two is run on each
     event of each span instead (with the span's other slots as ever), and not at all on a span without events.
-    `root_tests` are run on the root alone; their slots have the places of a span's condition. No two tests are equal.
+    `root_tests` are run on the root alone (on each local root, if there are several); their slots have the places of a
+    span's condition. No two tests are equal.
     `code` is run when the trace is decided; its slots have the places from TRACE_STATUS on.
     """
 

@@ -56,7 +56,7 @@ class Place(IntEnum):
     SPAN_TEST = 15
     """A truth: whether the test with this number (the slot's key, in decimal digits) held for some span."""
     ROOT_TEST = 16
-    """A truth: whether the test with this number held for the root; false without a root."""
+    """A truth: whether the test with this number held for the root, or one of them; false without a root."""
 
 
 KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")

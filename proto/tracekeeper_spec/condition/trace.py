@@ -6,8 +6,9 @@ bit in the trace's summary. A part of a condition that speaks of spans alone is 
 turns the answer round: no span is like that. In a chain of && (or of ||) all parts about spans make one test,
 wherever they stand in it.
 
-The root is one span, so that tests on it may be cut as they please; they are cut where a `!` or a fixed condition
-stands, because what a test says without a root is false, and `!` of that must be true.
+What is asked of the root is tested likewise, but such a test has no `!` and no fixed condition in it: what a test says
+without a root is false, and `!` of that must be true. A trace with several local roots is in this like one with several
+spans.
 """
 
 from __future__ import annotations

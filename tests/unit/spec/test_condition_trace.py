@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -27,7 +28,9 @@ from tracekeeper_spec.condition import (
     find_problems,
     find_trace_problems,
 )
-from tracekeeper_spec.condition.names import Place
+from tracekeeper_spec.condition.names import TRACE_SCOPES, Place
+
+PAGE = Path(__file__).parents[3] / "docs/reference/condition-language.md"
 
 FAULTS = [
     ("trace.state == 'x'", "at character 7: trace has no field state (did you mean trace.status?)"),
@@ -148,6 +151,24 @@ def test_a_condition_whose_parts_are_too_large_or_too_many_says_so() -> None:
     assert "the condition is too large" in str(find_trace_problems(large)[0])
 
 
+def test_the_page_names_every_field_and_its_examples_compile() -> None:
+    page = PAGE.read_text(encoding="utf-8").partition("## Conditions about traces")[2]
+    rows = [re.split(r"(?<!\\)\|", line)[1] for line in page.splitlines() if line.startswith("| `")]
+    names = {name for row in rows for name in re.findall(r"`([a-z._]+)", row)}
+    for scope, found in TRACE_SCOPES.items():
+        wanted = (
+            {f"{scope}.{member}" for member in found.members} if scope not in ("span", "resource") else {f"{scope}."}
+        )
+        assert wanted <= names
+    examples = page.split("```")[1].strip().splitlines()
+    examples += [row.strip(" `").replace("\\|", "|") for row in rows if " == " in row]
+    assert len(examples) == 11
+    assert [find_trace_problems(example) for example in examples] == [[]] * 11
+    told = re.findall(r"^spec\.sampling\.rules\[0\]\.match: (.*)$", page, re.MULTILINE)
+    assert len(told) == 2
+    assert set(told) <= {str(problem) for faulty, _ in FAULTS for problem in find_trace_problems(faulty)}
+
+
 def traced(body: bytes) -> Trace:
     message = ExportTraceServiceRequest.FromString(body)
     return [(s, one.resource) for one in message.resource_spans for scope in one.scope_spans for s in scope.spans]
@@ -226,6 +247,12 @@ MEANINGS = [
     (SHOP, '!(trace.priority == "critical")', True),
     (REMOTE, 'trace.root.name == "take" && "queue" in trace.root.attributes', True),
     (REMOTE, 'trace.root.kind == "consumer"', True),
+    (REMOTE, 'trace.root.name == "take again" && trace.root.kind == "server"', True),
+    (REMOTE, 'trace.root.name == "take again" && trace.root.kind == "consumer"', False),
+    (REMOTE, '!(trace.root.kind == "consumer") && trace.root.name == "take again"', False),
+    (REMOTE, 'trace.root.name == "work"', False),
+    ([*REMOTE, *SHOP], 'trace.root.kind == "consumer"', False),
+    ([*REMOTE, SHOP[1], span("got it", SERVER, status=2)], 'trace.status == "error"', True),
     (ORPHANS, 'trace.status == "error"', True),
     (ORPHANS, 'trace.root.name == "a"', False),
     (ORPHANS, 'trace.root.name != "a"', False),
