@@ -17,9 +17,9 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.decide.stage import Stage, StageHealth
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.backend import BackendHealth
 from tracekeeper_sidecar.forward.backends import Backends
@@ -39,6 +39,9 @@ from tracekeeper_spec.config import Spans
 from tracekeeper_spec.resolve import ResolvedSpec
 from tracekeeper_spec.sampling import Sampling
 from tracekeeper_spec.secrets import Secrets
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.decide.stage import Stage, StageHealth
 
 logger = logging.getLogger(__name__)
 
@@ -289,6 +292,8 @@ class Routes:
 
     async def _open(self, sampling: Sampling) -> _Kept:
         """Raises LogUnavailable."""
+        from tracekeeper_sidecar.decide.stage import Stage  # noqa: PLC0415 - 2 MB that few pods need
+
         storage = self._storage
         half = storage.quota // 2
         entries = await _live(self._cursors)
