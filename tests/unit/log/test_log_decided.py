@@ -266,6 +266,25 @@ async def test_the_newest_decision_is_found_again() -> None:
     await log.close()
 
 
+async def test_the_newest_payloads_come_the_oldest_first_by_whole_segments() -> None:
+    files, clock = SimulatedFiles(), ManualClock()
+    log = open_log(files, clock, segment_size=16384)
+    await decide(log, *[stretch(1, 20, seq=at) for at in range(600)])
+    log = open_log(files, clock, segment_size=16384)
+    await log.append(b"of another type", 1)
+    await submit(log, stretch(1, 20, seq=600), b"newest")
+
+    def recent(size: int) -> list[int]:
+        return [decode(payload)[0].reached.seq for payload in log.recent(DECIDED, size)]
+
+    assert recent(0) == []
+    assert recent(1) == [600]
+    assert recent(1 << 20) == list(range(601))
+    some = recent(20_000)
+    assert 100 < len(some) < 400 and some == list(range(601))[-len(some) :]
+    await log.close()
+
+
 async def test_a_place_is_found_by_its_number() -> None:
     files = SimulatedFiles()
     log = open_log(files, segment_size=16384, first_seq=90)

@@ -120,3 +120,20 @@ async def test_critical_spans_are_announced_and_marked_on_disk() -> None:
     log = open_log(files)
     assert [batch.critical for batch in read_all(log, max_spans=1)] == [False, True, False]
     await log.close()
+
+
+async def test_a_listener_that_has_left_hears_nothing_more() -> None:
+    log, heard = open_log(SimulatedFiles()), []
+
+    def listener() -> None:
+        heard.append("committed")
+
+    log.on_committed(listener)
+    await log.append(b"x", 1)
+    await asyncio.sleep(0)
+    assert heard == ["committed"]
+    log.off_committed(listener)
+    await log.append(b"y", 1)
+    await asyncio.sleep(0)
+    assert heard == ["committed"]
+    await log.close()
