@@ -65,5 +65,5 @@ def test_roots_events_and_priorities_are_found_in_raw_spans(
         span.attributes.extend([CRITICAL] if number == critical else [])
         message.resource_spans.add().scope_spans.add().spans.append(span)
     bodies = [message.SerializeToString()]
-    texts = [text, 'trace.priority == "critical"', "span.is_root && trace.spans > 1"]
+    texts = [text, 'trace.priority == "critical"', 'trace.root.name == "a"', 'trace.status == "error"']
     assert folded(sampling, bodies, texts) == [trace_holds(text, traced(bodies)) for text in texts]
