@@ -29,13 +29,13 @@ from tracekeeper_sidecar.forward.filling import Limits
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
-from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.decided import Decided, encode
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.record import DECIDED
+from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_spec.config import Backend as BackendSpec
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
@@ -272,7 +272,7 @@ def test_what_sampling_left_out_is_booked_and_never_sent(steps: list[tuple[objec
     asyncio.run(play(steps, Bounds(), sampled=True))
 
 
-@given(st.lists(STEPS, max_size=30), st.integers(1, 30))
+@given(st.lists(STEPS, max_size=30), st.integers(1, 30), st.booleans())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_no_more_spans_wait_than_may(steps: list[tuple[object, ...]], most: int) -> None:
-    asyncio.run(play(steps, Bounds(max_spans=most)))
+def test_no_more_spans_wait_than_may(steps: list[tuple[object, ...]], most: int, sampled: bool) -> None:
+    asyncio.run(play(steps, Bounds(max_spans=most), sampled))

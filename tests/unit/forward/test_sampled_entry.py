@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forward_support.rig import Rig, backend, running
+from forward_support.rig import Rig, backend, running, until
 from forward_support.servers import GrpcBackend
 from forward_support.spans import request
 from tracekeeper_sidecar.clock import SystemClock
@@ -42,9 +42,9 @@ async def one() -> AsyncIterator[GrpcBackend]:
     await server.stop()
 
 
-async def decide(rig: Rig, kept: int, out: dict[str, int], damaged: int = 0) -> None:
+async def decide(rig: Rig, kept: int, out: dict[str, int], damaged: int = 0, size: int = 20) -> None:
     """Append one frame of sampling."""
-    body, ids = request(kept) if kept else (b"", [])
+    body, ids = request(kept, size) if kept else (b"", [])
     decided = Decided(kept, out, damaged, Position(1, 64, rig.log.end.seq))
     answered: asyncio.Future[LogError | None] = asyncio.get_running_loop().create_future()
     rig.log.submit(encode(decided) + body, decided.spans, answered.set_result, kind=DECIDED)
@@ -116,3 +116,16 @@ async def test_what_is_not_decided_yet_is_pending(tmp_path: Path, one: GrpcBacke
         assert entry.oldest_pending == 0
         await forwarder.close()
     assert one.taken.ids == rig.sent
+
+
+async def test_the_oldest_of_what_was_kept_makes_way_for_new(tmp_path: Path) -> None:
+    async with running(tmp_path, memory=0, first_seq=BEGIN, quota=1 << 20, segment_size=1 << 16) as rig:
+        await rig.apply([backend("one", "http://127.0.0.1:9")], buffer={"whenFull": "DropOldest"})
+        for _ in range(150):
+            await until(lambda: rig.log.room > 100_000, "there is room")
+            await decide(rig, 20, {"rest": 80}, size=500)
+            rig.check_ledger()
+        account = rig.entry("one").account
+        assert account.dropped["buffer_full"] > 0
+        assert account.dropped["buffer_full"] + account.sampled_out["rest"] + rig.entry("one").pending == 150 * 100
+        assert rig.log.stats().bytes <= 1 << 20
