@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The scanner, the evaluator of conditions, the log's codec and the glue to libnghttp2 under AddressSanitizer: compiled anew, run
-# on the kept corpus, damaged requests and commits, and HTTP/2 that is right, wrong and out of order. Ends with 1 and a report at
-# the first byte that is read or written where it should not be.
+# The scanner, the evaluator of conditions, what folds and cuts for sampling, the log's codec and the glue to libnghttp2 under
+# AddressSanitizer: compiled anew, run on the kept corpus, damaged requests and commits, and HTTP/2 that is right, wrong and out
+# of order. Ends with 1 and a report at the first byte that is read or written where it should not be.
 #
 # Usage: scripts/asan.sh [--seconds 20] [--seed 1]        (options of tests/*_fuzz.py)
 set -euo pipefail
@@ -20,7 +20,8 @@ find "$site" -name '*.so' -delete
 
 include=$(python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
-modules=(wire/{walker,meter,program,scan,match}.py log/{codec,tail}.py receive/h2/session.pyx)
+modules=(wire/{walker,meter,program,scan,match}.py wire/{probability,slabs,traces,keys,fold,keep,verdict}.py
+  log/{codec,tail}.py receive/h2/session.pyx)
 for source in "${modules[@]}"; do
   (
     module=tracekeeper_sidecar/${source%.*} name=$(basename "${source%.*}")

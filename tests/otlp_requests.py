@@ -45,6 +45,14 @@ def body(spans: int, **options: Any) -> bytes:
     return request(spans, **options).SerializeToString()
 
 
+def attributes(pairs: dict[str, Any]) -> list[KeyValue]:
+    """Attributes with texts or whole numbers."""
+    return [
+        KeyValue(key=key, value=AnyValue(int_value=value) if isinstance(value, int) else AnyValue(string_value=value))
+        for key, value in pairs.items()
+    ]
+
+
 def span_ids(message: ExportTraceServiceRequest) -> list[bytes]:
     """The ids of all spans, in order."""
     return [span.span_id for one in message.resource_spans for scope in one.scope_spans for span in scope.spans]

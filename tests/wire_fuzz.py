@@ -14,15 +14,24 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.wire import scan
 from tracekeeper_sidecar.wire.cut import NO_LIMIT, cut
+from tracekeeper_sidecar.wire.fold import Folder
+from tracekeeper_sidecar.wire.keep import Keep
+from tracekeeper_sidecar.wire.keys import Keys
 from tracekeeper_sidecar.wire.match import Matcher
 from tracekeeper_sidecar.wire.meter import Sight
+from tracekeeper_sidecar.wire.traces import SHUTDOWN, Traces
+from tracekeeper_sidecar.wire.traces import verdict as settled
 from tracekeeper_sidecar.wire.varint import delimited, encode
-from tracekeeper_spec.condition import compile_condition
+from tracekeeper_sidecar.wire.verdict import Judge
+from tracekeeper_spec.condition import compile_condition, compile_trace
+from tracekeeper_spec.condition.code import TraceCodes
+from tracekeeper_spec.condition.trace import combine
 
 CORPUS = Path(__file__).parent / "unit/wire/corpus.txt"
 LONGEST = 400
@@ -32,6 +41,11 @@ CONDITIONS = [
     'span.attributes["a"] == "b" || span.attributes.n + 1 > 2 || "x" in span.attributes["list"]',
     'resource.attributes["a"].matches("^b+$") && span.duration > 1s || span.status_message.contains("e")',
     'size(span.attributes["list"]) > 0 && size(span.name) != 3 && !span.is_root || span.kind in ["server", "client"]',
+]
+TRACE_CONDITIONS = [
+    'trace.errors > 0 && span.attributes["a"] == "b" || trace.root.name.contains("p")',
+    'event.name == "e" && event.attributes["a"] == "b"',
+    'resource.attributes["a"].matches("^b+$") && trace.priority == "critical" || trace.duration > 1s',
 ]
 INTERESTING = [0, 1, 2, 7, 8, 10, 16, 18, 24, 34, 42, 58, 74, 122, 127, 128, 130, 133, 193, 224, 237, 244, 255]
 SIZES = [0, 1, 127, 128, 2**14, 2**21, 2**28, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**35, 2**63, 2**64 - 1]
@@ -66,6 +80,7 @@ def seeds() -> list[bytes]:
     spans += [ids + delimited(11, event), ids + delimited(13, link), ids + delimited(40, b"later") + b"\xf8\x07\x01"]
     resource = delimited(1, delimited(1, attributes[0]) + b"\x10\x01" + delimited(3, delimited(2, b"host")))
     scope = delimited(1, delimited(1, b"lib") + delimited(2, b"1") + delimited(3, attributes[1])) + delimited(3, b"u")
+    spans.append(ids + delimited(3, b"a=b, ot=th:c;x:y;rv:00000000000001,c=d"))
     single = [delimited(1, delimited(2, delimited(2, span))) for span in spans]
     whole = delimited(
         1, resource + delimited(2, scope + b"".join(delimited(2, s) for s in spans[:3])) + delimited(3, b"u")
@@ -122,9 +137,37 @@ def exercise(body: bytes, matchers: list[Matcher]) -> str:
         if found.startswith("holds"):
             spans = scan.count_spans(body)
             assert (kept + others, scan.count_spans(rest)) == (spans, kept), body.hex()
+    sampled(body, found)
     if found.startswith("holds"):
         assert sum(spans for _, spans in cut(body, 1, NO_LIMIT)) == scan.count_spans(body)
     return found
+
+
+def sampled(body: bytes, found: str) -> None:
+    """Folds it into a table, decides about its traces in all ways in turn, and cuts it."""
+    codes, table = trace_codes(), Traces(seed=1)
+    keys = Keys(["service.name", "a", "operation"], most=2)
+    folder = Folder(table, codes.span_tests, codes.root_tests, keys)
+    keep = Keep(table, lambda trace_id: 0)
+    try:
+        spans = folder.fold(body, 1_760_000_000_000)
+    except ValueError:
+        assert not found.startswith("holds"), (body.hex(), "was refused after it had passed")
+        return
+    judge = Judge(codes.codes)
+    for number, slot in enumerate(table.due(SHUTDOWN)):
+        rule = judge.first(table, slot) + 1
+        table.decide(slot, settled(rule, (number + 1) % 3 << 54, keep=number % 4 != 1, erase=number % 4 == 2))
+    cut = keep.cut(body)
+    assert cut is not None and cut.kept + sum(cut.left_out) == spans, body.hex()
+    if found.startswith("holds"):
+        assert (scan.count_spans(body), scan.count_spans(cut.body)) == (spans, cut.kept), body.hex()
+        assert table.count == 0, body.hex()
+
+
+@cache
+def trace_codes() -> TraceCodes:
+    return combine([compile_trace(text) for text in TRACE_CONDITIONS])
 
 
 def matchers() -> list[Matcher]:

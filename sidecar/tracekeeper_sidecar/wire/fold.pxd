@@ -8,8 +8,8 @@ from tracekeeper_sidecar.wire.probability cimport Tracestate
 from tracekeeper_sidecar.wire.traces cimport Traces
 from tracekeeper_sidecar.wire.walker cimport Walker
 
-cdef int _SERVER, _CONSUMER, _ERROR, _REMOTE, _NONE
-cdef unsigned long long _LOW_32
+cdef int _ATTRIBUTE, _SERVER, _CONSUMER, _REMOTE, _NONE
+cdef unsigned long long _ERROR, _LOW_32
 cdef bytes _CRITICAL
 cdef Py_ssize_t _CRITICAL_SIZE
 
@@ -42,12 +42,12 @@ cdef class Folder(Walker):
     @cython.locals(slot=Py_ssize_t)
     cdef Py_ssize_t _open(self, unsigned long long hi, unsigned long long lo) except -2
 
-    @cython.locals(stop=Py_ssize_t)
+    @cython.locals(stop=Py_ssize_t, code=cython.ulonglong)
     cdef int _status(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int status) noexcept
 
-    @cython.locals(known=cython.uint, found=cython.uint, test=cython.uint, matcher=Matcher)
+    @cython.locals(known=cython.uint, found=cython.uint, bit=cython.uint, test=int, matcher=Matcher)
     cdef unsigned int _tested(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end,
                               Py_ssize_t slot) noexcept
 
-    @cython.locals(found=cython.uint, test=cython.uint, matcher=Matcher)
+    @cython.locals(found=cython.uint, bit=cython.uint, test=int, matcher=Matcher)
     cdef unsigned int _root_tested(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept

@@ -25,6 +25,7 @@ _ERROR = 2
 _REMOTE = 0x300
 _LOW_32 = 0xFFFFFFFF
 _NONE = -1
+_ATTRIBUTE = 9 << 3 | 2
 
 _CRITICAL = delimited(1, b"tracekeeper.priority") + delimited(2, delimited(1, b"critical"))
 _CRITICAL_SIZE = len(_CRITICAL)
@@ -112,6 +113,10 @@ class Folder(Walker):
         state = state_end = 0
         pos = begin
         while pos < end:
+            # Half of a span's fields are short attributes.
+            if data[pos] == _ATTRIBUTE and pos + 1 < end and data[pos + 1] < _CRITICAL_SIZE:
+                pos += 2 + data[pos + 1]
+                continue
             stop = self.next(data, pos, end)
             if stop < 0:
                 break
@@ -188,9 +193,10 @@ class Folder(Walker):
             if stop < 0:
                 break
             if self.number == 3 and self.wire == 0:
+                code = self.read & _LOW_32
                 status = 0
-                if self.read & _LOW_32 <= _ERROR:
-                    status = self.read & _LOW_32
+                if code <= _ERROR:
+                    status = code
             pos = stop
         return status
 
@@ -198,21 +204,25 @@ class Folder(Walker):
         """A bit for each test that holds for the span. What held for another span of the trace is not asked again."""
         known = self._table._tests(slot)
         found = 0
+        bit = 1
         test = 0
         while test < self._spans_tested:
-            if not known >> test & 1:
+            if not known & bit:
                 matcher = self._span_tests[test]
                 if matcher.test(data, begin, end):
-                    found |= 1 << test
+                    found |= bit
+            bit <<= 1
             test += 1
         return found
 
     def _root_tested(self, data: bytes, begin: int, end: int) -> int:
         found = 0
+        bit = 1
         test = 0
         while test < self._roots_tested:
             matcher = self._root_tests[test]
             if matcher.test(data, begin, end):
-                found |= 1 << test
+                found |= bit
+            bit <<= 1
             test += 1
         return found

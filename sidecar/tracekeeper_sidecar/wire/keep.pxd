@@ -7,7 +7,7 @@ from tracekeeper_sidecar.wire.probability cimport Tracestate
 from tracekeeper_sidecar.wire.traces cimport Traces
 from tracekeeper_sidecar.wire.walker cimport Walker
 
-cdef int _RULES, _RULE, _NONE, _BLOCKED
+cdef int _ATTRIBUTE, _RULES, _RULE, _NONE, _BLOCKED
 cdef unsigned long long _KEEP, _ERASE, _THRESHOLD
 cdef Py_ssize_t _GROWTH, _HELD
 
@@ -23,7 +23,7 @@ cdef class Keep(Walker):
     cdef Tracestate _tracestate
     cdef bytearray _room, _seen
     cdef unsigned char* _out
-    cdef Py_ssize_t _at, _count, _slot, _run
+    cdef Py_ssize_t _written, _count, _slot, _run
     cdef unsigned long long _hi, _lo, _verdict
     cdef int _has_last, _changed
     cdef Py_ssize_t _dropped[32]

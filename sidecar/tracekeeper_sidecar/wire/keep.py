@@ -23,6 +23,7 @@ _ERASE = 1 << 63
 _THRESHOLD = (1 << 57) - 1
 _RULE = 57
 _NONE = -1
+_ATTRIBUTE = 9 << 3 | 2
 _BLOCKED = -1
 _GROWTH = 40
 """Bytes that a span may grow by, at most, with its share of the lengths around it."""
@@ -53,7 +54,7 @@ class Keep(Walker):
         self._tracestate = Tracestate()
         self._room = self._out = bytearray()
         self._seen = bytearray(64)
-        self._at = self._hi = self._lo = self._verdict = self._count = 0
+        self._written = self._hi = self._lo = self._verdict = self._count = 0
         self._has_last = self._changed = 0
         self._slot = _NONE
         self._run = _NONE
@@ -75,7 +76,7 @@ class Keep(Walker):
         if kept >= 0:
             written = body
             if self._changed or kept < total:
-                written = bytes(memoryview(self._room)[: self._at])
+                written = bytes(memoryview(self._room)[: self._written])
             found = Cut(written, kept, [self._dropped[rule] for rule in range(_RULES)])
             self._settle()
         if len(self._room) > _HELD:
@@ -94,7 +95,7 @@ class Keep(Walker):
             self._room = bytearray(room)
         self._seen = bytearray(seen)
         self._out = self._room
-        self._at = self._count = self._changed = self._has_last = 0
+        self._written = self._count = self._changed = self._has_last = 0
         self.blocked_by = None
         rule = 0
         while rule < _RULES:
@@ -112,18 +113,18 @@ class Keep(Walker):
                     return _BLOCKED
                 kept += inner
             else:
-                self._at = native.copy(self._out, self._at, data, pos, stop)
+                self._written = native.copy(self._out, self._written, data, pos, stop)
             pos = stop
         if kept == 0:
-            self._at = 0
+            self._written = 0
         return kept
 
     def _part(self, data: bytes, begin: int, end: int, tag: int, level: int) -> int:
         """The same for ResourceSpans (level 1) or ScopeSpans (level 0), with its tag and length."""
-        head = self._at
+        head = self._written
         # Most often the length takes as many bytes as it did, so that what is written need not be moved.
         value = head + 1 + _varint_size(end - begin)
-        self._at = value
+        self._written = value
         run = pos = begin
         kept = 0
         while pos < end:
@@ -131,7 +132,7 @@ class Keep(Walker):
             if self.number == 2 and self.wire == 2:
                 if level > 0:
                     inner = self.value
-                    self._at = native.copy(self._out, self._at, data, run, pos)
+                    self._written = native.copy(self._out, self._written, data, run, pos)
                     run = stop
                     done = self._part(data, inner, stop, 18, 0)
                 else:
@@ -143,14 +144,14 @@ class Keep(Walker):
                     return _BLOCKED
                 kept += done
             pos = stop
-        self._at = native.copy(self._out, self._at, data, run, end)
+        self._written = native.copy(self._out, self._written, data, run, end)
         if kept == 0:
-            self._at = head
+            self._written = head
             return 0
-        size = self._at - value
+        size = self._written - value
         actual = head + 1 + _varint_size(size)
         if actual != value:
-            self._at = native.move(self._out, actual, value, self._at)
+            self._written = native.move(self._out, actual, value, self._written)
         self._head(head, tag, size)
         return kept
 
@@ -168,7 +169,7 @@ class Keep(Walker):
             self._note()
         if not self._verdict & _KEEP:
             self._dropped[self._verdict >> _RULE & 31] += 1
-            self._at = native.copy(self._out, self._at, data, run, pos)
+            self._written = native.copy(self._out, self._written, data, run, pos)
             self._run = end
             self._changed = 1
             return 0
@@ -176,6 +177,10 @@ class Keep(Walker):
         state_at = end
         inner = begin
         while inner < end:
+            # Half of a span's fields are short attributes.
+            if data[inner] == _ATTRIBUTE and inner + 1 < end and data[inner + 1] < 128:
+                inner += 2 + data[inner + 1]
+                continue
             stop = self.next(data, inner, end)
             if stop < 0:
                 return 1
@@ -187,7 +192,7 @@ class Keep(Walker):
         size = self._tracestate.write(data, state, state_end, self._verdict & _THRESHOLD, self._verdict & _ERASE != 0)
         if size < 0:
             return 1
-        self._at = native.copy(self._out, self._at, data, run, pos)
+        self._written = native.copy(self._out, self._written, data, run, pos)
         self._run = end
         self._changed = 1
         self._rewrite(data, begin, end, state_at, state_end, size)
@@ -201,13 +206,13 @@ class Keep(Walker):
         total = end - begin - (state_end - state_at)
         if size > 0:
             total += 1 + _varint_size(size) + size
-        at = self._at
+        at = self._written
         self._head(at, 18, total)
         at = native.copy(self._out, at + 1 + _varint_size(total), data, begin, state_at)
         if size > 0:
             self._head(at, 26, size)
             at = native.copy(self._out, at + 1 + _varint_size(size), room, 0, size)
-        self._at = native.copy(self._out, at, data, state_end, end)
+        self._written = native.copy(self._out, at, data, state_end, end)
 
     def _find(self, data: bytes, pos: int, end: int) -> int:
         """Where the trace id of the span at [pos, end) is; -1 if it has none. Of two the first counts, as in `fold`."""

@@ -26,7 +26,7 @@ cdef class Tracestate:
     cdef Py_ssize_t write(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, long long threshold,
                           int erase) noexcept
 
-    @cython.locals(room="unsigned char*", size=Py_ssize_t, shift=int, digit=int, pos=Py_ssize_t, end=Py_ssize_t,
+    @cython.locals(room="unsigned char*", size=Py_ssize_t, rest=cython.longlong, more=int, digit=int, pos=Py_ssize_t, end=Py_ssize_t,
                    part=Py_ssize_t)
     cdef Py_ssize_t _entry(self, const unsigned char* data, long long threshold, int erase) noexcept
 

@@ -150,16 +150,16 @@ class Tracestate:
             room[4] = 104
             room[5] = 58
             size = 6
-            shift = 52
-            while shift >= 0:
-                digit = threshold >> shift & 15
+            rest = threshold
+            more = 1
+            while more:
+                digit = rest >> 52
                 room[size] = digit + 48
                 if digit > 9:
                     room[size] = digit + 87
                 size += 1
-                shift -= 4
-                if threshold & ((1 << (shift + 4)) - 1) == 0:
-                    shift = -1
+                rest = rest << 4 & _LOW_56
+                more = rest != 0
         if self._begin < 0:
             return size
         pos = self._value

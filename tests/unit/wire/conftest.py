@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -61,3 +62,20 @@ def plain_match() -> ModuleType:
     """The module `match` from its .py file, and those that it is built on."""
     (modules,) = plain_modules("walker", "program", "match")
     return modules[-1]
+
+
+SAMPLING = ("walker", "program", "match", "probability", "slabs", "traces", "keys", "fold", "keep", "verdict")
+
+
+@pytest.fixture(scope="session")
+def plain_sampling() -> SimpleNamespace:
+    """The modules that sampling takes, from their .py files, by their names."""
+    (modules,) = plain_modules(*SAMPLING)
+    return SimpleNamespace(**dict(zip(SAMPLING, modules, strict=True)))
+
+
+@pytest.fixture(scope="session", params=["imported", "plain"])
+def sampling(request: pytest.FixtureRequest, plain_sampling: SimpleNamespace) -> SimpleNamespace:
+    if request.param == "plain":
+        return plain_sampling
+    return SimpleNamespace(**{name: importlib.import_module(f"tracekeeper_sidecar.wire.{name}") for name in SAMPLING})

@@ -1,0 +1,104 @@
+"""What sampling costs per span: folding, cutting at three shares, and tests of spans; ns of one core.
+
+python bench/fold.py [--requests 400] [--spans 512]
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+
+from spans import Template
+
+from tracekeeper_sidecar.wire.fold import Folder
+from tracekeeper_sidecar.wire.keep import Keep
+from tracekeeper_sidecar.wire.keys import Keys
+from tracekeeper_sidecar.wire.probability import NEVER, threshold
+from tracekeeper_sidecar.wire.traces import SHUTDOWN, Traces, verdict
+from tracekeeper_sidecar.wire.verdict import Judge
+from tracekeeper_spec.condition import compile_trace
+from tracekeeper_spec.condition.trace import combine
+
+NOW = 1_760_000_000_000
+CONDITIONS = [
+    'span.attributes["gen_ai.request.model"] == "gpt-4o" && span.duration > 2s',
+    'span.name == "no such span"',
+    'span.attributes["http.status_code"] >= 500',
+    'span.kind == "server" && span.status == "error"',
+    'resource.attributes["service.name"] == "other"',
+    'span.attributes["gen_ai.agent.name"] == "billing"',
+    'event.name == "exception"',
+    'span.attributes["user.plan"].startsWith("prem")',
+    "span.duration > 10s",
+    '"x" in span.attributes["list"]',
+]
+
+
+def nanoseconds(action: Callable[[bytes], object], bodies: list[bytes], spans: int) -> float:
+    """Per span."""
+    begin = time.process_time()
+    for body in bodies:
+        action(body)
+    return (time.process_time() - begin) / (len(bodies) * spans) * 1e9
+
+
+def folded(bodies: list[bytes], spans: int, conditions: list[str], keys: Keys | None = None) -> tuple[float, Traces]:
+    codes = combine([compile_trace(text) for text in conditions])
+    table = Traces()
+    folder = Folder(table, codes.span_tests, codes.root_tests, keys)
+    return nanoseconds(lambda body: folder.fold(body, NOW), bodies, spans), table
+
+
+def unknown(trace_id: bytes) -> int:
+    raise LookupError(trace_id)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--spans", type=int, default=512, help="in a request")
+    parser.add_argument("--requests", type=int, default=400)
+    options = parser.parse_args()
+    chance = random.Random(1)
+    spans, template = options.spans, Template(options.spans)
+    bodies = [template.request() for _ in range(options.requests)]
+    print(f"{options.requests} requests of {spans} spans of {len(template) // spans} bytes")
+    for name, conditions, keys in (
+        ("fold", [], None),
+        ("fold, keys by three names", [], Keys(["service.name", "gen_ai.agent.name", "operation"])),
+        ("fold, 1 test", CONDITIONS[:1], None),
+        ("fold, 10 tests", CONDITIONS, None),
+    ):
+        taken, table = folded(bodies, spans, conditions, keys)
+        each = table.memory / table.count
+        print(f"{name:28} {taken:6.0f} ns a span; {table.count} traces of {each:.0f} bytes")
+    for share in (0.05, 0.5, 1.0):
+        _, table = folded(bodies, spans, [])
+        judge = Judge([])
+        begin = time.process_time()
+        slots = table.due(SHUTDOWN, 1 << 30)
+        found = (time.process_time() - begin) / len(slots) * 1e9
+        begin = time.process_time()
+        judge.decide(table, slots, [], [NEVER])
+        decided = (time.process_time() - begin) / len(slots) * 1e9
+        for slot in slots:  # The ids of this load are numbers in a row: chance decides in their place.
+            keeps = chance.random() < share
+            table.decide(slot, verdict(0, threshold(share) or 1 - keeps, keep=keeps))
+        keep, kept = Keep(table, unknown), 0
+
+        def cut(body: bytes, keep: Keep = keep) -> None:
+            nonlocal kept
+            done = keep.cut(body)
+            assert done is not None
+            kept += done.kept
+
+        taken = nanoseconds(cut, bodies, spans)
+        part = kept / len(bodies) / spans
+        print(
+            f"cut, {part:6.1%} kept            {taken:6.0f} ns a span; due {found:.0f}, decide {decided:.0f} ns a trace"
+        )
+
+
+if __name__ == "__main__":
+    main()
