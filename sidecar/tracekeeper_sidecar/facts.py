@@ -51,6 +51,7 @@ def take(app: Parts) -> Snapshot:
         backends=routes.backends() if routes else (),
         dead_letters=delivery.letters.stats() if delivery and routes else None,
         troubles=(*app.keeper.troubles(), *(routes.troubles() if routes else ())),
+        sampling=routes.stage if routes else None,
         anonymous_memory=anonymous_memory(),
         recent_calls=delivery.recent_calls.since_window(delivery.calls()) if delivery else {},
         adoption=_adoption(delivery.adopter) if delivery and delivery.adopter else None,

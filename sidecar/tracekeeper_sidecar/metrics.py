@@ -141,8 +141,45 @@ DEAD_LETTER_LOST: Final = _counter(
     "tracekeeper_dead_letter_lost_spans_total",
     "Spans given up without a dead letter: none are to be kept, there was no room, or the disk failed.",
 )
-LOG_BYTES: Final = _gauge("tracekeeper_log_bytes", "Bytes that the data directory takes.")
-LOG_QUOTA_BYTES: Final = _gauge("tracekeeper_log_quota_bytes", "Bytes that the data directory may take.")
+SAMPLING_OPEN_TRACES: Final = _gauge("tracekeeper_sampling_open_traces", "Traces that are not decided on yet.")
+SAMPLING_TABLE_BYTES: Final = _gauge(
+    "tracekeeper_sampling_table_bytes", "Memory for what is known of open traces, and for verdicts that are remembered."
+)
+SAMPLING_UNDECIDED_SPANS: Final = _gauge(
+    "tracekeeper_sampling_undecided_spans", "Acknowledged spans that wait for the decision on their trace."
+)
+SAMPLING_LAG: Final = _gauge(
+    "tracekeeper_sampling_lag_seconds",
+    "Age of the oldest of these spans, as far as it is known; 0 when none waits. Up to `decisionWait` is usual.",
+)
+SAMPLING_TRACES: Final = _counter(
+    "tracekeeper_sampling_traces_total",
+    "Traces decided on since the start, by rule and by decision: kept, sampled_out.",
+    "rule",
+    "decision",
+)
+SAMPLING_LATE_TRACES: Final = _counter(
+    "tracekeeper_sampling_late_traces_total",
+    "Traces of which more spans came after the decision; these followed it. Not counted in traces_total again.",
+)
+SAMPLING_OVERLOADED: Final = _gauge(
+    "tracekeeper_sampling_overloaded",
+    "1 while rules are not asked, because sampling cannot keep up, and traces are decided on by their id; else 0.",
+)
+SAMPLING_OVERLOADS: Final = _counter(
+    "tracekeeper_sampling_overloads_total",
+    "Times that this began, by what was too much: lag, open_traces, bytes.",
+    "cause",
+)
+SAMPLING_PROBABILITY: Final = _gauge(
+    "tracekeeper_sampling_probability", "The lowest probability with which `sampling.default` now keeps traces."
+)
+LOG_BYTES: Final = _gauge(
+    "tracekeeper_log_bytes", "Bytes that the data directory takes, without what sampling has decided on (`kept/`)."
+)
+LOG_QUOTA_BYTES: Final = _gauge(
+    "tracekeeper_log_quota_bytes", "Bytes that they may take: half of the storage while traces are sampled, else all."
+)
 LOG_HISTORY_BYTES: Final = _gauge(
     "tracekeeper_log_history_bytes", "Bytes of delivered spans among them, which give way when their room is needed."
 )

@@ -32,6 +32,7 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterab
     yield from _entry_samples(snapshot)
     yield from _backend_samples(snapshot)
     yield from _dead_letter_samples(snapshot)
+    yield from _sampling_samples(snapshot)
     yield from _log_samples(snapshot)
     yield from _adoption_samples(snapshot)
     yield m.POLICY_REVISION, [((snapshot.policy.config,), snapshot.policy.revision)]
@@ -74,6 +75,20 @@ def _dead_letter_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterabl
     yield m.DEAD_LETTER_LIMIT, _one(found.limit) if found else []
     yield m.DEAD_LETTER_EVICTED, _one(found.evicted_spans) if found else []
     yield m.DEAD_LETTER_LOST, _one(found.lost_spans) if found else []
+
+
+def _sampling_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
+    stage = snapshot.sampling
+    yield m.SAMPLING_OPEN_TRACES, _one(stage.open_traces) if stage else []
+    yield m.SAMPLING_TABLE_BYTES, _one(stage.table_bytes) if stage else []
+    yield m.SAMPLING_UNDECIDED_SPANS, _one(stage.undecided) if stage else []
+    yield m.SAMPLING_LAG, _one(stage.lag) if stage else []
+    decided = (("kept", stage.kept), ("sampled_out", stage.left_out)) if stage else ()
+    yield m.SAMPLING_TRACES, [((rule, how), n) for how, counts in decided for rule, n in counts.items()]
+    yield m.SAMPLING_LATE_TRACES, _one(stage.late) if stage else []
+    yield m.SAMPLING_OVERLOADED, _one(float(stage.overloaded)) if stage else []
+    yield m.SAMPLING_OVERLOADS, _by(stage.overloads) if stage else []
+    yield m.SAMPLING_PROBABILITY, _one(stage.probability) if stage else []
 
 
 def _adoption_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:

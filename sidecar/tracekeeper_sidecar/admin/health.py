@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, Snapshot
 
 if TYPE_CHECKING:
+    from tracekeeper_sidecar.decide.stage import StageHealth
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.entry import EntryHealth
 
@@ -25,6 +26,8 @@ def warnings(snapshot: Snapshot) -> list[str]:
     found = [_ailing(backend) for backend in snapshot.backends if not _serves(backend)]
     found += [_stuck(entry) for entry in snapshot.entries if not entry.guaranteed and _is_stuck(entry, snapshot)]
     found += [_aside(entry) for entry in snapshot.entries if entry.aside]
+    if snapshot.sampling:
+        found += _sampling_warnings(snapshot.sampling)
     found += [f"policy: {fault}" for fault in snapshot.policy.faults]
     if not snapshot.policy.config and not snapshot.log.problem:
         found.append("no policy yet: spans are kept on disk until a TracingConfig says where to send them")
@@ -62,6 +65,7 @@ def report(snapshot: Snapshot) -> dict[str, object]:
             "pendingSpans": {entry.name: entry.pending for entry in snapshot.entries},
             "oldestPendingSeconds": max((entry.oldest_pending for entry in snapshot.entries), default=0.0),
         },
+        "sampling": _sampling(snapshot.sampling) if snapshot.sampling else None,
         "adopted": [_adopted(snapshot.adoption.now)] if snapshot.adoption and snapshot.adoption.now else [],
         "errorRate": failed / calls if calls else 0.0,
         "lastSuccessfulDelivery": max((b.last_success for b in snapshot.backends), default=0.0) or None,
@@ -70,6 +74,34 @@ def report(snapshot: Snapshot) -> dict[str, object]:
 
 def _adopted(found: AdoptedFolder) -> dict[str, object]:
     return {"folder": found.folder, "pendingSpans": {entry.name: entry.pending for entry in found.entries}}
+
+
+def _sampling(stage: StageHealth) -> dict[str, object]:
+    return {
+        "openTraces": stage.open_traces,
+        "undecidedSpans": stage.undecided,
+        "lagSeconds": stage.lag,
+        "overloaded": stage.overloaded,
+        "probability": stage.probability,
+        "problem": stage.problem,
+    }
+
+
+def _sampling_warnings(stage: StageHealth) -> list[str]:
+    found = []
+    if stage.problem:
+        found.append(
+            f"sampling waits: {stage.problem}; {stage.undecided} spans are safe on disk, but reach only delivery"
+            " entries with spans: All until it goes on, which it tries again and again: look at the volume"
+        )
+    if stage.overloaded:
+        found.append(
+            f"sampling cannot keep up, {stage.undecided} spans wait: traces are kept or not by their id alone, with the"
+            " probability of sampling.default, and rules are not asked, so traces with errors are left out like others;"
+            " give the sidecar more CPU, lower decisionWait, or let the application send less; rules hold again by"
+            " themselves"
+        )
+    return found
 
 
 def _serves(backend: BackendHealth) -> bool:

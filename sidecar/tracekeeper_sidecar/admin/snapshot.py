@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tracekeeper_sidecar.decide.stage import StageHealth
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.dead_letter import LetterStats
     from tracekeeper_sidecar.forward.entry import EntryHealth
@@ -102,6 +103,8 @@ class Snapshot:
     requests: RequestFacts = RequestFacts()
     dead_letters: LetterStats | None = None
     """What refused requests are kept; None while the log is not open."""
+    sampling: StageHealth | None = None
+    """None while nothing is sampled."""
 
     @property
     def acknowledged(self) -> int:

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from admin_facts import backend_health
 from tracekeeper_sidecar.admin.exposition import render, samples
 from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, RequestFacts, Snapshot
+from tracekeeper_sidecar.decide.stage import StageHealth
 from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.metrics import TABLE
@@ -39,6 +40,18 @@ SNAPSHOT = Snapshot(
             rejected_calls=4,
             calls={"sent": 2, "failed": 5},
         ),
+    ),
+    sampling=StageHealth(
+        open_traces=12,
+        table_bytes=4096,
+        undecided=25,
+        lag=1.5,
+        kept=Counter(errors=3, default=1),
+        left_out=Counter(default=9),
+        late=2,
+        overloaded=True,
+        overloads=Counter(lag=4),
+        probability=0.125,
     ),
 )
 
@@ -90,6 +103,31 @@ def test_exactly_one_circuit_state_is_set() -> None:
 
 def test_the_process_reports_itself() -> None:
     assert scraped()["process_resident_memory_bytes"] > 0
+
+
+def test_what_sampling_does_is_told_trace_by_trace_and_rule_by_rule() -> None:
+    got = {
+        name.removeprefix("tracekeeper_sampling_"): value for name, value in scraped().items() if "_sampling_" in name
+    }
+    assert got == {
+        "open_traces": 12,
+        "table_bytes": 4096,
+        "undecided_spans": 25,
+        "lag_seconds": 1.5,
+        "traces_total decision=kept rule=errors": 3,
+        "traces_total decision=kept rule=default": 1,
+        "traces_total decision=sampled_out rule=default": 9,
+        "late_traces_total": 2,
+        "overloaded": 1,
+        "overloads_total cause=lag": 4,
+        "probability": 0.125,
+    }
+
+
+def test_where_nothing_is_sampled_there_are_no_numbers_of_sampling() -> None:
+    text = render(replace(SNAPSHOT, sampling=None), "1").decode()
+    assert "\ntracekeeper_sampling_" not in text
+    assert "# HELP tracekeeper_sampling_open_traces " in text
 
 
 def test_before_the_log_is_open_no_total_is_claimed() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from admin_facts import backend_health
 from tracekeeper_sidecar.admin.health import report
 from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, AdoptionFacts, LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.decide.stage import StageHealth
 from tracekeeper_sidecar.forward.backend import BackendHealth
 from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.ledger import Account
@@ -134,3 +135,34 @@ def test_a_folder_of_another_pod_is_shown_and_one_that_cannot_be_taken_over_is_a
     body = report(replace(IDLE, adoption=AdoptionFacts(None, {}, {}, {}, ("permission denied",))))
     assert (body["status"], body["adopted"]) == ("degraded", [])
     assert body["warnings"] == ["spans of a pod that is gone cannot be taken over: permission denied"]
+
+
+SAMPLING = StageHealth(open_traces=12, table_bytes=4096, undecided=25, lag=1.5, probability=0.5)
+
+
+def test_sampling_that_goes_well_is_shown_and_healthy() -> None:
+    body = report(replace(IDLE, sampling=SAMPLING))
+    assert (body["status"], body["warnings"]) == ("healthy", [])
+    assert body["sampling"] == {
+        "openTraces": 12,
+        "undecidedSpans": 25,
+        "lagSeconds": 1.5,
+        "overloaded": False,
+        "probability": 0.5,
+        "problem": "",
+    }
+    assert report(IDLE)["sampling"] is None
+
+
+def test_sampling_that_waits_for_the_disk_is_degraded_and_says_what_that_means() -> None:
+    body = report(replace(IDLE, sampling=replace(SAMPLING, problem="/data/kept: input/output error")))
+    assert (body["status"], body["problems"]) == ("degraded", [])
+    assert "sampling waits: /data/kept: input/output error; 25 spans are safe on disk" in str(body["warnings"])
+    assert "look at the volume" in str(body["warnings"])
+
+
+def test_sampling_that_cannot_keep_up_is_degraded_and_says_what_to_do() -> None:
+    body = report(replace(IDLE, sampling=replace(SAMPLING, overloaded=True)))
+    assert (body["status"], body["problems"]) == ("degraded", [])
+    assert "rules are not asked" in str(body["warnings"])
+    assert "give the sidecar more CPU, lower decisionWait" in str(body["warnings"])
