@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekeeper_sidecar.decide.adaptive import MOST_STEPS, SHARED, Adaptive
+from tracekeeper_sidecar.decide.adaptive import SHARED, Adaptive
 from tracekeeper_sidecar.decide.key_rate import FLOOR, FORGET, SURE
 from tracekeeper_sidecar.decide.thresholds import ALL, probability_of, threshold_of
 from tracekeeper_spec.sampling import Adaptive as Limits
@@ -131,8 +131,9 @@ def test_of_many_traces_at_once_only_as_many_are_let_through_as_make_one_certain
 def test_a_key_that_is_kept_often_enough_anyway_is_not_let_through() -> None:
     adaptive = settled({1: 1000})
     for second in range(30, 200):
-        adaptive.count(1, 1000)
-        assert probability(adaptive, 1) < 0.2
+        for _ in range(1000):
+            adaptive.count(1, 1)
+            assert probability(adaptive, 1) < 0.2
         adaptive.adjust(second + 1.0, 100.0)
 
 
@@ -144,6 +145,22 @@ def test_bounds_of_the_probability_hold() -> None:
     adaptive.configure(replace(LIMITS, min_probability=0.3, max_probability=0.4))
     assert probability(adaptive, 1) == pytest.approx(0.3, rel=1e-4)
     assert probability(adaptive, 2) == pytest.approx(0.4, rel=1e-4)
+
+
+def test_thresholds_rest_too_where_the_minimum_takes_more_than_the_target() -> None:
+    adaptive = settled({1: 1000, 2: 3}, replace(LIMITS, min_probability=0.25))
+    version = adaptive.version
+    kept = pass_seconds(adaptive, 30, 50, {1: 1000, 2: 3})
+    assert adaptive.version == version
+    assert kept == pytest.approx([250 + 2.5] * 50, rel=0.01)
+
+
+def test_a_key_that_fits_is_kept_whole_and_not_nearly() -> None:
+    adaptive = settled({1: 110})
+    pass_seconds(adaptive, 30, 30, {1: 102})
+    assert 0.975 < probability(adaptive, 1) < 1.0
+    pass_seconds(adaptive, 60, 30, {1: 97})
+    assert adaptive.threshold(1) == 0
 
 
 def test_a_shared_floor_raises_the_least_probability() -> None:
@@ -287,4 +304,3 @@ def test_whatever_comes_thresholds_stay_within_their_bounds(
         for key in range(31):
             assert 0 <= threshold_of(most) <= adaptive.threshold(key) <= adaptive.floor <= ALL
     assert len(adaptive.rates()) <= 9
-    assert MOST_STEPS < 64

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import sqrt
 
 import pytest
 
 from sampling_world import Dice, Estimate, Load, Sidecar, World
 from tracekeeper_sidecar.decide.key_rate import SURE
 from tracekeeper_sidecar.decide.thresholds import ALL, threshold_of
+from tracekeeper_sidecar.wire.probability import randomness
 from tracekeeper_spec.sampling import Adaptive as Limits
 
 LIMITS = Limits()
-HIGHEST_999 = 3.2905
+DEVIATIONS_999 = 3.2905
 """Standard deviations of the two-sided 99.9 % interval of a normal distribution."""
 INTERVAL = 10
 """Seconds."""
@@ -131,7 +133,7 @@ def test_counts_scaled_up_estimate_the_true_ones_by_key(load: Load) -> None:
 
 
 def within(estimate: Estimate) -> bool:
-    return abs(estimate.scaled - estimate.traces) <= HIGHEST_999 * estimate.variance**0.5 + 1e-6 * estimate.traces
+    return abs(estimate.scaled - estimate.traces) <= DEVIATIONS_999 * sqrt(estimate.variance) + 1e-6 * estimate.traces
 
 
 def total(estimates: list[Estimate]) -> Estimate:
@@ -144,12 +146,12 @@ def total(estimates: list[Estimate]) -> Estimate:
 
 def test_the_share_of_a_million_traces_that_a_threshold_keeps() -> None:
     dice, traces = Dice(8).random, 1_000_000
-    numbers = [int.from_bytes(dice.randbytes(16)[9:], "big") for _ in range(traces)]
+    numbers = [randomness(dice.randbytes(16)) for _ in range(traces)]
     kept = {}
     for probability in (0.5, 0.1, 0.01):
         threshold = threshold_of(probability)
         kept[probability] = {index for index, number in enumerate(numbers) if number >= threshold}
-        deviation = (traces * probability * (1.0 - probability)) ** 0.5
-        assert abs(len(kept[probability]) - traces * probability) <= HIGHEST_999 * deviation
+        deviation = sqrt(traces * probability * (1.0 - probability))
+        assert abs(len(kept[probability]) - traces * probability) <= DEVIATIONS_999 * deviation
     assert kept[0.01] < kept[0.1] < kept[0.5], "what the lower probability keeps, the higher one keeps"
     assert all(number < ALL for number in numbers)
