@@ -52,7 +52,7 @@ class Folder(Walker):
         self._root_tests = [Matcher(code) for code in root_tests]
         self._spans_tested = len(self._span_tests)
         self._roots_tested = len(self._root_tests)
-        self._keys = keys
+        self._keys = Keys(()) if keys is None else keys
         self._keyed = keys is not None
         self._tracestate = Tracestate()
         self._now = self._hi = self._lo = 0

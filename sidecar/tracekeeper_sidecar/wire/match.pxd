@@ -5,7 +5,7 @@ from tracekeeper_sidecar.wire.program cimport Program
 
 cdef int _MISSING, _TRUTH, _DURATION
 cdef int _SPAN_ATTRIBUTE, _RESOURCE_ATTRIBUTE, _NAME, _KIND, _STATUS, _STATUS_MESSAGE, _SPAN_DURATION, _IS_ROOT
-cdef int _EVENT_ATTRIBUTE, _EVENT_NAME
+cdef int _EVENT_ATTRIBUTE, _EVENT_NAME, _ATTRIBUTE
 cdef int _KINDS, _STATUSES, _NONE_KEPT
 cdef long long _MOST
 cdef unsigned long long _LOW_32
@@ -15,6 +15,7 @@ cpdef tuple split(bytes body, Matcher matcher)
 cdef class Matcher(Program):
     cdef Py_ssize_t _index
     cdef int _of_events
+    cdef unsigned long long _key_sizes
 
     @cython.locals(size=Py_ssize_t, total=Py_ssize_t, kept=Py_ssize_t, written=Py_ssize_t)
     cpdef tuple split(self, bytes body)

@@ -30,6 +30,8 @@ _IS_ROOT = int(Place.IS_ROOT)
 _EVENT_ATTRIBUTE = int(Place.EVENT_ATTRIBUTE)
 _EVENT_NAME = int(Place.EVENT_NAME)
 
+_ATTRIBUTE = 9 << 3 | 2
+_ATTRIBUTE_PLACES = (Place.SPAN_ATTRIBUTE, Place.RESOURCE_ATTRIBUTE, Place.EVENT_ATTRIBUTE)
 _KINDS = len(KINDS)
 _STATUSES = len(STATUSES)
 _MOST = 2**63 - 1
@@ -52,6 +54,8 @@ class Matcher(Program):
     def __init__(self, code: Code) -> None:
         Program.__init__(self, code)
         self._index = 0
+        sizes = {len(slot.key.encode()) for slot in code.slots if slot.place in _ATTRIBUTE_PLACES}
+        self._key_sizes = sum(1 << size for size in sizes if size < 63)
         self._of_events = any(slot.place in (Place.EVENT_ATTRIBUTE, Place.EVENT_NAME) for slot in code.slots)
 
     def split(self, body: bytes) -> tuple[bytes, int, int]:
@@ -177,6 +181,10 @@ class Matcher(Program):
         if self._span_keys:
             self._clear(_SPAN_ATTRIBUTE)
         while pos < end:
+            # Half of a span's fields are short attributes.
+            if not self._span_keys and data[pos] == _ATTRIBUTE and pos + 1 < end and data[pos + 1] < 128:
+                pos += 2 + data[pos + 1]
+                continue
             stop = self.next(data, pos, end)
             if stop < 0:
                 break
@@ -240,6 +248,11 @@ class Matcher(Program):
     def _attribute(self, data: bytes, pos: int, end: int, place: int) -> None:
         """Takes the KeyValue at [pos, end) if the condition speaks of it. Of a key written twice the first counts."""
         key = key_size = value = value_end = 0
+        # As every library writes it, key first: most can be seen not to be meant by how long the key is.
+        if end - pos > 3 and data[pos] == 10 and data[pos + 1] < 63 and not self._key_sizes >> data[pos + 1] & 1:
+            stop = pos + 2 + data[pos + 1]
+            if stop + 1 < end and data[stop] == 18 and data[stop + 1] < 128 and stop + 2 + data[stop + 1] == end:
+                return
         while pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:

@@ -5,8 +5,6 @@ This module itself is never compiled: the .pxd files take the same names from na
 
 from __future__ import annotations
 
-from typing import Any
-
 
 def words(buffer: bytearray) -> memoryview[int]:
     """`buffer` as unsigned integers of 64 bits, from its first multiple of 64 bytes on: it has 64 to spare."""
@@ -18,12 +16,12 @@ def halves(buffer: bytearray) -> memoryview[int]:
     return memoryview(buffer)[: len(buffer) - 64].cast("I")
 
 
-def pointers(buffer: bytearray) -> list[Any]:
+def pointers(buffer: bytearray) -> list[memoryview[int]]:
     """Room for as many of what `words` gives as `buffer` has eight bytes."""
-    return [None] * (len(buffer) // 8)
+    return [memoryview(b"")] * (len(buffer) // 8)
 
 
-def half_pointers(buffer: bytearray) -> list[Any]:
+def half_pointers(buffer: bytearray) -> list[memoryview[int]]:
     """The same for what `halves` gives."""
     return pointers(buffer)
 
@@ -38,7 +36,7 @@ def where(buffer: bytearray, byte: int, size: int) -> int:
     return buffer.find(byte, 0, size)
 
 
-def copy(to: bytearray, at: int, data: bytes, begin: int, end: int) -> int:
+def copy(to: bytearray, at: int, data: bytes | bytearray, begin: int, end: int) -> int:
     """Copies [begin, end) of `data` to `at`, and returns where it ends there."""
     to[at : at + end - begin] = data[begin:end]
     return at + end - begin
