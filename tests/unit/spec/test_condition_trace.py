@@ -202,12 +202,18 @@ def test_no_text_makes_it_raise(text: str) -> None:
         assert isinstance(compile_trace(text), TraceCode)
 
 
-CLIENT, SERVER = Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER
+CLIENT, SERVER, ERROR = Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER, Status.STATUS_CODE_ERROR
 SECOND = 1_000_000_000
 
 
-def span(name: str, kind: Span.SpanKind = CLIENT, parent: bytes = b"p" * 8, status: int = 0, events: Sequence[str] = (),
-         **attributes: str) -> Span:  # fmt: skip
+def span(
+    name: str,
+    kind: Span.SpanKind.ValueType = CLIENT,
+    parent: bytes = b"p" * 8,
+    status: Status.StatusCode.ValueType = Status.STATUS_CODE_UNSET,
+    events: Sequence[str] = (),
+    **attributes: str,
+) -> Span:
     return Span(
         name=name,
         kind=kind,
@@ -222,11 +228,11 @@ def span(name: str, kind: Span.SpanKind = CLIENT, parent: bytes = b"p" * 8, stat
 
 SHOP = [
     span("GET /", SERVER, parent=b"", plan="premium"),
-    span("charge", status=2, events=["retry", "exception"]),
+    span("charge", status=ERROR, events=["retry", "exception"]),
     span("log", plan="free"),
 ]
 REMOTE = [span("work"), span("take", Span.SPAN_KIND_CONSUMER, queue="a"), span("take again", SERVER)]
-ORPHANS = [span("a", status=2), span("b")]
+ORPHANS = [span("a", status=ERROR), span("b")]
 
 MEANINGS = [
     (SHOP, 'trace.status == "unset" && trace.errors == 1 && trace.spans == 3', True),
@@ -252,7 +258,7 @@ MEANINGS = [
     (REMOTE, '!(trace.root.kind == "consumer") && trace.root.name == "take again"', False),
     (REMOTE, 'trace.root.name == "work"', False),
     ([*REMOTE, *SHOP], 'trace.root.kind == "consumer"', False),
-    ([*REMOTE, SHOP[1], span("got it", SERVER, status=2)], 'trace.status == "error"', True),
+    ([*REMOTE, SHOP[1], span("got it", SERVER, status=ERROR)], 'trace.status == "error"', True),
     (ORPHANS, 'trace.status == "error"', True),
     (ORPHANS, 'trace.root.name == "a"', False),
     (ORPHANS, 'trace.root.name != "a"', False),

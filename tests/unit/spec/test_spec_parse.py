@@ -109,7 +109,9 @@ def test_sampling_that_says_nothing_keeps_everything() -> None:
     assert written.sampling == Sampling(default=SamplingDefault(DefaultType.ADAPTIVE))
     assert written.sampling.default.adaptive == Adaptive(1000, Per.NAMESPACE, 0.01, 1, ("service.name",))
     entry = {"type": "Probabilistic", "probabilistic": {"schedule": [{"probability": 0.5}]}}
-    (always,) = parse_spec({"sampling": {"default": entry}})[0].sampling.default.probabilistic.schedule
+    scheduled = parse_spec({"sampling": {"default": entry}})[0].sampling
+    assert scheduled is not None
+    (always,) = scheduled.default.probabilistic.schedule
     assert always == ScheduleEntry(tuple(Day), 0, 24 * 60, "Etc/UTC", 0.5)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 import otlp_requests
 from condition_cases import PLAIN_SPANS, PLAIN_TRACE_CONDITIONS, TRACE_CONDITIONS, requests
@@ -17,6 +18,7 @@ from tracekeeper_spec.condition import combine, compile_trace, find_trace_proble
 
 PROPERTY = settings(otlp_requests.property_test, max_examples=100, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 TRACE = b"t" * 16
+FAILED = Status(code=Status.STATUS_CODE_ERROR)
 CRITICAL = KeyValue(key="tracekeeper.priority", value=AnyValue(string_value="critical"))
 
 
@@ -48,11 +50,11 @@ def test_raw_spans_are_judged_as_parsed_ones_are(
         assert folded(sampling, bodies, texts) == [trace_holds(text, trace) for text in texts]
 
 
-@PROPERTY
+@settings(PROPERTY, max_examples=300)
 @given(
     spans=PLAIN_SPANS,
-    remote=st.lists(st.booleans(), min_size=3, max_size=3),
-    critical=st.integers(-9, 2),
+    remote=st.lists(st.booleans(), min_size=4, max_size=4),
+    critical=st.integers(-9, 3),
     text=PLAIN_TRACE_CONDITIONS,
 )
 def test_roots_events_and_priorities_are_found_in_raw_spans(
@@ -67,3 +69,15 @@ def test_roots_events_and_priorities_are_found_in_raw_spans(
     bodies = [message.SerializeToString()]
     texts = [text, 'trace.priority == "critical"', 'trace.root.name == "a"', 'trace.status == "error"']
     assert folded(sampling, bodies, texts) == [trace_holds(text, traced(bodies)) for text in texts]
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_a_span_without_a_parent_is_the_root_whatever_local_roots_there_are(
+    sampling: SimpleNamespace, order: list[int]
+) -> None:
+    local = Span(trace_id=TRACE, name="local", kind=Span.SPAN_KIND_SERVER, parent_span_id=b"p" * 8, status=FAILED)
+    spans = [local, Span(trace_id=TRACE, name="true")]
+    message = ExportTraceServiceRequest()
+    message.resource_spans.add().scope_spans.add().spans.extend(spans[number] for number in order)
+    texts = ['trace.root.name == "local"', 'trace.root.name == "true"', 'trace.status == "error"']
+    assert folded(sampling, [message.SerializeToString()], texts) == [False, True, False]
