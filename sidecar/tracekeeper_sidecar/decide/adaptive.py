@@ -19,7 +19,7 @@ random number, so 1/p stays the number of traces that it stands for.
 
 Known samplers do parts of this: Jaeger's adaptive sampler (a floor per operation), Honeycomb's dynsampler EMAThroughput
 (a budget over keys, burst detection). Thresholds are rounded (`decide.thresholds`), and change only when a probability
-moves by more than `DEAD_BAND`, so that their history is short.
+moves by more than `DEAD_BAND`, so that they rest while the load does.
 """
 
 from __future__ import annotations

@@ -39,10 +39,10 @@ class Cause(StrEnum):
 class OverloadSettings:
     """Bounds; each is reached at its number."""
 
-    open_traces: int = 2_000_000
+    open_traces: int = 1_000_000
     """Traces without a decision."""
-    bytes: int = 256 << 20
-    """Memory of the table of open traces."""
+    bytes: int = 96 << 20
+    """Memory of the table of open traces: well within what the sidecar may take in all."""
     lag: float = 60.0
     """Seconds that the cut may be behind the time at which everything could be decided."""
     leave_below: float = 0.7
