@@ -101,7 +101,7 @@ ADAPTIVE = Object(
             "groupBy",
             ListOf(GROUP, 8),
             "What makes a kind: attributes of a trace's root or of its resource, by name, and `operation`, the root's "
-            "name. The 500 most frequent kinds are told apart; the others are one.",
+            "name. The first 500 kinds since the start are told apart; the others are one.",
             default=["service.name"],
             default_note="`[service.name]`",
         ),
