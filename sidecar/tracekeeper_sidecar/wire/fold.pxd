@@ -22,7 +22,12 @@ cdef class Folder(Walker):
     cdef Tracestate _tracestate
     cdef long long _now
     cdef unsigned long long _hi, _lo
-    cdef Py_ssize_t _slot, _begin, _end
+    cdef Py_ssize_t _slot, _begin, _end, _name, _name_size, _message, _message_size
+    cdef unsigned long long _sizes, _code
+    cdef int _skipped
+
+    @cython.locals(test=int, matcher=Matcher)
+    cdef void _note_sizes(self) noexcept
 
     @cython.locals(size=Py_ssize_t, total=Py_ssize_t, pos=Py_ssize_t, stop=Py_ssize_t)
     cpdef Py_ssize_t fold(self, bytes body, long long time_ms) except -1
@@ -34,7 +39,7 @@ cdef class Folder(Walker):
     cdef void _scope(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except *
 
     @cython.locals(trace=Py_ssize_t, start=cython.ulonglong, finish=cython.ulonglong, kind=cython.ulonglong,
-                   status=int, flags=int, root=int, critical=int, state=Py_ssize_t, state_end=Py_ssize_t,
+                   status=cython.ulonglong, flags=int, root=int, test=int, matcher=Matcher, critical=int, state=Py_ssize_t, state_end=Py_ssize_t,
                    pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, slot=Py_ssize_t, rank=int, known=int,
                    key=cython.uint, tests=cython.uint)
     cdef void _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
@@ -42,12 +47,16 @@ cdef class Folder(Walker):
     @cython.locals(slot=Py_ssize_t)
     cdef Py_ssize_t _open(self, unsigned long long hi, unsigned long long lo) except -2
 
-    @cython.locals(stop=Py_ssize_t, code=cython.ulonglong)
-    cdef int _status(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int status) noexcept
+    @cython.locals(stop=Py_ssize_t)
+    cdef void _status(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    @cython.locals(test=int, matcher=Matcher)
+    cdef void _offer(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(known=cython.uint, found=cython.uint, bit=cython.uint, test=int, matcher=Matcher)
-    cdef unsigned int _tested(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end,
-                              Py_ssize_t slot) noexcept
+    cdef unsigned int _tested(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t slot,
+                              unsigned long long kind, unsigned long long start, unsigned long long finish,
+                              int root) noexcept
 
     @cython.locals(found=cython.uint, bit=cython.uint, test=int, matcher=Matcher)
     cdef unsigned int _root_tested(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept

@@ -54,10 +54,24 @@ class Folder(Walker):
         self._roots_tested = len(self._root_tests)
         self._keys = Keys(()) if keys is None else keys
         self._keyed = keys is not None
+        self._sizes = self._skipped = 0
+        self._note_sizes()
         self._tracestate = Tracestate()
+        self._name = self._name_size = self._message = self._message_size = self._code = 0
         self._now = self._hi = self._lo = 0
         self._slot = _NONE
         self._begin = self._end = 0
+
+    def _note_sizes(self) -> None:
+        """Which attributes are no test's business, nor can be the one that says that a span is critical."""
+        test = 0
+        while test < self._spans_tested:
+            matcher = self._span_tests[test]
+            if matcher._span_keys:
+                self._sizes |= matcher.key_sizes
+            test += 1
+        if self._sizes == 0:
+            self._skipped = _CRITICAL_SIZE
 
     def fold(self, body: bytes, time_ms: int) -> int:
         """Takes in the spans of a request that came at `time_ms` (Unix time, milliseconds), and returns how many.
@@ -107,14 +121,21 @@ class Folder(Walker):
 
     def _span(self, data: bytes, begin: int, end: int) -> None:
         trace = _NONE
-        start = finish = kind = status = flags = 0
+        start = finish = kind = flags = 0
+        self._code = 0
         root = 1
         critical = 0
         state = state_end = 0
+        self._name = self._name_size = self._message = self._message_size = 0
+        test = 0
+        while test < self._spans_tested:
+            matcher = self._span_tests[test]
+            matcher.start()
+            test += 1
         pos = begin
         while pos < end:
             # Half of a span's fields are short attributes.
-            if data[pos] == _ATTRIBUTE and pos + 1 < end and data[pos + 1] < _CRITICAL_SIZE:
+            if data[pos] == _ATTRIBUTE and pos + 1 < end and data[pos + 1] < self._skipped:
                 pos += 2 + data[pos + 1]
                 continue
             stop = self.next(data, pos, end)
@@ -125,6 +146,8 @@ class Folder(Walker):
                 if number == 9:
                     if stop - self.value == _CRITICAL_SIZE and native.same(data, self.value, _CRITICAL, _CRITICAL_SIZE):
                         critical = 1
+                    if self._sizes and not self.is_unwanted(data, self.value, stop, self._sizes):
+                        self._offer(data, self.value, stop)
                 elif number == 1:
                     if trace < 0 and stop - self.value == 16:
                         trace = self.value
@@ -133,8 +156,11 @@ class Folder(Walker):
                     state_end = stop
                 elif number == 4:
                     root = self.value == stop
+                elif number == 5:
+                    self._name = self.value
+                    self._name_size = stop - self.value
                 elif number == 15:
-                    status = self._status(data, self.value, stop, status)
+                    self._status(data, self.value, stop)
             elif self.wire == 1:
                 if number == 7:
                     start = self.as_fixed(data, self.value)
@@ -168,7 +194,10 @@ class Folder(Walker):
             self._table._set_key(slot, key)
         tests = 0
         if self._spans_tested:
-            tests = self._tested(data, begin, end, slot)
+            tests = self._tested(data, begin, end, slot, kind, start, finish, root)
+        status = 0
+        if self._code <= _ERROR:
+            status = self._code
         self._table._span(slot, start, finish, status == _ERROR, critical, tests)
         if rank > 0 and rank >= known:
             self._table._root(slot, rank, status, self._root_tested(data, begin, end), key)
@@ -186,21 +215,30 @@ class Folder(Walker):
         self._slot = slot
         return slot
 
-    def _status(self, data: bytes, pos: int, end: int, status: int) -> int:
-        """The code of the Status at [pos, end); one that OTLP does not have is none."""
+    def _status(self, data: bytes, pos: int, end: int) -> None:
+        """Notes the code and the message of the Status at [pos, end)."""
         while pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:
                 break
             if self.number == 3 and self.wire == 0:
-                code = self.read & _LOW_32
-                status = 0
-                if code <= _ERROR:
-                    status = code
+                self._code = self.read & _LOW_32
+            elif self.number == 2 and self.wire == 2:
+                self._message = self.value
+                self._message_size = stop - self.value
             pos = stop
-        return status
 
-    def _tested(self, data: bytes, begin: int, end: int, slot: int) -> int:
+    def _offer(self, data: bytes, pos: int, end: int) -> None:
+        """Shows an attribute to the tests of spans."""
+        test = 0
+        while test < self._spans_tested:
+            matcher = self._span_tests[test]
+            matcher.offer(data, pos, end)
+            test += 1
+
+    def _tested(
+        self, data: bytes, begin: int, end: int, slot: int, kind: int, start: int, finish: int, root: int
+    ) -> int:
         """A bit for each test that holds for the span. What held for another span of the trace is not asked again."""
         known = self._table._tests(slot)
         found = 0
@@ -209,7 +247,18 @@ class Folder(Walker):
         while test < self._spans_tested:
             if not known & bit:
                 matcher = self._span_tests[test]
-                if matcher.test(data, begin, end):
+                matcher.fill(
+                    self._name,
+                    self._name_size,
+                    self._message,
+                    self._message_size,
+                    kind,
+                    self._code,
+                    start,
+                    finish,
+                    root,
+                )
+                if matcher._asked(data, begin, end):
                     found |= bit
             bit <<= 1
             test += 1

@@ -15,7 +15,7 @@ cpdef tuple split(bytes body, Matcher matcher)
 cdef class Matcher(Program):
     cdef Py_ssize_t _index
     cdef int _of_events
-    cdef unsigned long long _key_sizes
+    cdef unsigned long long key_sizes
 
     @cython.locals(size=Py_ssize_t, total=Py_ssize_t, kept=Py_ssize_t, written=Py_ssize_t)
     cpdef tuple split(self, bytes body)
@@ -34,8 +34,19 @@ cdef class Matcher(Program):
     @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t)
     cdef void enter(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
 
-    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t)
     cdef int test(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
+
+    @cython.locals(stop=Py_ssize_t)
+    cdef int _asked(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    cdef void start(self) noexcept
+
+    cdef void offer(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    @cython.locals(slot=int, place=int, cell=int)
+    cdef void fill(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t message, Py_ssize_t message_size,
+                   unsigned long long kind, unsigned long long status, unsigned long long begin,
+                   unsigned long long finish, int root) noexcept
 
     @cython.locals(name=Py_ssize_t, name_size=Py_ssize_t, stop=Py_ssize_t, slot=int)
     cdef void _event(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
@@ -45,7 +56,7 @@ cdef class Matcher(Program):
 
     @cython.locals(name=Py_ssize_t, name_size=Py_ssize_t, message=Py_ssize_t, message_size=Py_ssize_t,
                    kind=cython.ulonglong, status=cython.ulonglong, begin=cython.ulonglong, finish=cython.ulonglong,
-                   root=int, stop=Py_ssize_t, inner=Py_ssize_t, number=cython.ulonglong, slot=int, place=int, cell=int)
+                   root=int, stop=Py_ssize_t, inner=Py_ssize_t, number=cython.ulonglong)
     cdef void _span(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(stop=Py_ssize_t)

@@ -55,7 +55,9 @@ class Matcher(Program):
         Program.__init__(self, code)
         self._index = 0
         sizes = {len(slot.key.encode()) for slot in code.slots if slot.place in _ATTRIBUTE_PLACES}
-        self._key_sizes = sum(1 << size for size in sizes if size < 63)
+        self.key_sizes = sum(1 << size for size in sizes if size < 63)
+        if max(sizes, default=0) > 62:
+            self.key_sizes |= 1 << 63
         self._of_events = any(slot.place in (Place.EVENT_ATTRIBUTE, Place.EVENT_NAME) for slot in code.slots)
 
     def split(self, body: bytes) -> tuple[bytes, int, int]:
@@ -131,9 +133,12 @@ class Matcher(Program):
     def test(self, data: bytes, begin: int, end: int) -> int:
         """Whether the condition holds for the span at [begin, end); of events, whether it holds for one of them."""
         self._span(data, begin, end)
+        return self._asked(data, begin, end)
+
+    def _asked(self, data: bytes, pos: int, end: int) -> int:
+        """The same, once the span's slots are filled."""
         if not self._of_events:
             return self._holds(data)
-        pos = begin
         while pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:
@@ -144,6 +149,17 @@ class Matcher(Program):
                     return 1
             pos = stop
         return 0
+
+    # The same for one who reads the span for many conditions: `start`, `offer` for each attribute, `fill`.
+
+    def start(self) -> None:
+        if self._span_keys:
+            self._clear(_SPAN_ATTRIBUTE)
+
+    def offer(self, data: bytes, pos: int, end: int) -> None:
+        """Takes the attribute of the span at [pos, end) if the condition speaks of it."""
+        if self._span_keys:
+            self._attribute(data, pos, end, _SPAN_ATTRIBUTE)
 
     def _event(self, data: bytes, pos: int, end: int) -> None:
         name = name_size = 0
@@ -178,8 +194,7 @@ class Matcher(Program):
         name = name_size = message = message_size = kind = status = 0
         begin = finish = 0
         root = 1
-        if self._span_keys:
-            self._clear(_SPAN_ATTRIBUTE)
+        self.start()
         while pos < end:
             # Half of a span's fields are short attributes.
             if not self._span_keys and data[pos] == _ATTRIBUTE and pos + 1 < end and data[pos + 1] < 128:
@@ -215,6 +230,21 @@ class Matcher(Program):
                         message = self.value
                         message_size = inner - message
             pos = stop
+        self.fill(name, name_size, message, message_size, kind, status, begin, finish, root)
+
+    def fill(
+        self,
+        name: int,
+        name_size: int,
+        message: int,
+        message_size: int,
+        kind: int,
+        status: int,
+        begin: int,
+        finish: int,
+        root: int,
+    ) -> None:
+        """Fills the slots for the span's own fields; texts are where they lie in the body."""
         slot = 0
         while slot < self._slots:
             place = self._places[slot]
@@ -248,11 +278,8 @@ class Matcher(Program):
     def _attribute(self, data: bytes, pos: int, end: int, place: int) -> None:
         """Takes the KeyValue at [pos, end) if the condition speaks of it. Of a key written twice the first counts."""
         key = key_size = value = value_end = 0
-        # As every library writes it, key first: most can be seen not to be meant by how long the key is.
-        if end - pos > 3 and data[pos] == 10 and data[pos + 1] < 63 and not self._key_sizes >> data[pos + 1] & 1:
-            stop = pos + 2 + data[pos + 1]
-            if stop + 1 < end and data[stop] == 18 and data[stop + 1] < 128 and stop + 2 + data[stop + 1] == end:
-                return
+        if self.is_unwanted(data, pos, end, self.key_sizes):
+            return
         while pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:

@@ -93,6 +93,14 @@ class Walker:
             return self.read - _MOST - _MOST - 2
         return self.read
 
+    def is_unwanted(self, data: bytes, pos: int, end: int, sizes: int) -> int:
+        """Whether the KeyValue at [pos, end) is written as every library does, key first, and its key has none of the
+        `sizes` (a bit for each below 63): then it need not be looked at. Of others nothing is said."""
+        if end - pos < 4 or data[pos] != 10 or data[pos + 1] > 62 or sizes >> data[pos + 1] & 1:
+            return 0
+        pos += 2 + data[pos + 1]
+        return pos + 1 < end and data[pos] == 18 and data[pos + 1] < 128 and pos + 2 + data[pos + 1] == end
+
     def count(self, data: bytes, end: int) -> int:
         """Spans in the request, or _CUT_OFF; everything down to the spans' bounds is checked on the way."""
         pos = 0
