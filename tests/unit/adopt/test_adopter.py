@@ -25,6 +25,7 @@ from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.routes import Routes, Storage
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
