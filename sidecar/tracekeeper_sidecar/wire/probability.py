@@ -40,11 +40,6 @@ def randomness(trace_id: bytes) -> int:
     return int.from_bytes(trace_id[9:16])
 
 
-def text(threshold: int) -> str:
-    """As `th` says it; of a threshold below NEVER."""
-    return f"{threshold:014x}".rstrip("0") or "0"
-
-
 class Tracestate:
     """Reads one tracestate at a time, and writes it anew. For one thread at a time."""
 

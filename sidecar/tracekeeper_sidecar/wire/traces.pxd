@@ -51,12 +51,6 @@ cdef class Traces(Slabs):
     @cython.locals(out=bytearray, at=Py_ssize_t, slot=Py_ssize_t, words=Words, place=Py_ssize_t)
     cpdef bytes pack(self, list slots)
 
-    @cython.locals(at=Py_ssize_t, slot=Py_ssize_t)
-    cpdef restore(self, bytes packed, long long time_ms)
-
-    @cython.locals(removed=Py_ssize_t, slab=Py_ssize_t, at=Py_ssize_t, words=Words, halves=Halves)
-    cpdef Py_ssize_t sweep(self) except -1
-
     @cython.locals(words=Words, halves=Halves, at=Py_ssize_t)
     cdef void _span(self, Py_ssize_t slot, unsigned long long start, unsigned long long end, int error, int critical,
                     unsigned int tests) noexcept

@@ -242,35 +242,6 @@ class Traces(Slabs):
             at += 24
         return bytes(out)
 
-    def restore(self, packed: bytes, time_ms: int) -> None:
-        """Put back decided traces, with no spans to be cut yet. What does not fit any more is left out."""
-        if len(packed) % 24:
-            raise ValueError(f"{len(packed)} bytes; each trace has 24")
-        at = 0
-        while at < len(packed):
-            slot = self.insert(packed[at : at + 16], time_ms)
-            if slot >= 0:
-                self._decide(slot, _word(packed, at + 16))
-                self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 11] = 0
-            at += 24
-
-    def sweep(self) -> int:
-        """Removes decided traces of which nothing is left to be cut, and returns how many. `restore` may leave such."""
-        removed = 0
-        slab = 0
-        while slab < self._top:
-            at = 0
-            while self._state[slab] and at < self._used[slab]:
-                words = self._words[slab]
-                halves = self._halves[slab]
-                # A free record has no flags.
-                if words[at * 8 + 2] & _DECIDED and halves[at * 16 + 11] == 0:
-                    self._remove(slab << _SLAB_BITS | at)
-                    removed += 1
-                at += 1
-            slab += 1
-        return removed
-
     # For fold, keep and verdict.
 
     def _span(self, slot: int, start: int, end: int, error: int, critical: int, tests: int) -> None:

@@ -29,10 +29,14 @@ class Walker:
             if stop > end:
                 return _CUT_OFF
             return stop
-        if self._varint(data, pos, end) < 0:
-            return _CUT_OFF
-        tag = self.read
-        pos = self._at
+        if pos < end and data[pos] < 128:
+            tag = data[pos]
+            pos += 1
+        else:
+            if self._varint(data, pos, end) < 0:
+                return _CUT_OFF
+            tag = self.read
+            pos = self._at
         self.wire = tag & 7
         self.number = tag >> 3
         self.value = pos

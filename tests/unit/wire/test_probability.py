@@ -113,7 +113,6 @@ def test_a_threshold_is_a_probability(sampling: SimpleNamespace, probability: fl
     module = sampling.probability
     assert module.threshold(1) == 0 and module.threshold(0) == NEVER
     assert abs(module.probability(module.threshold(probability)) - probability) <= 2**-56
-    assert module.text(0) == "0" and module.text(0xC << 52) == "c"
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match="must be from 0 to 1"):
             module.threshold(wrong)
