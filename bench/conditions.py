@@ -7,25 +7,30 @@ from dataclasses import replace
 from typing import Any
 
 from compare import lost, unclosed
-from jobs import OFFERED
+from jobs import CLOSED
 from measure import measure
 from sidecar import Sidecar
 from spans import SPANS_PER_TRACE
 from table import text
 from tail import Tail
 
-JOB = OFFERED
+JOB = CLOSED
+"""A closed loop of large requests: at an offered rate commits cost more than all conditions."""
 COUNTS = (0, 1, 10)
+ROUNDS = 2
+"""In turn; the cheaper run of each number counts: other work on the machine only ever adds."""
 HEAD = ("further conditions", "CPU a span, µs", "more a trace and condition, µs")
 
 
 def run(seconds: float) -> dict[str, Any]:
-    """One run for each number of conditions."""
+    """So many rounds of one run for each number of conditions."""
     assert JOB.tail
-    runs = [measure(Sidecar, replace(JOB, tail=Tail(JOB.tail.wait, count)), seconds) for count in COUNTS]
+    tails = [Tail(JOB.tail.wait, count) for count in COUNTS]
+    runs = [measure(Sidecar, replace(JOB, tail=one), seconds) for _ in range(ROUNDS) for one in tails]
     wrong = [why for one in runs for why in lost(one) + unclosed(one)]
     costs = [one["cpu_seconds"] / one["acknowledged"] * 1e6 for one in runs]
-    return {"us_per_span": [round(cost, 3) for cost in costs], "runs": runs, "missed": wrong}
+    best = [min(costs[place :: len(COUNTS)]) for place in range(len(COUNTS))]
+    return {"us_per_span": [round(cost, 3) for cost in best], "runs": runs, "missed": wrong}
 
 
 def cells(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
