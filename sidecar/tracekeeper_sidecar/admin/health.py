@@ -92,8 +92,8 @@ def _sampling_warnings(stage: StageHealth) -> list[str]:
     if stage.problem:
         found.append(
             f"sampling waits: {stage.problem}; {stage.undecided} spans are safe on disk, but reach only delivery"
-            " entries with spans: All until it goes on, which it tries again and again: look at the volume, or, where what"
-            " is kept has filled its half, at the backends"
+            " entries with spans: All until it goes on, which it tries again and again: look at the volume, or, where"
+            " what is kept has filled its half, at the backends"
         )
     if stage.overloaded:
         found.append(
