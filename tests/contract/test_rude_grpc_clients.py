@@ -19,9 +19,10 @@ from hyperframe.frame import (
 
 import otlp_requests
 from raw_grpc import PREFACE, connected, frame, message
-from receivers import Gate, Serving, serving, until
+from receivers import Gate, Serving, serving
 from tracekeeper_sidecar.receive.admission import OVERHEAD
 from tracekeeper_sidecar.receive.h2.connection import MAX_CALLS
+from waiting import turns, until
 
 CALM = 11
 """ENHANCE_YOUR_CALM."""
@@ -122,7 +123,7 @@ async def test_rapid_reset(whole: bool) -> None:
                     client.send(client.call(stream), data, RstStreamFrame(stream, 8))
                     if stream % 100 == 1:
                         await client.writer.drain()
-                        await asyncio.sleep(0)
+                        await turns()
                         if client.writer.transport.is_closing():
                             raise ConnectionResetError
             await client.until_closed()
@@ -315,6 +316,6 @@ async def test_bytes_that_trickle_in_one_by_one_make_the_same_calls() -> None:
         for at in range(len(sent)):
             client.send(sent[at : at + 1])
             await client.writer.drain()
-            await asyncio.sleep(0)
+            await turns()
         assert await client.status(1) == 0
         assert running.store.payloads == [body]

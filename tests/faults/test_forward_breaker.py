@@ -11,7 +11,7 @@ import grpc
 import pytest
 from aiohttp import web
 
-from forward_support.rig import Rig, backend, running, until
+from forward_support.rig import Rig, backend, running
 from forward_support.servers import (
     NEVER,
     GrpcBackend,
@@ -21,6 +21,7 @@ from forward_support.servers import (
     grpc_ok,
     serving,
 )
+from waiting import until
 
 Code = grpc.StatusCode
 Context = grpc.aio.ServicerContext
@@ -152,7 +153,7 @@ async def test_slow_backend_opens_the_circuit_and_loses_nothing(rig: Rig, serve:
     slow = True
 
     async def drag(body: bytes, request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(0.1 if slow else 0)
+        await asyncio.sleep(0.1 if slow else 0)  # the slowness itself, twice what counts as slow
         return web.Response()
 
     server = await serve(HttpBackend(drag))

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from forward_support.rig import backend, running, until
+from forward_support.rig import backend, running
 from forward_support.servers import GrpcBackend
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
+from waiting import until
 
 
 class FailingFiles(SystemFiles):

@@ -12,13 +12,14 @@ from typing import Any, Protocol
 import grpc
 import pytest
 
-from forward_support.rig import PATIENCE, Rig, backend, running, until
+from forward_support.rig import Rig, backend, running
 from forward_support.servers import GrpcBackend, GrpcBehaviour, grpc_ok
 from forward_support.spans import ids_of, request
-from tracekeeper_sidecar.errors import LogFull
+from log_harness import append_at_last
 from tracekeeper_sidecar.forward.entry import ASIDE, IN_FLIGHT
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
+from waiting import PATIENCE, until
 
 Context = grpc.aio.ServicerContext
 NEVER = {"failureThreshold": 1000, "openFor": "50ms", "maxOpenFor": "50ms", "state": "Disabled"}
@@ -257,12 +258,7 @@ async def fill(rig: Rig, megabytes: int) -> None:
         for _ in range(megabytes * 16):
             made = [request(20, 300) for _ in range(10)]
             for body, ids in made:
-                while True:
-                    try:
-                        await rig.log.append(body, len(ids))
-                        break
-                    except LogFull:
-                        await asyncio.sleep(0.02)
+                await append_at_last(rig.log, body, len(ids))
                 rig.sent += ids
 
 
@@ -286,13 +282,7 @@ async def test_drop_oldest_makes_room_for_requests_over_the_watermark(tmp_path: 
         assert size > rig.log.watermark
         body, ids = request(10, size // 10)
         for _ in range(8):
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    try:
-                        await rig.log.append(body, len(ids))
-                        break
-                    except LogFull:
-                        await asyncio.sleep(0.02)
+            await append_at_last(rig.log, body, len(ids))
         assert set(rig.entry("dead").account.dropped) == {"buffer_full"}
 
 

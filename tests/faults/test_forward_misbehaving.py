@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from forward_support.rig import Rig, backend, running, until
+from forward_support.rig import Rig, backend, running
 from forward_support.servers import (
     NEVER,
     GrpcBackend,
@@ -31,6 +31,7 @@ from forward_support.servers import (
     serving,
     status_with_retry_info,
 )
+from waiting import turns, until
 
 Code = grpc.StatusCode
 Context = grpc.aio.ServicerContext
@@ -78,7 +79,7 @@ async def test_flapping_backend(rig: Rig, serve: Serve) -> None:
     await rig.apply([backend("flapping", server.endpoint, "HTTP")])
     for _ in range(10):
         await rig.put(20)
-        await asyncio.sleep(0)
+        await turns()
     await rig.settled()
     assert Counter(server.taken.ids) == Counter(rig.sent)
 
@@ -303,7 +304,7 @@ async def test_slow_drip_is_cut_off_by_the_timeout(rig: Rig, serve: Serve) -> No
         await response.prepare(request)
         for _ in range(1000):
             await response.write(b"x")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # the drip itself: 50 s for an answer that may take 0.3
         return response
 
     server = await serve(HttpBackend(drip))

@@ -12,8 +12,9 @@ import pytest
 from aiohttp import web
 
 from forward_support.certificates import Authority, Pair, server_context
-from forward_support.rig import Rig, backend, running, until
+from forward_support.rig import Rig, backend, running
 from forward_support.servers import GrpcBackend, HttpBackend
+from waiting import until
 
 CA = {"ca": {"secretKeyRef": {"name": "trust", "key": "ca.crt"}}}
 CLIENT = {"clientCertificate": {"secretName": "client"}}

@@ -37,6 +37,7 @@ from tracekeeper_sidecar.log.log import Log
 from tracekeeper_spec.config import Backend as BackendSpec
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
+from waiting import turns
 
 NAME = "entry"
 LIMITS = Limits(max_spans=6, max_bytes=1 << 20, max_delay=0.0)
@@ -159,8 +160,7 @@ class World:
                 self.closed.setdefault(span, self.exporter.taken[span])
 
     async def turn(self) -> None:
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await turns(TURNS)
         self.check()
 
     def check(self) -> None:

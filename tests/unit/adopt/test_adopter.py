@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from forward_support.rig import backend, running, until
+from forward_support.rig import backend, running
 from forward_support.servers import GrpcBackend
 from tracekeeper_sidecar.adopt import adoption as adoptions
 from tracekeeper_sidecar.adopt.adopter import Adopter
@@ -28,6 +28,7 @@ from tracekeeper_sidecar.log.log import Log
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
+from waiting import until
 
 NOWHERE = "http://127.0.0.1:9"
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import grpc
 import pytest
 
-from forward_support.rig import Rig, backend, running, until
+from forward_support.rig import Rig, backend, running
 from forward_support.servers import GrpcBackend, HttpBackend, status_with_retry_info
 from tracekeeper_sidecar.forward.filling import WARM_BYTES
 from tracekeeper_sidecar.forward.roster import TOMBSTONES
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
+from waiting import until
 
 Context = grpc.aio.ServicerContext
 

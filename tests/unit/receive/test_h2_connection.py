@@ -10,12 +10,13 @@ from hyperframe.frame import DataFrame, Frame, HeadersFrame, SettingsFrame
 
 import otlp_requests
 from raw_grpc import HEADERS, PREFACE, message
-from receivers import Gate, Store, until
+from receivers import Gate, Store
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.h2.connection import Connection
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
+from waiting import turns, until
 
 
 class Wire(asyncio.Transport):
@@ -123,7 +124,7 @@ async def test_a_connection_that_is_lost_while_the_disk_is_at_work() -> None:
     connection.connection_lost(None)
     assert rig.admission.in_flight > 0, "the log holds the messages still"
     rig.store.gate.set()
-    await asyncio.sleep(0)
+    await turns()
     connection.flush()
     connection.sweep(1e12)
     assert (wire.writes, rig.admission.in_flight, len(rig.store.payloads)) == ([], 0, 20)
