@@ -12,6 +12,10 @@ IDLE = 45.0
 """Seconds after which an idle connection is not used again: many servers close theirs after a minute."""
 
 
+class Crowded(Exception):
+    """Time was up while other requests had all the connections."""
+
+
 class HttpPool:
     """Owned by one event loop."""
 
@@ -24,20 +28,30 @@ class HttpPool:
         self._closed = False
 
     async def take(self, deadline: float, *, fresh: bool = False) -> HttpWire:
-        """A connection for one request; give it back. `fresh` asks for one that was never used. Raises OSError, and
-        TimeoutError at loop time `deadline`."""
+        """A connection for one request; give it back. `fresh` asks for one that was never used.
+
+        Raises OSError; at loop time `deadline` TimeoutError, or Crowded when it has had to wait for others: how long it
+        then tried to connect is no measure of the backend.
+        """
         wire = None if fresh else self._idle_one()
         if wire is not None:
             return wire
-        async with asyncio.timeout_at(deadline):
-            while True:
-                if self._closed:
-                    raise OSError("the connection was closed on our side")
-                if len(self._busy) + self._opening < self._most:
-                    return await self._open(deadline)
-                await self._turn()
-                if not fresh and (wire := self._idle_one()) is not None:
-                    return wire
+        waited = False
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                while True:
+                    if self._closed:
+                        raise OSError("the connection was closed on our side")
+                    if len(self._busy) + self._opening < self._most:
+                        return await self._open(deadline)
+                    waited = True
+                    await self._turn()
+                    if not fresh and (wire := self._idle_one()) is not None:
+                        return wire
+        except TimeoutError:
+            if waited and limit.expired():
+                raise Crowded from None
+            raise
 
     def give_back(self, wire: HttpWire) -> None:
         """The request is over; a connection that is closed is forgotten."""
