@@ -2,13 +2,13 @@
 
     python bench/report.py [--results bench/results/latest.json] [--page docs/explanation/performance.md]
 
-A part of the page whose job was not run keeps what it says. The two pictures go beside the page.
+A part of the page whose job was not run keeps what it says. The two pictures go beside the page. What receive.py found
+is in receive.json beside the results.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import re
 import shutil
@@ -21,7 +21,9 @@ import backlog
 import limits
 import outage
 import physical
+import receive
 import table
+from machine import sentence
 from measure import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "performance.md"
@@ -32,7 +34,7 @@ END = "<!-- end -->"
 def parts(found: Mapping[str, Any]) -> dict[str, list[str]]:
     """The lines of each part that there are results for."""
     special, jobs = found["special"], found["jobs"]
-    made = {"machine": [_machine(found["machine"])]}
+    made = {"machine": [sentence(found["machine"])]}
     if jobs:
         made["jobs"] = [*table.markdown(table.HEAD, table.rows(jobs)), "", *(f"- {v}" for v in table.verdicts(jobs))]
         made["physical"] = _physical(found["physical"], jobs)
@@ -42,12 +44,13 @@ def parts(found: Mapping[str, Any]) -> dict[str, list[str]]:
         made["limits"] = table.markdown(limits.HEAD, limits.cells(special["limits"]))
     if "backlog" in special:
         made["backlog"] = table.markdown(("a backlog", ""), backlog.cells(special["backlog"]))
+    if "receive" in special:
+        made["receive"] = [
+            sentence(special["receive"]["machine"]),
+            "",
+            *table.markdown(receive.HEAD, receive.cells(special["receive"])),
+        ]
     return made
-
-
-def _machine(machine: Mapping[str, Any]) -> str:
-    day = datetime.datetime.fromtimestamp(machine["time"], datetime.UTC).date()
-    return f"Measured on {day}: {machine['processors']} processors, {machine['model']}, Linux {machine['kernel']}."
 
 
 def _physical(figures: Mapping[str, float], jobs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -88,7 +91,10 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
     try:
-        made = parts(json.loads(options.results.read_text()))
+        found = json.loads(options.results.read_text())
+        if (beside := options.results.with_name("receive.json")).exists():
+            found["special"]["receive"] = json.loads(beside.read_text())
+        made = parts(found)
         options.page.write_text(written(options.page.read_text(), made))
     except (OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)

@@ -15,11 +15,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import backlog
@@ -33,6 +30,7 @@ from collector import Collector
 from collector_build import ensure
 from compare import compare
 from jobs import Job, chosen
+from machine import machine
 from measure import RESULTS, measure
 from processes import Failed
 from sidecar import Sidecar
@@ -73,14 +71,6 @@ def alone(jobs: Sequence[Job], seconds: float, rounds: int) -> None:
                 "p99_ms",
             )
             print(f"{job.name:8}", *(f"{key} {run[key]:,}" for key in shown), sep="  ", flush=True)
-
-
-def machine() -> dict[str, object]:
-    """Where this was measured."""
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    model = models[0].partition(":")[2].strip() if models else platform.machine()
-    kernel, python = platform.release(), platform.python_version()
-    return {"processors": len(models), "model": model, "kernel": kernel, "python": python, "time": round(time.time())}
 
 
 def special(names: Sequence[str], seconds: float, gigabytes: float) -> dict[str, Any]:
