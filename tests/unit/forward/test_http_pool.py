@@ -20,7 +20,7 @@ from tracekeeper_spec.config import Backend as BackendSpec
 from tracekeeper_spec.config import Protocol
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
-from waiting import until
+from waiting import turns, until
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BODY = b"\n\x00"
@@ -60,6 +60,13 @@ async def sending(server: RawBackend, most: int) -> AsyncIterator[HttpExporter]:
         yield made
     finally:
         await made.close()
+
+
+async def stop_listening(server: RawBackend) -> None:
+    """Connections that there are stay; a further one is refused."""
+    assert server._server is not None
+    server._server.close()
+    await turns(3)
 
 
 def spec(server: RawBackend, timeout: str) -> BackendSpec:
@@ -146,3 +153,46 @@ async def test_connections_that_all_hang_are_the_backends_failure() -> None:
     hung = [outcome for outcome in outcomes if not unsent(outcome)]
     assert len(hung) >= 2  # More, when one gets a connection just before its time is up.
     assert all("no answer" in outcome.reason for outcome in hung if isinstance(outcome, Retry))
+
+
+async def test_further_connection_that_is_refused_leaves_the_call_to_those_that_work() -> None:
+    slow = Slow()
+    async with serving(slow) as server, sending(server, 4) as sender:
+        first = asyncio.ensure_future(sender.send(BODY, 30))
+        await until(lambda: slow.asked == 1, "the first connection is busy")
+        await stop_listening(server)
+        others = [asyncio.ensure_future(sender.send(BODY, 30)) for _ in range(3)]
+        await turns(20)
+        slow.go.set()
+        assert await asyncio.gather(first, *others) == [Sent()] * 4
+        assert (slow.asked, server.connections) == (4, 1)
+
+
+async def test_refusal_counts_once_the_last_connection_that_worked_is_gone() -> None:
+    cut = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_http_request(reader)
+        asked.set()
+        await cut.wait()
+
+    asked = asyncio.Event()
+    async with serving(handle) as server, sending(server, 4) as sender:
+        first = asyncio.ensure_future(sender.send(BODY, 30))
+        await asked.wait()
+        await stop_listening(server)
+        others = [asyncio.ensure_future(sender.send(BODY, 30)) for _ in range(3)]
+        await turns(20)
+        assert not any(other.done() for other in others)
+        cut.set()
+        outcomes = await asyncio.gather(first, *others)
+    assert all(isinstance(outcome, Retry) and not outcome.unsent for outcome in outcomes)
+    assert all("cannot be reached" in outcome.reason for outcome in outcomes[1:] if isinstance(outcome, Retry))
+
+
+async def test_first_connection_that_is_refused_is_a_failure_at_once() -> None:
+    async with serving(Slow()) as server:
+        await stop_listening(server)
+        async with sending(server, 4) as sender:
+            outcomes = await asyncio.gather(*(sender.send(BODY, 30) for _ in range(6)))
+    assert all(isinstance(outcome, Retry) and not outcome.unsent for outcome in outcomes)
