@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
-import pytest
 from aiohttp import web
 
-from forward_support.rig import Rig, backend, running
+from forward_support.rig import Rig, backend
 from forward_support.servers import (
     NEVER,
     GrpcBackend,
@@ -19,24 +16,11 @@ from forward_support.servers import (
     Serve,
     failing,
     grpc_ok,
-    serving,
 )
 from waiting import until
 
 Code = grpc.StatusCode
 Context = grpc.aio.ServicerContext
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with serving() as start:
-        yield start
 
 
 async def test_fails_over_within_an_entry_and_comes_back(rig: Rig, serve: Serve) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -16,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from forward_support.rig import Rig, backend, running
+from forward_support.rig import Rig, backend
 from forward_support.servers import (
     NEVER,
     GrpcBackend,
@@ -28,25 +26,12 @@ from forward_support.servers import (
     http_ok,
     read_http_request,
     reset,
-    serving,
     status_with_retry_info,
 )
 from waiting import turns, until
 
 Code = grpc.StatusCode
 Context = grpc.aio.ServicerContext
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with serving() as start:
-        yield start
 
 
 async def test_hanging_backend_delays_nobody_else(rig: Rig, serve: Serve) -> None:

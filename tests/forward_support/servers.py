@@ -208,7 +208,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 NEVER = {"state": "Disabled"}
 """A circuit breaker that stays out of the test."""
-Server = TypeVar("Server", GrpcBackend, HttpBackend, RawBackend)
+Server = TypeVar("Server", bound=GrpcBackend | HttpBackend | RawBackend)
 
 
 class Serve(Protocol):
