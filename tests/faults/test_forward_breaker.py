@@ -15,6 +15,7 @@ from forward_support.servers import (
     HttpBackend,
     Serve,
     failing,
+    grpc_hang,
     grpc_ok,
 )
 from waiting import until
@@ -77,11 +78,7 @@ async def test_open_circuit_sends_straight_to_the_standby(rig: Rig, serve: Serve
 async def test_stuck_sends_are_seen_before_they_fail(rig: Rig, serve: Serve) -> None:
     """Every call hangs and none has failed yet, nor will the breaker ever open: what is queued goes elsewhere."""
 
-    async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
-    preferred, standby = await serve(GrpcBackend(hang)), await serve(GrpcBackend())
+    preferred, standby = await serve(GrpcBackend(grpc_hang)), await serve(GrpcBackend())
     await rig.apply(
         [
             backend("preferred", preferred.endpoint, timeout="4s", circuitBreaker=NEVER, batch={"maxSpans": 2}),

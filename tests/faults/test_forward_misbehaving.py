@@ -22,6 +22,7 @@ from forward_support.servers import (
     RawBackend,
     Serve,
     failing,
+    grpc_hang,
     grpc_ok,
     http_ok,
     read_http_request,
@@ -35,11 +36,7 @@ Context = grpc.aio.ServicerContext
 
 
 async def test_hanging_backend_delays_nobody_else(rig: Rig, serve: Serve) -> None:
-    async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
-    dead, well = await serve(GrpcBackend(hang)), await serve(GrpcBackend())
+    dead, well = await serve(GrpcBackend(grpc_hang)), await serve(GrpcBackend())
     await rig.apply([backend("dead", dead.endpoint, timeout="200ms"), backend("well", well.endpoint)])
     ids = await rig.put(10, requests=50)
     await until(lambda: len(well.taken.ids) == len(ids), "the other entry is served")
@@ -90,11 +87,13 @@ async def test_resets_in_the_middle(rig: Rig, serve: Serve, size: int) -> None:
     assert rig.entry("rude").account.delivered["rude"] == 100
 
 
-async def test_413_splits_down_to_what_fits(rig: Rig, serve: Serve) -> None:
-    async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
-        return web.Response(status=413 if len(body) > 3000 else 200)
+async def at_most_3000(body: bytes, request: web.Request) -> web.StreamResponse:
+    """Takes requests of so many bytes."""
+    return web.Response(status=413 if len(body) > 3000 else 200)
 
-    server = await serve(HttpBackend(strict))
+
+async def test_413_splits_down_to_what_fits(rig: Rig, serve: Serve) -> None:
+    server = await serve(HttpBackend(at_most_3000))
     await rig.apply([backend("strict", server.endpoint, "HTTP")])
     ids = await rig.put(400)
     await rig.settled()
@@ -104,10 +103,7 @@ async def test_413_splits_down_to_what_fits(rig: Rig, serve: Serve) -> None:
 
 
 async def test_limit_that_was_learned_spares_later_refusals(rig: Rig, serve: Serve) -> None:
-    async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
-        return web.Response(status=413 if len(body) > 3000 else 200)
-
-    server = await serve(HttpBackend(strict))
+    server = await serve(HttpBackend(at_most_3000))
     await rig.apply([backend("strict", server.endpoint, "HTTP")])
     await rig.put(400)
     await rig.settled()
@@ -121,10 +117,7 @@ async def test_limit_that_was_learned_spares_later_refusals(rig: Rig, serve: Ser
 
 
 async def test_a_single_span_that_is_too_large_is_dropped_alone(rig: Rig, serve: Serve) -> None:
-    async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
-        return web.Response(status=413 if len(body) > 3000 else 200)
-
-    server = await serve(HttpBackend(strict))
+    server = await serve(HttpBackend(at_most_3000))
     await rig.apply([backend("strict", server.endpoint, "HTTP")])
     small = await rig.put(30)
     large = await rig.put(1, size=5000)

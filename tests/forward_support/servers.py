@@ -48,6 +48,12 @@ async def grpc_ok(body: bytes, context: object) -> bytes:
     return b""
 
 
+async def grpc_hang(body: bytes, context: object) -> bytes:
+    """Never answers."""
+    await asyncio.Event().wait()
+    return b""
+
+
 async def http_ok(body: bytes, request: web.Request) -> web.StreamResponse:
     return web.Response(content_type="application/x-protobuf")
 
