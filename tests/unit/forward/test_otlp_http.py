@@ -251,17 +251,22 @@ def one_by_one(*answers: bytes, close: bool = False) -> Callable[..., Awaitable[
     return handle
 
 
+async def delivers_twice(backend: RawBackend) -> None:
+    """One request after the other is taken."""
+    await backend.start()
+    async with exporter(to(backend.endpoint)) as sender:
+        assert await sender.send(b"\n\x00", 5) == Sent()
+        assert await sender.send(b"\n\x00", 5) == Sent()
+    await backend.stop()
+
+
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 async def test_request_that_meets_a_connection_closed_meanwhile_is_sent_on_a_new_one() -> None:
     """The server says nothing of closing: only the next request shows it."""
     backend = RawBackend(one_by_one(EMPTY, EMPTY, close=True))
-    await backend.start()
-    async with exporter(to(backend.endpoint)) as sender:
-        assert await sender.send(b"\n\x00", 5) == Sent()
-        assert await sender.send(b"\n\x00", 5) == Sent()
-    await backend.stop()
+    await delivers_twice(backend)
     assert backend.connections == 2
 
 
@@ -277,12 +282,7 @@ async def test_request_that_meets_a_connection_closed_meanwhile_is_sent_on_a_new
     ],
 )
 async def test_forms_of_success(answer: bytes) -> None:
-    backend = RawBackend(one_by_one(answer, answer, close=True))
-    await backend.start()
-    async with exporter(to(backend.endpoint)) as sender:
-        assert await sender.send(b"\n\x00", 5) == Sent()
-        assert await sender.send(b"\n\x00", 5) == Sent()
-    await backend.stop()
+    await delivers_twice(RawBackend(one_by_one(answer, answer, close=True)))
 
 
 async def test_early_413_is_heard_before_the_request_has_left() -> None:
