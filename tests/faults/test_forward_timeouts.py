@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from forward_support.rig import Rig, backend, running
-from forward_support.servers import HttpBackend, Serve, serving
+from forward_support.servers import HttpBackend, Serve
 from forward_support.spans import ids_of
 from waiting import until
 
@@ -20,12 +20,6 @@ from waiting import until
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with running(tmp_path, quota=8 << 20, segment_size=64 << 10) as made:
         yield made
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with serving() as start:
-        yield start
 
 
 class Choking(HttpBackend):
