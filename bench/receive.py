@@ -1,142 +1,156 @@
-"""What the receivers cost by themselves: a server that only acknowledges, without a log behind it.
+"""What a request costs the sidecar over OTLP/HTTP, beside what it costs over gRPC.
 
-    python bench/receive.py [--seconds 5] [--rounds 2]
+    python bench/receive.py [--seconds 3] [--rounds 3] [--spans 512,50,1]
 
-Three servers, alternated: `bare` is a handler on grpcio's own server that answers whatever comes, `grpc` and `http` are
-ours, with scan, admission and accounting. CPU is the server's alone.
+A sidecar as users get it: a process of its own, a policy in force, every answer after `fdatasync`. Its backends are
+away, so that what is measured is the way in and onto the disk; delivery costs the same whatever a span came over. Both
+protocols get the same load in turn (`raw_load.py`): as many requests in flight, over as many connections. Once each
+request in flight has a connection of its own, as with exporters, and once a few connections share them, by HTTP/2's
+streams and by HTTP/1.1's pipelining.
+
+Each round is a fresh sidecar, and turns the order around. CPU is that of the sidecar's whole tree for each request that
+the client saw acknowledged; the ledger must have counted the same spans. The median of the rounds' ratios counts.
+Prints a table, writes bench/results/receive.json. Exit 1 when HTTP takes more than 1.5 times gRPC's CPU.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any, NamedTuple
 
-import aiohttp
-import grpc
-import grpc.aio
 import uvloop
-from load import load
+from bytecode import prepare
+from machine import machine, sentence
+from measure import RESULTS, bench_folder, quiet
+from processes import Failed, Programs, free_ports
 from procfs import cpu_seconds
+from raw_calls import GrpcClient
+from raw_load import Client, run
+from sidecar import Sidecar
 from spans import Template
+from table import text
 
-from tracekeeper_sidecar.ledger import Intake
-from tracekeeper_sidecar.receive.admission import Admission
-from tracekeeper_sidecar.receive.intake import Done, Receiver
-from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
-from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
-
-JOBS = ((512, 16), (50, 16), (1, 32))
-"""Spans a request, requests in flight."""
-
-
-class Bare(grpc.GenericRpcHandler):
-    """grpcio and nothing else."""
-
-    def __init__(self) -> None:
-        self._handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._answer)
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
-        return self._handler
-
-    async def _answer(self, body: bytes, context: object) -> bytes:
-        return b""
-
-
-async def serve(kind: str) -> None:
-    """Run one server until standard input closes; its port is the first line of output."""
-
-    def submit(payload: bytes, spans: int, done: Done, critical: bool) -> None:
-        done(None)
-
-    receiver = Receiver(submit, Intake(), Admission(64 << 20), lambda: False)
-    if kind == "bare":
-        server = grpc.aio.server(options=[("grpc.max_receive_message_length", 64 << 20)])
-        server.add_generic_rpc_handlers((Bare(),))
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        stop: Callable[[float], Awaitable[None]] = server.stop
-    else:
-        ours = GrpcReceiver(receiver) if kind == "grpc" else HttpReceiver(receiver)
-        port, stop = await ours.start("127.0.0.1", 0), ours.stop
-    print(port, flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    await stop(0)
+MUST = 1.5
+WARM_UP = 0.5
+BODIES = 16
+"""Different requests that a connection sends in turn."""
+IN_FLIGHT = {512: 16, 50: 16, 1: 32}
+"""Requests in flight, by spans a request."""
+FEW = 4
+"""Connections, where requests share them."""
+CLIENTS: Mapping[str, type[Client]] = {"HTTP": Client, "gRPC": GrpcClient}
+HEAD = (
+    "spans a request",
+    "protocol",
+    "connections",
+    "in flight each",
+    "requests/s",
+    "CPU µs a request",
+    "HTTP ÷ gRPC",
+    "must",
+)
 
 
-async def load_http(target: str, template: Template, in_flight: int, seconds: float) -> dict[str, object]:
-    """The HTTP counterpart of `load`."""
-    url, requests = f"http://{target}/v1/traces", 0
-    headers = {"Content-Type": "application/x-protobuf"}
-    until = time.perf_counter() + seconds
+class Load(NamedTuple):
+    """What one sidecar gets over both protocols."""
 
-    async def worker(session: aiohttp.ClientSession) -> None:
-        nonlocal requests
-        while time.perf_counter() < until:
-            async with session.post(url, data=template.request(), headers=headers) as response:
-                await response.read()
-                assert response.status == 200, response.status
-            requests += 1
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=in_flight)) as session:
-        begin = time.perf_counter()
-        await asyncio.gather(*(worker(session) for _ in range(in_flight)))
-        took = time.perf_counter() - begin
-    return {"requests": requests, "acknowledged": requests * template.spans, "seconds": took}
+    spans: int
+    """Of a request."""
+    connections: int
+    each: int
+    """Requests in flight of a connection."""
 
 
-async def measure(kind: str, spans: int, in_flight: int, seconds: float) -> dict[str, object]:
-    """One server, one job."""
-    run: Callable[..., Awaitable[dict[str, object]]] = load_http if kind == "http" else load
-    command = (sys.executable, __file__, "--serve", kind)
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
-    assert process.stdout is not None and process.stdin is not None
-    port = int(await asyncio.wait_for(process.stdout.readline(), 30))
-    template, target = Template(spans), f"127.0.0.1:{port}"
-    await run(target, template, in_flight, 0.5)
-    before = cpu_seconds(process.pid)
-    found = await run(target, template, in_flight, seconds)
-    used = cpu_seconds(process.pid) - before
-    process.stdin.close()
-    await asyncio.wait_for(process.wait(), 30)
-    requests, acknowledged, took = (float(str(found[name])) for name in ("requests", "acknowledged", "seconds"))
-    return {
-        "server": kind,
-        "spans_per_request": spans,
-        "in_flight": in_flight,
-        "requests_per_second": round(requests / took),
-        "spans_per_second": round(acknowledged / took),
-        "cpu_us_per_request": round(used / requests * 1e6, 1),
-        "spans_per_cpu_second": round(acknowledged / used),
+Round = Mapping[str, Mapping[str, float]]
+"""`requests_per_second` and `cpu_us`, the sidecar's for a request, by protocol."""
+
+
+def loads(spans: int) -> list[Load]:
+    """Both shapes that it comes in."""
+    in_flight = IN_FLIGHT.get(spans, 16)
+    return [Load(spans, in_flight, 1), Load(spans, FEW, in_flight // FEW)]
+
+
+def measure(load: Load, protocols: Sequence[str], seconds: float) -> Round:
+    """One sidecar under the load, over one protocol after the other. Raises Failed."""
+    template, found, owed = Template(load.spans), {}, 0
+    bodies = [template.request() for _ in range(BODIES)]
+    with bench_folder() as folder, Programs(folder) as programs:
+        side = Sidecar(programs, dict(zip("ab", free_ports(2), strict=True)))
+        side.start()
+        side.ready()
+        for protocol in protocols:
+            client, port = CLIENTS[protocol], side.http if protocol == "HTTP" else side.grpc
+            owed += uvloop.run(run(client, port, bodies, load.connections, load.each, WARM_UP))[0]
+            quiet(side)
+            before = cpu_seconds(side.pid)
+            requests, took = uvloop.run(run(client, port, bodies, load.connections, load.each, seconds))
+            used = cpu_seconds(side.pid) - before
+            found[protocol] = {"requests_per_second": requests / took, "cpu_us": used / requests * 1e6}
+            owed += requests
+        acknowledged = int(side.ledger()["acknowledged"])
+    if acknowledged != owed * load.spans:
+        raise Failed(f"the ledger acknowledged {acknowledged} spans, clients saw {owed * load.spans}")
+    return found
+
+
+def outcome(load: Load, rounds: Sequence[Round]) -> dict[str, Any]:
+    """Medians by protocol, and of the ratios of neighbours."""
+    ratios = [one["HTTP"]["cpu_us"] / one["gRPC"]["cpu_us"] for one in rounds]
+    sides = {
+        name: {key: median(one[name][key] for one in rounds) for key in ("requests_per_second", "cpu_us")}
+        for name in CLIENTS
     }
+    return {**load._asdict(), "sides": sides, "ratio": median(ratios), "ratios": ratios}
 
 
-async def compare(seconds: float, rounds: int) -> None:
-    """Measure, print one JSON object a line."""
-    for _ in range(rounds):
-        for spans, in_flight in JOBS:
-            for kind in ("bare", "grpc", "http"):
-                print(json.dumps(await measure(kind, spans, in_flight, seconds)), flush=True)
+def cells(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Two rows a load: HTTP with ratio and bound, gRPC below."""
+    rows: list[tuple[str, ...]] = []
+    for one in found["loads"]:
+        ratio = f"{one['ratio']:.2f}x ({min(one['ratios']):.2f}-{max(one['ratios']):.2f})"
+        for name, side in one["sides"].items():
+            load = (str(one["spans"]), name, str(one["connections"]), str(one["each"]))
+            figures = (f"{side['requests_per_second']:,.0f}", f"{side['cpu_us']:.1f}")
+            rows.append((*load, *figures, *((ratio, f"{MUST:g}x") if name == "HTTP" else ("", ""))))
+    return rows
 
 
-def main() -> None:
-    """Parse, and do what was asked."""
-    parser = argparse.ArgumentParser(description="receivers that only acknowledge")
-    parser.add_argument("--serve", choices=["bare", "grpc", "http"], help=argparse.SUPPRESS)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--rounds", type=int, default=2)
+def missed(found: Mapping[str, Any]) -> list[str]:
+    """Where HTTP costs more than it may, in words."""
+    return [
+        f"HTTP takes {one['ratio']:.2f} times gRPC's CPU: {one['spans']} a request, {one['connections']} connections"
+        for one in found["loads"]
+        if one["ratio"] > MUST
+    ]
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description="OTLP/HTTP beside gRPC: CPU a request")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each load")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--spans", default="512,50,1", help="spans a request")
     options = parser.parse_args()
-    if options.serve == "bare":
-        asyncio.run(serve(options.serve))  # grpcio has threads and a loop of its own; uvloop gains it nothing
-    elif options.serve:
-        uvloop.run(serve(options.serve))
-    else:
-        asyncio.run(compare(options.seconds, options.rounds))
+    try:
+        prepare()
+        made = []
+        for load in [load for spans in options.spans.split(",") for load in loads(int(spans))]:
+            orders = [tuple(CLIENTS)[:: 1 - number % 2 * 2] for number in range(options.rounds)]
+            made.append(outcome(load, [measure(load, order, options.seconds) for order in orders]))
+    except (Failed, OSError) as error:
+        print(f"receive: {error}", file=sys.stderr)
+        return 2
+    found: dict[str, Any] = {"machine": machine(), "loads": made}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "receive.json").write_text(json.dumps(found, indent=2) + "\n")
+    print(sentence(found["machine"]), "", *text(HEAD, cells(found)), "", *missed(found), sep="\n")
+    return int(bool(missed(found)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

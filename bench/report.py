@@ -2,13 +2,13 @@
 
     python bench/report.py [--results bench/results/latest.json] [--page docs/explanation/performance.md]
 
-A part of the page whose job was not run keeps what it says. The pictures go beside the page.
+A part of the page whose job was not run keeps what it says. The pictures go beside the page. What receive.py found
+is in receive.json beside the results.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import re
 import shutil
@@ -22,8 +22,10 @@ import conditions
 import limits
 import outage
 import physical
+import receive
 import table
 import window
+from machine import sentence
 from measure import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "performance.md"
@@ -40,7 +42,7 @@ END = "<!-- end -->"
 def parts(found: Mapping[str, Any]) -> dict[str, list[str]]:
     """The lines of each part that there are results for."""
     special, jobs = found["special"], found["jobs"]
-    made = {"machine": [_machine(found["machine"])]}
+    made = {"machine": [sentence(found["machine"])]}
     plain, tail = table.split(jobs)
     if plain:
         made["jobs"] = _jobs(plain)
@@ -58,17 +60,18 @@ def parts(found: Mapping[str, Any]) -> dict[str, list[str]]:
         made["window"] = table.markdown(("a long window", ""), window.cells(special["window"]))
     if "conditions" in special:
         made["conditions"] = table.markdown(conditions.HEAD, conditions.cells(special["conditions"]))
+    if "receive" in special:
+        made["receive"] = [
+            sentence(special["receive"]["machine"]),
+            "",
+            *table.markdown(receive.HEAD, receive.cells(special["receive"])),
+        ]
     return made
 
 
 def _jobs(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     ((head, rows),) = table.tables(jobs)
     return [*table.markdown(head, rows), "", *(f"- {verdict}" for verdict in table.verdicts(jobs))]
-
-
-def _machine(machine: Mapping[str, Any]) -> str:
-    day = datetime.datetime.fromtimestamp(machine["time"], datetime.UTC).date()
-    return f"Measured on {day}: {machine['processors']} processors, {machine['model']}, Linux {machine['kernel']}."
 
 
 def _physical(figures: Mapping[str, float], jobs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -109,7 +112,10 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
     try:
-        made = parts(json.loads(options.results.read_text()))
+        found = json.loads(options.results.read_text())
+        if (beside := options.results.with_name("receive.json")).exists():
+            found["special"]["receive"] = json.loads(beside.read_text())
+        made = parts(found)
         options.page.write_text(written(options.page.read_text(), made))
     except (OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)

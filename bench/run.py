@@ -17,11 +17,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import backlog
@@ -37,6 +34,7 @@ from collector import Collector
 from collector_build import ensure
 from compare import compare, lost, unclosed
 from jobs import Job, chosen
+from machine import machine
 from measure import RESULTS, Make, measure
 from processes import Failed
 from sidecar import Sidecar
@@ -86,14 +84,6 @@ def alone(make: Make, jobs: Sequence[Job], seconds: float, rounds: int) -> None:
             print(f"{job.name:8}", *(f"{key} {run[key]:,}" for key in shown), sep="  ", flush=True)
             for why in lost(run) + unclosed(run):
                 print(f"    {why}", flush=True)
-
-
-def machine() -> dict[str, object]:
-    """Where this was measured."""
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    model = models[0].partition(":")[2].strip() if models else platform.machine()
-    kernel, python = platform.release(), platform.python_version()
-    return {"processors": len(models), "model": model, "kernel": kernel, "python": python, "time": round(time.time())}
 
 
 def special(names: Sequence[str], seconds: float, gigabytes: float, wait: float) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Sidecar:
         self.config = programs.folder / "tracingconfig.yaml"
         self.data.mkdir(exist_ok=True)
         self.configure("")
-        self.grpc, self._http, self._admin = free_ports(3)
+        self.grpc, self.http, self._admin = free_ports(3)
         self.program: Program | None = None
 
     def configure(self, more: str) -> None:
@@ -59,7 +59,7 @@ class Sidecar:
         """Start the process; it may not listen yet."""
         command = [*self._prefix, sys.executable, "-m", "tracekeeper_sidecar", "run", "--config", str(self.config)]
         command += ["--data-dir", str(self.data), "--storage-size", self._storage]
-        command += ["--grpc-listen", f"127.0.0.1:{self.grpc}", "--http-listen", f"127.0.0.1:{self._http}"]
+        command += ["--grpc-listen", f"127.0.0.1:{self.grpc}", "--http-listen", f"127.0.0.1:{self.http}"]
         self.program = self._programs.start("sidecar", [*command, "--metrics-listen", f"127.0.0.1:{self._admin}"])
 
     def ready(self) -> None:

@@ -279,13 +279,3 @@ async def serve(api: Api | None = None) -> AsyncIterator[Api]:
     finally:
         api.close_watches()
         await runner.cleanup()
-
-
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """What `condition` returns once that is true; fails after `seconds`."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        if found := condition():
-            return found
-        assert asyncio.get_running_loop().time() < deadline, f"it did not come true within {seconds} s"
-        await asyncio.sleep(0.01)

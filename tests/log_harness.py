@@ -7,10 +7,12 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+from tracekeeper_sidecar.errors import LogFull
 from tracekeeper_sidecar.log import cursor
 from tracekeeper_sidecar.log.files import Files
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.model import Batch, Position
+from waiting import attempted
 
 DIRECTORY = "/data"
 QUOTA = 1 << 20
@@ -61,6 +63,18 @@ def open_log(
         memory=memory,
         first_seq=first_seq,
     )
+
+
+async def append_at_last(log: Log, body: bytes, spans: int) -> Position:
+    """Append as a client does who comes back when there is no room, until there is."""
+
+    async def append() -> Position | None:
+        try:
+            return await log.append(body, spans)
+        except LogFull:
+            return None
+
+    return await attempted(append, "there is room again")
 
 
 def read_all(log: Log, position: Position | None = None, max_spans: int = 64, max_bytes: int = 1 << 20) -> list[Batch]:

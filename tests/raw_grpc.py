@@ -153,6 +153,7 @@ class RawClient:
             data = b""
         if not data:
             self.closed = True
+            self.writer.close()  # as clients do
             return
         self._rest += data
         while len(self._rest) >= 9:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -130,11 +129,3 @@ async def export(receiver: Receiver, body: bytes) -> Outcome:
 
     receiver.take(body, 0, reply)
     return await answer
-
-
-async def until(condition: Callable[[], object], what: str, deadline: float = 20.0) -> None:
-    """Return once the condition holds, and fail with `what` when it does not in time."""
-    end = time.monotonic() + deadline
-    while not condition():
-        assert time.monotonic() < end, f"within {deadline:g} s: {what}"
-        await asyncio.sleep(0.005)

@@ -77,7 +77,6 @@ FULL: dict[str, Any] = {
                 "maxBackoff": "1m",
                 "maxAttempts": 50,
                 "budget": 0.1,
-                "statusCodes": [408, 500],
             },
             "circuitBreaker": {
                 "state": "Disabled",
@@ -103,6 +102,7 @@ FULL: dict[str, Any] = {
                     "basic": {"username": "shop", "password": {"secretKeyRef": {"name": "dr", "key": "password"}}},
                 },
             },
+            "retry": {"statusCodes": [408, 500]},
         },
     ],
     "delivery": [
@@ -373,8 +373,14 @@ FAULTY = [
     Faulty("backends.0.retry.budget", "20%", "spec.backends[0].retry.budget", "must be a number from 0.01 to 1"),
     Faulty("backends.0.retry.budget", float("nan"), "spec.backends[0].retry.budget", "not nan", False),
     Faulty("backends.0.retry.maxAttempts", 0, "spec.backends[0].retry.maxAttempts", "must be from 1 to 1000"),
-    Faulty("backends.0.retry.statusCodes", [200], "spec.backends[0].retry.statusCodes[0]", "must be from 400 to 599"),
-    Faulty("backends.0.retry.statusCodes", [413], "spec.backends[0].retry.statusCodes", "stays too large"),
+    Faulty("backends.1.retry.statusCodes", [200], "spec.backends[1].retry.statusCodes[0]", "must be from 400 to 599"),
+    Faulty("backends.1.retry.statusCodes", [413], "spec.backends[1].retry.statusCodes", "stays too large"),
+    Faulty(
+        "backends.0.retry.statusCodes",
+        [408],
+        "spec.backends[0].retry.statusCodes",
+        "has no effect, because otlp.protocol is GRPC",
+    ),
     Faulty(
         "backends.0.circuitBreaker.state", "Open", "spec.backends[0].circuitBreaker.state", "one of Auto, ForcedOpen"
     ),

@@ -195,8 +195,8 @@ RETRY = Object(
         Field(
             "statusCodes",
             ListOf(Integer(400, 599), 16),
-            "HTTP statuses to retry besides 429, 502, 503 and 504; for backends that answer 408 or 500, say, when "
-            "they only mean later.",
+            "For `protocol: HTTP`: statuses to retry besides 429, 502, 503 and 504; for backends that answer 408 or "
+            "500, say, when they only mean later.",
             default=[],
         ),
     ),
@@ -283,6 +283,12 @@ BACKEND = Object(
             " || duration(self.circuitBreaker.slowCallDuration)"
             " <= duration(has(self.timeout) ? self.timeout : '10s')",
             "circuitBreaker.slowCallDuration must not be more than timeout",
+        ),
+        Check(
+            checks.statuses_need_http,
+            "!has(self.otlp) || self.otlp.protocol != 'GRPC' || !has(self.retry) || !has(self.retry.statusCodes)"
+            " || size(self.retry.statusCodes) == 0",
+            "retry.statusCodes are for protocol HTTP only",
         ),
     ),
 )

@@ -261,6 +261,13 @@ def split_is_not_retry(values: Values) -> Iterator[Finding]:
         yield "statusCodes", problem, "remove it: such requests are sent again in parts, without being asked"
 
 
+def statuses_need_http(values: Values) -> Iterator[Finding]:
+    retry, otlp = values.get("retry"), values.get("otlp")
+    if retry is not None and retry.status_codes and otlp is not None and otlp.protocol is Protocol.GRPC:
+        problem = "has no effect, because otlp.protocol is GRPC, whose answers are no HTTP statuses"
+        yield "retry.statusCodes", problem, "remove it: UNAVAILABLE and the like are tried again anyway"
+
+
 def slow_before_timeout(values: Values) -> Iterator[Finding]:
     breaker, timeout = values.get("circuit_breaker"), values.get("timeout")
     if breaker is not None and timeout is not None and breaker.slow_call_duration > timeout:

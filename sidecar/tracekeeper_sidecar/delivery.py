@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 
-from tracekeeper_sidecar import logs
+from tracekeeper_sidecar import logs, memory
 from tracekeeper_sidecar.adopt.adopter import Adopter
 from tracekeeper_sidecar.adopt.adoption import Means
 from tracekeeper_sidecar.adopt.folders import Folders
@@ -87,6 +87,7 @@ class Delivery:
         watcher = self.watcher = Watcher(source, self._apply, self._clock, settings.poll_interval)
         await watcher.look()
         self._instructed.set()
+        memory.spare_what_stays()
         async with asyncio.TaskGroup() as group:
             group.create_task(watcher.run(), name="policy")
             group.create_task(self._tick(), name="ledger")

@@ -177,7 +177,7 @@ def test_where_the_node_is_not_allowed_pods_get_an_empty_dir_and_everybody_is_to
     assert "HostPath is not allowed" in message
 
 
-EATER = "import os, time; open('/eaten/x', 'wb').write(bytes(4 << 20)); os.sync(); time.sleep(3600)"
+EATER = "import os, signal; open('/eaten/x', 'wb').write(bytes(4 << 20)); os.sync(); signal.pause()"
 
 
 def eater(user: Workload) -> dict[str, Any]:

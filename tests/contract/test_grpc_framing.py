@@ -16,9 +16,10 @@ from hyperframe.frame import HeadersFrame, RstStreamFrame, SettingsFrame, Window
 
 import otlp_requests
 from raw_grpc import RawClient, connected, message
-from receivers import Gate, Serving, serving, until
+from receivers import Gate, Serving, serving
 from tracekeeper_sidecar.errors import LogFull
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
+from waiting import until
 
 MIB = 1 << 20
 REFUSED_STREAM, CANCEL = 7, 8

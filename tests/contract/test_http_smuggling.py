@@ -15,6 +15,7 @@ import pytest
 
 import otlp_requests
 from receivers import serving
+from waiting import turns
 
 CORPUS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("smuggling.json").read_text())
 HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
@@ -31,7 +32,7 @@ async def talk(port: int, sent: bytes, step: int) -> list[int]:
             writer.write(sent[at : at + step])
             await writer.drain()
             if step < len(sent):
-                await asyncio.sleep(0)
+                await turns()
         answer = await asyncio.wait_for(reader.read(), 30)
     finally:
         writer.close()

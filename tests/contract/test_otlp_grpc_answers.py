@@ -15,9 +15,10 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 import otlp_requests
-from receivers import EXPORT, Gate, Serving, serving, until
+from receivers import EXPORT, Gate, Serving, serving
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
 from tracekeeper_sidecar.receive.admission import OVERHEAD
+from waiting import until
 
 MIB = 1 << 20
 

@@ -17,8 +17,9 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 import otlp_requests
-from receivers import Gate, Serving, serving, until
+from receivers import Gate, Serving, serving
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
+from waiting import until
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"

@@ -9,7 +9,8 @@ import re
 import pytest
 
 import otlp_requests
-from receivers import Gate, Serving, serving, until
+from receivers import Gate, Serving, serving
+from waiting import until
 
 HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
 

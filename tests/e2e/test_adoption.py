@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,15 +30,23 @@ class Node:
         config = f"--config={self._sidecars.config}"
         return self._sidecars.launch(config, "--drain-timeout=0s", *folders, *(arguments or (SOON,))).ready()
 
-    def gone(self, name: str, spans: int, seed: int) -> Path:
-        """The folder of a pod that took so many spans and was killed."""
+    def gone(self, name: str, spans: int, seed: int) -> None:
+        """Leave the folder of a pod that took so many spans and was killed."""
         sidecar = self.pod(name, "--adopt-after=1h")
         assert sidecar.post(spans, seed=seed) == 200
         sidecar.kill()
-        return self.shared / name
 
     def folders(self) -> list[str]:
         return sorted(path.name for path in self.shared.iterdir())
+
+
+def bereaved(sidecars: Sidecars, start_backend: Start) -> tuple[Backend, Node]:
+    """A backend that is away, and a node on which pod uid-1 has left a hundred spans for it."""
+    backend = start_backend("--name", "a")
+    backend.fail("unavailable")
+    node = Node(sidecars, backend)
+    node.gone("uid-1", 100, seed=1)
+    return backend, node
 
 
 def metric(sidecar: RunningSidecar, name: str) -> float:
@@ -65,15 +72,12 @@ def ended(sidecar: RunningSidecar, how: str) -> Callable[[], bool]:
 
 
 def test_what_a_pod_left_is_delivered_and_its_folder_removed(sidecars: Sidecars, start_backend: Start) -> None:
-    backend = start_backend("--name", "a")
-    backend.fail("unavailable")
-    node = Node(sidecars, backend)
-    folder = node.gone("uid-1", 100, seed=1)
-    heir = node.pod("uid-2")
+    backend, node = bereaved(sidecars, start_backend)
+    heir, folder = node.pod("uid-2"), str(node.shared / "uid-1")
     assert heir.post(10, seed=2) == 200
     (book,) = until(lambda: adopted(heir), "the folder shows in the ledger of its heir", 60)
-    assert (book["folder"], book["acknowledged"], book["delivery"][0]["pending"]) == (str(folder), "100", "100")
-    assert heir.health()["adopted"] == [{"folder": str(folder), "pendingSpans": {"b0": 100}}]
+    assert (book["folder"], book["acknowledged"], book["delivery"][0]["pending"]) == (folder, "100", "100")
+    assert heir.health()["adopted"] == [{"folder": folder, "pendingSpans": {"b0": 100}}]
     assert metric(heir, "tracekeeper_adopted_spans_pending") == 100
     backend.fail("ok")
     until(ended(heir, "drained"), "the folder is drained", 60)
@@ -88,10 +92,7 @@ def test_what_a_pod_left_is_delivered_and_its_folder_removed(sidecars: Sidecars,
 
 
 def test_its_own_sidecar_gets_the_folder_back_at_once(sidecars: Sidecars, start_backend: Start) -> None:
-    backend = start_backend("--name", "a")
-    backend.fail("unavailable")
-    node = Node(sidecars, backend)
-    node.gone("uid-1", 100, seed=1)
+    backend, node = bereaved(sidecars, start_backend)
     heir = node.pod("uid-2")
     until(lambda: adopted(heir), "the folder is adopted", 60)
     back = node.pod("uid-1")
@@ -105,10 +106,7 @@ def test_its_own_sidecar_gets_the_folder_back_at_once(sidecars: Sidecars, start_
 
 
 def test_an_heir_that_is_killed_leaves_the_folder_to_the_next(sidecars: Sidecars, start_backend: Start) -> None:
-    backend = start_backend("--name", "a")
-    backend.fail("unavailable")
-    node = Node(sidecars, backend)
-    node.gone("uid-1", 100, seed=1)
+    backend, node = bereaved(sidecars, start_backend)
     first = node.pod("uid-2")
     until(lambda: adopted(first), "the folder is adopted", 60)
     first.kill()
@@ -121,10 +119,7 @@ def test_an_heir_that_is_killed_leaves_the_folder_to_the_next(sidecars: Sidecars
 
 
 def test_an_heir_that_stops_gives_the_folder_back_whole(sidecars: Sidecars, start_backend: Start) -> None:
-    backend = start_backend("--name", "a")
-    backend.fail("unavailable")
-    node = Node(sidecars, backend)
-    node.gone("uid-1", 100, seed=1)
+    backend, node = bereaved(sidecars, start_backend)
     first = node.pod("uid-2")
     until(lambda: adopted(first), "the folder is adopted", 60)
     assert first.stop() == 0

@@ -26,6 +26,14 @@ def two(a: Backend, b: Backend, **sections: Any) -> dict[str, Any]:
     return manifest(otlp("a", "GRPC", a.grpc), otlp("b", "HTTP", b.http), **sections)
 
 
+def two_that_wait(a: Backend, b: Backend, delay: str) -> dict[str, Any]:
+    """The same, but what is not a full batch is sent after `delay` only."""
+    config = two(a, b)
+    for backend in config["spec"]["backends"]:
+        backend["batch"] = {"maxDelay": delay}
+    return config
+
+
 def towards(sidecar: RunningSidecar, protocol: str) -> dict[str, str]:
     """The environment that the injector gives to an application."""
     endpoint = (
@@ -157,10 +165,7 @@ def test_what_was_acknowledged_without_a_backend_is_sent_after_a_restart(
 
 def test_sigterm_delivers_what_is_pending_before_it_ends(sidecars: Sidecars, start_backend: Start) -> None:
     a, b = start_backend("--name", "a"), start_backend("--name", "b")
-    config = two(a, b)
-    for backend in config["spec"]["backends"]:
-        backend["batch"] = {"maxDelay": "10s"}
-    sidecar = sidecars.start(config=config)
+    sidecar = sidecars.start(config=two_that_wait(a, b, "10s"))
     assert sidecar.post(30, seed=1) == 200
     assert sidecar.stop() == 0
     assert a.json("/stats")["distinct"] == b.json("/stats")["distinct"] == 30
@@ -174,10 +179,7 @@ def flush(sidecar: RunningSidecar, timeout: str) -> subprocess.CompletedProcess[
 
 def test_flush_waits_for_delivery_and_says_when_it_could_not(sidecars: Sidecars, start_backend: Start) -> None:
     a, b = start_backend("--name", "a"), start_backend("--name", "b")
-    config = two(a, b)
-    for backend in config["spec"]["backends"]:
-        backend["batch"] = {"maxDelay": "60s"}
-    sidecar = sidecars.start(config=config)
+    sidecar = sidecars.start(config=two_that_wait(a, b, "60s"))
     assert sidecar.post(30, seed=1) == 200
     done = flush(sidecar, "10s")
     assert (done.returncode, done.stderr) == (0, "")

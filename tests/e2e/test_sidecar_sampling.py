@@ -1,4 +1,4 @@
-"""Sampling in a whole sidecar: what is kept arrives, what is not is booked, whatever is restarted or changed meanwhile."""
+"""Sampling in a whole sidecar: what is kept arrives and what is not is booked, whatever is restarted or changed."""
 
 from __future__ import annotations
 
@@ -104,6 +104,10 @@ def test_spans_that_come_late_follow_the_decision_also_after_a_restart(
     assert a.ids() == ids([bad])
 
 
+def in_force(sidecar: RunningSidecar, times: int) -> Callable[[], bool]:
+    return lambda: len(sidecar.logged("policy in force")) == times
+
+
 def test_sampling_is_switched_on_and_off_while_spans_wait_and_nothing_is_lost(
     sidecars: Sidecars, start_backend: Start
 ) -> None:
@@ -115,7 +119,7 @@ def test_sampling_is_switched_on_and_off_while_spans_wait_and_nothing_is_lost(
     sent: list[tuple[bool, list[Span]]] = []
     for times, on in enumerate((False, True, False, True), start=1):
         sidecars.write({**plain, "spec": plain["spec"] | ({"sampling": sampling(ERRORS)} if on else {})})
-        until(lambda times=times: len(sidecar.logged("policy in force")) == times, "the config is in force")
+        until(in_force(sidecar, times), "the config is in force")
         traces = [trace(chance, error=number % 2 == 0) for number in range(10)]
         for spans in traces:
             send(sidecar, *spans)

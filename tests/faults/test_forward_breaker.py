@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
-import pytest
 from aiohttp import web
 
-from forward_support.rig import Rig, backend, running, until
+from forward_support.rig import Rig, backend
 from forward_support.servers import (
     NEVER,
     GrpcBackend,
     HttpBackend,
     Serve,
     failing,
+    grpc_hang,
     grpc_ok,
-    serving,
 )
+from waiting import until
 
 Code = grpc.StatusCode
 Context = grpc.aio.ServicerContext
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with serving() as start:
-        yield start
 
 
 async def test_fails_over_within_an_entry_and_comes_back(rig: Rig, serve: Serve) -> None:
@@ -92,11 +78,7 @@ async def test_open_circuit_sends_straight_to_the_standby(rig: Rig, serve: Serve
 async def test_stuck_sends_are_seen_before_they_fail(rig: Rig, serve: Serve) -> None:
     """Every call hangs and none has failed yet, nor will the breaker ever open: what is queued goes elsewhere."""
 
-    async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
-    preferred, standby = await serve(GrpcBackend(hang)), await serve(GrpcBackend())
+    preferred, standby = await serve(GrpcBackend(grpc_hang)), await serve(GrpcBackend())
     await rig.apply(
         [
             backend("preferred", preferred.endpoint, timeout="4s", circuitBreaker=NEVER, batch={"maxSpans": 2}),
@@ -152,7 +134,7 @@ async def test_slow_backend_opens_the_circuit_and_loses_nothing(rig: Rig, serve:
     slow = True
 
     async def drag(body: bytes, request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(0.1 if slow else 0)
+        await asyncio.sleep(0.1 if slow else 0)  # the slowness itself, twice what counts as slow
         return web.Response()
 
     server = await serve(HttpBackend(drag))

@@ -7,16 +7,17 @@ import errno
 import os
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from forward_support.rig import backend, running, until
-from forward_support.servers import GrpcBackend
+from forward_support.rig import backend, running
+from forward_support.servers import GrpcBackend, Serve
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
+from waiting import until
 
 
 class FailingFiles(SystemFiles):
@@ -82,11 +83,8 @@ def damage_cursor(directory: Path, entry: str) -> None:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[GrpcBackend]:
-    made = GrpcBackend()
-    await made.start()
-    yield made
-    await made.stop()
+async def server(serve: Serve) -> GrpcBackend:
+    return await serve(GrpcBackend())
 
 
 async def test_unreadable_log_is_tried_again(tmp_path: Path, server: GrpcBackend) -> None:

@@ -4,46 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import pytest
 
-from forward_support.rig import PATIENCE, Rig, backend, running, until
-from forward_support.servers import GrpcBackend, GrpcBehaviour, grpc_ok
+from forward_support.rig import Rig, backend, running
+from forward_support.servers import NEVER, GrpcBackend, GrpcBehaviour, Serve, grpc_ok
 from forward_support.spans import ids_of, request
-from tracekeeper_sidecar.errors import LogFull
+from log_harness import append_at_last
 from tracekeeper_sidecar.forward.entry import ASIDE, IN_FLIGHT
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
+from waiting import PATIENCE, until
 
 Context = grpc.aio.ServicerContext
-NEVER = {"failureThreshold": 1000, "openFor": "50ms", "maxOpenFor": "50ms", "state": "Disabled"}
-"""A circuit breaker that stays out of the test."""
 SMALL: dict[str, Any] = {"circuitBreaker": NEVER, "batch": {"maxSpans": 5, "maxDelay": "10ms"}}
 DEAD = "http://127.0.0.1:9"
-
-
-class Serve(Protocol):
-    """Starts a server with a behaviour; it is stopped at the end of the test."""
-
-    async def __call__(self, behave: GrpcBehaviour = grpc_ok, /) -> GrpcBackend: ...
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with AsyncExitStack() as stack:
-
-        async def start(behave: GrpcBehaviour = grpc_ok) -> GrpcBackend:
-            server = GrpcBackend(behave)
-            await server.start()
-            stack.push_async_callback(server.stop)
-            return server
-
-        yield start
 
 
 def spoilt(ids: set[str], hang: bool = False) -> GrpcBehaviour:
@@ -66,7 +44,7 @@ def delivered(rig: Rig, entry: str) -> int:
 async def test_what_a_backend_cannot_digest_holds_up_nothing_behind_it(tmp_path: Path, serve: Serve) -> None:
     """More bad spans than may be in flight, each in a request of its own, spread over what is well."""
     bad: set[str] = set()
-    server = await serve(spoilt(bad))
+    server = await serve(GrpcBackend(spoilt(bad)))
     slow = {"initialBackoff": "20s", "maxBackoff": "30s"}
     async with running(tmp_path) as rig:
         for _ in range(IN_FLIGHT + 3):
@@ -107,7 +85,7 @@ def wipe(directory: Path, first: str, second: str) -> None:
 async def test_damage_around_what_was_settled_out_of_order(tmp_path: Path, serve: Serve) -> None:
     """Damage takes a frame that was open and its neighbour that was settled, and hides where the run begins."""
     bad: set[str] = set()
-    server = await serve(spoilt(bad))
+    server = await serve(GrpcBackend(spoilt(bad)))
     slow = {"initialBackoff": "20s", "maxBackoff": "30s"}
     async with running(tmp_path) as rig:
         lost = await rig.put(5)
@@ -130,7 +108,7 @@ async def test_damage_around_what_was_settled_out_of_order(tmp_path: Path, serve
 
 async def test_requests_that_are_never_answered_hold_up_nothing_behind_them(tmp_path: Path, serve: Serve) -> None:
     bad: set[str] = set()
-    server = await serve(spoilt(bad, hang=True))
+    server = await serve(GrpcBackend(spoilt(bad, hang=True)))
     async with running(tmp_path) as rig:
         for _ in range(IN_FLIGHT + 2):
             bad.update(await rig.put(1))
@@ -144,7 +122,7 @@ async def test_a_backend_that_digests_nothing_is_not_sent_everything(tmp_path: P
     async def broken(body: bytes, context: Context[bytes, bytes]) -> bytes:
         await context.abort(grpc.StatusCode.INTERNAL, "no")
 
-    server = await serve(broken)
+    server = await serve(GrpcBackend(broken))
     async with running(tmp_path) as rig:
         await rig.put(1, requests=200)
         await rig.apply([backend("one", server.endpoint, circuitBreaker=NEVER, batch={"maxSpans": 1})])
@@ -157,7 +135,7 @@ async def test_a_backend_that_digests_nothing_is_not_sent_everything(tmp_path: P
 
 
 async def test_from_oldest_begins_with_the_history_and_now_with_what_comes(tmp_path: Path, serve: Serve) -> None:
-    first, oldest, now = await serve(), await serve(), await serve()
+    first, oldest, now = await serve(GrpcBackend()), await serve(GrpcBackend()), await serve(GrpcBackend())
     async with running(tmp_path, history=32 << 20) as rig:
         backends = [backend("first", first.endpoint)]
         await rig.apply(backends)
@@ -175,7 +153,7 @@ async def test_from_oldest_begins_with_the_history_and_now_with_what_comes(tmp_p
 
 
 async def test_an_entry_that_comes_back_goes_on_where_it_stopped(tmp_path: Path, serve: Serve) -> None:
-    one, two = await serve(), await serve()
+    one, two = await serve(GrpcBackend()), await serve(GrpcBackend())
     backends = [backend("one", one.endpoint), backend("two", two.endpoint)]
     both = {"kept": ["one"], "guest": {"backends": ["two"], "from": "Oldest"}}
     async with running(tmp_path, history=32 << 20) as rig:
@@ -192,7 +170,7 @@ async def test_an_entry_that_comes_back_goes_on_where_it_stopped(tmp_path: Path,
 
 
 async def test_history_that_an_entry_begins_with_is_pinned(tmp_path: Path, serve: Serve) -> None:
-    one = await serve()
+    one = await serve(GrpcBackend())
     async with running(tmp_path, quota=4 << 20, segment_size=64 << 10, history=2 << 20) as rig:
         await rig.apply([backend("one", one.endpoint)])
         await rig.put(50, requests=10, size=300)
@@ -208,7 +186,7 @@ async def test_history_that_an_entry_begins_with_is_pinned(tmp_path: Path, serve
 
 
 async def test_best_effort_spans_wait_for_max_lag_and_no_longer(tmp_path: Path, serve: Serve) -> None:
-    well = await serve()
+    well = await serve(GrpcBackend())
     async with running(tmp_path) as rig:
         entries = {
             "best": {"backends": ["dead"], "guarantee": "BestEffort", "maxLag": "1s"},
@@ -227,7 +205,7 @@ async def test_best_effort_spans_wait_for_max_lag_and_no_longer(tmp_path: Path, 
 
 async def test_max_age_ends_the_wait_of_what_is_in_flight_too(tmp_path: Path, serve: Serve) -> None:
     bad: set[str] = set()
-    server = await serve(spoilt(bad, hang=True))
+    server = await serve(GrpcBackend(spoilt(bad, hang=True)))
     async with running(tmp_path) as rig:
         bad.update(await rig.put(5))
         await rig.apply([backend("one", server.endpoint, timeout="60s", **SMALL)], buffer={"maxAge": "1s"})
@@ -238,7 +216,7 @@ async def test_max_age_ends_the_wait_of_what_is_in_flight_too(tmp_path: Path, se
 
 
 async def test_max_spans_gives_up_the_oldest(tmp_path: Path, serve: Serve) -> None:
-    server = await serve()
+    server = await serve(GrpcBackend())
     await server.stop()
     async with running(tmp_path) as rig:
         await rig.put(5, requests=100)
@@ -257,17 +235,12 @@ async def fill(rig: Rig, megabytes: int) -> None:
         for _ in range(megabytes * 16):
             made = [request(20, 300) for _ in range(10)]
             for body, ids in made:
-                while True:
-                    try:
-                        await rig.log.append(body, len(ids))
-                        break
-                    except LogFull:
-                        await asyncio.sleep(0.02)
+                await append_at_last(rig.log, body, len(ids))
                 rig.sent += ids
 
 
 async def test_drop_oldest_takes_new_spans_in_place_of_old_ones(tmp_path: Path, serve: Serve) -> None:
-    well = await serve()
+    well = await serve(GrpcBackend())
     async with running(tmp_path, quota=4 << 20) as rig:
         await rig.apply([backend("dead", DEAD), backend("well", well.endpoint)], buffer={"whenFull": "DropOldest"})
         await fill(rig, 8)
@@ -286,18 +259,12 @@ async def test_drop_oldest_makes_room_for_requests_over_the_watermark(tmp_path: 
         assert size > rig.log.watermark
         body, ids = request(10, size // 10)
         for _ in range(8):
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    try:
-                        await rig.log.append(body, len(ids))
-                        break
-                    except LogFull:
-                        await asyncio.sleep(0.02)
+            await append_at_last(rig.log, body, len(ids))
         assert set(rig.entry("dead").account.dropped) == {"buffer_full"}
 
 
 async def test_best_effort_makes_way_before_anybody_is_refused(tmp_path: Path, serve: Serve) -> None:
-    well = await serve()
+    well = await serve(GrpcBackend())
     async with running(tmp_path, quota=4 << 20) as rig:
         entries = {"best": {"backends": ["dead"], "guarantee": "BestEffort"}, "main": ["well"]}
         await rig.apply([backend("dead", DEAD), backend("well", well.endpoint)], entries)
@@ -308,7 +275,7 @@ async def test_best_effort_makes_way_before_anybody_is_refused(tmp_path: Path, s
         await until(lambda: delivered(rig, "main") == len(rig.sent), "the other entry loses nothing")
         assert rig.entry("main").account.dropped == {}
         sent, lost = rig.sent, rig.entry("best").account.dropped["buffer_full"]
-    late = await serve()
+    late = await serve(GrpcBackend())
     async with running(tmp_path, quota=4 << 20) as again:
         await again.apply([backend("dead", late.endpoint), backend("well", well.endpoint)], entries)
         await again.settled()
@@ -328,7 +295,7 @@ async def test_a_limit_of_attempts_that_comes_later_ends_what_has_had_them(tmp_p
 
 
 async def test_an_entry_takes_what_it_matches_and_counts_the_rest(tmp_path: Path, serve: Serve) -> None:
-    everything, long = await serve(), await serve()
+    everything, long = await serve(GrpcBackend()), await serve(GrpcBackend())
     async with running(tmp_path) as rig:
         entries = {
             "all": ["everything"],
@@ -352,7 +319,7 @@ async def test_an_entry_takes_what_it_matches_and_counts_the_rest(tmp_path: Path
 
 
 async def test_critical_spans_leave_at_once(tmp_path: Path, serve: Serve) -> None:
-    server = await serve()
+    server = await serve(GrpcBackend())
     async with running(tmp_path) as rig:
         await rig.apply([backend("one", server.endpoint, batch={"maxDelay": "1m"})])
         waiting = await rig.put(3)

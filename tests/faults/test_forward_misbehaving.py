@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -16,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from forward_support.rig import Rig, backend, running, until
+from forward_support.rig import Rig, backend
 from forward_support.servers import (
     NEVER,
     GrpcBackend,
@@ -24,36 +22,21 @@ from forward_support.servers import (
     RawBackend,
     Serve,
     failing,
+    grpc_hang,
     grpc_ok,
     http_ok,
     read_http_request,
     reset,
-    serving,
     status_with_retry_info,
 )
+from waiting import turns, until
 
 Code = grpc.StatusCode
 Context = grpc.aio.ServicerContext
 
 
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with serving() as start:
-        yield start
-
-
 async def test_hanging_backend_delays_nobody_else(rig: Rig, serve: Serve) -> None:
-    async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
-    dead, well = await serve(GrpcBackend(hang)), await serve(GrpcBackend())
+    dead, well = await serve(GrpcBackend(grpc_hang)), await serve(GrpcBackend())
     await rig.apply([backend("dead", dead.endpoint, timeout="200ms"), backend("well", well.endpoint)])
     ids = await rig.put(10, requests=50)
     await until(lambda: len(well.taken.ids) == len(ids), "the other entry is served")
@@ -78,7 +61,7 @@ async def test_flapping_backend(rig: Rig, serve: Serve) -> None:
     await rig.apply([backend("flapping", server.endpoint, "HTTP")])
     for _ in range(10):
         await rig.put(20)
-        await asyncio.sleep(0)
+        await turns()
     await rig.settled()
     assert Counter(server.taken.ids) == Counter(rig.sent)
 
@@ -104,11 +87,13 @@ async def test_resets_in_the_middle(rig: Rig, serve: Serve, size: int) -> None:
     assert rig.entry("rude").account.delivered["rude"] == 100
 
 
-async def test_413_splits_down_to_what_fits(rig: Rig, serve: Serve) -> None:
-    async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
-        return web.Response(status=413 if len(body) > 3000 else 200)
+async def at_most_3000(body: bytes, request: web.Request) -> web.StreamResponse:
+    """Takes requests of so many bytes."""
+    return web.Response(status=413 if len(body) > 3000 else 200)
 
-    server = await serve(HttpBackend(strict))
+
+async def test_413_splits_down_to_what_fits(rig: Rig, serve: Serve) -> None:
+    server = await serve(HttpBackend(at_most_3000))
     await rig.apply([backend("strict", server.endpoint, "HTTP")])
     ids = await rig.put(400)
     await rig.settled()
@@ -118,10 +103,7 @@ async def test_413_splits_down_to_what_fits(rig: Rig, serve: Serve) -> None:
 
 
 async def test_limit_that_was_learned_spares_later_refusals(rig: Rig, serve: Serve) -> None:
-    async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
-        return web.Response(status=413 if len(body) > 3000 else 200)
-
-    server = await serve(HttpBackend(strict))
+    server = await serve(HttpBackend(at_most_3000))
     await rig.apply([backend("strict", server.endpoint, "HTTP")])
     await rig.put(400)
     await rig.settled()
@@ -135,10 +117,7 @@ async def test_limit_that_was_learned_spares_later_refusals(rig: Rig, serve: Ser
 
 
 async def test_a_single_span_that_is_too_large_is_dropped_alone(rig: Rig, serve: Serve) -> None:
-    async def strict(body: bytes, request: web.Request) -> web.StreamResponse:
-        return web.Response(status=413 if len(body) > 3000 else 200)
-
-    server = await serve(HttpBackend(strict))
+    server = await serve(HttpBackend(at_most_3000))
     await rig.apply([backend("strict", server.endpoint, "HTTP")])
     small = await rig.put(30)
     large = await rig.put(1, size=5000)
@@ -303,7 +282,7 @@ async def test_slow_drip_is_cut_off_by_the_timeout(rig: Rig, serve: Serve) -> No
         await response.prepare(request)
         for _ in range(1000):
             await response.write(b"x")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # the drip itself: 50 s for an answer that may take 0.3
         return response
 
     server = await serve(HttpBackend(drip))

@@ -12,8 +12,9 @@ import pytest
 from aiohttp import web
 
 from forward_support.certificates import Authority, Pair, server_context
-from forward_support.rig import Rig, backend, running, until
-from forward_support.servers import GrpcBackend, HttpBackend
+from forward_support.rig import Rig, backend, running
+from forward_support.servers import GrpcBackend, HttpBackend, Serve
+from waiting import until
 
 CA = {"ca": {"secretKeyRef": {"name": "trust", "key": "ca.crt"}}}
 CLIENT = {"clientCertificate": {"secretName": "client"}}
@@ -62,107 +63,80 @@ async def waits(rig: Rig, target: GrpcBackend | HttpBackend, otlp: Any, secrets:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_private_authority(rig: Rig, tmp_path: Path, authority: Authority, protocol: str) -> None:
-    target = server(protocol, tmp_path, authority.issue())
-    await target.start()
-    try:
-        await delivers(rig, target, {"tls": CA}, {"trust": {"ca.crt": authority.pem}})
-    finally:
-        await target.stop()
+async def test_private_authority(rig: Rig, serve: Serve, tmp_path: Path, authority: Authority, protocol: str) -> None:
+    target = await serve(server(protocol, tmp_path, authority.issue()))
+    await delivers(rig, target, {"tls": CA}, {"trust": {"ca.crt": authority.pem}})
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_unknown_authority_then_the_right_one(
-    rig: Rig, tmp_path: Path, authority: Authority, protocol: str
+    rig: Rig, serve: Serve, tmp_path: Path, authority: Authority, protocol: str
 ) -> None:
-    target = server(protocol, tmp_path, authority.issue())
-    await target.start()
-    try:
-        await waits(rig, target, {"tls": CA}, {"trust": {"ca.crt": Authority("stranger").pem}}, "otlp.tls")
-        await delivers(rig, target, {"tls": CA}, {"trust": {"ca.crt": authority.pem}})
-    finally:
-        await target.stop()
+    target = await serve(server(protocol, tmp_path, authority.issue()))
+    await waits(rig, target, {"tls": CA}, {"trust": {"ca.crt": Authority("stranger").pem}}, "otlp.tls")
+    await delivers(rig, target, {"tls": CA}, {"trust": {"ca.crt": authority.pem}})
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_certificate_for_another_host(rig: Rig, tmp_path: Path, authority: Authority, protocol: str) -> None:
-    target = server(protocol, tmp_path, authority.issue("elsewhere.example"))
-    await target.start()
-    try:
-        await waits(rig, target, {"tls": CA}, {"trust": {"ca.crt": authority.pem}}, "otlp.tls")
-    finally:
-        await target.stop()
+async def test_certificate_for_another_host(
+    rig: Rig, serve: Serve, tmp_path: Path, authority: Authority, protocol: str
+) -> None:
+    target = await serve(server(protocol, tmp_path, authority.issue("elsewhere.example")))
+    await waits(rig, target, {"tls": CA}, {"trust": {"ca.crt": authority.pem}}, "otlp.tls")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_mutual_tls(rig: Rig, tmp_path: Path, authority: Authority, protocol: str) -> None:
-    target, client = server(protocol, tmp_path, authority.issue(), authority.pem), authority.issue("sidecar")
-    await target.start()
+async def test_mutual_tls(rig: Rig, serve: Serve, tmp_path: Path, authority: Authority, protocol: str) -> None:
+    target = await serve(server(protocol, tmp_path, authority.issue(), authority.pem))
+    client = authority.issue("sidecar")
     secrets = {
         "trust": {"ca.crt": authority.pem},
         "client": {"tls.crt": client.certificate, "tls.key": client.key},
     }
-    try:
-        await waits(rig, target, {"tls": CA}, secrets)
-        await delivers(rig, target, {"tls": {**CA, **CLIENT}}, secrets)
-    finally:
-        await target.stop()
+    await waits(rig, target, {"tls": CA}, secrets)
+    await delivers(rig, target, {"tls": {**CA, **CLIENT}}, secrets)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_rotated_client_certificate_costs_no_send(
-    rig: Rig, tmp_path: Path, authority: Authority, protocol: str
+    rig: Rig, serve: Serve, tmp_path: Path, authority: Authority, protocol: str
 ) -> None:
     """The Secret changes again and again while spans flow: none is late by a failure, and none arrives twice."""
-    target = server(protocol, tmp_path, authority.issue(), authority.pem)
-    await target.start()
+    target = await serve(server(protocol, tmp_path, authority.issue(), authority.pem))
     wanted = backend("secure", target.endpoint, protocol, {"tls": {**CA, **CLIENT}}, batch={"maxDelay": "1ms"})
-    try:
-        for number in range(4):
-            client = authority.issue(f"sidecar-{number}")
-            pair = {"tls.crt": client.certificate, "tls.key": client.key}
-            await rig.apply([wanted], secrets={"trust": {"ca.crt": authority.pem}, "client": pair})
-            for _ in range(5):
-                await rig.put(3)
-        await rig.settled()
-    finally:
-        await target.stop()
+    for number in range(4):
+        client = authority.issue(f"sidecar-{number}")
+        pair = {"tls.crt": client.certificate, "tls.key": client.key}
+        await rig.apply([wanted], secrets={"trust": {"ca.crt": authority.pem}, "client": pair})
+        for _ in range(5):
+            await rig.put(3)
+    await rig.settled()
     assert Counter(target.taken.ids) == Counter(rig.sent)
     assert set(rig.backend("secure").calls) == {"sent"}
 
 
-async def test_missing_secret_holds_the_spans_until_it_comes(rig: Rig, tmp_path: Path, authority: Authority) -> None:
-    target = server("GRPC", tmp_path, authority.issue())
-    await target.start()
-    try:
-        await waits(rig, target, {"tls": CA}, {}, "secret 'trust'", "'ca.crt'", "missing")
-        assert not rig.backend("secure").usable
-        await delivers(rig, target, {"tls": CA}, {"trust": {"ca.crt": authority.pem}})
-    finally:
-        await target.stop()
+async def test_missing_secret_holds_the_spans_until_it_comes(
+    rig: Rig, serve: Serve, tmp_path: Path, authority: Authority
+) -> None:
+    target = await serve(server("GRPC", tmp_path, authority.issue()))
+    await waits(rig, target, {"tls": CA}, {}, "secret 'trust'", "'ca.crt'", "missing")
+    assert not rig.backend("secure").usable
+    await delivers(rig, target, {"tls": CA}, {"trust": {"ca.crt": authority.pem}})
 
 
-async def test_rotated_token(rig: Rig) -> None:
+async def test_rotated_token(rig: Rig, serve: Serve) -> None:
     async def guard(body: bytes, request: web.Request) -> web.StreamResponse:
         return web.Response(status=200 if request.headers.get("Authorization") == "Bearer two" else 401)
 
-    target = HttpBackend(guard)
-    await target.start()
+    target = await serve(HttpBackend(guard))
     bearer = {"auth": {"type": "Bearer", "bearer": {"secretKeyRef": {"name": "s", "key": "token"}}}}
-    try:
-        await waits(rig, target, bearer, {"s": {"token": b"one"}}, "401", "credentials")
-        await delivers(rig, target, bearer, {"s": {"token": b"two\n"}})
-    finally:
-        await target.stop()
+    await waits(rig, target, bearer, {"s": {"token": b"one"}}, "401", "credentials")
+    await delivers(rig, target, bearer, {"s": {"token": b"two\n"}})
 
 
-async def test_plaintext_to_a_tls_port(rig: Rig, tmp_path: Path, authority: Authority) -> None:
-    target = server("GRPC", tmp_path, authority.issue())
-    await target.start()
-    try:
-        await rig.apply([backend("plain", target.endpoint.replace("https", "http"), timeout="500ms")])
-        await rig.put(10)
-        await until(lambda: rig.backend("plain").last_error, "there is an error")
-        assert rig.entry("plain").pending == 10
-    finally:
-        await target.stop()
+async def test_plaintext_to_a_tls_port(rig: Rig, serve: Serve, tmp_path: Path, authority: Authority) -> None:
+    target = await serve(server("GRPC", tmp_path, authority.issue()))
+    await rig.apply([backend("plain", target.endpoint.replace("https", "http"), timeout="500ms")])
+    await rig.put(10)
+    await until(lambda: rig.backend("plain").last_error, "there is an error")
+    assert rig.entry("plain").pending == 10

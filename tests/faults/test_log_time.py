@@ -18,6 +18,7 @@ from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
+from waiting import turns
 
 YEAR = 365 * 86400.0
 JUMPS = [YEAR, -2 * YEAR, 40 * YEAR, -30 * YEAR, 0.0, -0.001, 1e-9]
@@ -97,7 +98,7 @@ async def test_a_sync_that_crawls_makes_larger_commits_and_answers_none_before_i
     answered: list[int] = []
     for number in range(200):
         log.submit(b"%04d" % number, 1, lambda error, number=number: answered.append(number))  # type: ignore[misc]
-        await asyncio.sleep(0)
+        await turns()
     assert answered == []
     assert log.reader(log.begin).read(10, 10) is None
     for _ in range(200):

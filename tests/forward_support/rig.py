@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,8 @@ from tracekeeper_sidecar.log.log import Log
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
+from waiting import until
 
-PATIENCE = 20.0
-"""Seconds that a condition may take to come true."""
 QUICK: dict[str, Any] = {
     "timeout": "5s",
     "batch": {"maxDelay": "10ms"},
@@ -31,16 +30,6 @@ QUICK: dict[str, Any] = {
     "circuitBreaker": {"failureThreshold": 3, "openFor": "50ms", "maxOpenFor": "200ms"},
 }
 """Backend settings under which nothing takes long."""
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    """Return when `condition` is true; fail when it never is."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():  # noqa: ASYNC110 - anything can be a condition
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"never came true: {what}") from None
 
 
 def backend(name: str, endpoint: str, protocol: str = "GRPC", otlp: Any = None, **settings: Any) -> dict[str, Any]:

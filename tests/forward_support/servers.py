@@ -48,6 +48,12 @@ async def grpc_ok(body: bytes, context: object) -> bytes:
     return b""
 
 
+async def grpc_hang(body: bytes, context: object) -> bytes:
+    """Never answers."""
+    await asyncio.Event().wait()
+    return b""
+
+
 async def http_ok(body: bytes, request: web.Request) -> web.StreamResponse:
     return web.Response(content_type="application/x-protobuf")
 
@@ -208,7 +214,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 NEVER = {"state": "Disabled"}
 """A circuit breaker that stays out of the test."""
-Server = TypeVar("Server", GrpcBackend, HttpBackend, RawBackend)
+Server = TypeVar("Server", bound=GrpcBackend | HttpBackend | RawBackend)
 
 
 class Serve(Protocol):

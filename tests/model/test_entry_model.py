@@ -39,6 +39,7 @@ from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_spec.config import Backend as BackendSpec
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
+from waiting import turns
 
 NAME = "entry"
 LEFT_OUT = ""
@@ -163,8 +164,7 @@ class World:
                 self.closed.setdefault(span, self.exporter.taken[span])
 
     async def turn(self) -> None:
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await turns(TURNS)
         self.check()
 
     def check(self) -> None:

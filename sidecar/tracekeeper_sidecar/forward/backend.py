@@ -38,7 +38,7 @@ class BackendHealth:
     """Changes of the circuit, by new state and cause."""
     rejected_calls: int
     calls: Mapping[str, int]
-    """Sends by outcome: sent, failed, throttled, refused, too_large."""
+    """Sends by outcome: sent, failed, throttled, unsent, refused, too_large."""
     in_flight: int
     last_success: float
     """Unix time; 0 before the first."""
@@ -242,6 +242,8 @@ class Backend:
                 if breaker.circuit is Circuit.HALF_OPEN:
                     self._on_change()  # The next probe's turn.
                 return
+            case Retry(unsent=True):
+                self._calls["unsent"] += 1
             case Retry(throttled=False):
                 self._calls["failed"] += 1
                 self.failed += 1

@@ -10,6 +10,14 @@ from tracekeeper_sidecar.forward.http_wire import HttpWire
 
 IDLE = 45.0
 """Seconds after which an idle connection is not used again: many servers close theirs after a minute."""
+ANOTHER = 2.0
+"""Seconds that opening one more connection may take while there are others."""
+ENOUGH = 30.0
+"""Seconds for which the others do when that has failed."""
+
+
+class Crowded(Exception):
+    """Time was up while other requests had all the connections."""
 
 
 class HttpPool:
@@ -22,22 +30,36 @@ class HttpPool:
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
+        self._enough_until = 0.0
 
     async def take(self, deadline: float, *, fresh: bool = False) -> HttpWire:
-        """A connection for one request; give it back. `fresh` asks for one that was never used. Raises OSError, and
-        TimeoutError at loop time `deadline`."""
+        """A connection for one request; give it back. `fresh` asks for one that was never used, where it can be had.
+
+        Raises OSError; at loop time `deadline` TimeoutError, or Crowded when it has had to wait for others: how long it
+        then tried to connect is no measure of the backend.
+        """
         wire = None if fresh else self._idle_one()
         if wire is not None:
             return wire
-        async with asyncio.timeout_at(deadline):
-            while True:
-                if self._closed:
-                    raise OSError("the connection was closed on our side")
-                if len(self._busy) + self._opening < self._most:
-                    return await self._open(deadline)
-                await self._turn()
-                if not fresh and (wire := self._idle_one()) is not None:
-                    return wire
+        waited = False
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                while True:
+                    if self._closed:
+                        raise OSError("the connection was closed on our side")
+                    if not fresh and (wire := self._idle_one()) is not None:
+                        return wire
+                    if self._grows:
+                        if (wire := await self._grow(deadline)) is not None:
+                            return wire
+                    elif not fresh:
+                        waited = True
+                        await self._turn()
+                    fresh = False
+        except TimeoutError:
+            if waited and limit.expired():
+                raise Crowded from None
+            raise
 
     def give_back(self, wire: HttpWire) -> None:
         """The request is over; a connection that is closed is forgotten."""
@@ -66,6 +88,31 @@ class HttpPool:
                 return wire
             wire.close()
         return None
+
+    @property
+    def _grows(self) -> bool:
+        """Whether there may be one more connection."""
+        if len(self._busy) + self._opening >= self._most:
+            return False
+        return not self._usable or asyncio.get_running_loop().time() >= self._enough_until
+
+    @property
+    def _usable(self) -> bool:
+        return any(wire.open for wire in (*self._busy, *self._idle))
+
+    async def _grow(self, deadline: float) -> HttpWire | None:
+        """One more connection. None when it cannot be had while there are, or were, others: those then have to do, for
+        many servers, and what stands before them, bound the connections of one client. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + ANOTHER if self._usable else None
+        try:
+            async with asyncio.timeout_at(limit):
+                return await self._open(deadline if limit is None else min(limit, deadline))
+        except OSError:  # TimeoutError, too.
+            if limit is None and not self._usable:
+                raise
+            self._enough_until = loop.time() + ENOUGH
+            return None
 
     async def _open(self, deadline: float) -> HttpWire:
         self._opening += 1

@@ -19,12 +19,12 @@ from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.dial import Place
 from tracekeeper_sidecar.forward.encoding import WEAKER, encode
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
-from tracekeeper_sidecar.forward.http_pool import HttpPool
+from tracekeeper_sidecar.forward.http_pool import Crowded, HttpPool
 from tracekeeper_sidecar.forward.http_wire import Answer, Lost
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_sidecar.forward.table import OTLP_HTTP, Meaning
 from tracekeeper_sidecar.forward.tls import client_context
-from tracekeeper_sidecar.forward.words import cut_off, not_accepted, unanswered, unreachable, wrong_place
+from tracekeeper_sidecar.forward.words import crowded, cut_off, not_accepted, unanswered, unreachable, wrong_place
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class HttpExporter:
                 self._weaken(found)
         except TimeoutError:
             return Retry(unanswered(self._connection, timeout))
+        except Crowded:
+            return Retry(crowded(self._connection, timeout), unsent=True)
         except Lost as lost:
             return Retry(cut_off(self._connection, lost.cause), suspect=len(body) > LARGE_BODY)
         except OSError as error:
@@ -70,7 +72,7 @@ class HttpExporter:
         self._pool.close()
 
     async def _post(self, body: bytes, deadline: float) -> Answer:
-        """One answer. Raises Lost, OSError, and TimeoutError when not even the answer's head came."""
+        """One answer. Raises Lost, OSError, Crowded, and TimeoutError when not even the answer's head came."""
         data = await encode(body, self._encoding)
         coding = f"Content-Encoding: {self._encoding}\r\n" if self._encoding else ""
         head = self._head + f"{coding}Content-Length: {len(data)}\r\n\r\n".encode("ascii")

@@ -27,6 +27,9 @@ class Retry:
     suspect: bool = False
     """The answer may blame this very request (500, INTERNAL, …) rather than the backend's health. One that keeps
     drawing such answers while the same backend takes others is poison, and is given up as refused."""
+    unsent: bool = False
+    """Nothing was sent, because all of our own connections were busy until time was up. It says nothing about the
+    backend, and is no attempt: the calls that keep the connections busy speak for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class Sender:
                 case Retry(suspect=True):
                     turn.note(backend, request)
                     await self._suspect(flight, backend, outcome.reason, "refused")
-                case Retry(throttled=True):
+                case Retry(throttled=True) | Retry(unsent=True):
                     turn.tried.add(backend.name)
                 case Retry():
                     turn.note(backend, request)

@@ -26,6 +26,14 @@ def unanswered(connection: Connection, timeout: float) -> str:
     return f"no answer from {connection.url} within {timeout:g} s; it hangs or is overloaded, or `timeout` is short"
 
 
+def crowded(connection: Connection, timeout: float) -> str:
+    """Time was up before there was a connection to send on."""
+    return (
+        f"all connections to {connection.url} were busy for {timeout:g} s; it is slow, or `otlp.maxConnections`"
+        f" ({connection.max_connections}) is small"
+    )
+
+
 def not_accepted(said: str) -> str:
     """The backend does not know us."""
     return (

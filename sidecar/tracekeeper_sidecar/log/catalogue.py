@@ -71,6 +71,9 @@ class Catalogue:
         """Segments deleted so far."""
         self.dead_letters = 0
         """Bytes of the quota that are left to the dead letters, whether there are any or not."""
+        self.short = False
+        """Whether the volume had no room left, not even for the smallest segment, when last asked: it gives less than
+        the quota allows."""
         self._next_number = recovered.next_number
         self._sum: tuple[tuple[Segment, ...], int, int] = (), 0, 0
         """Bytes in the segments passed, as of these segments and what was released."""
@@ -95,6 +98,11 @@ class Catalogue:
         active = self.active
         unwritten = active.unwritten if active is not None else 0
         return max(0, quota - retention.reserve_for(quota) - self.used + self.passed + unwritten)
+
+    @property
+    def slack(self) -> int:
+        """As `room`, but for a volume that is short: there, spans can only be stored in the place of others."""
+        return self.passed if self.short else self.room
 
     # Filling the active segment.
 
@@ -212,7 +220,11 @@ class Catalogue:
                 elif smaller < size:
                     size = smaller
                 else:
+                    self.short = True
                     raise
+        if self.short and not active.preallocated:
+            self.give_way()  # Nothing is reserved: only the next write would show that there is no room yet.
+        self.short = False
         seq = self.view.end.seq
         segment = Segment(active.number, seq, max(0.0, self._clock.now()), DATA_START)
         self.view = View((*self.view.segments, segment), Position(active.number, DATA_START, seq))
@@ -245,6 +257,7 @@ class Catalogue:
 
     def give_way(self) -> None:
         """Delete all history: the volume has no room for what is pending."""
+        self.short = True
         self._delete(len(self._passed()))
 
     def _passed(self) -> tuple[Segment, ...]:

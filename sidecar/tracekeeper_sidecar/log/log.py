@@ -254,7 +254,18 @@ class Log:
     @property
     def watermark(self) -> int:
         """Bytes of room below which the log is under pressure: more while a request is refused that needs more."""
-        return max(retention.watermark_for(self._writer.catalogue.limits), self._wanted)
+        usual = self._step if self._writer.catalogue.short else retention.watermark_for(self._writer.catalogue.limits)
+        return max(usual, self._wanted)
+
+    @property
+    def _step(self) -> int:
+        """Bytes by which room is made at a time. Nobody knows what a volume that is short of room has for us: there, a
+        share of what it holds."""
+        catalogue = self._writer.catalogue
+        size = catalogue.limits.segment_size
+        if not catalogue.short:
+            return size
+        return min(size, sum(segment.end for segment in catalogue.view.segments) // 8)
 
     @property
     def pinned(self) -> int:
@@ -267,7 +278,7 @@ class Log:
         starts, at the most the newest."""
         catalogue = self._writer.catalogue
         segments = catalogue.view.segments
-        have = catalogue.room - catalogue.passed
+        have = catalogue.slack - catalogue.passed
         for one in segments[:-1]:
             if have >= room:
                 return one.start
@@ -337,8 +348,8 @@ class Log:
         if not self._pressed:
             return
         # What a request needs may be more than the watermark: without it, none as large would ever be taken again.
-        self._wanted = refused + self._writer.catalogue.limits.segment_size if refused else 0
-        if self.room < self.watermark:
+        self._wanted = refused + self._step if refused else 0
+        if self._writer.catalogue.slack < self.watermark:
             for listener in self._pressed:
                 call(listener)
         self._wanted = 0

@@ -1,5 +1,7 @@
-# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, language_level=3
-"""What was decided about traces that are no longer open: 16 bytes for each, and as many free; compiled with remembered.pxd.
+# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3
+"""What was decided about traces that are no longer open: 16 bytes for each, and as many free. Compiled with the types
+in remembered.pxd.
 
 Two generations of a hash table with open addressing. When the younger is full it becomes the older one, whose traces
 are forgotten: so at least `most` traces are remembered, and at most twice as many. A trace is known by 64 bits of its

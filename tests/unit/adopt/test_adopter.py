@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from forward_support.rig import backend, running, until
-from forward_support.servers import GrpcBackend
+from forward_support.rig import backend, running
+from forward_support.servers import GrpcBackend, Serve
 from tracekeeper_sidecar.adopt import adoption as adoptions
 from tracekeeper_sidecar.adopt.adopter import Adopter
 from tracekeeper_sidecar.adopt.adoption import Ending, Means
@@ -29,6 +29,7 @@ from tracekeeper_sidecar.routes import Routes, Storage
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
+from waiting import until
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -99,11 +100,8 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[GrpcBackend]:
-    made = GrpcBackend()
-    await made.start()
-    yield made
-    await made.stop()
+async def server(serve: Serve) -> GrpcBackend:
+    return await serve(GrpcBackend())
 
 
 async def test_what_waits_is_delivered_and_the_folder_goes(node: Node, server: GrpcBackend) -> None:

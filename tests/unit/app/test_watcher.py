@@ -1,13 +1,12 @@
 """The policy in force changes when the file does, and never for the worse."""
 
-import asyncio
-
 from tracekeeper_sidecar.control.source import Instruction
 from tracekeeper_sidecar.control.watcher import Watcher
 from tracekeeper_sidecar.errors import LogUnavailable, PolicyError
 from tracekeeper_spec.config import ConfigSpec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
+from waiting import turns
 
 
 class ScriptedSource:
@@ -39,7 +38,7 @@ class Clock:
         return 1.0
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(0)
+        await turns()
 
 
 def instruction(revision: int) -> Instruction:

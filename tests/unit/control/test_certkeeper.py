@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from control_api import Api, serve, until
+from control_api import Api, serve
 from control_objects import StoodClock
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.certkeeper import CertKeeper, Place, bundle_patch
@@ -16,6 +16,7 @@ from tracekeeper_operator.certs import Lives
 from tracekeeper_operator.errors import KubeError
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.tasks import run_until
+from waiting import until
 
 PLACE = Place("tk", "injector", "tk-injector", "tk-validator")
 CONFIGURATIONS = (("mutatingwebhookconfigurations", "tk-injector"), ("validatingwebhookconfigurations", "tk-validator"))

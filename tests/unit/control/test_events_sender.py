@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from control_api import Api, serve, until
+from control_api import Api, serve
 from control_objects import StoodClock, pod
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.events import QUEUE, REMEMBERED, REPEAT_SECONDS, Events, Notice, Owner, _remember, subject
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import InjectorMetrics
 from tracekeeper_operator.tasks import run_until
+from waiting import until
 
 REPLICA_SET = Owner("apps/v1", "ReplicaSet", "shop", "app-5f6d", "uid-rs")
 

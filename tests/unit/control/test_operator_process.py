@@ -22,10 +22,11 @@ import aiohttp
 import pytest
 import yaml
 
-from control_api import Api, serve, until
+from control_api import Api, serve
 from control_objects import config, pod, review
 from tracekeeper_operator import __version__
 from tracekeeper_operator.certs import Material
+from waiting import attempted, until
 
 ROOT = Path(__file__).parents[3]
 
@@ -51,10 +52,10 @@ class Program:
             return 0, str(error)
 
     async def ready(self) -> None:
-        deadline = asyncio.get_running_loop().time() + 30
-        while (found := await self.get("/readyz"))[0] != 200:
-            assert asyncio.get_running_loop().time() < deadline, (found, self.lines)
-            await asyncio.sleep(0.05)
+        async def is_ready() -> bool:
+            return (await self.get("/readyz"))[0] == 200
+
+        await attempted(is_ready, lambda: f"the program is ready: {self.lines}")
 
     async def stop(self) -> int:
         """The exit status after SIGTERM, which has to come soon."""
@@ -150,7 +151,7 @@ async def test_the_controller_serves_and_stops(api: Api, start: Start) -> None:
 async def test_kopf_writes_nothing_of_its_own(api: Api, start: Start) -> None:
     api.put("tracingconfigs", config())
     async with start("controller") as controller:
-        await until(lambda: "status" in api.get("tracingconfigs", "shop", "agents"), 30)
+        await until(lambda: "status" in api.get("tracingconfigs", "shop", "agents"))
         await until(lambda: api.watchers)
         assert await controller.stop() == 0
     meta = api.get("tracingconfigs", "shop", "agents")["metadata"]
@@ -168,7 +169,7 @@ async def test_the_controller_waits_for_the_crd(api: Api, start: Start) -> None:
     for _ in range(3):
         api.fail("GET", "/tracingconfigs", 404, '{"message": "the server could not find the requested resource"}')
     async with start("controller") as controller:
-        await until(lambda: any("is not installed" in line["message"] for line in controller.lines), 30)
+        await until(lambda: any("is not installed" in line["message"] for line in controller.lines))
         await controller.ready()
         assert await controller.stop() == 0
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from control_api import Api, serve, until
+from control_api import Api, serve
 from control_objects import StoodClock, backend, config, secret
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.clock import SystemClock
@@ -22,6 +22,7 @@ from tracekeeper_operator.reconcile import Reconciler
 from tracekeeper_operator.store import Store
 from tracekeeper_operator.tasks import run_until
 from tracekeeper_spec.policy import PolicyDocument
+from waiting import until
 
 
 class Rig:

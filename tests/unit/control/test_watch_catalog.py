@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from control_api import Api, line, serve, until
+from control_api import Api, line, serve
 from control_objects import config
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.backoff import Backoff
@@ -19,6 +19,7 @@ from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import InjectorMetrics
 from tracekeeper_operator.tasks import run_until
 from tracekeeper_operator.watch import Watch
+from waiting import until
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ import outage
 import physical
 import plot
 import pytest
+import receive
 import report
 import table
+from machine import machine
 
 JOB = jobs.Job("512", "512 spans a request, 16 in flight", 512, 16, must_ratio=10, goal_ratio=16)
 
@@ -172,6 +174,7 @@ def whole() -> dict[str, Any]:
     points = [{"backlog_gb": 1.0, "cpu_us_per_span": 2.0}]
     limited = {"title": "t", "acknowledged_per_second": 9, "p50_ms": 1.0, "p99_ms": 2.0, "peak_mb": 3.0}
     grown = {"gigabytes": 1.0, "disk_gb": 1.1, "spans": 9, "peak_mb": 30.0, "missed": []}
+    figures = {name: {"requests_per_second": 9.0, "cpu_us": 3.0} for name in receive.CLIENTS}
     starts = {"first_answer_full": 0.5, "first_answer_empty": 0.4, "growing": points, "shrinking": points}
     return {
         "machine": {"processors": 2, "model": "m", "kernel": "6", "python": "3", "time": 0},
@@ -181,6 +184,7 @@ def whole() -> dict[str, Any]:
             "outage": {"title": "t", "sides": [{"side": "s", "phases": [phase("both well", 2.0)]}], "missed": []},
             "limits": {"jobs": [{**limited, "refused": {"X": 5}, "drained_seconds": 1.0}], "missed": []},
             "backlog": {**grown, **starts},
+            "receive": {"machine": machine(), "loads": [receive.outcome(load, [figures]) for load in receive.loads(1)]},
         },
     }
 

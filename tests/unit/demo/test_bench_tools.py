@@ -12,8 +12,12 @@ from typing import Any
 import app_start
 import load
 import numpy as np
+import processes
 import procfs
 import pytest
+import raw_calls
+import raw_load
+import receive
 import seen
 import spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -137,6 +141,53 @@ async def test_a_rate_is_kept_and_a_limit_ends_early(start_backend: Callable[...
     assert 0 < paced["requests"] <= 20
     limited = await load.load(target, spans.Template(10), in_flight=4, seconds=30.0, limit=7)
     assert limited["requests"] == 7
+
+
+@pytest.mark.parametrize("make", [raw_load.Client, raw_calls.GrpcClient])
+@pytest.mark.parametrize(("count", "connections", "in_flight"), [(1, 1, 8), (512, 2, 1), (512, 1, 8)])
+async def test_raw_load_counts_exactly_what_was_acknowledged(
+    make: type[raw_load.Client], count: int, connections: int, in_flight: int, start_backend: Callable[..., Backend]
+) -> None:
+    backend, bodies = start_backend("--count-only"), [spans.Template(count).request() for _ in range(2)]
+    port = backend.grpc if make is raw_calls.GrpcClient else backend.http
+    requests, took = await raw_load.run(make, port, bodies, connections, in_flight, 0.3)
+    assert backend.json("/stats")["spans"] == requests * count > 0
+    assert took > 0
+
+
+@pytest.mark.parametrize("make", [raw_load.Client, raw_calls.GrpcClient])
+async def test_raw_load_takes_no_refusal_for_an_answer(make: type[raw_load.Client], backend: Backend) -> None:
+    backend.fail("unavailable")
+    port = backend.grpc if make is raw_calls.GrpcClient else backend.http
+    with pytest.raises(processes.Failed, match=r"refused a call|HTTP/1.1 503"):
+        await raw_load.run(make, port, [spans.Template(1).request()], 1, 2, 30.0)
+
+
+async def test_raw_answers_are_counted_however_they_are_cut() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nDate: today\r\n\r\n\r\n\r\n"
+    client = raw_load.Client([b"x"], 1)
+    for cut in range(2 * len(answer)):
+        _, first, rest = client.read((2 * answer)[:cut])
+        _, second, rest = client.read(rest + (2 * answer)[cut:])
+        assert (first, second, rest) == (cut // len(answer), 2 - cut // len(answer), b"")
+    with pytest.raises(processes.Failed, match="429"):
+        client.read(answer.replace(b"200 OK", b"429 Too Many Requests"))
+
+
+def test_http_is_held_against_its_neighbour_in_the_same_round() -> None:
+    def one(http: float, grpc: float) -> dict[str, dict[str, float]]:
+        return {name: {"requests_per_second": 9.0, "cpu_us": cpu} for name, cpu in (("HTTP", http), ("gRPC", grpc))}
+
+    alone, shared = receive.loads(50)
+    assert (alone.connections, alone.each, shared.connections * shared.each) == (16, 1, 16)
+    drifted = receive.outcome(alone, [one(30, 20), one(300, 200), one(90, 90)])
+    above = receive.outcome(shared, [one(31, 20), one(20, 20), one(60, 20)])
+    assert (drifted["ratio"], above["ratio"]) == (1.5, 1.55)
+    found = {"loads": [drifted, above]}
+    assert receive.missed(found) == ["HTTP takes 1.55 times gRPC's CPU: 50 a request, 4 connections"]
+    rows = [dict(zip(receive.HEAD, row, strict=True)) for row in receive.cells(found)]
+    assert [row["HTTP ÷ gRPC"] for row in rows] == ["1.50x (1.00-1.50)", "", "1.55x (1.00-3.00)", ""]
+    assert [row["CPU µs a request"] for row in rows] == ["90.0", "90.0", "31.0", "20.0"]
 
 
 def test_the_two_pods_differ_by_their_annotation_alone() -> None:

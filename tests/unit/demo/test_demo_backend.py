@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 import programs
 from programs import Backend
+from sidecar_process import until
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 Start = Callable[..., Backend]
@@ -133,9 +133,7 @@ def test_a_hanging_backend_answers_when_the_mode_changes(backend: Backend) -> No
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(send_http, backend.http, request(1))
-        deadline = time.monotonic() + 10
-        while backend.json("/stats")["requests"] < 2:
-            assert time.monotonic() < deadline
+        until(lambda: backend.json("/stats")["requests"] >= 2, "the request has arrived")
         assert not waiting.done()
         backend.fail("ok")
         assert waiting.result(timeout=10)[0] == 503
@@ -168,15 +166,15 @@ def test_what_a_reset_catches_half_way_is_never_answered_ok_and_forgotten(backen
                     call(request(number), timeout=10, wait_for_ready=True)
                     taken.add(number)
 
+    def more_come() -> None:
+        before = len(taken)
+        until(lambda: len(taken) >= before + 20, "more is taken")
+
     with ThreadPoolExecutor() as pool:
         senders = [pool.submit(send, first * 20_000 + 1) for first in range(4)]
         try:
             for _ in range(4):
-                before = len(taken)
-                deadline = time.monotonic() + 10
-                while len(taken) < before + 20:
-                    assert time.monotonic() < deadline
-                    over.wait(0.01)
+                more_come()
                 backend.fail("reset")
                 backend.fail("ok")
         finally:

@@ -4,42 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
 import pytest
 
-from forward_support.rig import Rig, backend, running, until
-from forward_support.servers import GrpcBackend, HttpBackend, status_with_retry_info
+from forward_support.rig import Rig, backend, running
+from forward_support.servers import GrpcBackend, HttpBackend, Serve, status_with_retry_info
 from tracekeeper_sidecar.forward.filling import WARM_BYTES
 from tracekeeper_sidecar.forward.roster import TOMBSTONES
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
+from waiting import until
 
 Context = grpc.aio.ServicerContext
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as made:
-        yield made
+async def one(serve: Serve) -> GrpcBackend:
+    return await serve(GrpcBackend())
 
 
 @pytest.fixture
-async def one() -> AsyncIterator[GrpcBackend]:
-    server = GrpcBackend()
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def two() -> AsyncIterator[HttpBackend]:
-    server = HttpBackend()
-    await server.start()
-    yield server
-    await server.stop()
+async def two(serve: Serve) -> HttpBackend:
+    return await serve(HttpBackend())
 
 
 async def test_spans_from_before_the_first_policy_are_sent(rig: Rig, one: GrpcBackend) -> None:

@@ -21,6 +21,7 @@ from tracekeeper_sidecar.forward.h2_wire import LARGEST_BLOCK, UNREAD, H2Wire
 from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter
 from tracekeeper_sidecar.forward.outcome import Outcome, Retry, Sent
 from tracekeeper_spec.config import Protocol
+from waiting import turns, until
 
 HEAD = hpack.encode([(b":status", b"200"), (b"content-type", b"application/grpc")])
 OK = hpack.encode([(b"grpc-status", b"0")])
@@ -86,12 +87,6 @@ async def outcome_of(serve: Callable[[Link], Awaitable[None]], body: bytes = b"x
 def sockets() -> int:
     """Descriptors of this process."""
     return len(os.listdir(Path("/proc/self/fd")))
-
-
-async def settle(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 (nobody tells when a descriptor is closed)
-            await asyncio.sleep(0.01)
 
 
 async def test_endless_page_of_a_proxy_is_no_success() -> None:
@@ -210,7 +205,7 @@ async def test_connections_that_refuse_calls_are_given_up() -> None:
         before = sockets()
         for _ in range(20):
             assert isinstance(await sender.send(b"x", 10), Retry)
-        await settle(lambda: sockets() <= before + 4)
+        await until(lambda: sockets() <= before + 4, "the descriptors are closed")
 
 
 async def test_server_that_goes_away_as_soon_as_it_has_come_is_not_asked_again_at_once() -> None:
@@ -280,7 +275,7 @@ async def test_answers_that_never_end_take_no_memory(kind: str) -> None:
     wire.connection_made(sink)
     loop = asyncio.get_running_loop()
     call = asyncio.ensure_future(wire.call(b"\x83", bytes(5), b"", loop.time() + 60))
-    await asyncio.sleep(0)
+    await turns()
     block = hpack.encode([(b"x" * 1000, b"y" * 1000)])
     frame = h2.headers(1, block) if kind == "headers" else h2.head(0, h2.DATA, 0, 1)
     for _ in range(LARGEST_BLOCK // 1000):
@@ -298,7 +293,7 @@ async def test_peer_that_pings_and_does_not_read_is_cut_off_although_calls_are_u
     wire.connection_made(sink)
     loop = asyncio.get_running_loop()
     call = asyncio.ensure_future(wire.call(b"\x83", bytes(5), b"", loop.time() + 60))
-    await asyncio.sleep(0)
+    await turns()
     ping = h2.head(8, h2.PING, 0, 0) + bytes(8)
     for _ in range(UNREAD // len(ping) // 1000 + 2):
         wire.data_received(ping * 1000)

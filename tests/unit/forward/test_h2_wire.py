@@ -26,6 +26,7 @@ from tracekeeper_sidecar.forward.h2_wire import H2Wire
 from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter
 from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
 from tracekeeper_spec.config import Protocol
+from waiting import turns
 
 Behave = Callable[["Peer", int, bytes], None]
 HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
@@ -395,7 +396,7 @@ async def test_no_frames_do_worse_than_end_the_connection(
     wire.connection_made(sink)
     loop = asyncio.get_running_loop()
     call = asyncio.ensure_future(wire.call(b"\x83", b"\0\0\0\0\0", b"", loop.time() + 60))
-    await asyncio.sleep(0)
+    await turns()
     data = b"".join(h2_frames.head(len(body), kind, flags, stream) + body for kind, flags, stream, body in sent) + rest
     for at in range(0, len(data), cut):
         if not sink.over:

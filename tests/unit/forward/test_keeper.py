@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 
-from forward_support.rig import until
 from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.forward.keeper import Keeper
+from waiting import turns, until
 
 
 class Patient(SystemClock):
@@ -67,12 +67,12 @@ async def test_stop_waits_for_the_end() -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0)
+            await turns()
             ended = True
 
     keeper = Keeper(SystemClock(), random.random)
     keeper.start("a", slow_to_end)
-    await asyncio.sleep(0)
+    await turns()
     await keeper.stop("a")
     assert ended
     await keeper.stop("a")

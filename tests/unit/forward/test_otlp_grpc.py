@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from forward_support.servers import GrpcBackend, GrpcBehaviour, RawBackend, grpc_ok, status_with_retry_info
+from forward_support.servers import GrpcBackend, GrpcBehaviour, RawBackend, grpc_hang, grpc_ok, status_with_retry_info
 from forward_support.spans import request
 from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
@@ -192,11 +192,7 @@ async def test_sends_metadata_and_gzip() -> None:
 
 
 async def test_hanging_server_is_a_timeout() -> None:
-    async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
-    async with backend(hang) as server, exporter(to(server.endpoint)) as sender:
+    async with backend(grpc_hang) as server, exporter(to(server.endpoint)) as sender:
         outcome = await sender.send(request(1)[0], 0.2)
     assert isinstance(outcome, Retry)
     assert "no answer" in outcome.reason
@@ -229,32 +225,29 @@ async def test_reaches_a_server_that_came_back_at_the_very_next_send() -> None:
         await server.stop()
 
 
-async def test_close_ends_what_still_runs() -> None:
-    started = asyncio.Event()
+@asynccontextmanager
+async def under_way() -> AsyncIterator[tuple[GrpcExporter, asyncio.Task[Outcome]]]:
+    """A send that has arrived and is never answered."""
+    arrived = asyncio.Event()
 
     async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
-        started.set()
-        await asyncio.Event().wait()
-        return b""
+        arrived.set()
+        return await grpc_hang(body, context)
 
     async with backend(hang) as server, exporter(to(server.endpoint)) as sender:
         sending = asyncio.create_task(sender.send(request(1)[0], 30))
-        await started.wait()
+        await arrived.wait()
+        yield sender, sending
+
+
+async def test_close_ends_what_still_runs() -> None:
+    async with under_way() as (sender, sending):
         await sender.close()
         assert isinstance(await sending, Retry)
 
 
 async def test_cancelled_send_is_cancelled() -> None:
-    started = asyncio.Event()
-
-    async def hang(body: bytes, context: Context[bytes, bytes]) -> bytes:
-        started.set()
-        await asyncio.Event().wait()
-        return b""
-
-    async with backend(hang) as server, exporter(to(server.endpoint)) as sender:
-        sending = asyncio.create_task(sender.send(request(1)[0], 30))
-        await started.wait()
+    async with under_way() as (_, sending):
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending

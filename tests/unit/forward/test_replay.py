@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from forward_support.rig import Rig, backend, running, until
-from forward_support.servers import HttpBackend, http_ok
+from forward_support.rig import Rig, backend, running
+from forward_support.servers import HttpBackend, Serve, http_ok
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.log.files import SystemFiles
+from waiting import until
 
 
 async def refusing(body: bytes, request: web.Request) -> web.StreamResponse:
@@ -20,11 +21,8 @@ async def refusing(body: bytes, request: web.Request) -> web.StreamResponse:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[HttpBackend]:
-    made = HttpBackend(refusing)
-    await made.start()
-    yield made
-    await made.stop()
+async def server(serve: Serve) -> HttpBackend:
+    return await serve(HttpBackend(refusing))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forward_support.rig import Rig, backend, running, until
+from forward_support.rig import Rig, backend, running
 from forward_support.servers import GrpcBackend
 from forward_support.spans import request
 from tracekeeper_sidecar.clock import SystemClock
@@ -23,6 +23,7 @@ from tracekeeper_sidecar.model import Position
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
+from waiting import until
 
 BEGIN = 100
 """Spans that were acknowledged before sampling began."""

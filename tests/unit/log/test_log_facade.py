@@ -16,6 +16,7 @@ from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.segment import name_of
 from tracekeeper_sidecar.model import Position
+from waiting import turns, until
 
 
 async def fill(log: Log, count: int, size: int = 1000, first: int = 0) -> list[bytes]:
@@ -28,9 +29,7 @@ async def fill(log: Log, count: int, size: int = 1000, first: int = 0) -> list[b
 
 async def begins_in(log: Log, segment: int) -> None:
     """Wait until the writer, which deletes behind its commits, has deleted what comes before."""
-    async with asyncio.timeout(30):
-        while log.begin.segment < segment:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.005)
+    await until(lambda: log.begin.segment >= segment, "what comes before is deleted")
     assert log.begin.segment == segment
 
 
@@ -244,7 +243,7 @@ async def test_the_quota_counts_dead_letters_and_leaves_them_room(tmp_path: Path
 async def test_a_cancelled_append_disturbs_nobody() -> None:
     log = open_log(SimulatedFiles())
     tasks = [asyncio.create_task(log.append(b"%d" % number, 1)) for number in range(10)]
-    await asyncio.sleep(0)
+    await turns()
     tasks[3].cancel()
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(done[3], asyncio.CancelledError)
@@ -271,7 +270,7 @@ async def test_closing_commits_what_is_queued_and_gives_space_back() -> None:
     files = SimulatedFiles()
     log = open_log(files)
     tasks = [asyncio.create_task(log.append(b"%d" % number, 1)) for number in range(10)]
-    await asyncio.sleep(0)
+    await turns()
     await log.close()
     assert len(await asyncio.gather(*tasks)) == 10
     assert len(files.content(name_of(1))) < 1000

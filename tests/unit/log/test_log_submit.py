@@ -15,6 +15,7 @@ from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge, LogUnavai
 from tracekeeper_sidecar.log import parts
 from tracekeeper_sidecar.model import Position
 from tracekeeper_sidecar.wire.varint import delimited
+from waiting import turns
 
 SPAN = delimited(2, delimited(1, b"t" * 16) + delimited(2, b"s" * 8) + delimited(5, b"n" * 4000))
 
@@ -44,7 +45,7 @@ async def test_all_of_a_commit_is_answered_before_the_listeners_hear() -> None:
     assert heard == []
     files.leave.set()
     await log.append(b"last", 1)
-    await asyncio.sleep(0)
+    await turns()
     assert heard[:6] == ["first", "committed", "too", "a", "b", "c"]
     assert heard[6:] == ["committed", "too"]
     await log.close()

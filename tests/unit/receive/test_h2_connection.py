@@ -9,13 +9,14 @@ from hpack import Encoder
 from hyperframe.frame import DataFrame, Frame, HeadersFrame, SettingsFrame
 
 import otlp_requests
-from raw_grpc import HEADERS, PREFACE, message
-from receivers import Gate, Store, until
+from raw_grpc import HEADERS, PREFACE, frame, message
+from receivers import Gate, Store
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import Admission
-from tracekeeper_sidecar.receive.h2.connection import Connection
+from tracekeeper_sidecar.receive.h2.connection import LINGER, WINDOW, Connection
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
+from waiting import turns, until
 
 
 class Wire(asyncio.Transport):
@@ -24,11 +25,18 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[bytes] = []
-        self.closed = False
+        self.closed = self.ended = False
+        self.unsent = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        assert not self.closed
+        assert not self.closed and not self.ended
         self.writes.append(bytes(data))
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def is_closing(self) -> bool:
         return self.closed
@@ -45,8 +53,9 @@ class Rig:
 
     def __init__(self) -> None:
         self.store, self.ledger, self.admission = Store(), Intake(), Admission(64 << 20)
+        self.now = 1000.0
         receiver = Receiver(self.store.submit, self.ledger, self.admission, lambda: False)
-        self.server = GrpcReceiver(receiver)
+        self.server = GrpcReceiver(receiver, monotonic=lambda: self.now)
         self.receiver = receiver
 
     def connect(self) -> tuple[Connection, Wire]:
@@ -123,7 +132,7 @@ async def test_a_connection_that_is_lost_while_the_disk_is_at_work() -> None:
     connection.connection_lost(None)
     assert rig.admission.in_flight > 0, "the log holds the messages still"
     rig.store.gate.set()
-    await asyncio.sleep(0)
+    await turns()
     connection.flush()
     connection.sweep(1e12)
     assert (wire.writes, rig.admission.in_flight, len(rig.store.payloads)) == ([], 0, 20)
@@ -142,6 +151,61 @@ async def test_a_connection_that_is_lost_while_a_message_unfolds() -> None:
     connection.connection_lost(None)
     await until(lambda: rig.store.payloads, "it came whole, so that it is stored")
     assert (wire.writes, rig.admission.in_flight) == ([], 0)
+
+
+def ended() -> tuple[Rig, Connection, Wire]:
+    """A connection that has ended for the server, with a call of which half had come."""
+    rig = Rig()
+    connection, wire = rig.connect()
+    headers, data = calls(1)
+    rig.feed(connection, headers, DataFrame(1, data.serialize()[9:50]))
+    assert rig.admission.in_flight > 0
+    rig.feed(connection, frame(0, 0, 0, b"of no stream"))
+    assert (wire.ended, wire.closed) == (True, False)
+    return rig, connection, wire
+
+
+async def test_a_connection_that_has_ended_holds_nothing_and_says_nothing_more() -> None:
+    rig, connection, wire = ended()
+    assert rig.admission.in_flight == 0
+    written = len(wire.writes)
+    rig.feed(connection, *calls(1))
+    connection.announce_end()
+    connection.end()
+    rig.now += LINGER
+    connection.sweep(rig.now)
+    assert (rig.store.payloads, len(wire.writes), wire.closed) == ([], written, False)
+    connection.connection_lost(None)
+    assert rig.admission.in_flight == 0
+
+
+async def test_who_does_not_close_a_connection_that_has_ended_is_cut_off() -> None:
+    rig, connection, wire = ended()
+    rig.now += LINGER + 0.1
+    wire.unsent = 1
+    connection.sweep(rig.now)
+    assert not wire.closed, "what was said has not left yet"
+    wire.unsent = 0
+    connection.sweep(rig.now)
+    assert wire.closed
+
+
+async def test_whose_last_word_cannot_leave_is_cut_off() -> None:
+    rig, connection, wire = ended()
+    rig.now += rig.server.patience + 0.1
+    wire.unsent = 1
+    connection.sweep(rig.now)
+    assert wire.closed
+
+
+async def test_who_talks_on_without_end_is_cut_off() -> None:
+    _, connection, wire = ended()
+    size = len(connection.get_buffer(-1))
+    for _ in range(WINDOW // size):
+        connection.buffer_updated(size)
+    assert not wire.closed
+    connection.buffer_updated(1)
+    assert wire.closed
 
 
 async def test_compressed_messages_are_answered_in_the_same_write() -> None:

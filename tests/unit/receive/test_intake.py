@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 import otlp_requests
-from receivers import Gate, Store, export, until
+from receivers import Gate, Store, export
 from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
@@ -17,6 +17,7 @@ from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
 from tracekeeper_sidecar.wire.meter import Meter
 from tracekeeper_sidecar.wire.varint import delimited
+from waiting import until
 
 
 class Rig:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from dataclasses import dataclass, field
 
 import pytest
 
 import otlp_requests
-from receivers import until
 from tracekeeper_sidecar.http.answer import Answer
 from tracekeeper_sidecar.http.exchange import Loss
 from tracekeeper_sidecar.ledger import Intake
@@ -19,6 +17,7 @@ from tracekeeper_sidecar.receive.inflate import STEP
 from tracekeeper_sidecar.receive.intake import Done, Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST
 from tracekeeper_sidecar.receive.upload import DIRECT, Upload
+from waiting import turns, until
 
 MIB = 1 << 20
 BODY = otlp_requests.body(20)
@@ -156,8 +155,7 @@ async def test_a_client_that_vanishes_while_its_body_unfolds() -> None:
     rig.upload.feed(gzip.compress(bytes(32 * MIB)))
     rig.upload.lost(Loss.GONE, "")
     assert await rig.status() == 400
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await turns(5)
     assert rig.admission.in_flight == 0
 
 

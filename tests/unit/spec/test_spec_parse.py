@@ -72,7 +72,8 @@ def test_a_config_with_every_field_is_read_as_written() -> None:
         1024**2,
         0.25,
     )
-    assert tempo.retry == Retry(2, 60, 50, 0.1, (408, 500))
+    assert tempo.retry == Retry(2, 60, 50, 0.1, ())
+    assert standby.retry == Retry(1, 30, None, 0.2, (408, 500))
     assert tempo.circuit_breaker == CircuitBreaker(BreakerState.DISABLED, 3, 60, 0.25, 0.75, 2, 10, 10, 3600, 1)
     assert (tempo.otlp.max_connections, standby.otlp.max_connections) == (2, 4)
     assert tempo.otlp.compression is Compression.NONE and tempo.otlp.protocol is Protocol.GRPC

@@ -194,7 +194,7 @@ def test_a_million_spans_are_one_trace(sampling: SimpleNamespace) -> None:
     table = sampling.traces.Traces(max_spans=100_000)
     folder = sampling.fold.Folder(table)
     rounds = 1000 if sampling.fold.__file__.endswith(".so") else 10
-    body = request(*[span(A, status=Status(code=2))] * 1000)
+    body = request(*[span(A, status=Status(code=Status.STATUS_CODE_ERROR))] * 1000)
     assert [folder.fold(body, NOW) for _ in range(rounds)] == [1000] * rounds
     found = table.summary(table.find(A))
     assert (table.count, found.spans, found.errors) == (1, 1000 * rounds, 1000 * rounds)

@@ -38,7 +38,7 @@ def body(*those: Span) -> bytes:
     return message.SerializeToString()
 
 
-ERROR, FINE = Status(code=2), Status(code=1)
+ERROR, FINE = Status(code=Status.STATUS_CODE_ERROR), Status(code=Status.STATUS_CODE_OK)
 
 
 def set_up(sampling: SimpleNamespace, conditions: list[str], those: list[Span]) -> tuple[Any, Any]:

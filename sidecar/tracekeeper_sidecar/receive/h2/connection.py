@@ -2,6 +2,10 @@
 
 There is no task, future or timer here: the server's sweep looks after time. Answers are written when all that came has
 been looked at, or, those that a commit brings, once in the next turn of the event loop: one write per commit.
+
+When everything has been said, only our half of the connection is closed, and what the client still sends is read for
+nothing until it closes, too. Otherwise that would reset the connection, and a reset takes back what was said last:
+answers to calls that are stored, or why the connection ends.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ WINDOW: Final = 4 << 20
 dropped at once, so that the windows only spare the client from waiting for us to say so."""
 CREDIT_PER_SECOND: Final = 100
 """Frames that carry nothing (pings, settings, resets…) which a client may send for ever."""
+LINGER: Final = 2.0
+"""Seconds that a client has to hear the last of what was said and to close."""
 
 
 class Limits(Protocol):
@@ -70,6 +76,10 @@ class Connection(asyncio.BufferedProtocol):
         self._busy = False
         """Answers are written when this is over."""
         self._wants_flush = False
+        self._over: float | None = None
+        """Since when everything has been said."""
+        self._ignored = 0
+        """Bytes that have come since."""
 
     # What the transport calls.
 
@@ -81,6 +91,9 @@ class Connection(asyncio.BufferedProtocol):
         return self._server.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._over is not None:
+            self._ignore(nbytes)
+            return
         self._heard, self._pinged = self._server.now(), None
         greeted = self._session.greeted
         self._busy = True
@@ -106,24 +119,23 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._session.close()
-        for _, _, held, _ in self._session.ready:
-            self._receiver.admission.release(held)
-        self._session.ready.clear()
+        self._forget()
         self._server.closed(self)
 
     # What the server calls.
 
     def flush(self) -> None:
-        """Write what is to be said, as far as the client lets it through; close when everything has been said."""
+        """Write what is to be said, as far as the client lets it through; say so when that was everything."""
         self._wants_flush = False
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self._over is not None:
             return
         while self._paused is None and (data := self._session.pull()):
             transport.write(data)
         if self._session.finished and self._paused is None:
-            transport.close()
+            self._over = self._server.now()
+            transport.write_eof()
+            self._forget()
 
     def sweep(self, now: float) -> None:
         """Look after time; `CREDIT_PER_SECOND` supposes that it is called about once a second."""
@@ -152,10 +164,24 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # Calls.
+    def _forget(self) -> None:
+        """Give back what calls hold; those that wait for the log are answered to nobody."""
+        self._session.close()
+        for _, _, held, _ in self._session.ready:
+            self._receiver.admission.release(held)
+        self._session.ready.clear()
+
+    def _ignore(self, size: int) -> None:
+        """Read for nothing what was on its way; a client that minds our windows sends no more than this."""
+        self._ignored += size
+        if self._ignored > WINDOW:
+            self.abort()
 
     def _is_dead(self, now: float) -> bool:
         server = self._server
+        if self._over is not None:
+            leaves = self._transport is not None and self._transport.get_write_buffer_size() > 0
+            return now - self._over > (server.patience if leaves else LINGER)
         if not self._session.greeted:
             return now - self._began > server.handshake
         if self._paused is not None and now - self._paused > server.patience:
@@ -166,6 +192,8 @@ class Connection(asyncio.BufferedProtocol):
             self._session.ping()
             self._pinged = now
         return False
+
+    # Calls.
 
     def _look_after(self) -> None:
         """Everything that the session has found: messages to take, calls to refuse."""
