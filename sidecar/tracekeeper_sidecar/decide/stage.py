@@ -57,6 +57,11 @@ RECALLED = 64 << 20
 """Bytes of the kept log that a start looks through for verdicts."""
 ADJUST = 1.0
 """Seconds between changes of probability."""
+HURRIED = 1.0
+"""Seconds for which traces are decided at once when the log is nearly full."""
+NEVER = float("-inf")
+STUCK = 3.0
+"""Seconds after which a problem is taken to last."""
 PAUSE = 1.0
 """Seconds until a disk that has failed is tried again."""
 
@@ -97,15 +102,19 @@ class Stage:
         """`begin` is where in `log` the kept log's end stands: everything before it has been cut."""
         self.reached = begin
         """What is before it is durable in the kept log; `log` may let it go."""
-        self.problem = ""
-        """Why nothing moves; empty while it does."""
         self._log, self._kept, self._clock = log, kept, clock
         self._on_reached = on_reached
+        self._problem = ""
+        """Why the log cannot be read; empty while it can."""
+        self._problem_since = 0.0
         self._numbers = Numbers()
         self._rules = Rules(sampling, self._numbers)
         self._signal = Signal(clock)
-        self._idle = False
-        self._finishing = False
+        self._idle = self._ended = False
+        self._finishing = 0
+        """How many wait for everything to be decided."""
+        self._hurried = NEVER
+        """Monotonic time up to which whatever is open is decided at once."""
         self._borders: list[int] = []
         self._changed = False
         """Whether traces have to be folded anew, because what is asked of their spans is not the same any more."""
@@ -117,6 +126,17 @@ class Stage:
         self._overload = Overload(OverloadSettings(), clock.monotonic(), _say)
         self._begin()
         log.on_committed(self._committed)
+
+    @property
+    def problem(self) -> str:
+        """Why nothing moves; empty while it does."""
+        return self._problem or self._writer.problem
+
+    @property
+    def stuck(self) -> bool:
+        """Whether that has been so for longer than a kept log takes to go on when there is room."""
+        since = self._problem_since if self._problem else self._writer.since
+        return bool(self.problem) and self._clock.monotonic() - since > STUCK
 
     def configure(self, sampling: Sampling) -> None:
         """Decide by this section from now on; traces that are open, too."""
@@ -136,11 +156,13 @@ class Stage:
                 if self._changed:
                     self._begin()
                 moved = await self._turn()
-                self.problem = ""
+                self._problem = ""
             except LogUnavailable as error:
-                if str(error) != self.problem:
+                if str(error) != self._problem:
                     logger.error("sampling waits, and spans with it: %s", error)
-                self.problem = str(error)
+                if not self._problem:
+                    self._problem_since = self._clock.monotonic()
+                self._problem = str(error)
                 await self._clock.sleep(PAUSE)
                 continue
             await self._rest(moved)
@@ -149,24 +171,33 @@ class Stage:
         """Let a frame of the kept log end at `seq` spans, a place between two frames of the log that is not cut yet."""
         self._borders.append(seq)
 
+    def hurry(self) -> None:
+        """The log is nearly full of spans that wait for a decision: decide by what is known, before it must refuse."""
+        now = self._clock.monotonic()
+        if now > self._hurried + HURRIED:
+            logger.warning("sampling: the log is nearly full, traces are decided before they are whole")
+        self._hurried = now + HURRIED
+        self._signal.fire()
+
     def end(self) -> None:
-        """No more work to come."""
+        """No more work to come, and nothing to wait for."""
+        self._ended = True
         self._log.off_committed(self._committed)
 
     async def finish(self, until: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
         """Decide about everything before `until` now, as it is; False when time is up before it has been cut."""
         deadline = self._clock.monotonic() + timeout
-        self._finishing = True
+        self._finishing += 1
         self._signal.fire()
         try:
-            while self.reached.seq < until.seq:
+            while self.reached.seq < until.seq and not self._ended:
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
                     return False
                 await self._clock.sleep(min(left, TICK))
             return True
         finally:
-            self._finishing = False
+            self._finishing -= 1
 
     def health(self) -> StageHealth:
         """What can be said about it now."""
@@ -252,7 +283,8 @@ class Stage:
             self._overload.observe(now, Load(self._table.open, self._table.memory, lag))
 
     async def _decide(self) -> bool:
-        at_once = self._finishing or self._overload.active
+        hurried = self._clock.monotonic() < self._hurried
+        at_once = self._finishing or hurried or self._overload.active
         now = SHUTDOWN if at_once else int(self._clock.now() * 1000)
         decided = 0
         while slots := self._table.due(now, DUE):

@@ -25,6 +25,8 @@ class KeptWriter:
     def __init__(self, kept: Log, clock: Clock) -> None:
         self.problem = ""
         """Why the last write is not done yet; empty when it is."""
+        self.since = 0.0
+        """Monotonic time since which it is not."""
         self._kept, self._clock = kept, clock
 
     async def write(
@@ -37,6 +39,7 @@ class KeptWriter:
                 decided, body = self._smaller(decided, body)
                 continue
             if not self.problem:
+                self.since = self._clock.monotonic()
                 logger.warning("what sampling keeps cannot be stored, spans wait until it can: %s", error)
             self.problem = str(error)
             await self._clock.sleep(PAUSE if isinstance(error, LogFull) else 2 * PAUSE)
