@@ -27,6 +27,8 @@ class Retry:
     suspect: bool = False
     """The answer may blame this very request (500, INTERNAL, …) rather than the backend's health. One that keeps
     drawing such answers while the same backend takes others is poison, and is given up as refused."""
+    local: bool = False
+    """One of the backend's addresses has failed, while others of them take requests. Not a failure for the breaker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +50,26 @@ class TooLarge:
     """Bytes that it says it takes; None when it names none."""
 
 
-Outcome = Sent | Retry | Refused | TooLarge
+Single = Sent | Retry | Refused | TooLarge
+"""What became of a request that went to one address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a request, itself a serialised ExportTraceServiceRequest."""
+
+    body: bytes
+    spans: int
+    outcome: Single
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The request went to several addresses in parts, which together are all of it. What one of them has taken must
+    not be sent again because another one has failed."""
+
+    parts: tuple[Part, ...]
+    """At least two; those that were taken first."""
+
+
+Outcome = Single | Parts
