@@ -27,7 +27,8 @@ from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.recent import RecentCalls
-from tracekeeper_sidecar.routes import Routes, Storage
+from tracekeeper_sidecar.recorder import Recorder
+from tracekeeper_sidecar.routes import Storage
 from tracekeeper_sidecar.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Delivery:
     """Owned by the application's event loop."""
 
     def __init__(self, settings: Settings, buffer: Buffer, intake: Intake, clock: Clock, folders: Folders) -> None:
-        self.routes: Routes | None = None
+        self.routes: Recorder | None = None
         self.watcher: Watcher | None = None
         self.suspended = False
         self.recent_calls = RecentCalls(clock)
@@ -158,10 +159,10 @@ class Delivery:
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
 
-    def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Routes:
+    def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Recorder:
         settings = self._settings
         storage = Storage(folder, self._buffer.files, settings.storage_bytes, self._buffer.history)
-        return Routes(log, cursors, self._clock, storage, self.letters)
+        return Recorder(log, cursors, self._clock, storage, self.letters)
 
     def _adopter(self, shared: str) -> Adopter:
         settings, files, clock = self._settings, self._buffer.files, self._clock

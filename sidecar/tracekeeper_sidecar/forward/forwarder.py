@@ -172,14 +172,15 @@ class Forwarder:
             backends = {name: entry.sender.backends for name, entry in entries.items()}
 
             def book(name: str, spans: int) -> None:
-                (self if name in self._entries or beside is None else beside)._book_redelivered(name, spans)
+                (self if name in self._entries or beside is None else beside).book(name, REASON, spans)
 
             return await replay(self._letters, backends, book, self._clock, timeout)
 
-    def _book_redelivered(self, name: str, spans: int) -> None:
+    def book(self, name: str, reason: str, spans: int) -> None:
+        """Spans were sent again that the entry had booked before."""
         entry = self._entries.get(name)
         if entry is not None:
-            entry.account.redelivered[REASON] += spans
+            entry.account.redelivered[reason] += spans
             entry.saver.offer(entry.cursor)
 
     def urge(self) -> None:
