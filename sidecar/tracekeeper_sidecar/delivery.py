@@ -25,6 +25,7 @@ from tracekeeper_sidecar.forward.letter import Letter
 from tracekeeper_sidecar.forward.replay import Replayed
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
+from tracekeeper_sidecar.log.files import KEPT
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.recent import RecentCalls
 from tracekeeper_sidecar.recorder import Recorder
@@ -78,7 +79,9 @@ class Delivery:
         if self.routes is None:
             self._load_intake(await asyncio.to_thread(self._cursors.load_intake))
             await self.letters.open()
-            self.routes = self._forward(self._settings.data_dir, log, self._cursors)
+            routes = self._forward(self._settings.data_dir, log, self._cursors)
+            await routes.begin()
+            self.routes = routes
         settings = self._settings
         source = (
             ManifestSource(settings.config_file, settings.secrets_dir)
@@ -236,8 +239,12 @@ class Delivery:
         """What waits for a policy: everything behind the least cursor that an earlier entry has left, or all."""
         log = self._buffer.log
         assert log is not None
-        names = await asyncio.to_thread(self._cursors.names)
-        cursors = [await asyncio.to_thread(self._cursors.load, name) for name in names]
+        kept = CursorStore(f"{self._settings.data_dir}/{KEPT}", self._buffer.files)
+        cursors = [
+            await asyncio.to_thread(store.load, name)
+            for store in (self._cursors, kept)
+            for name in await asyncio.to_thread(store.names)
+        ]
         places = (cursor.position.seq for cursor in cursors if cursor and not cursor.removed)
         passed = min(places, default=log.begin.seq)
         held = log.end.seq - max(passed, log.begin.seq)

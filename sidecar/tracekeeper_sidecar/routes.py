@@ -84,7 +84,7 @@ class Routes:
         self, log: Log, cursors: CursorStore, clock: Clock, storage: Storage, letters: DeadLetters | None = None
     ) -> None:
         self._log, self._cursors, self._clock, self._storage = log, cursors, clock, storage
-        self._letters = letters
+        self._letters, self._folder = letters, os.path.join(storage.directory, KEPT)
         self._backends = Backends(clock, random.random)
         self._whole = Forwarder(log, cursors, clock, letters=letters, backends=self._backends, hold=self._held)
         self._kept: _Kept | None = None
@@ -115,6 +115,11 @@ class Routes:
     def moving(self) -> frozenset[str]:
         """Names of the entries that are to change to the other log."""
         return frozenset(self._moving)
+
+    async def begin(self) -> None:
+        """Before the first config comes, leave a kept log of an earlier process its room. Raises LogUnavailable."""
+        if await asyncio.to_thread(self._store().names):
+            self._halve()
 
     async def apply(self, spec: ResolvedSpec, secrets: Secrets) -> None:
         """Make this the config in force. Raises LogUnavailable when cursors cannot be read or written, or the kept log
@@ -184,9 +189,8 @@ class Routes:
         while True:
             seconds, kept = deadline - self._clock.monotonic(), self._kept
             stuck = kept is not None and kept.stage.stuck
-            if self._whole.hopeless(seconds) and (kept is None or kept.forwarder.hopeless(seconds, stuck)):
-                if not self._between:
-                    return
+            if not self._between and all(one.hopeless(seconds, stuck) for one in self._forwarders()):
+                return
             await self._backends.signal.wait(LOOK)
 
     async def close(self) -> None:
@@ -216,13 +220,11 @@ class Routes:
 
     def entries(self) -> tuple[EntryHealth, ...]:
         """One moment of every delivery entry."""
-        found = [entry for forwarder in self._forwarders() for entry in forwarder.entries()]
-        names = {entry.name for entry in found}
+        found = {entry.name: entry for forwarder in self._forwarders() for entry in forwarder.entries()}
         for name, seen in self._between.items():
-            if name not in names:
-                owed = self._log.end.seq - seen.account.start - seen.account.settled()
-                found.append(replace(seen, pending=owed, in_flight=0))
-        return tuple(found)
+            owed = self._log.end.seq - seen.account.start - seen.account.settled()
+            found.setdefault(name, replace(seen, pending=owed, in_flight=0))
+        return tuple(found.values())
 
     def troubles(self) -> list[str]:
         """What is wrong with tasks and cursors, in words for people."""
@@ -392,10 +394,6 @@ class Routes:
     def _store(self) -> CursorStore:
         return CursorStore(self._folder, self._storage.files)
 
-    @property
-    def _folder(self) -> str:
-        return os.path.join(self._storage.directory, KEPT)
-
     async def _open(self, sampling: Sampling) -> _Kept:
         """Raises LogUnavailable."""
         await asyncio.to_thread(import_module, "tracekeeper_sidecar.decide.stage")  # 2 MB that few pods need
@@ -422,8 +420,7 @@ class Routes:
                 await opening.result().close()  # Else its lock would keep the next one out.
             raise
         try:
-            self._log.resize(storage.quota - half, min(storage.history, half))
-            self._halved = True
+            self._halve()
             begin: Position = await asyncio.to_thread(resume, self._log, kept)
             return self._begun(kept, sampling, begin)
         except BaseException:
@@ -448,6 +445,12 @@ class Routes:
         logger.info("sampling begins", extra={"undecided": self._log.end.seq - begin.seq})
         return _Kept(kept, cursors, stage, forwarder)
 
+    def _halve(self) -> None:
+        """The kept log has the other half."""
+        half = self._storage.quota // 2
+        self._log.resize(self._storage.quota - half, min(self._storage.history, half))
+        self._halved = True
+
     async def _leave(self) -> None:
         """Nobody reads the kept log any more: away with it."""
         kept = self._in_force
@@ -469,10 +472,7 @@ class Routes:
             if not self._leftover or not self._halved:
                 logger.warning("%s cannot be removed yet: %s", self._folder, error.strerror or error)
             self._leftover = True
-            if not self._halved:  # What is left there takes its room.
-                half = self._storage.quota // 2
-                self._log.resize(self._storage.quota - half, min(self._storage.history, half))
-                self._halved = True
+            self._halve()  # What is left there takes its room.
             return
         self._leftover = False
         if self._halved:

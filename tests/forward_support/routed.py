@@ -109,9 +109,6 @@ class Routed:
         await until(lambda: not self.routes.pending(), "everything is settled")
         self.check()
 
-    def tasks(self) -> list[str]:
-        return self.routes.troubles()
-
 
 @asynccontextmanager
 async def routed(
@@ -122,6 +119,7 @@ async def routed(
     folder = str(directory)
     log = await asyncio.to_thread(lambda: Log.open(folder, files=files, clock=clock, quota=quota))
     routes = Routes(log, CursorStore(folder, files), clock, Storage(folder, files, quota, 0))
+    await routes.begin()
     running = asyncio.create_task(routes.run()) if moves else None
     made = Routed(log, routes, files)
     try:

@@ -328,3 +328,18 @@ async def test_an_entry_is_seen_all_the_time(tmp_path: Path, server: GrpcBackend
         looking.cancel()
         await asyncio.wait((looking,))
     assert not missed
+
+
+async def test_before_the_first_config_comes_a_kept_log_has_its_room(
+    tmp_path: Path, server: GrpcBackend, chance: random.Random
+) -> None:
+    async with routed(tmp_path, quota=2 << 20) as rig:
+        await rig.apply(backend("a", NOWHERE), sampling=sampling())
+        await rig.put(trace(chance, error=True))
+        await until(lambda: rig.routes.stage and not rig.routes.stage.undecided, "it is kept")
+    async with routed(tmp_path, quota=2 << 20) as rig:
+        assert rig.log.stats().quota == 1 << 20
+        await rig.apply(backend("a", server.endpoint))
+        await until(lambda: rig.log.stats().quota == 2 << 20, "sampling has ended")
+        await rig.settled()
+    assert len(server.taken.ids) == 4
