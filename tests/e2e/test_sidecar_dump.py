@@ -162,7 +162,7 @@ def test_what_cannot_be_done_is_said(sidecars: Sidecars, start_backend: Start) -
     a = start_backend("--name", "a")
     sidecar = sampled(sidecars, a)
     until(lambda: sidecar.ledger()["delivery"], "the entry is there")
-    wrong = dump(sidecar, "--where=span.nam == 1")
+    wrong = dump(sidecar, "--where=span.names == 1")
     assert wrong.returncode == 1
     assert "span.name" in wrong.stderr
     nobody = dump(sidecar, to="b")
