@@ -25,6 +25,7 @@ from tracekeeper_sidecar.wire.keep import Keep
 from tracekeeper_sidecar.wire.keys import Keys
 from tracekeeper_sidecar.wire.match import Matcher
 from tracekeeper_sidecar.wire.meter import Sight
+from tracekeeper_sidecar.wire.shard import Sharder
 from tracekeeper_sidecar.wire.traces import SHUTDOWN, Traces
 from tracekeeper_sidecar.wire.traces import verdict as settled
 from tracekeeper_sidecar.wire.varint import delimited, encode
@@ -138,9 +139,22 @@ def exercise(body: bytes, matchers: list[Matcher]) -> str:
             spans = scan.count_spans(body)
             assert (kept + others, scan.count_spans(rest)) == (spans, kept), body.hex()
     sampled(body, found)
+    sharded(body, found)
     if found.startswith("holds"):
         assert sum(spans for _, spans in cut(body, 1, NO_LIMIT)) == scan.count_spans(body)
     return found
+
+
+def sharded(body: bytes, found: str) -> None:
+    """Cuts it into one request for each of three addresses."""
+    try:
+        parts = Sharder(["a", "b", "c"]).split(body)
+    except ValueError:
+        assert not found.startswith("holds"), (body.hex(), "was refused after it had passed")
+        return
+    if found.startswith("holds"):
+        assert sum(spans for _, _, spans in parts) == scan.count_spans(body), body.hex()
+        assert all(scan.count_spans(part) == spans for _, part, spans in parts), body.hex()
 
 
 def sampled(body: bytes, found: str) -> None:

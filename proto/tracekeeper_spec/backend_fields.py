@@ -17,6 +17,7 @@ from tracekeeper_spec.config import (
     Retry,
     SecretKeyRef,
     SecretSource,
+    ShardBy,
     Tls,
 )
 from tracekeeper_spec.schema import Check, Choice, Duration, Field, Fraction, Integer, ListOf, Object, Size, Union
@@ -133,8 +134,16 @@ OTLP = Object(
         Field(
             "maxConnections",
             Integer(1, 64),
-            "Connections to it, at most; another one is opened only when those there are full.",
+            "Connections to it, at most; another one is opened only when those there are full. With "
+            "`shardBy: TraceID`, connections to each of its addresses.",
             default=4,
+        ),
+        Field(
+            "shardBy",
+            Choice(ShardBy),
+            "For an endpoint whose host name has several addresses, as a headless Service has: `TraceID` sends each "
+            "trace whole to one of them, and all sidecars agree on which. `None` takes the first address that answers.",
+            default="None",
         ),
     ),
     checks=(

@@ -28,6 +28,7 @@ from tracekeeper_spec.config import (
     Protocol,
     Resources,
     Retry,
+    ShardBy,
     Spans,
     Storage,
     StorageType,
@@ -79,11 +80,12 @@ def make_otlp(
     tls: Tls | None,
     compression: Compression | None,
     max_connections: int,
+    shard_by: ShardBy,
 ) -> Otlp:
     """Plaintext goes to a neighbour, where compressing costs more than it saves; TLS goes further away."""
     if compression is None:
         compression = Compression.GZIP if endpoint.startswith("https://") else Compression.NONE
-    return Otlp(protocol, endpoint, headers, auth, tls, compression, max_connections)
+    return Otlp(protocol, endpoint, headers, auth, tls, compression, max_connections, shard_by)
 
 
 def make_storage(type: StorageType, size: int, history: int | None, ephemeral: Ephemeral | None) -> Storage:

@@ -22,7 +22,7 @@ like this, and every value is there:
           auth: Auth | None               type: AuthType, bearer: SecretSource | None, basic: Basic | None
           tls: Tls | None                 ca: SecretSource | None, client_certificate: …(secret_name) | None
           compression: Compression        NONE, GZIP or ZSTD, worked out from the scheme when it was not written
-          max_connections: int
+          max_connections: int            shard_by: ShardBy
         timeout: seconds
         batch: Batch                      max_spans, max_bytes, max_delay: seconds
         retry: Retry                      initial_backoff, max_backoff: seconds; max_attempts, budget, status_codes
@@ -82,6 +82,13 @@ class Compression(StrEnum):
     NONE = "None"
     GZIP = "Gzip"
     ZSTD = "Zstd"
+
+
+class ShardBy(StrEnum):
+    """What decides which of a backend's addresses a span goes to."""
+
+    NONE = "None"
+    TRACE_ID = "TraceID"
 
 
 class BreakerState(StrEnum):
@@ -231,6 +238,7 @@ class Otlp:
     tls: Tls | None
     compression: Compression
     max_connections: int
+    shard_by: ShardBy
 
     @property
     def secure(self) -> bool:

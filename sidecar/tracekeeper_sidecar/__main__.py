@@ -1,4 +1,4 @@
-"""The command line: `tracekeeper-sidecar run | check | flush | log | dead-letter`.
+"""The command line: `tracekeeper-sidecar run | check | flush | log | dead-letter | dump`.
 
 Only what the chosen command needs is imported.
 """
@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     flush.set_defaults(command=_flush)
     _add_log(commands.add_parser("log", help="what a data directory holds, and whether it is sound; changes nothing"))
     _add_dead_letter(commands.add_parser("dead-letter", help="list what backends have refused, and send it again"))
+    _add_dump(commands.add_parser("dump", help="send what sampling has left out and the disk still holds"))
     return parser
 
 
@@ -67,6 +68,18 @@ def _add_dead_letter(parser: argparse.ArgumentParser) -> None:
             "dir", nargs="?", metavar="DIR", help="a data directory that no sidecar runs on (default: ask one)"
         )
         command.set_defaults(command=run)
+
+
+def _add_dump(dump: argparse.ArgumentParser) -> None:
+    dump.add_argument("--since", type=_duration, default=600.0, metavar="10m", help="how far back (default: 10m)")
+    dump.add_argument("--where", default="", metavar="CONDITION", help="which spans (default: all that were left out)")
+    dump.add_argument("--to", required=True, metavar="BACKEND", help="name of a backend of the config in force")
+    dump.add_argument(
+        "--forgotten", action="store_true", help="also spans of which it is not known whether they were left out"
+    )
+    dump.add_argument("--timeout", type=_duration, default=600.0, metavar="10m", help="end after this long")
+    dump.add_argument("--admin", default=ADMIN, metavar="URL", help="the running sidecar's metrics port")
+    dump.set_defaults(command=_dump)
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
@@ -168,6 +181,13 @@ def _replay_letters(options: argparse.Namespace) -> int:
     from tracekeeper_sidecar.cli_dead_letter import Where, send_again
 
     return send_again(Where(options.admin, options.dir, options.config, options.secrets_dir), options.timeout)
+
+
+def _dump(options: argparse.Namespace) -> int:
+    from tracekeeper_sidecar.cli_dump import Ask, dump
+
+    asked = Ask(options.since, options.where, options.to, options.forgotten, options.timeout)
+    return dump(options.admin, asked)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from tracekeeper_sidecar.admin.server import AdminServer, Flushed, Probes
+from tracekeeper_sidecar.admin.server import AdminServer, DumpAsked, Flushed, Probes
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock, SystemClock
 from tracekeeper_sidecar.errors import ListenError
@@ -40,6 +40,7 @@ from tracekeeper_sidecar.wire.processing import Processing
 if TYPE_CHECKING:
     from tracekeeper_sidecar.admin.snapshot import Snapshot
     from tracekeeper_sidecar.delivery import Delivery
+    from tracekeeper_sidecar.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,17 @@ class App:
         self._http = HttpReceiver(self._receiver)
         self._grpc = GrpcReceiver(self._receiver)
         self._admin = AdminServer(
-            Probes(self.snapshot, self.started, self.stuck, self.flush, self.dead_letters, self.replay)
+            Probes(
+                self.snapshot,
+                self.started,
+                self.stuck,
+                self.flush,
+                self.dead_letters,
+                self.replay,
+                self.begin_dump,
+                self.dumped,
+                self.stop_dump,
+            )
         )
 
     async def run(self, stop: asyncio.Event, admin: socket.socket) -> None:
@@ -126,6 +137,25 @@ class App:
         if self.delivery is None:
             return {"letters": 0, "spans": 0, "left": []}
         return (await self.delivery.replay(timeout)).described()
+
+    def begin_dump(self, asked: DumpAsked) -> None:
+        """Begin to send what sampling has left out. Raises DumpBusy and ValueError, as Recorder.begin_dump does."""
+        if (recorder := self._recorder) is None:
+            raise ValueError("delivery has not begun yet")
+        recorder.begin_dump(asked)
+
+    def dumped(self) -> dict[str, object] | None:
+        """How far the last dump has come; None before the first."""
+        return self._recorder.dumped() if self._recorder is not None else None
+
+    async def stop_dump(self) -> None:
+        """End the dump that is under way, if one is."""
+        if self._recorder is not None:
+            await self._recorder.stop_dump()
+
+    @property
+    def _recorder(self) -> Recorder | None:
+        return self.delivery.routes if self.delivery is not None else None
 
     async def _begun(self, timeout: float) -> Delivery | None:  # noqa: ASYNC109 - what follows has its own time
         """Delivery, which begins a little after spans are taken; None when it has not within `timeout` seconds."""

@@ -25,9 +25,11 @@ from tracekeeper_sidecar.forward.letter import Letter
 from tracekeeper_sidecar.forward.replay import Replayed
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
+from tracekeeper_sidecar.log.files import KEPT
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.recent import RecentCalls
-from tracekeeper_sidecar.routes import Routes, Storage
+from tracekeeper_sidecar.recorder import Recorder
+from tracekeeper_sidecar.routes import Storage
 from tracekeeper_sidecar.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ class Delivery:
     """Owned by the application's event loop."""
 
     def __init__(self, settings: Settings, buffer: Buffer, intake: Intake, clock: Clock, folders: Folders) -> None:
-        self.routes: Routes | None = None
+        self.routes: Recorder | None = None
         self.watcher: Watcher | None = None
         self.suspended = False
         self.recent_calls = RecentCalls(clock)
@@ -77,7 +79,9 @@ class Delivery:
         if self.routes is None:
             self._load_intake(await asyncio.to_thread(self._cursors.load_intake))
             await self.letters.open()
-            self.routes = self._forward(self._settings.data_dir, log, self._cursors)
+            routes = self._forward(self._settings.data_dir, log, self._cursors)
+            await routes.begin()
+            self.routes = routes
         settings = self._settings
         source = (
             ManifestSource(settings.config_file, settings.secrets_dir)
@@ -159,10 +163,10 @@ class Delivery:
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
 
-    def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Routes:
+    def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Recorder:
         settings = self._settings
         storage = Storage(folder, self._buffer.files, settings.storage_bytes, self._buffer.history)
-        return Routes(log, cursors, self._clock, storage, self.letters)
+        return Recorder(log, cursors, self._clock, storage, self.letters)
 
     def _adopter(self, shared: str) -> Adopter:
         settings, files, clock = self._settings, self._buffer.files, self._clock
@@ -236,8 +240,12 @@ class Delivery:
         """What waits for a policy: everything behind the least cursor that an earlier entry has left, or all."""
         log = self._buffer.log
         assert log is not None
-        names = await asyncio.to_thread(self._cursors.names)
-        cursors = [await asyncio.to_thread(self._cursors.load, name) for name in names]
+        kept = CursorStore(f"{self._settings.data_dir}/{KEPT}", self._buffer.files)
+        cursors = [
+            await asyncio.to_thread(store.load, name)
+            for store in (self._cursors, kept)
+            for name in await asyncio.to_thread(store.names)
+        ]
         places = (cursor.position.seq for cursor in cursors if cursor and not cursor.removed)
         passed = min(places, default=log.begin.seq)
         held = log.end.seq - max(passed, log.begin.seq)

@@ -8,7 +8,8 @@
     │   ├── LogFull            no room within the quota or on the volume; the sender should come back
     │   ├── LogTooLarge        the request can never be stored, however long the sender waits
     │   └── LogUnavailable     the log cannot be written now: names the directory or file, and the cause
-    └── ListenError            a port could not be bound: names the address
+    ├── ListenError            a port could not be bound: names the address
+    └── DumpBusy               there can be one dump at a time
 
 Damage found in files and outcomes of deliveries are values, not errors: see `log.record` and `forward.outcome`.
 """
@@ -79,3 +80,10 @@ class ListenError(SidecarError):
     def __init__(self, address: str, cause: str) -> None:
         self.address = address
         super().__init__(f"cannot listen on {address}: {cause}")
+
+
+class DumpBusy(SidecarError):
+    """A dump is under way."""
+
+    def __init__(self) -> None:
+        super().__init__("a dump is under way: wait for its end, or stop it")

@@ -15,8 +15,8 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar.clock import Clock
@@ -28,6 +28,7 @@ from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.forward.replay import Replayed
+from tracekeeper_sidecar.forward.roster import live
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.decided import resume
 from tracekeeper_sidecar.log.files import KEPT, Files
@@ -47,8 +48,10 @@ logger = logging.getLogger(__name__)
 
 HISTORY = 64 << 20
 """Bytes of the kept log that stay when they are delivered, at most: a start learns verdicts from them."""
-LOOK = 0.25
-"""Seconds between looks at whether an entry that is to move has come to where it stops."""
+LOOK, SOON = 0.25, 0.02
+"""Seconds between looks at whether an entry that is to move has come to where it stops; and while somebody waits."""
+CLOSE_TIMEOUT = 3.0
+"""Seconds that closing waits for a read of the log: the disk may hang."""
 EVERYTHING = Sampling(decision_wait=0.1)
 """What holds while entries are on the kept log and nothing is to be sampled any more."""
 SAMPLING = "sampling"
@@ -81,20 +84,42 @@ class Routes:
         self, log: Log, cursors: CursorStore, clock: Clock, storage: Storage, letters: DeadLetters | None = None
     ) -> None:
         self._log, self._cursors, self._clock, self._storage = log, cursors, clock, storage
-        self._letters = letters
+        self._letters, self._folder = letters, os.path.join(storage.directory, KEPT)
         self._backends = Backends(clock, random.random)
         self._whole = Forwarder(log, cursors, clock, letters=letters, backends=self._backends, hold=self._held)
         self._kept: _Kept | None = None
-        self._moving: dict[str, int] = {}
-        """Entries that are to move to the other log, and the number at which."""
+        self._moving: dict[str, Position] = {}
+        """Entries that are to move to the other log, and the place in theirs at which."""
+        self._between: dict[str, EntryHealth] = {}
+        """Entries that are on their way from one log to the other, as they were last seen."""
+        self._known: bool | None = None
+        """Whether there were entries before a config that could not be put in force yet."""
+        self._unplaced = False
+        """Whether entries have to be placed, because one has moved, or the disk failed in the middle."""
+        self._leftover = False
+        """Whether a kept log that nobody needs could not be removed yet."""
+        self._problem = ""
+        """Why that is so."""
+        self._halved = self._ended = False
         self._applied: tuple[ResolvedSpec, Secrets] | None = None
         self._lock = asyncio.Lock()
         self._keeper = Keeper(clock, random.random)
+        log.on_pressure(self._relieve)
 
     @property
     def stage(self) -> StageHealth | None:
         """What sampling does; None while nothing is sampled."""
         return self._kept.stage.health() if self._kept is not None else None
+
+    @property
+    def moving(self) -> frozenset[str]:
+        """Names of the entries that are to change to the other log."""
+        return frozenset(self._moving)
+
+    async def begin(self) -> None:
+        """Before the first config comes, leave a kept log of an earlier process its room. Raises LogUnavailable."""
+        if await asyncio.to_thread(self._store().names):
+            self._halve()
 
     async def apply(self, spec: ResolvedSpec, secrets: Secrets) -> None:
         """Make this the config in force. Raises LogUnavailable when cursors cannot be read or written, or the kept log
@@ -106,43 +131,84 @@ class Routes:
         """Move entries from one log to the other when they have come to where they stop; until cancelled."""
         while True:
             await self._clock.sleep(LOOK)
-            if self._moving or (self._kept is not None and not self._sampled(self._applied)):
+            if self._unsettled and not self._ended:
                 async with self._lock:
                     await self._move_on()
 
     # What is asked of it as of one forwarder.
 
     async def flush(self, end: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
-        """Decide and deliver everything before `end` without waiting for traces to end or batches to fill; False when
-        time is up."""
+        """Decide and deliver everything before `end` without waiting for traces to end or batches to fill, in
+        whichever log; False when time is up."""
         deadline = self._clock.monotonic() + timeout
-        if self._kept is not None:
-            done, decided = await asyncio.gather(self._whole.flush(end, timeout), self._kept.stage.finish(end, timeout))
-            left = max(0.0, deadline - self._clock.monotonic())
-            return done and decided and await self._kept.forwarder.flush(self._kept.log.end, left)
-        return await self._whole.flush(end, timeout)
+        while await self._reach(end, max(0.0, deadline - self._clock.monotonic())):
+            if not self._moving and not self._unplaced:
+                return True
+            # An entry that moves owes the rest of it when it has come to the other log.
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                return False
+            try:
+                async with asyncio.timeout(left), self._lock:
+                    await self._move_on()
+            except TimeoutError:
+                return False
+            await self._clock.sleep(SOON if self._moving or self._unplaced else 0.0)
+        return False
+
+    async def _reach(self, end: Position, timeout: float) -> bool:  # noqa: ASYNC109
+        """Bring every entry to `end`, or to where it stops."""
+        deadline, kept = self._clock.monotonic() + timeout, self._kept
+        if kept is None:
+            return await self._whole.flush(end, timeout)
+        done, decided = await asyncio.gather(self._whole.flush(end, timeout), kept.stage.finish(end, timeout))
+        left = max(0.0, deadline - self._clock.monotonic())
+        return await kept.forwarder.flush(kept.log.end, left) and done and decided
 
     async def drain(self, timeout: float) -> dict[str, int]:  # noqa: ASYNC109 (the clock is a parameter)
         """As Forwarder.drain, of both logs; what is not decided yet is decided first."""
         deadline = self._clock.monotonic() + timeout
-        draining = asyncio.ensure_future(self._whole.drain(timeout))
-        left: dict[str, int] = {}
-        if self._kept is not None:
-            await self._kept.stage.finish(self._log.end, timeout)
-            await self._keeper.stop(SAMPLING)
-            left.update(await self._kept.forwarder.drain(max(0.0, deadline - self._clock.monotonic())))
-        for name, spans in (await draining).items():
-            left[name] = left.get(name, 0) + spans
+        for forwarder in self._forwarders():
+            forwarder.urge()
+        flushing = asyncio.ensure_future(self.flush(self._log.end, timeout))
+        hopeless = asyncio.ensure_future(self._hopeless(deadline))
+        try:
+            await asyncio.wait((flushing, hopeless), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            flushing.cancel()
+            hopeless.cancel()
+        await asyncio.wait((flushing, hopeless))
+        self._ended = True
+        left = {entry.name: entry.pending for entry in self.entries()}
+        await self._stop_sampling()
+        await asyncio.gather(*(forwarder.drain(0.0) for forwarder in self._forwarders()))
         return left
+
+    async def _hopeless(self, deadline: float) -> None:
+        """Return when no entry can deliver anything before `deadline`, or nothing is left that it could."""
+        while True:
+            seconds, kept = deadline - self._clock.monotonic(), self._kept
+            stuck = kept is not None and kept.stage.stuck
+            if not self._between and all(one.hopeless(seconds, stuck) for one in self._forwarders()):
+                return
+            await self._backends.signal.wait(LOOK)
 
     async def close(self) -> None:
         """Stop at once; cursors are saved."""
-        await self._keeper.stop(SAMPLING)
+        self._ended = True
+        await self._stop_sampling()
+        await asyncio.gather(*(forwarder.close() for forwarder in self._forwarders()))
         if self._kept is not None:
-            await self._kept.forwarder.close()
             await self._kept.log.close()
-        await self._whole.close()
         await self._backends.close()
+
+    async def _stop_sampling(self) -> None:
+        """Wait for a disk that hangs at most CLOSE_TIMEOUT seconds."""
+        stopping = asyncio.ensure_future(self._keeper.stop(SAMPLING))
+        await asyncio.wait((stopping,), timeout=CLOSE_TIMEOUT)
+
+    def _forwarders(self) -> list[Forwarder]:
+        return [self._whole] if self._kept is None else [self._whole, self._kept.forwarder]
 
     async def replay(self, timeout: float) -> Replayed:  # noqa: ASYNC109 - the answer says what is left
         """Send the dead letters again. Raises OSError when one cannot be removed."""
@@ -154,7 +220,11 @@ class Routes:
 
     def entries(self) -> tuple[EntryHealth, ...]:
         """One moment of every delivery entry."""
-        return self._whole.entries() + (self._kept.forwarder.entries() if self._kept is not None else ())
+        found = {entry.name: entry for forwarder in self._forwarders() for entry in forwarder.entries()}
+        for name, seen in self._between.items():
+            owed = self._log.end.seq - seen.account.start - seen.account.settled()
+            found.setdefault(name, replace(seen, pending=owed, in_flight=0))
+        return tuple(found.values())
 
     def troubles(self) -> list[str]:
         """What is wrong with tasks and cursors, in words for people."""
@@ -172,96 +242,124 @@ class Routes:
     # A config comes into force.
 
     async def _apply(self, spec: ResolvedSpec, secrets: Secrets) -> None:
-        if self._kept is None and (spec.sampling is not None or await self._left_behind()):
+        # Entries may be on a kept log of an earlier process.
+        if self._kept is None and (_sampled(spec) or await live(self._store())):
             self._kept = await self._open(spec.sampling or EVERYTHING)
         if self._kept is not None:
             self._kept.stage.configure(spec.sampling or EVERYTHING)
+        else:
+            await self._clear()
         self._applied = spec, secrets
-        await self._place(await self._homes())
+        self._unplaced = True
+        await self._place()
 
-    async def _place(self, homes: dict[str, bool]) -> None:
-        """Put every entry where it is, or where it begins; those that are in the wrong place are to move."""
+    async def _place(self) -> None:
+        """Put every entry where it is, or where it begins; those that are in the wrong place are to move. Raises
+        LogUnavailable."""
         assert self._applied is not None
         spec, secrets = self._applied
-        sampled = self._sampled(self._applied)
+        homes = await self._homes()
+        if self._known is None:
+            self._known = bool(homes)
+        sampled, names = _sampled(spec), {entry.name for entry in spec.delivery}
+        # A new entry takes over from those that go, in the log in which they stand.
+        left = {home for name, home in homes.items() if name not in names}
         here: list[EntrySpec] = []
         there: list[EntrySpec] = []
         for entry in spec.delivery:
-            (there if homes.get(entry.name, entry.name in sampled) else here).append(entry)
+            wanted = entry.name in sampled
+            home = homes.get(entry.name, wanted if wanted in left or not left else not wanted)
+            (there if home else here).append(entry)
         await self._backends.apply(spec.backends, secrets)
-        await self._whole.apply(spec.backends, here, secrets, spec.buffer, others=bool(there))
+        await self._whole.apply(spec.backends, here, secrets, spec.buffer, others=bool(there), known=self._known)
         if self._kept is not None:
-            await self._kept.forwarder.apply(spec.backends, there, secrets, spec.buffer, others=bool(here))
+            forwarder = self._kept.forwarder
+            await forwarder.apply(spec.backends, there, secrets, spec.buffer, others=bool(here), known=self._known)
         await self._backends.sweep()
-        self._moving = {name: until for name, until in self._moving.items() if name in homes}
+        self._known, self._unplaced = None, False
+        self._between.clear()
+        self._moving = {name: until for name, until in self._moving.items() if name in names}
         for entry in here:
             self._send(entry.name, to_kept=True, wanted=entry.name in sampled)
         for entry in there:
             self._send(entry.name, to_kept=False, wanted=entry.name not in sampled)
 
     def _send(self, name: str, *, to_kept: bool, wanted: bool) -> None:
-        """Let an entry stop at a number at which it can move, or go on for ever."""
-        assert self._kept is not None or not wanted
-        source = self._whole if to_kept else self._in_force.forwarder if self._kept is not None else None
-        if source is None:
-            return
+        """Let an entry stop at a place at which it can move, or go on for ever."""
+        source, log = (self._whole, self._log) if to_kept else (self._in_force.forwarder, self._in_force.log)
         if not wanted:
             self._moving.pop(name, None)
-            source.bound(name, ENDLESS)
+            source.bound(name, None)
         elif name not in self._moving:
-            until = self._log.end.seq if to_kept else self._in_force.log.end.seq
-            self._moving[name] = until
+            until = self._moving[name] = log.end
             source.bound(name, until)
             if to_kept:
-                self._in_force.stage.border(until)
+                self._in_force.stage.border(until.seq)
 
     @property
     def _in_force(self) -> _Kept:
         assert self._kept is not None
         return self._kept
 
-    def _sampled(self, applied: tuple[ResolvedSpec, Secrets] | None) -> set[str]:
-        """Names of the entries that are to be on the kept log."""
-        if applied is None or applied[0].sampling is None:
-            return set()
-        return {entry.name for entry in applied[0].delivery if entry.spans is Spans.SAMPLED}
+    @property
+    def _unsettled(self) -> bool:
+        """Whether there is something to do that a config has asked for."""
+        return bool(self._moving or self._unplaced or self._leftover or self._leaving)
+
+    @property
+    def _leaving(self) -> bool:
+        """Whether the kept log is there, and no entry is to be on it."""
+        return self._kept is not None and self._applied is not None and not _sampled(self._applied[0])
 
     async def _homes(self) -> dict[str, bool]:
-        """Where the entries are that there have been so far: true for the kept log."""
-        homes = dict.fromkeys(await _live(self._cursors), False)
+        """Where the entries are that there have been so far: true for the kept log. Raises LogUnavailable.
+
+        One that a crash has left on both has its newest cursor on the kept log, or the same one on both.
+        """
+        homes = dict.fromkeys(await live(self._cursors, self._whole.names), False)
         if self._kept is not None:
-            homes.update(dict.fromkeys(await _live(self._kept.cursors), True))
+            there = self._kept.forwarder.names
+            homes.update(dict.fromkeys(await live(self._kept.cursors, there), True))
+        homes.update(dict.fromkeys(self._whole.names, False))
         return homes
 
     async def _move_on(self) -> None:
-        homes = await self._homes()
-        for name, until in list(self._moving.items()):
-            try:
-                if await self._move(name, until, was_kept=homes.get(name, False)):
-                    del self._moving[name]
-                    homes[name] = not homes.get(name, False)
-                    await self._place(homes)
-            except LogUnavailable as error:
-                logger.warning("delivery %r cannot change to the other log yet: %s", name, error)
-        if self._kept is not None and not self._moving and not self._sampled(self._applied):
-            await self._leave()
+        """Whatever the disk refuses is tried again."""
+        try:
+            for name, until in list(self._moving.items()):
+                await self._move(name, until)
+            if self._unplaced and self._applied is not None:
+                await self._place()
+            if self._leaving and not self._moving and not self._in_force.forwarder.names:
+                await self._leave()
+            elif self._leftover and self._kept is None:
+                await self._clear()
+            self._problem = ""
+        except LogUnavailable as error:
+            if self._problem != str(error):
+                logger.warning("deliveries cannot change from one log to the other yet: %s", error)
+            self._problem = str(error)
 
-    async def _move(self, name: str, until: int, *, was_kept: bool) -> bool:
+    async def _move(self, name: str, until: Position) -> None:
         """Take the cursor over to the other log if the entry has come to where it stops. Raises LogUnavailable."""
         kept = self._in_force
+        was_kept = name in kept.forwarder.names
         source, target = (kept.forwarder, self._log) if was_kept else (self._whole, kept.log)
         cursor = source.stands(name)
-        if cursor is None or cursor.position.seq < until or target.end.seq < until:
-            return False
-        place = await asyncio.to_thread(target.locate, until)
-        if place.seq != until:
-            logger.error("there is no place at %d spans in the log that delivery %r is to change to", until, name)
-            place = replace(place, seq=until)
+        if cursor is None or cursor.position.seq < until.seq or target.end.seq < until.seq:
+            return
+        place = await asyncio.to_thread(target.locate, until.seq)
+        if place.seq != until.seq:
+            logger.error("there is no place at %d spans in the log that delivery %r is to change to", until.seq, name)
+            place = replace(place, seq=until.seq)
         store = self._cursors if was_kept else kept.cursors
         await asyncio.to_thread(store.save, name, Cursor(place, cursor.account))
+        # From here on the entry is placed anew, whatever happens: where, its cursors on disk say.
+        self._unplaced = True
+        self._between.update((entry.name, entry) for entry in source.entries() if entry.name == name)
+        self._moving.pop(name, None)
         await source.leave(name)
         logger.info("delivery %r now reads %s", name, "all spans" if was_kept else "what sampling keeps")
-        return True
 
     # The kept log.
 
@@ -270,47 +368,68 @@ class Routes:
         kept = self._kept
         if kept is None:
             return ENDLESS
-        back = [until for name, until in self._moving.items() if name in kept.forwarder.names]
+        names = kept.forwarder.names | self._between.keys()
+        back = [until.seq for name, until in self._moving.items() if name in names]
+        back += [seen.account.start + seen.account.settled() for seen in self._between.values()]
         return min([kept.stage.reached.seq, *back])
 
     def _held_kept(self) -> int:
         """The same of the kept log: where entries come over, and, while there is none, where its frames end."""
-        coming = [until for name, until in self._moving.items() if name in self._whole.names]
+        coming = [until.seq for name, until in self._moving.items() if name in self._whole.names]
+        coming += [seen.account.start + seen.account.settled() for seen in self._between.values()]
         return min(coming, default=ENDLESS)
 
-    async def _left_behind(self) -> bool:
-        """Whether entries are on a kept log of an earlier process."""
-        names = await asyncio.to_thread(self._storage.files.listdir, self._storage.directory)
-        return KEPT in names and bool(await _live(self._store()))
+    def _relieve(self) -> None:
+        """The log is nearly full: what sampling or an entry that comes back holds up makes way."""
+        kept = self._kept
+        if kept is None:
+            return
+        cut = self._log.cut(self._log.watermark).seq
+        if kept.stage.reached.seq < cut:
+            kept.stage.hurry()
+        for name, until in self._moving.items():
+            if until.seq < cut and name in kept.forwarder.names:
+                kept.forwarder.relieve(name)
 
     def _store(self) -> CursorStore:
         return CursorStore(self._folder, self._storage.files)
 
-    @property
-    def _folder(self) -> str:
-        return os.path.join(self._storage.directory, KEPT)
-
     async def _open(self, sampling: Sampling) -> _Kept:
         """Raises LogUnavailable."""
-        from tracekeeper_sidecar.decide.stage import Stage  # noqa: PLC0415 - 2 MB that few pods need
-
-        storage = self._storage
-        half = storage.quota // 2
-        entries = await _live(self._cursors)
-        # Spans that came before the first config was there are sampled, too.
-        first = self._log.end.seq if entries else self._log.begin.seq
-        kept = await asyncio.to_thread(
-            Log.open,
-            self._folder,
-            files=storage.files,
-            clock=self._clock,
-            quota=half,
-            history=min(HISTORY, half // 4),
-            memory=0,
-            first_seq=first,
+        await asyncio.to_thread(import_module, "tracekeeper_sidecar.decide.stage")  # 2 MB that few pods need
+        storage, half = self._storage, self._storage.quota // 2
+        entries = await live(self._cursors, self._whole.names)
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(
+                Log.open,
+                self._folder,
+                files=storage.files,
+                clock=self._clock,
+                quota=half,
+                history=min(HISTORY, half // 4),
+                memory=0,
+                # Spans that came before the first config was there are sampled, too.
+                first_seq=self._log.end.seq if entries else self._log.begin.seq,
+            )
         )
-        self._log.resize(storage.quota - half, min(storage.history, half))
-        begin: Position = await asyncio.to_thread(resume, self._log, kept)
+        try:
+            kept = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait((opening,))
+            if opening.exception() is None:
+                await opening.result().close()  # Else its lock would keep the next one out.
+            raise
+        try:
+            self._halve()
+            begin: Position = await asyncio.to_thread(resume, self._log, kept)
+            return self._begun(kept, sampling, begin)
+        except BaseException:
+            await kept.close()
+            raise
+
+    def _begun(self, kept: Log, sampling: Sampling, begin: Position) -> _Kept:
+        from tracekeeper_sidecar.decide.stage import Stage  # noqa: PLC0415 - see above
+
         stage = Stage(self._log, kept, self._clock, sampling, begin, self._whole.release)
         cursors = self._store()
         forwarder = Forwarder(
@@ -326,32 +445,56 @@ class Routes:
         logger.info("sampling begins", extra={"undecided": self._log.end.seq - begin.seq})
         return _Kept(kept, cursors, stage, forwarder)
 
+    def _halve(self) -> None:
+        """The kept log has the other half."""
+        half = self._storage.quota // 2
+        self._log.resize(self._storage.quota - half, min(self._storage.history, half))
+        self._halved = True
+
     async def _leave(self) -> None:
         """Nobody reads the kept log any more: away with it."""
         kept = self._in_force
         await self._keeper.stop(SAMPLING)
         kept.stage.end()
-        self._kept = None
-        await kept.forwarder.close()
-        await kept.log.close()
-        await asyncio.to_thread(_remove, self._folder, self._storage.files)
-        self._log.resize(self._storage.quota, self._storage.history)
-        self._whole.release()
+        self._kept, self._leftover = None, True
+        try:
+            await kept.forwarder.close()
+        finally:
+            await kept.log.close()
+        await self._clear()
         logger.info("sampling has ended")
 
+    async def _clear(self) -> None:
+        """Remove what is left of a kept log that nobody reads, and give its room back."""
+        try:
+            await asyncio.to_thread(_remove, self._folder, self._storage.files)
+        except OSError as error:
+            if not self._leftover or not self._halved:
+                logger.warning("%s cannot be removed yet: %s", self._folder, error.strerror or error)
+            self._leftover = True
+            self._halve()  # What is left there takes its room.
+            return
+        self._leftover = False
+        if self._halved:
+            self._log.resize(self._storage.quota, self._storage.history)
+            self._halved = False
+            self._whole.release()
 
-async def _live(cursors: CursorStore) -> Sequence[str]:
-    """Names of the entries that have a cursor, sound or not, and were not removed. Raises LogUnavailable."""
-    found = []
-    for name in await asyncio.to_thread(cursors.names):
-        cursor = await asyncio.to_thread(cursors.load, name)
-        if cursor is None or not cursor.removed:
-            found.append(name)
-    return found
+
+def _sampled(spec: ResolvedSpec) -> set[str]:
+    """Names of the entries that are to be on the kept log."""
+    if spec.sampling is None:
+        return set()
+    return {entry.name for entry in spec.delivery if entry.spans is Spans.SAMPLED}
 
 
 def _remove(folder: str, files: Files) -> None:
-    """Delete the folder's files. Raises OSError."""
-    for name in files.listdir(folder):
+    """Delete the folder's files, if it is there. Raises OSError."""
+    try:
+        names = files.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in sorted(names):
         files.unlink(os.path.join(folder, name))
-    files.sync_directory(folder)
+    if names:
+        files.sync_directory(folder)

@@ -49,6 +49,7 @@ EVERY_FIELD_WRONG: dict[str, Any] = {
                 "tls": {"ca": {"secretKeyRef": {"name": "x"}}},
                 "compression": "Zip",
                 "maxConnections": 0,
+                "shardBy": "Span",
             },
             "timeout": "-1s",
             "batch": {"maxSpans": 0, "maxBytes": "x", "maxDelay": 5},
@@ -94,7 +95,8 @@ backends[0].retry.maxAttempts backends[0].retry.budget backends[0].retry.statusC
 backends[0].circuitBreaker.state backends[0].circuitBreaker.window backends[0].circuitBreaker.failureRate
 backends[0].circuitBreaker.slowCallRate backends[0].circuitBreaker.slowCallDuration
 backends[0].circuitBreaker.minimumCalls backends[0].circuitBreaker.successThreshold
-backends[0].otlp.maxConnections buffer.whenFull buffer.maxSpans buffer.maxAge buffer.deadLetterSize
+backends[0].otlp.maxConnections backends[0].otlp.shardBy
+buffer.whenFull buffer.maxSpans buffer.maxAge buffer.deadLetterSize
 delivery[0].spans delivery[0].match delivery[0].guarantee delivery[0].from delivery[0].maxLag
 """.split()
 

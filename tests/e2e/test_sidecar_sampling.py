@@ -1,4 +1,4 @@
-"""Sampling in a whole sidecar: what is kept arrives and what is not is booked, whatever is restarted or changed."""
+"""Sampling in a whole sidecar: what is kept arrives, the rest is booked, whatever is restarted or changed meanwhile."""
 
 from __future__ import annotations
 
@@ -83,6 +83,28 @@ def test_a_kill_in_the_middle_of_the_window_loses_no_decision(sidecars: Sidecars
     assert book["delivery"]["a"] == {
         "start": 0, "pending": 0, "delivered": 40, "dropped": 0, "sampled_out": 160, "unmatched": 0,
     }  # fmt: skip
+
+
+def test_kills_while_entries_move_from_one_log_to_the_other_lose_nothing(
+    sidecars: Sidecars, start_backend: Start
+) -> None:
+    a = start_backend("--name", "a")
+    chance = random.Random(5)
+    plain = manifest(otlp("a", "GRPC", a.grpc))
+    on = {**plain, "spec": plain["spec"] | {"sampling": sampling(ERRORS, wait="100ms")}}
+    sidecar = sidecars.start(config=plain)
+    until(lambda: sidecar.ledger()["delivery"], "the entry is there")
+    bad = []
+    for number in range(8):
+        sidecars.write(plain if number % 2 else on)
+        for _ in range(chance.randrange(1, 60)):  # The kill may come at any moment of the move.
+            bad.append(trace(chance, error=True))
+            send(sidecar, *bad[-1])
+        sidecar.kill()
+        sidecar = sidecars.start()
+    entry = sidecar.settled()["delivery"]["a"]
+    assert a.ids() == ids(bad)
+    assert entry["start"] + entry["delivered"] + entry["sampled_out"] == 4 * len(bad) and not entry["dropped"], entry
 
 
 def test_spans_that_come_late_follow_the_decision_also_after_a_restart(

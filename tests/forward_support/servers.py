@@ -76,11 +76,13 @@ class GrpcBackend:
         behave: GrpcBehaviour = grpc_ok,
         credentials: grpc.ServerCredentials | None = None,
         max_bytes: int = -1,
+        host: str = "localhost",
+        port: int = 0,
     ) -> None:
         self.behave = behave
         self.taken = Taken()
         self.metadata: list[dict[str, str | bytes]] = []
-        self.port = 0
+        self.host, self.port = host, port
         self._credentials, self._max_bytes = credentials, max_bytes
         self._server: grpc.aio.Server | None = None
 
@@ -94,7 +96,7 @@ class GrpcBackend:
         self._server = grpc.aio.server(options=[*options, ("grpc.so_reuseport", 0)])
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._export)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),))
-        address = f"localhost:{self.port}"
+        address = f"{self.host}:{self.port}"
         if self._credentials is None:
             self.port = self._server.add_insecure_port(address)
         else:
@@ -117,11 +119,17 @@ class GrpcBackend:
 class HttpBackend:
     """An OTLP HTTP server. A request is taken when the behaviour answers with a 2xx."""
 
-    def __init__(self, behave: HttpBehaviour = http_ok, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        behave: HttpBehaviour = http_ok,
+        context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self.behave = behave
         self.taken = Taken()
         self.headers: list[dict[str, str]] = []
-        self.port = 0
+        self.host, self.port = host, port
         self._context = context
         self._runner: web.AppRunner | None = None
 
@@ -135,7 +143,7 @@ class HttpBackend:
         app.router.add_post("/v1/traces", self._traces)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, auto_decompress=False)
         await self._runner.setup()
-        listener = socket.create_server(("127.0.0.1", self.port))
+        listener = socket.create_server((self.host, self.port))
         self.port = listener.getsockname()[1]
         await web.SockSite(self._runner, listener, ssl_context=self._context).start()
 

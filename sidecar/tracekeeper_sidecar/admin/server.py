@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tracekeeper_sidecar.errors import DumpBusy
 from tracekeeper_sidecar.http.answer import Answer
 from tracekeeper_sidecar.http.exchange import Exchange
 from tracekeeper_sidecar.http.head import Head
@@ -27,6 +28,8 @@ METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
 JSON: Final = "application/json; charset=utf-8"
 MAX_FLUSH = 300.0
 """Longest time in seconds that one flush may wait."""
+LONGEST_DUMP = 86400.0
+"""Seconds that one dump may take."""
 STARTUP_PATIENCE = 4.0
 """Seconds that a start-up probe is kept waiting for the ports; a little less than the kubelet waits."""
 
@@ -37,6 +40,22 @@ class Flushed:
 
     pending: int
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DumpAsked:
+    """What a dump is to send of what sampling has left out."""
+
+    since: float
+    """Seconds before now."""
+    where: str
+    """A condition on spans; empty takes all of them."""
+    to: str
+    """The backend's name."""
+    forgotten: bool
+    """Whether spans are sent, too, of whose traces it is not known what was decided."""
+    timeout: float
+    """Seconds after which it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +73,11 @@ class Probes:
     """The refused requests that are kept, described."""
     replay: Callable[[float], Awaitable[dict[str, object]]]
     """Sends them again within about that many seconds."""
+    begin_dump: Callable[[DumpAsked], None]
+    """Raises DumpBusy, and ValueError in words for people."""
+    dumped: Callable[[], dict[str, object] | None]
+    """How far the last dump has come; None before the first."""
+    stop_dump: Callable[[], Awaitable[None]]
 
 
 class AdminServer:
@@ -71,6 +95,9 @@ class AdminServer:
             ("POST", "/flush"): self._flush,
             ("GET", "/dead-letters"): self._dead_letters,
             ("POST", "/dead-letters/replay"): self._replay,
+            ("POST", "/dump"): self._begin_dump,
+            ("GET", "/dump"): self._dumped,
+            ("POST", "/dump/stop"): self._stop_dump,
         }
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -164,6 +191,46 @@ class AdminServer:
         if timeout is None:
             return Answer(400, TEXT, b"timeout: a number of seconds from 0 to 300, such as 60\n")
         return Answer(200, JSON, json.dumps(await self._probes.replay(timeout)).encode())
+
+    async def _begin_dump(self, exchange: Exchange, head: Head) -> Answer:
+        if not _is_loopback(exchange.peer):
+            return Answer(403, TEXT, b"a dump is begun on localhost only: run it inside the pod\n")
+        try:
+            self._probes.begin_dump(_asked(head.query))
+        except DumpBusy:
+            return Answer(409, TEXT, b"a dump is under way: wait for its end, or POST /dump/stop\n")
+        except ValueError as error:
+            return Answer(400, TEXT, f"{error}\n".encode())
+        return await self._dumped(exchange, head)
+
+    async def _dumped(self, exchange: Exchange, head: Head) -> Answer:
+        if not _is_loopback(exchange.peer):
+            return Answer(403, TEXT, b"dumps are shown on localhost only: look from inside the pod\n")
+        progress = self._probes.dumped()
+        if progress is None:
+            return Answer(404, TEXT, b"there was no dump since the sidecar started\n")
+        return Answer(200, JSON, json.dumps(progress).encode())
+
+    async def _stop_dump(self, exchange: Exchange, head: Head) -> Answer:
+        if _is_loopback(exchange.peer):
+            await self._probes.stop_dump()
+        return await self._dumped(exchange, head)
+
+
+def _asked(query: str) -> DumpAsked:
+    """Raises ValueError, in words for people."""
+    from urllib.parse import parse_qs  # noqa: PLC0415 - not on the way to the ports
+
+    found = {name: values[-1] for name, values in parse_qs(query).items()}
+    if not found.get("to"):
+        raise ValueError("to: the name of the backend to send to is missing")
+    try:
+        since, timeout = float(found.get("since", "600")), float(found.get("timeout", "600"))
+    except ValueError:
+        raise ValueError("since and timeout: numbers of seconds, such as 600") from None
+    if not (0 < since < float("inf") and 0 < timeout <= LONGEST_DUMP):
+        raise ValueError(f"since and timeout: more than no seconds; timeout at most {LONGEST_DUMP:g}")
+    return DumpAsked(since, found.get("where", ""), found["to"], found.get("forgotten") == "1", timeout)
 
 
 def _timeout(query: str, default: str) -> float | None:

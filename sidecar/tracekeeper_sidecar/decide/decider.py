@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tracekeeper_sidecar.decide.adaptive import Adaptive
 from tracekeeper_sidecar.decide.rules import DEFAULT, MAX_SPANS, OVERLOAD, Rules
-from tracekeeper_sidecar.decide.thresholds import probability_of
+from tracekeeper_sidecar.decide.thresholds import probability_of, threshold_of
 from tracekeeper_sidecar.wire.keys import Keys
 from tracekeeper_sidecar.wire.remembered import Remembered
 from tracekeeper_sidecar.wire.traces import Traces, verdict
@@ -73,6 +73,13 @@ class Decider:
                 table.decide(slot, verdict(MAX_SPANS, 0, keep=True, erase=True))
             else:
                 self._judge_one(table, slot, overload)
+
+    def by_trace_id(self, trace_id: bytes) -> int:
+        """The verdict on a trace of which nothing but its id is known."""
+        threshold = threshold_of(self.probability)
+        keep = int.from_bytes(trace_id[9:]) >= threshold
+        (self.kept if keep else self.left_out)[OVERLOAD] += 1
+        return verdict(OVERLOAD, threshold, keep=keep)
 
     def _judge_one(self, table: Traces, slot: int, overload: bool) -> None:
         first = -1 if overload else self._judge.first(table, slot)

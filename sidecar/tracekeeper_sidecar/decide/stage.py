@@ -29,7 +29,7 @@ from tracekeeper_sidecar.log.record import DECIDED
 from tracekeeper_sidecar.model import Batch, Position
 from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_sidecar.wire.fold import Folder
-from tracekeeper_sidecar.wire.keep import Keep
+from tracekeeper_sidecar.wire.keep import Cut, Keep
 from tracekeeper_sidecar.wire.remembered import Remembered
 from tracekeeper_sidecar.wire.traces import SHUTDOWN, Traces
 from tracekeeper_spec.sampling import Sampling
@@ -42,13 +42,15 @@ QUIET = 2.0
 """Seconds without a new span after which a trace whose root has ended is decided."""
 FOLD_SPANS, FOLD_BYTES = 8192, 1 << 20
 """Of one batch."""
+FOLD_SECONDS = 0.5
+"""Between the first and the last frame of one batch, all of whose spans count as having come with the last."""
 FOLDED_AT_ONCE = 16
 """Batches folded before traces are decided again."""
 CUT_SPANS, CUT_BYTES = 4096, 1 << 20
 WARM_BYTES = 2 << 20
 """So close behind the end the newest frames are in memory, and reading needs no thread."""
-DUE = 8192
-"""Traces decided in one go; others have their turn in between."""
+DUE = 1024
+"""Traces decided in one go, which takes some milliseconds; others have their turn in between."""
 MOST_TRACES = 1_500_000
 """In the table, decided or not: no more is folded before some have been cut."""
 SPARE = 100_000
@@ -57,6 +59,11 @@ RECALLED = 64 << 20
 """Bytes of the kept log that a start looks through for verdicts."""
 ADJUST = 1.0
 """Seconds between changes of probability."""
+HURRIED = 1.0
+"""Seconds for which traces are decided at once when the log is nearly full."""
+NEVER = float("-inf")
+STUCK = 3.0
+"""Seconds after which a problem is taken to last."""
 PAUSE = 1.0
 """Seconds until a disk that has failed is tried again."""
 
@@ -97,18 +104,22 @@ class Stage:
         """`begin` is where in `log` the kept log's end stands: everything before it has been cut."""
         self.reached = begin
         """What is before it is durable in the kept log; `log` may let it go."""
-        self.problem = ""
-        """Why nothing moves; empty while it does."""
         self._log, self._kept, self._clock = log, kept, clock
         self._on_reached = on_reached
+        self._problem = ""
+        """Why the log cannot be read; empty while it can."""
+        self._problem_since = 0.0
         self._numbers = Numbers()
         self._rules = Rules(sampling, self._numbers)
         self._signal = Signal(clock)
-        self._idle = False
-        self._finishing = False
+        self._idle = self._ended = False
+        self._finishing = 0
+        """How many wait for everything to be decided."""
+        self._hurried = NEVER
+        """Monotonic time up to which whatever is open is decided at once."""
         self._borders: list[int] = []
-        self._changed = False
-        """Whether traces have to be folded anew, because what is asked of their spans is not the same any more."""
+        self._next: Rules | None = None
+        """Rules that are to hold from the next turn on."""
         self._remembered = Remembered()
         self._verdicts: list[bytes] = []
         """Those that no frame of the kept log holds yet."""
@@ -118,29 +129,50 @@ class Stage:
         self._begin()
         log.on_committed(self._committed)
 
+    @property
+    def problem(self) -> str:
+        """Why nothing moves; empty while it does."""
+        return self._problem or self._writer.problem
+
+    @property
+    def stuck(self) -> bool:
+        """Whether that has been so for longer than a kept log takes to go on when there is room."""
+        since = self._problem_since if self._problem else self._writer.since
+        return bool(self.problem) and self._clock.monotonic() - since > STUCK
+
     def configure(self, sampling: Sampling) -> None:
         """Decide by this section from now on; traces that are open, too."""
-        if sampling == self._rules.spec:
+        if sampling == (self._next or self._rules).spec:
             return
-        self._rules = Rules(sampling, self._numbers)
-        self._decider.configure(self._rules, self._clock.monotonic(), self._clock.now())
-        self._changed = True
+        # Not in the middle of a turn: what is folded has been asked what the old rules wanted to know.
+        self._next = Rules(sampling, self._numbers)
         self._signal.fire()
 
     async def run(self) -> None:
         """Work until cancelled. May be called again: what was not cut is folded anew."""
-        self._changed = True
-        await self._recall()
+        try:
+            await self._recall()
+            self._begin()
+            await self._work()
+        finally:
+            self._close()
+
+    async def _work(self) -> None:
         while True:
+            if self._next is not None:
+                self._rules, self._next = self._next, None
+                self._decider.configure(self._rules, self._clock.monotonic(), self._clock.now())
+                self._close()
+                self._begin()
             try:
-                if self._changed:
-                    self._begin()
                 moved = await self._turn()
-                self.problem = ""
+                self._problem = ""
             except LogUnavailable as error:
-                if str(error) != self.problem:
+                if str(error) != self._problem:
                     logger.error("sampling waits, and spans with it: %s", error)
-                self.problem = str(error)
+                if not self._problem:
+                    self._problem_since = self._clock.monotonic()
+                self._problem = str(error)
                 await self._clock.sleep(PAUSE)
                 continue
             await self._rest(moved)
@@ -149,24 +181,37 @@ class Stage:
         """Let a frame of the kept log end at `seq` spans, a place between two frames of the log that is not cut yet."""
         self._borders.append(seq)
 
+    def hurry(self) -> None:
+        """The log is nearly full of spans that wait for a decision: decide by what is known, before it must refuse."""
+        now = self._clock.monotonic()
+        if now > self._hurried + HURRIED:
+            logger.warning("sampling: the log is nearly full, traces are decided before they are whole")
+        self._hurried = now + HURRIED
+        self._signal.fire()
+
     def end(self) -> None:
-        """No more work to come."""
+        """No more work to come, and nothing to wait for."""
+        self._ended = True
         self._log.off_committed(self._committed)
 
     async def finish(self, until: Position, timeout: float) -> bool:  # noqa: ASYNC109 (the clock is a parameter)
         """Decide about everything before `until` now, as it is; False when time is up before it has been cut."""
         deadline = self._clock.monotonic() + timeout
-        self._finishing = True
+        self._finishing += 1
         self._signal.fire()
         try:
-            while self.reached.seq < until.seq:
+            while self.reached.seq < until.seq and not self._ended:
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
                     return False
                 await self._clock.sleep(min(left, TICK))
             return True
         finally:
-            self._finishing = False
+            self._finishing -= 1
+
+    def verdict(self, trace_id: bytes) -> int:
+        """What was decided about a trace, as `wire.traces.verdict` writes it; 0 if that is not known, or no longer."""
+        return self._remembered.get(trace_id)
 
     def health(self) -> StageHealth:
         """What can be said about it now."""
@@ -196,7 +241,6 @@ class Stage:
 
     def _begin(self) -> None:
         """Fold from where the last frame of the kept log has reached. What was decided since then is remembered."""
-        self._changed = False
         spec, codes = self._rules.spec, self._rules.codes
         wait = int(spec.decision_wait * 1000)
         self._table = Traces(
@@ -206,13 +250,21 @@ class Stage:
             limit=MOST_TRACES + SPARE,
         )
         self._folder = Folder(self._table, codes.span_tests, codes.root_tests, self._decider.keys)
-        self._keep = Keep(self._table, self._remembered.get)
+        self._keep = Keep(self._table, self._verdict_of_unknown)
+        self._fold_spans = FOLD_SPANS
         self._fold_reader: Reader = self._log.reader(self.reached)
         self._cut_reader: Reader = self._log.reader(self.reached)
         self._batch: Batch | None = None
         self._blocked: bytes | None = None
         self._oldest = 0.0
-        self._adjusted = self._clock.monotonic()
+        self._folded: float | None = None
+        """When the newest span that is folded came, while there are more; what is due goes by that then."""
+        self._adjusted = self._begun = self._clock.monotonic()
+
+    def _close(self) -> None:
+        """Let the files go: one that is open takes its room although it has been deleted."""
+        self._fold_reader.close()
+        self._cut_reader.close()
 
     async def _recall(self) -> None:
         """Take the verdicts of the newest frames back to mind, so that late spans follow them."""
@@ -233,13 +285,25 @@ class Stage:
     async def _fold(self) -> bool:
         reader, folded = self._fold_reader, 0
         while folded < FOLDED_AT_ONCE and self._table.count < MOST_TRACES:
-            batch = await self._read(reader, FOLD_SPANS, FOLD_BYTES, self._log.end.seq)
+            batch = await self._read(reader, self._fold_spans, FOLD_BYTES, self._log.end.seq)
             if batch is None:
                 break
+            if batch.newest - batch.oldest > FOLD_SECONDS and self._fold_spans > 1:
+                self._fold_spans = max(1, min(self._fold_spans, batch.spans) // 8)
+                reader.seek(batch.begin)
+                continue
+            self._fold_spans = min(FOLD_SPANS, 2 * self._fold_spans)
             if batch.spans:
-                self._folder.fold(batch.body, int(batch.newest * 1000))
+                try:
+                    self._folder.fold(batch.body, int(batch.newest * 1000))
+                except ValueError as error:
+                    logger.error("%d spans cannot be sampled, and are kept: %s", batch.spans, error)
             folded += 1
+            self._folded = batch.newest or self._folded
             await asyncio.sleep(0)
+        else:
+            return folded > 0  # There is more: nobody knows yet what has come since.
+        self._folded = None
         return folded > 0
 
     def _adjust(self) -> None:
@@ -249,13 +313,17 @@ class Stage:
             self._decider.adjust(now, self._clock.now())
             wait = self._rules.spec.decision_wait
             lag = max(0.0, self._clock.now() - self._oldest - wait) if self._oldest else 0.0
+            # No overload: that it did not run, or that what is kept could not be stored.
+            lag = min(lag, now - max(self._begun, self._writer.well_since))
             self._overload.observe(now, Load(self._table.open, self._table.memory, lag))
 
     async def _decide(self) -> bool:
-        at_once = self._finishing or self._overload.active
-        now = SHUTDOWN if at_once else int(self._clock.now() * 1000)
+        hurried = self._clock.monotonic() < self._hurried
+        at_once = self._finishing or hurried or self._overload.active
+        now = self._clock.now() if self._folded is None else self._folded
+        due = SHUTDOWN if at_once else int(now * 1000)
         decided = 0
-        while slots := self._table.due(now, DUE):
+        while slots := self._table.due(due, DUE):
             self._decider.decide(self._table, slots, self._overload.active)
             self._remember(slots)
             decided += len(slots)
@@ -290,7 +358,10 @@ class Stage:
         """Hand on what is kept of a batch; False when a trace in it is open."""
         body, kept, counts = b"", 0, Counter[str]()
         if batch.spans:
-            cut = self._keep.cut(batch.body)
+            try:
+                cut = self._keep.cut(batch.body)
+            except ValueError:
+                cut = Cut(batch.body, batch.spans, [])  # As folding has said.
             if cut is None:
                 self._blocked = self._keep.blocked_by
                 return False
@@ -298,12 +369,26 @@ class Stage:
             for number, spans in enumerate(cut.left_out):
                 if spans:
                     counts[self._numbers.name(number)] += spans
+            if kept + sum(counts.values()) != batch.spans:
+                # Both logs must go on counting the same spans.
+                logger.error("a request of %d spans is not what it was counted as, and is kept", batch.spans)
+                body, kept, counts = batch.body, batch.spans, Counter()
         verdicts = b"".join(self._verdicts)
         await self._writer.write(body, kept, counts, batch, verdicts)
         self._verdicts.clear()
         self.reached = batch.end
         self._on_reached()
         return True
+
+    def _verdict_of_unknown(self, trace_id: bytes) -> int:
+        """On a trace that the table does not have: one decided before, or that found no room there."""
+        known = self._remembered.get(trace_id)
+        if not known:
+            known = self._decider.by_trace_id(trace_id)
+            packed = trace_id + known.to_bytes(8)
+            self._remembered.add(packed)
+            self._verdicts.append(packed)
+        return known
 
     def _next_border(self) -> int:
         """Up to where the next batch may be cut: what has been folded, and no frame across a border."""

@@ -10,7 +10,7 @@ from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge
 from tracekeeper_sidecar.log.decided import Decided, encode
 from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.log.record import DECIDED
+from tracekeeper_sidecar.log.record import DECIDED, MAX_PAYLOAD
 from tracekeeper_sidecar.model import Batch
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,10 @@ class KeptWriter:
     def __init__(self, kept: Log, clock: Clock) -> None:
         self.problem = ""
         """Why the last write is not done yet; empty when it is."""
+        self.since = 0.0
+        """Monotonic time since which it is not."""
+        self.well_since = 0.0
+        """Monotonic time at which the last problem ended."""
         self._kept, self._clock = kept, clock
 
     async def write(
@@ -37,10 +41,12 @@ class KeptWriter:
                 decided, body = self._smaller(decided, body)
                 continue
             if not self.problem:
+                self.since = self._clock.monotonic()
                 logger.warning("what sampling keeps cannot be stored, spans wait until it can: %s", error)
             self.problem = str(error)
             await self._clock.sleep(PAUSE if isinstance(error, LogFull) else 2 * PAUSE)
-        self.problem = ""
+        if self.problem:
+            self.problem, self.well_since = "", self._clock.monotonic()
 
     async def _append(self, decided: Decided, body: bytes) -> LogError | None:
         answered: asyncio.Future[LogError | None] = asyncio.get_running_loop().create_future()
@@ -49,7 +55,10 @@ class KeptWriter:
             if not answered.done():  # Whoever is cancelled stops waiting, not storing.
                 answered.set_result(error)
 
-        self._kept.submit(encode(decided) + body, decided.spans, done, kind=DECIDED)
+        payload = encode(decided) + body
+        if len(payload) > MAX_PAYLOAD:
+            return LogTooLarge(f"{len(payload)} bytes are more than a frame has")
+        self._kept.submit(payload, decided.spans, done, kind=DECIDED)
         return await answered
 
     def _smaller(self, decided: Decided, body: bytes) -> tuple[Decided, bytes]:

@@ -12,7 +12,7 @@ from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.breaker import Breaker, BreakerSettings, Circuit, Permit, Transition
 from tracekeeper_sidecar.forward.connection import Connection, Unusable
 from tracekeeper_sidecar.forward.exporter import Exporter
-from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
+from tracekeeper_sidecar.forward.outcome import Outcome, Parts, Refused, Retry, Sent, Single, TooLarge
 from tracekeeper_sidecar.forward.retry import RetryBudget, RetrySchedule, server_delay
 from tracekeeper_sidecar.forward.size import SizeLimit
 from tracekeeper_spec.config import Backend as BackendSpec
@@ -233,21 +233,40 @@ class Backend:
             return Retry(f"sending failed in an unforeseen way: {error!r}")
 
     def _record(self, outcome: Outcome, permit: Permit, size: int, seconds: float) -> None:
+        """Count it, and tell the breaker. A backend is well if one of its addresses is."""
+        each: list[tuple[Single, int]]
+        if isinstance(outcome, Parts):
+            each = [(part.outcome, len(part.body)) for part in outcome.parts]
+        else:
+            each = [(outcome, size)]
+        for single, length in each:
+            self._count(single, length)
         now, breaker = self._clock.monotonic(), self.breaker
+        if isinstance(outcome, Sent):
+            breaker.success(permit, now, seconds)
+        elif any(isinstance(single, Sent) for single, _ in each):
+            breaker.success(permit, now)  # How long it took says most of the address that failed.
+        else:
+            for single, _ in each:
+                if isinstance(single, Retry) and not single.throttled and not single.local:
+                    breaker.failure(permit, now, single.reason, seconds)
+                    break
+            # The place of a probe that proved nothing is free again; somebody may be waiting for it.
+            breaker.release(permit)
+        if breaker.circuit is Circuit.HALF_OPEN:
+            self._on_change()  # The next probe's turn.
+
+    def _count(self, outcome: Single, size: int) -> None:
         match outcome:
             case Sent():
                 self._calls["sent"] += 1
                 self._note_success(outcome, size)
-                breaker.success(permit, now, seconds)
-                if breaker.circuit is Circuit.HALF_OPEN:
-                    self._on_change()  # The next probe's turn.
                 return
             case Retry(unsent=True):
                 self._calls["unsent"] += 1
             case Retry(throttled=False):
                 self._calls["failed"] += 1
                 self.failed += 1
-                breaker.failure(permit, now, outcome.reason, seconds)
             case Retry():
                 self._calls["throttled"] += 1
             case Refused():
@@ -256,14 +275,11 @@ class Backend:
                 self._calls["too_large"] += 1
                 self.failed += not outcome.certain
                 if outcome.certain or size > self.largest_taken:
+                    now = self._clock.monotonic()
                     self._size.refused(size, now, certain=outcome.certain, named=outcome.limit)
         self._note_error(outcome.reason)
         if isinstance(outcome, Retry):
             self._stay_away(outcome)
-        # The place of a probe that proved nothing is free again; somebody may be waiting for it.
-        breaker.release(permit)
-        if breaker.circuit is Circuit.HALF_OPEN:
-            self._on_change()
 
     def _stay_away(self, outcome: Retry) -> None:
         if outcome.after is not None:

@@ -6,9 +6,6 @@ from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import ENDLESS, Reader
 from tracekeeper_sidecar.model import Batch, Position
 
-ELSEWHERE = (1 << 64) - 1
-"""A segment's number that no log reaches: nothing ever lies in the same segment as the bound."""
-
 
 class BoundedReader:
     """As a Reader, and at its end where the bound is."""
@@ -38,21 +35,29 @@ class BoundedReader:
 class Bounded:
     """What a delivery entry asks a log for. Owned by the event loop that owns the log."""
 
-    def __init__(self, log: Log, until: int = ENDLESS) -> None:
+    def __init__(self, log: Log) -> None:
         self._log = log
-        self.until = until
-        """A count of spans, at a place between two frames. May be changed, but not to what has been read already."""
+        self.bound: Position | None = None
+        """A place between two frames that the log has had, or None. May be changed, but not to what has been read."""
+
+    @property
+    def until(self) -> int:
+        """Spans before the bound."""
+        return ENDLESS if self.bound is None else self.bound.seq
 
     @property
     def begin(self) -> Position:
-        """As Log.begin."""
-        return self._log.begin
+        """As Log.begin, but never behind the bound."""
+        return self.capped(self._log.begin)
 
     @property
     def end(self) -> Position:
-        """As Log.end; beyond the bound only its count of spans means anything."""
-        end = self._log.end
-        return end if end.seq <= self.until else Position(ELSEWHERE, 0, self.until)
+        """As Log.end, but never behind the bound."""
+        return self.capped(self._log.end)
+
+    def capped(self, place: Position) -> Position:
+        """The place, or the bound if that comes first."""
+        return place if self.bound is None or place.seq <= self.bound.seq else self.bound
 
     def reader(self, position: Position) -> BoundedReader:
         """As Log.reader."""

@@ -7,10 +7,15 @@ certificates.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar.forward.connection import Connection, Unusable
 from tracekeeper_sidecar.forward.exporter import Exporter
 from tracekeeper_spec.config import Protocol
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter
+    from tracekeeper_sidecar.forward.otlp_http import HttpExporter
 
 
 async def build(connection: Connection) -> Exporter | Unusable:
@@ -23,10 +28,21 @@ async def build(connection: Connection) -> Exporter | Unusable:
 
 def _construct(connection: Connection) -> Exporter:
     """Runs in a thread: nothing in an exporter touches the event loop before its first send."""
-    if connection.protocol is Protocol.GRPC:
+    kind = _kind(connection.protocol)
+    exporter = kind(connection)
+    if not connection.sharded:
+        return exporter
+    from tracekeeper_sidecar.forward.sharded import Sharded  # noqa: PLC0415 - slow import
+
+    # Its connections share what was read of the certificates.
+    return Sharded(connection, exporter.place, lambda place: kind(connection, place))
+
+
+def _kind(protocol: Protocol) -> type[GrpcExporter | HttpExporter]:
+    if protocol is Protocol.GRPC:
         from tracekeeper_sidecar.forward.otlp_grpc import GrpcExporter  # noqa: PLC0415 - slow import
 
-        return GrpcExporter(connection)
+        return GrpcExporter
     from tracekeeper_sidecar.forward.otlp_http import HttpExporter  # noqa: PLC0415 - slow import
 
-    return HttpExporter(connection)
+    return HttpExporter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
-from tracekeeper_spec.config import Auth, Backend, Compression, Header, Protocol, SecretKeyRef, Tls
+from tracekeeper_spec.config import Auth, Backend, Compression, Header, Protocol, SecretKeyRef, ShardBy, Tls
 from tracekeeper_spec.secrets import Secrets
 
 
@@ -31,6 +31,9 @@ class Connection:
     compression: str = ""
     """`gzip`, `zstd`, or empty."""
     max_connections: int = 4
+    """To each address, if `sharded`."""
+    sharded: bool = False
+    """Each trace goes whole to one of the addresses that the host's name has."""
     retry_codes: tuple[int, ...] = ()
     """HTTP statuses that the config wants retried."""
 
@@ -64,6 +67,7 @@ def connect(backend: Backend, secrets: Secrets) -> Connection | Unusable:
         key=key,
         compression={Compression.GZIP: "gzip", Compression.ZSTD: "zstd"}.get(otlp.compression, ""),
         max_connections=otlp.max_connections,
+        sharded=otlp.shard_by is ShardBy.TRACE_ID,
         retry_codes=backend.retry.status_codes,
     )
 

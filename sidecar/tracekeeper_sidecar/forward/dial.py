@@ -28,17 +28,26 @@ class Place:
     port: int
     context: ssl.SSLContext | None
     """None for plaintext."""
+    address: str | None = None
+    """The one address of it to connect to; None for whichever answers. TLS asks for the host's name all the same."""
+
+
+async def find_addresses(host: str, port: int) -> list[str]:
+    """What the resolver says, in its order, as text. Raises OSError."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError(f"{host!r} is no name of a host: {error}") from None
+    return [_text(address) for *_, address in found]
 
 
 async def dial(place: Place, make: Callable[[], Wire], deadline: float) -> Wire:
     """A connection, TLS included, to one of the addresses of `place`, tried in the resolver's order; each gets its
     share of the time until loop time `deadline`, which the caller enforces. Raises OSError for the last of them."""
+    if place.address is not None:
+        return await _connect(place, place.address, make)
     loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:
-        raise OSError(f"{place.host!r} is no name of a host: {error}") from None
-    addresses = [_text(address) for *_, address in found]
+    addresses = await find_addresses(place.host, place.port)
     for left, address in zip(range(len(addresses) - 1, 0, -1), addresses, strict=False):
         share = min(ONE_ADDRESS, (deadline - loop.time()) / (left + 1))
         try:

@@ -132,9 +132,9 @@ class DeliveryEntry:
         """Nothing of it is on its way, and nothing is settled out of order."""
         return not self._flights and not self.settled.ahead and self.settled.position.seq >= self._log.end.seq
 
-    def bound(self, until: int) -> None:
-        """Read nothing from `until` spans on, which is a place between two frames behind all that has been read."""
-        self._log.until = until
+    def bound(self, until: Position | None) -> None:
+        """Read nothing behind `until`, a place between two frames behind all that has been read; None lifts that."""
+        self._log.bound = until
         self.filling.hurry(self._log.end)
 
     def change(self, terms: Terms) -> None:
@@ -168,7 +168,8 @@ class DeliveryEntry:
         return True
 
     def give_up(self, cut: Position, reason: str) -> None:
-        """Drop everything before `cut`, a place between two frames, that is not settled."""
+        """Drop everything before `cut`, a place between two frames, that is not settled, as far as it is bound."""
+        cut = self._log.capped(cut)
         if cut.seq <= self.settled.position.seq or (self._cut is not None and cut <= self._cut[0]):
             return
         for flight in [flight for flight in self._flights if flight.batch.begin.seq < cut.seq]:
@@ -307,7 +308,7 @@ class DeliveryEntry:
             self._cut = self._log.begin, BUFFER_FULL
         if self._cut is None:
             return
-        cut, reason = self._cut
+        cut, reason = self._log.capped(self._cut[0]), self._cut[1]
         self._cut = None
         if begin.seq < cut.seq:
             self._drop(begin, self.filling.skip(cut), reason)

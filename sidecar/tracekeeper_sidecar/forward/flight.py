@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from tracekeeper_sidecar.forward.matcher import Matcher
+from tracekeeper_sidecar.forward.outcome import Parts, Single
 from tracekeeper_sidecar.forward.poison import Blame
 from tracekeeper_sidecar.model import Batch
 from tracekeeper_sidecar.wire.cut import NO_LIMIT, cut
@@ -49,6 +50,16 @@ class Request:
             return []
         return [Request(body, spans) for body, spans in pieces] if len(pieces) > 1 else []
 
+    def parts(self, outcome: Parts) -> Iterator[tuple[Request, Single]]:
+        """What it was cut into by address, each with what became of it; all that was known of it holds for each."""
+        spans = self.spans
+        for index, part in enumerate(outcome.parts, 1):
+            # The log's count is what the ledger goes by.
+            own = spans if index == len(outcome.parts) else min(spans, part.spans)
+            spans -= own
+            blamed_by = {name: replace(blame) for name, blame in self.blamed_by.items()}
+            yield Request(part.body, own, self.verdicts, blamed_by, dict(self.tries)), part.outcome
+
 
 @dataclass(slots=True, eq=False)
 class Flight:
@@ -70,7 +81,8 @@ class Flight:
     aside: bool = False
     """Whether others are sent meanwhile as if it were not there."""
     stuck: bool = False
-    """Whether a send of it hangs, although another backend would take calls."""
+    """Whether a send of it hangs although another backend would take calls, or one address has failed it while others
+    take theirs."""
     task: asyncio.Task[None] | None = None
     """What sends it."""
     on_suspicion: Callable[[], None] | None = None
@@ -133,6 +145,12 @@ class Flight:
         if self.on_suspicion is not None and self.suspected:
             self.on_suspicion()
         return bool(self.requests)
+
+    def step_aside(self) -> None:
+        """What is left of it must not hold up others."""
+        self.stuck = True
+        if self.on_suspicion is not None:
+            self.on_suspicion()
 
     def fit(self, most: int | None) -> Request:
         """The first request, cut before to `most` bytes if that can be."""

@@ -76,9 +76,11 @@ class Forwarder:
         secrets: Secrets,
         buffer: BufferSpec | None = None,
         others: bool = False,
+        known: bool = False,
     ) -> None:
         """Make these the entries and backends in force. What did not change keeps its connection, circuit and cursor.
         `others` says that there are entries elsewhere: without any, those that go leave their cursors as they are.
+        `known` says that there have been: new ones begin at the log's end then, as they do beside old ones.
 
         Raises LogUnavailable when cursors cannot be read or written; what was in force then stays.
         """
@@ -88,7 +90,7 @@ class Forwarder:
                 self._log.release(self._log.begin)  # It may be about to begin with what is history so far.
                 self._released = None
             try:
-                await self._apply(backends, delivery, secrets, buffer, others)
+                await self._apply(backends, delivery, secrets, buffer, others, known)
             finally:
                 self._placing = False
             self.release()
@@ -99,11 +101,17 @@ class Forwarder:
         """Of the entries."""
         return frozenset(self._entries)
 
-    def bound(self, name: str, until: int) -> None:
-        """Let the entry stop at `until` spans, a place between two frames behind all that it has read; or lift that."""
+    def bound(self, name: str, until: Position | None) -> None:
+        """Let the entry stop at a place between two frames behind all that it has read; None lets it go on."""
         entry = self._entries.get(name)
         if entry is not None:
             entry.bound(until)
+
+    def relieve(self, name: str) -> None:
+        """Somebody needs what the entry, which is bound, holds up: let it drop that if the config prefers so."""
+        entry = self._entries.get(name)
+        if entry is not None and entry.terms.bounds.yields:
+            entry.give_up(self._log.end, BUFFER_FULL)
 
     def stands(self, name: str) -> Cursor | None:
         """Where the entry stands; None when there is none, or when batches of it are on their way."""
@@ -133,10 +141,7 @@ class Forwarder:
         """Deliver what can be delivered in `timeout` seconds, trying open circuits and paused retries once more, and
         stop. Ends early when every backend that is still needed is down for longer than that. Returns the spans that
         are left, by entry. To be called when nothing is received any longer."""
-        self._backends.hasten()
-        for entry in self._entries.values():
-            entry.sender.urgency += 1
-        self._signal.fire()
+        self.urge()
         deadline = self._clock.monotonic() + timeout
         flushed = asyncio.ensure_future(self.flush(self._log.end, timeout))
         hopeless = asyncio.ensure_future(self._hopeless(deadline))
@@ -167,21 +172,36 @@ class Forwarder:
             backends = {name: entry.sender.backends for name, entry in entries.items()}
 
             def book(name: str, spans: int) -> None:
-                (self if name in self._entries or beside is None else beside)._book_redelivered(name, spans)
+                (self if name in self._entries or beside is None else beside).book(name, REASON, spans)
 
             return await replay(self._letters, backends, book, self._clock, timeout)
 
-    def _book_redelivered(self, name: str, spans: int) -> None:
+    def book(self, name: str, reason: str, spans: int) -> None:
+        """Spans were sent again that the entry had booked before."""
         entry = self._entries.get(name)
         if entry is not None:
-            entry.account.redelivered[REASON] += spans
+            entry.account.redelivered[reason] += spans
             entry.saver.offer(entry.cursor)
+
+    def urge(self) -> None:
+        """Try open circuits and paused retries once more."""
+        self._backends.hasten()
+        for entry in self._entries.values():
+            entry.sender.urgency += 1
+        self._signal.fire()
+
+    def hopeless(self, seconds: float, stuck: bool = False) -> bool:
+        """Whether no entry can deliver anything within `seconds`; where the log is `stuck`, nothing will come to it."""
+        return all(
+            not entry.pending or entry.sender.hopeless(seconds) or (stuck and not entry.waiting)
+            for entry in self._entries.values()
+        )
 
     async def _hopeless(self, deadline: float) -> None:
         """Return when no entry can deliver anything before `deadline`."""
         while True:
             seconds = deadline - self._clock.monotonic()
-            if all(not entry.pending or entry.sender.hopeless(seconds) for entry in self._entries.values()):
+            if self.hopeless(seconds):
                 return
             await self._signal.wait(max(0.0, seconds))
 
@@ -233,9 +253,10 @@ class Forwarder:
         secrets: Secrets,
         buffer: BufferSpec | None,
         others: bool,
+        known: bool,
     ) -> None:
         running = {name: entry.cursor for name, entry in self._entries.items()}
-        cursors = await self._roster.place(delivery, running)
+        cursors = await self._roster.place(delivery, running, known)
         await self._backends.apply(backends, secrets)
         wanted = {entry.name for entry in delivery}
         for name in [name for name in self._entries if name not in wanted]:

@@ -34,7 +34,7 @@ from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
 from tracekeeper_sidecar.forward.h2_pool import H2Pool
 from tracekeeper_sidecar.forward.h2_wire import H2Wire, Reply
 from tracekeeper_sidecar.forward.http_wire import Lost
-from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
+from tracekeeper_sidecar.forward.outcome import Refused, Retry, Sent, Single, TooLarge
 from tracekeeper_sidecar.forward.tls import client_context
 from tracekeeper_sidecar.forward.words import (
     cut_off,
@@ -95,18 +95,15 @@ OF_RESET = {h2_frames.CANCEL: Code.CANCELLED, h2_frames.ENHANCE_YOUR_CALM: Code.
 class GrpcExporter:
     """One backend over gRPC. Raises ValueError when its certificates or headers cannot be used."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, place: Place | None = None) -> None:
+        """`place` is that of another exporter for the same connection, or one address of it."""
         self._connection = connection
-        context = client_context(connection) if connection.secure else None
-        if context is not None:
-            context.set_alpn_protocols(["h2"])
-        url = urlsplit("//" + connection.target)
-        place = Place(url.hostname or "", url.port or (443 if connection.secure else 80), context)
-        self._pool = H2Pool(place, connection.max_connections, LARGEST_ANSWER + PREFIX)
+        self.place = place or _place(connection)
+        self._pool = H2Pool(self.place, connection.max_connections, LARGEST_ANSWER + PREFIX)
         self._headers = _headers(connection)
         self._block, self._timeout = b"", 0.0
 
-    async def send(self, body: bytes, timeout: float) -> Outcome:  # noqa: ASYNC109 (the client library's own)
+    async def send(self, body: bytes, timeout: float) -> Single:  # noqa: ASYNC109 (the client library's own)
         """See Exporter.send."""
         if timeout != self._timeout:
             limit = (b"grpc-timeout", b"%dm" % max(1, min(int(timeout * 1000), 99_999_999)))
@@ -149,7 +146,7 @@ class GrpcExporter:
                 wire.retire()
             raise
 
-    def _judge(self, reply: Reply) -> Outcome:
+    def _judge(self, reply: Reply) -> Single:
         code, details = _status(reply)
         if code is Code.OK:
             if reply.early:
@@ -181,6 +178,14 @@ class GrpcExporter:
         if code in WRONG_PLACE:
             return Retry(wrong_place(self._connection, said))
         return Retry(f"it failed by itself ({said}); look at the backend's own log", delay, suspect=True)
+
+
+def _place(connection: Connection) -> Place:
+    context = client_context(connection) if connection.secure else None
+    if context is not None:
+        context.set_alpn_protocols(["h2"])
+    url = urlsplit("//" + connection.target)
+    return Place(url.hostname or "", url.port or (443 if connection.secure else 80), context)
 
 
 def _headers(connection: Connection) -> tuple[tuple[bytes, bytes], ...]:

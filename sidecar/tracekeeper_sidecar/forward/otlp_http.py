@@ -21,7 +21,7 @@ from tracekeeper_sidecar.forward.encoding import WEAKER, encode
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
 from tracekeeper_sidecar.forward.http_pool import Crowded, HttpPool
 from tracekeeper_sidecar.forward.http_wire import Answer, Lost
-from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
+from tracekeeper_sidecar.forward.outcome import Refused, Retry, Sent, Single, TooLarge
 from tracekeeper_sidecar.forward.table import OTLP_HTTP, Meaning
 from tracekeeper_sidecar.forward.tls import client_context
 from tracekeeper_sidecar.forward.words import crowded, cut_off, not_accepted, unanswered, unreachable, wrong_place
@@ -36,18 +36,20 @@ PROTOBUF, PAGE = "application/x-protobuf", "text/html"
 class HttpExporter:
     """One backend over HTTP. Raises ValueError when its certificates cannot be used."""
 
-    def __init__(self, connection: Connection, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, connection: Connection, place: Place | None = None, now: Callable[[], float] = time.time
+    ) -> None:
+        """`place` is that of another exporter for the same connection, or one address of it."""
         self._connection, self._now = connection, now
         self._table = OTLP_HTTP.with_extra(connection.retry_codes)
         self._encoding = connection.compression
         self._proven = False  # That the backend takes this encoding.
         url = urlsplit(connection.url)
-        port = url.port or (443 if connection.secure else 80)
-        place = Place(url.hostname or "", port, client_context(connection) if connection.secure else None)
-        self._pool = HttpPool(place, connection.max_connections, LARGEST_ANSWER)
+        self.place = place or _place(connection)
+        self._pool = HttpPool(self.place, connection.max_connections, LARGEST_ANSWER)
         self._head = _head(url.path or "/", url.netloc, connection.headers)
 
-    async def send(self, body: bytes, timeout: float) -> Outcome:  # noqa: ASYNC109 (the client library's own)
+    async def send(self, body: bytes, timeout: float) -> Single:  # noqa: ASYNC109 (the client library's own)
         """See Exporter.send."""
         deadline = asyncio.get_running_loop().time() + timeout
         try:
@@ -102,7 +104,7 @@ class HttpExporter:
         )
         self._encoding = weaker
 
-    def _judge(self, found: Answer) -> Outcome:
+    def _judge(self, found: Answer) -> Single:
         delay = answer.read_retry_after(found.retry_after, self._now())
         meaning = self._table.meaning(found.status, delay is not None)
         if meaning is Meaning.TAKEN and found.content_type == PAGE:  # A login page, say: nothing has taken any spans.
@@ -130,6 +132,12 @@ class HttpExporter:
                 return Retry(wrong_place(self._connection, said), delay)
             case _:
                 return Retry(f"it failed by itself ({said}); look at the backend's own log", delay, suspect=True)
+
+
+def _place(connection: Connection) -> Place:
+    url = urlsplit(connection.url)
+    port = url.port or (443 if connection.secure else 80)
+    return Place(url.hostname or "", port, client_context(connection) if connection.secure else None)
 
 
 def _head(path: str, host: str, headers: tuple[tuple[str, str], ...]) -> bytes:

@@ -30,6 +30,8 @@ class Retry:
     unsent: bool = False
     """Nothing was sent, because all of our own connections were busy until time was up. It says nothing about the
     backend, and is no attempt: the calls that keep the connections busy speak for it."""
+    local: bool = False
+    """One of the backend's addresses has failed, while others of them take requests. Not a failure for the breaker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +53,26 @@ class TooLarge:
     """Bytes that it says it takes; None when it names none."""
 
 
-Outcome = Sent | Retry | Refused | TooLarge
+Single = Sent | Retry | Refused | TooLarge
+"""What became of a request that went to one address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a request, itself a serialised ExportTraceServiceRequest."""
+
+    body: bytes
+    spans: int
+    outcome: Single
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The request went to several addresses in parts, which together are all of it. What one of them has taken must
+    not be sent again because another one has failed."""
+
+    parts: tuple[Part, ...]
+    """At least two; those that were taken first."""
+
+
+Outcome = Single | Parts

@@ -26,16 +26,17 @@ def place(
     former: Mapping[str, Cursor],
     begin: Position,
     end: Position,
+    others: bool = False,
 ) -> dict[str, Cursor]:
     """The cursor of every wanted entry: of each its name, and whether it is to begin with the oldest span.
 
     `known` holds all entries that run or have a cursor on disk: None where that cannot be read. `former` holds those
-    that were removed. `begin` and `end` are the log's.
+    that were removed. `begin` and `end` are the log's. `others` says that there were entries on another log.
     """
     names = {name for name, _ in wanted}
     gone = [_within(cursor, begin, end).position for name, cursor in known.items() if name not in names]
     # What lies before the log's begin is settled, or lost to those that had it: nothing that a new entry could miss.
-    fresh = max(begin, min(gone)) if gone else end if known else begin
+    fresh = max(begin, min(gone)) if gone else end if known or others else begin
     placed: dict[str, Cursor] = {}
     for name, oldest in wanted:
         if name in known:

@@ -7,13 +7,13 @@ long ago, and the letter is removed. What is refused again, or meets no backend 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.backend import Backend
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.letter import Damaged, Letter
-from tracekeeper_sidecar.forward.outcome import Sent
+from tracekeeper_sidecar.forward.outcome import Parts, Sent
 
 REASON = "dead_letter"
 """Under which the ledger books what was sent again."""
@@ -69,15 +69,41 @@ async def replay(
         if isinstance(sent, str):
             done.left.append(Left(number, sent))
             continue
-        book(letter.delivery, letter.spans - min(letter.spans, sent.rejected))
-        done.letters += 1
+        if isinstance(sent, Parts):
+            rest = _rest(letter, sent)
+            done.left.append(
+                Left(number, f"only a part of it was taken; a letter of its own has the rest: {rest.message}")
+            )
+            if not await letters.keep(rest):
+                continue  # All of it is sent once more by the next replay.
+            letter = replace(letter, spans=letter.spans - rest.spans)
+        else:
+            done.letters += 1
+        book(letter.delivery, letter.spans - min(letter.spans, _rejected(sent)))
         done.spans += letter.spans
         await letters.remove(number)
     return done
 
 
-async def _send(letter: Letter, backends: Sequence[Backend]) -> Sent | str:
-    """To the first backend that takes it, or why none did."""
+def _rest(letter: Letter, sent: Parts) -> Letter:
+    """What of it was not taken: parts behind one another are a request."""
+    left = [part for part in sent.parts if not isinstance(part.outcome, Sent)]
+    taken = sum(part.spans for part in sent.parts if isinstance(part.outcome, Sent))
+    body = b"".join(part.body for part in left)
+    return replace(letter, spans=max(0, letter.spans - taken), body=body, message=_problem(sent))
+
+
+def _rejected(sent: Sent | Parts) -> int:
+    outcomes = [part.outcome for part in sent.parts] if isinstance(sent, Parts) else [sent]
+    return sum(outcome.rejected for outcome in outcomes if isinstance(outcome, Sent))
+
+
+def _problem(sent: Parts) -> str:
+    return next(part.outcome.reason for part in sent.parts if not isinstance(part.outcome, Sent))
+
+
+async def _send(letter: Letter, backends: Sequence[Backend]) -> Sent | Parts | str:
+    """To the first backend that takes it, or a part of it; or why none did."""
     problem = f"no delivery entry {letter.delivery!r} is in force"
     for backend in backends:
         permit = backend.acquire()
@@ -87,5 +113,8 @@ async def _send(letter: Letter, backends: Sequence[Backend]) -> Sent | str:
         outcome = await backend.send(permit, letter.body)
         if isinstance(outcome, Sent):
             return outcome
-        problem = f"backend {backend.name!r}: {outcome.reason}"
+        if isinstance(outcome, Parts) and isinstance(outcome.parts[0].outcome, Sent):
+            return outcome
+        reason = _problem(outcome) if isinstance(outcome, Parts) else outcome.reason
+        problem = f"backend {backend.name!r}: {reason}"
     return problem

@@ -34,8 +34,11 @@ class Roster:
         self._found: dict[str, Cursor | None] | None = None
         """Cursors on disk before a `place` that failed; those it has saved since are no entries yet."""
 
-    async def place(self, delivery: Sequence[EntrySpec], running: Mapping[str, Cursor]) -> dict[str, Cursor]:
-        """Cursors of the entries that are not running yet, saved. Raises LogUnavailable."""
+    async def place(
+        self, delivery: Sequence[EntrySpec], running: Mapping[str, Cursor], others: bool = False
+    ) -> dict[str, Cursor]:
+        """Cursors of the entries that are not running yet, saved. `others` says that there were entries, if only on
+        another log. Raises LogUnavailable."""
         on_disk = await asyncio.to_thread(self._cursors.names)
         loaded = {name: await asyncio.to_thread(self._cursors.load, name) for name in on_disk if name not in running}
         former = {name: cursor for name, cursor in loaded.items() if cursor is not None and cursor.removed}
@@ -43,7 +46,7 @@ class Roster:
             self._found = {name: cursor for name, cursor in loaded.items() if name not in former}
         known = {**self._found, **running}
         wanted = [(entry.name, entry.from_ is From.OLDEST) for entry in delivery]
-        cursors = place(wanted, known, former, self._log.begin, self._log.end)
+        cursors = place(wanted, known, former, self._log.begin, self._log.end, others)
         placed = {name: cursor for name, cursor in cursors.items() if name not in running}
         for name, cursor in placed.items():
             if cursor != loaded.get(name):
@@ -91,3 +94,18 @@ class Roster:
                     taken,
                     extra={"delivery": name, "pending": pending, "taken_over_by": heirs},
                 )
+
+
+async def live(cursors: CursorStore, running: frozenset[str] = frozenset()) -> list[str]:
+    """Names of the entries that have a cursor, sound or not, and were not removed. Raises LogUnavailable.
+
+    Cursors of those that run are being written: they are not touched.
+    """
+    found = list(running)
+    for name in await asyncio.to_thread(cursors.names):
+        if name in running:
+            continue
+        cursor = await asyncio.to_thread(cursors.load, name)
+        if cursor is None or not cursor.removed:
+            found.append(name)
+    return found

@@ -27,7 +27,7 @@ from tracekeeper_sidecar.forward.breaker import Permit
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.flight import Flight, Request
 from tracekeeper_sidecar.forward.letter import Letter
-from tracekeeper_sidecar.forward.outcome import Outcome, Refused, Retry, Sent, TooLarge
+from tracekeeper_sidecar.forward.outcome import Outcome, Parts, Refused, Retry, Sent, Single, TooLarge
 from tracekeeper_sidecar.forward.poison import Blame
 from tracekeeper_sidecar.forward.quiet import Quiet
 from tracekeeper_sidecar.forward.retry import RetrySchedule
@@ -94,30 +94,47 @@ class Sender:
                 continue
             backend, permit = acquired
             request = flight.fit(backend.most_bytes)
-            size = len(request.body)
             outcome = await self._send(flight, backend, permit, request.body)
-            match outcome:
-                case Sent():
-                    rejected = min(outcome.rejected, request.spans)
-                    flight.delivered[backend.name] += request.spans - rejected
-                    self._drop(flight, "rejected", rejected, backend, outcome.message)
-                    flight.requests.popleft()
-                    turn = _Round(urgency=self.urgency)
-                case Refused():
-                    await self._give_up(flight, request, "refused", backend, outcome.reason)
-                case TooLarge() if outcome.certain or size > backend.largest_taken:
-                    await self._too_large(flight, outcome, turn, backend)
-                case TooLarge():
-                    # It has taken larger ones, so this is more likely a limit of rate than of size.
-                    turn.note(backend, request)
-                    await self._suspect(flight, backend, outcome.reason, None)
-                case Retry(suspect=True):
-                    turn.note(backend, request)
-                    await self._suspect(flight, backend, outcome.reason, "refused")
-                case Retry(throttled=True) | Retry(unsent=True):
-                    turn.tried.add(backend.name)
-                case Retry():
-                    turn.note(backend, request)
+            if not isinstance(outcome, Parts):
+                turn = await self._judge(flight, outcome, turn, backend)
+                continue
+            flight.requests.popleft()
+            for part, single in request.parts(outcome):
+                flight.requests.appendleft(part)
+                turn = await self._judge(flight, single, turn, backend)
+
+    async def _judge(self, flight: Flight, outcome: Single, turn: _Round, backend: Backend) -> _Round:
+        """Book what became of the first request, or leave it for another try. Returns the round that is on then."""
+        request = flight.requests[0]
+        match outcome:
+            case Sent():
+                rejected = min(outcome.rejected, request.spans)
+                flight.delivered[backend.name] += request.spans - rejected
+                self._drop(flight, "rejected", rejected, backend, outcome.message)
+                flight.requests.popleft()
+                return _Round(urgency=self.urgency)
+            case Refused():
+                await self._give_up(flight, request, "refused", backend, outcome.reason)
+            case TooLarge() if outcome.certain or len(request.body) > backend.largest_taken:
+                await self._too_large(flight, outcome, turn, backend)
+            case TooLarge():
+                # It has taken larger ones, so this is more likely a limit of rate than of size.
+                turn.note(backend, request)
+                await self._suspect(flight, backend, outcome.reason, None)
+            case Retry():
+                await self._failed(flight, outcome, turn, backend)
+        return turn
+
+    async def _failed(self, flight: Flight, outcome: Retry, turn: _Round, backend: Backend) -> None:
+        if outcome.local:
+            flight.step_aside()
+        if outcome.suspect:
+            turn.note(backend, flight.requests[0])
+            await self._suspect(flight, backend, outcome.reason, "refused")
+        elif outcome.throttled or outcome.unsent:
+            turn.tried.add(backend.name)
+        else:
+            turn.note(backend, flight.requests[0])
 
     def hopeless(self, seconds: float) -> bool:
         """Whether no backend can take anything within `seconds`."""
@@ -170,9 +187,7 @@ class Sender:
     def _stuck(self, flight: Flight, backend: Backend) -> None:
         others = [one for one in self.backends if one is not backend and one.breaker.passing]
         if any(not in_trouble(one.longest_send, one.spec.timeout, 0.0) for one in others):
-            flight.stuck = True
-            if flight.on_suspicion is not None:
-                flight.on_suspicion()
+            flight.step_aside()
 
     def _report_passed_over(self, backend: Backend, instead: Backend) -> None:
         backend.passed_over += 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from forward_support.rig import backend, running
+from forward_support.routed import routed, sampling
 from forward_support.servers import GrpcBackend, Serve
 from tracekeeper_sidecar.adopt import adoption as adoptions
 from tracekeeper_sidecar.adopt.adopter import Adopter
@@ -29,6 +32,7 @@ from tracekeeper_sidecar.routes import Routes, Storage
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
+from traces_to_sample import trace
 from waiting import until
 
 NOWHERE = "http://127.0.0.1:9"
@@ -320,3 +324,19 @@ async def test_what_was_left_of_a_removal_goes(node: Node) -> None:
     (leftover / "1.seg").touch()
     node.adopter(None)
     await until(lambda: node.names() == ["own"], "the rest is removed")
+
+
+async def test_a_folder_with_a_kept_log_is_delivered_whatever_the_config_says_now(
+    node: Node, server: GrpcBackend
+) -> None:
+    """Its entry is on the kept log, and comes back to the log itself when nothing is sampled any more."""
+    chance = random.Random(3)
+    bad = [trace(chance, error=True) for _ in range(4)]
+    for name in ("on", "off"):
+        async with routed(node.shared / name, quota=8 << 20) as rig:
+            await rig.apply(backend("a", NOWHERE), sampling=sampling(wait="1h"))
+            await rig.put(*bad)
+    adopter = node.adopter(instruction(backend("a", server.endpoint)))
+    await until(lambda: adopter.endings[Ending.DRAINED] == 2, "both are drained")
+    assert Counter(server.taken.ids) == Counter(2 * [span.span_id.hex() for spans in bad for span in spans])
+    assert node.names() == ["own"]

@@ -7,12 +7,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import uvloop
 
 from forward_support.certificates import Authority, server_context
+from forward_support.names import Names
 from forward_support.servers import HttpBackend
 from forward_support.spans import request
 from tracekeeper_sidecar.forward.connection import Connection
@@ -20,19 +20,6 @@ from tracekeeper_sidecar.forward.dial import ALIVE, Place, dial
 from tracekeeper_sidecar.forward.otlp_http import HttpExporter
 from tracekeeper_sidecar.forward.outcome import Sent
 from tracekeeper_spec.config import Protocol
-
-
-class Names(asyncio.SelectorEventLoop):
-    """A loop whose resolver knows one more name."""
-
-    def __init__(self, name: str, *addresses: str) -> None:
-        super().__init__()
-        self._name, self._addresses = name, addresses
-
-    async def getaddrinfo(self, host: Any, port: Any, **settings: Any) -> Any:
-        if host != self._name:
-            return await super().getaddrinfo(host, port, **settings)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self._addresses]
 
 
 @contextmanager

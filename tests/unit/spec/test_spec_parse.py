@@ -23,6 +23,7 @@ from tracekeeper_spec.config import (
     Protocol,
     Retry,
     SecretKeyRef,
+    ShardBy,
     Spans,
     StorageType,
     WhenFull,
@@ -76,6 +77,7 @@ def test_a_config_with_every_field_is_read_as_written() -> None:
     assert standby.retry == Retry(1, 30, None, 0.2, (408, 500))
     assert tempo.circuit_breaker == CircuitBreaker(BreakerState.DISABLED, 3, 60, 0.25, 0.75, 2, 10, 10, 3600, 1)
     assert (tempo.otlp.max_connections, standby.otlp.max_connections) == (2, 4)
+    assert (tempo.otlp.shard_by, standby.otlp.shard_by) == (ShardBy.TRACE_ID, ShardBy.NONE)
     assert tempo.otlp.compression is Compression.NONE and tempo.otlp.protocol is Protocol.GRPC
     assert [(h.name, h.value, h.secret_key_ref) for h in tempo.otlp.headers] == [
         ("X-Scope-OrgID", "shop", None),

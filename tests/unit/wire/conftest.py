@@ -64,6 +64,13 @@ def plain_match() -> ModuleType:
     return modules[-1]
 
 
+@pytest.fixture(scope="session")
+def plain_shard() -> ModuleType:
+    """The module `shard` from its .py file, and what it is built on."""
+    (modules,) = plain_modules("walker", "shard")
+    return modules[-1]
+
+
 SAMPLING = ("walker", "program", "match", "probability", "slabs", "traces", "keys", "fold", "keep", "verdict")
 
 
