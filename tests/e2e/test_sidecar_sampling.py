@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import urllib.request
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -30,6 +31,10 @@ def send(sidecar: RunningSidecar, *spans: Span) -> None:
     )
     with urllib.request.urlopen(call, timeout=15) as answer:
         assert answer.status == 200
+
+
+def in_force(sidecar: RunningSidecar, times: int) -> bool:
+    return len(sidecar.logged("policy in force")) == times
 
 
 def ids(traces: Sequence[Sequence[Span]]) -> set[str]:
@@ -126,10 +131,6 @@ def test_spans_that_come_late_follow_the_decision_also_after_a_restart(
     assert a.ids() == ids([bad])
 
 
-def in_force(sidecar: RunningSidecar, times: int) -> Callable[[], bool]:
-    return lambda: len(sidecar.logged("policy in force")) == times
-
-
 def test_sampling_is_switched_on_and_off_while_spans_wait_and_nothing_is_lost(
     sidecars: Sidecars, start_backend: Start
 ) -> None:
@@ -141,7 +142,7 @@ def test_sampling_is_switched_on_and_off_while_spans_wait_and_nothing_is_lost(
     sent: list[tuple[bool, list[Span]]] = []
     for times, on in enumerate((False, True, False, True), start=1):
         sidecars.write({**plain, "spec": plain["spec"] | ({"sampling": sampling(ERRORS)} if on else {})})
-        until(in_force(sidecar, times), "the config is in force")
+        until(partial(in_force, sidecar, times), "the config is in force")
         traces = [trace(chance, error=number % 2 == 0) for number in range(10)]
         for spans in traces:
             send(sidecar, *spans)

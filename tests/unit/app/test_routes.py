@@ -6,13 +6,14 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from forward_support.rig import backend, until
-from forward_support.routed import FaultyFiles, routed, sampling
+from forward_support.routed import FaultyFiles, Routed, routed, sampling
 from forward_support.servers import GrpcBackend
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.segment import SUFFIX
@@ -40,6 +41,10 @@ def _request(spans: Sequence[Span]) -> tuple[bytes, int]:
     return request_of(spans), len(spans)
 
 
+def sampled(rig: Routed, on: bool) -> bool:
+    return (rig.routes.stage is not None) == on
+
+
 def ids(*traces: Sequence[Span]) -> set[str]:
     return {span.span_id.hex() for spans in traces for span in spans}
 
@@ -51,7 +56,7 @@ async def test_an_entry_moves_both_ways_and_gets_every_span_once(
     async with routed(tmp_path) as rig:
         for on in (False, True, False, True):
             await rig.apply(backend("a", server.endpoint), delivery=SAMPLED if on else ALL, sampling=sampling())
-            await until(lambda on=on: (rig.routes.stage is not None) == on, "sampling is on, or off")
+            await until(partial(sampled, rig, on), "sampling is on, or off")
             await until(lambda: not rig.routes.moving, "every entry is where it is to be")
             good, bad = trace(chance), trace(chance, error=True)
             await rig.put(good, bad)
@@ -311,7 +316,7 @@ async def test_what_an_entry_that_comes_back_holds_up_makes_way(tmp_path: Path, 
 
 async def test_an_entry_is_seen_all_the_time(tmp_path: Path, server: GrpcBackend, chance: random.Random) -> None:
     """Metrics must not lose its counters, nor a flush its spans, while it is between the logs."""
-    missed = []
+    missed: list[None] = []
     async with routed(tmp_path) as rig:
 
         async def look() -> None:

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,10 @@ async def running(
 @pytest.fixture
 def chance() -> random.Random:
     return random.Random(11)
+
+
+def has_open(rig: Rig, traces: int) -> bool:
+    return rig.stage.health().open_traces == traces
 
 
 def ids(*traces: Sequence[Span]) -> set[str]:
@@ -316,7 +321,7 @@ async def test_no_file_stays_open_when_the_config_changes_or_sampling_ends(
         for number in range(5):
             rig.stage.configure(section(sampling(wait=f"{30 - number}m")))
             await rig.put(trace(chance)[:3])
-            await rig.until(lambda wanted=number + 2: rig.stage.health().open_traces == wanted, "it has read again")
+            await rig.until(partial(has_open, rig, number + 2), "it has read again")
         assert sum("/log/" in path for path in files.handles.values()) <= 3
         rig.task.cancel()
         await asyncio.wait((rig.task,))
