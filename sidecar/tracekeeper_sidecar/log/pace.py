@@ -8,8 +8,8 @@ and then.
 
 from __future__ import annotations
 
-INTERVAL = 0.005
-"""Seconds between the beginnings of two commits while requests keep coming: what a request waits at most, and 200 syncs
+INTERVAL = 0.008
+"""Seconds between the beginnings of two commits while requests keep coming: what a request waits at most, and 125 syncs
 a second for disks that count them."""
 LONGEST_REFRAIN = 64
 """Commits without waiting after waits that brought nobody, at most."""
