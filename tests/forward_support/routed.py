@@ -12,7 +12,6 @@ from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from forward_support.rig import until
 from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.forward.entry import EntryHealth
@@ -24,6 +23,7 @@ from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
 from traces_to_sample import request_of
+from waiting import until
 
 QUOTA = 64 << 20
 NOTHING_KEPT = {"type": "Probabilistic", "probabilistic": {"probability": 0}}

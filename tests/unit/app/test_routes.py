@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from forward_support.rig import backend, until
+from forward_support.rig import backend
 from forward_support.routed import FaultyFiles, Routed, routed, sampling
 from forward_support.servers import GrpcBackend
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.segment import SUFFIX
 from traces_to_sample import request_of, trace
+from waiting import until
 
 NOWHERE = "http://127.0.0.1:9"
 ALL = [{"name": "a", "backends": ["a"], "spans": "All"}]

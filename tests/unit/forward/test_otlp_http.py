@@ -462,7 +462,7 @@ def test_the_loop_that_the_sidecar_runs_on() -> None:
         small, large = request(1)[0], request(1, 4 << 20)[0]
         try:
             async with exporter(to(backend.endpoint)) as sender, exporter(to(gone.endpoint)) as lost:
-                outcomes = await asyncio.gather(*(sender.send(small, 10) for _ in range(20)))
+                outcomes: list[Outcome] = list(await asyncio.gather(*(sender.send(small, 10) for _ in range(20))))
                 outcomes.append(await sender.send(request(1, 2 << 20)[0], 10))
                 outcomes.append(await sender.send(large, 10))
                 outcomes.append(await lost.send(small, 10))

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from forward_support.certificates import Authority, server_context
 from forward_support.names import Names
-from forward_support.rig import Rig, backend, running, until
+from forward_support.rig import Rig, backend, running
 from forward_support.servers import GrpcBackend, HttpBackend, grpc_ok, http_ok
 from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
@@ -26,6 +26,7 @@ from tracekeeper_sidecar.forward.outcome import Parts, Retry, Sent
 from tracekeeper_sidecar.forward.sharded import Sharded
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_spec.config import Protocol
+from waiting import until
 
 Server = GrpcBackend | HttpBackend
 ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
