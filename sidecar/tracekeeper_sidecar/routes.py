@@ -30,10 +30,10 @@ from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.forward.replay import Replayed
 from tracekeeper_sidecar.forward.roster import live
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
-from tracekeeper_sidecar.log.decided import resume
 from tracekeeper_sidecar.log.files import KEPT, Files
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import ENDLESS
+from tracekeeper_sidecar.log.resume import resume
 from tracekeeper_sidecar.model import Position
 from tracekeeper_spec.config import DeliveryEntry as EntrySpec
 from tracekeeper_spec.config import Spans

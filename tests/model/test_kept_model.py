@@ -24,9 +24,10 @@ from simulated_files import SimulatedFiles
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
-from tracekeeper_sidecar.log.decided import Decided, encode, resume
+from tracekeeper_sidecar.log.decided import Decided, encode
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.record import DECIDED
+from tracekeeper_sidecar.log.resume import resume
 from tracekeeper_sidecar.model import Batch, Position
 
 QUOTA, KEPT_QUOTA = 256 << 10, 128 << 10

@@ -61,6 +61,11 @@ class Rules:
         self.thresholds = tuple(threshold_of(rule.probability) for rule in spec.rules)
 
     @property
+    def by_id(self) -> bool:
+        """Whether a trace's id alone decides: then nothing is gained by waiting for the rest of it."""
+        return not self.spec.rules and not self.adaptive
+
+    @property
     def adaptive(self) -> bool:
         """Whether the default follows the traffic."""
         return self.spec.default.type is DefaultType.ADAPTIVE

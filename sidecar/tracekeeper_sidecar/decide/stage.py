@@ -242,7 +242,7 @@ class Stage:
     def _begin(self) -> None:
         """Fold from where the last frame of the kept log has reached. What was decided since then is remembered."""
         spec, codes = self._rules.spec, self._rules.codes
-        wait = int(spec.decision_wait * 1000)
+        wait = 0 if self._rules.by_id else int(spec.decision_wait * 1000)
         self._table = Traces(
             wait_ms=wait,
             quiet_ms=min(int(QUIET * 1000), wait),

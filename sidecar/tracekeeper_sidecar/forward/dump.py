@@ -6,8 +6,7 @@ Read is up to where sampling has come, and nothing of it is taken from any deliv
 `redelivered` beside the ledger's equation, because its spans are booked as sampled out. In memory is one batch.
 
 A trace's verdict is remembered for a bounded number of traces. Where it is not known any more, or where nothing was
-sampled yet, spans may have been delivered long ago: they are sent only if that is asked for. Spans without a trace id
-are never sampled out, and so never sent.
+sampled yet, spans may have been delivered long ago: they are sent only if that is asked for.
 """
 
 from __future__ import annotations

@@ -27,13 +27,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tracekeeper_sidecar.log.record import DECIDED
 from tracekeeper_sidecar.model import Position
-
-if TYPE_CHECKING:
-    from tracekeeper_sidecar.log.log import Log
 
 VERSION = 1
 LONGEST_NAME = 255
@@ -102,26 +98,3 @@ def decode(payload: bytes) -> tuple[Decided, int]:
     if at + packed != length:
         raise ValueError(f"{length - at} bytes follow the last rule, and verdicts should have {packed}")
     return Decided(kept, sampled_out, damaged, Position(*place), payload[at:length]), length
-
-
-def last_decided(log: Log) -> Decided | None:
-    """What the newest sound frame of a kept log says; None when there is none. Blocks while it reads a segment.
-
-    Raises LogUnavailable, and ValueError when a later release has written it.
-    """
-    payload = log.newest(DECIDED)
-    return None if payload is None else decode(payload)[0]
-
-
-def resume(log: Log, kept: Log) -> Position:
-    """Where sampling goes on in the first log after a restart: at the number at which the kept log ends. Blocks.
-
-    That is where the newest frame says, unless it is gone: cursors, and what the log writes down when it lets its last
-    segment go, know of numbers beyond. Raises LogUnavailable.
-    """
-    try:
-        last = last_decided(kept)
-    except ValueError:
-        last = None
-    seq = kept.end.seq
-    return last.reached if last is not None and last.reached.seq == seq else log.locate(seq)

@@ -20,8 +20,8 @@ from log_harness import ManualClock
 from tracekeeper_sidecar.decide import stage as stages
 from tracekeeper_sidecar.decide.stage import Stage
 from tracekeeper_sidecar.errors import LogError
-from tracekeeper_sidecar.log.decided import resume
 from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.log.resume import resume
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.sampling import Sampling
@@ -130,6 +130,22 @@ async def test_a_root_that_never_comes_holds_a_trace_up_for_its_wait_only(
         begun = rig.clock.time
         assert await rig.decided() == (ids(bad), {"default": 3})
         assert 59 < rig.clock.time - begun
+
+
+async def test_without_rules_a_fixed_probability_decides_with_the_first_span(
+    tmp_path: Path, chance: random.Random
+) -> None:
+    half = {"decisionWait": "30m", "default": {"type": "Probabilistic", "probabilistic": {"probability": 0.5}}}
+    async with running(tmp_path, half) as rig:
+        traces = [trace(chance) for _ in range(200)]
+        begun = rig.clock.time
+        await rig.put([spans[0] for spans in traces])
+        kept, out = await rig.decided()
+        assert 60 < len(kept) < 140 and out == {"default": 200 - len(kept)}
+        await rig.put([span for spans in traces for span in spans[1:]])
+        whole, _ = await rig.decided()
+        assert whole == ids(*(spans for spans in traces if spans[0].span_id.hex() in kept)), "a trace is torn"
+        assert rig.clock.time - begun < 60
 
 
 async def test_spans_that_start_after_their_end_make_no_trace_long(tmp_path: Path, chance: random.Random) -> None:

@@ -18,10 +18,11 @@ from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log import codec, tail
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
-from tracekeeper_sidecar.log.decided import LONGEST_NAME, VERSION, Decided, decode, encode, last_decided, resume
+from tracekeeper_sidecar.log.decided import LONGEST_NAME, VERSION, Decided, decode, encode
 from tracekeeper_sidecar.log.files import KEPT, SystemFiles
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.record import CRITICAL, DECIDED, HEADER_SIZE, TYPE_SHIFT, seed_of
+from tracekeeper_sidecar.log.resume import last_decided, resume
 from tracekeeper_sidecar.log.segment import DATA_START, name_of
 from tracekeeper_sidecar.model import Position
 
