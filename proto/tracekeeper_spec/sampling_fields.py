@@ -150,8 +150,8 @@ SAMPLING = Object(
             "decisionWait",
             Duration("100ms", "1h"),
             "A trace is decided when its root has ended and nothing more comes, and at the latest so long after its "
-            "first span. Its spans wait on disk, not in memory. Without rules and with a fixed probability, which goes by "
-            "its id alone, it is decided with its first span.",
+            "first span. Its spans wait on disk, not in memory. Without rules and with a fixed probability, which goes "
+            "by its id alone, it is decided with its first span.",
             default="30s",
         ),
         Field(
