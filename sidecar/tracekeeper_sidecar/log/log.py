@@ -224,6 +224,10 @@ class Log:
         self._preferred = position.seq
         self._settle()
 
+    def holds(self, place: Position) -> bool:
+        """Whether there is such a place; see `places.holds`."""
+        return places.holds(self._writer.view, place)
+
     def locate(self, seq: int) -> Position:
         """The place before which `seq` spans were appended; see `places.locate`. Blocks. Raises LogUnavailable."""
         try:

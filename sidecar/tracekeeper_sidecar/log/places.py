@@ -42,6 +42,21 @@ def locate(directory: str, files: Files, view: View, seq: int) -> Position:
         frames.close()
 
 
+def holds(view: View, place: Position) -> bool:
+    """Whether the log has a place of that number, as far as its segments tell without being read. One in a segment
+    that a loss of power has taken is none, also when the segment's number was given again since."""
+    if place == view.end:
+        return True
+    index = next((index for index, segment in enumerate(view.segments) if segment.number == place.segment), None)
+    if index is None:
+        return False
+    segment = view.segments[index]
+    end = view.segments[index + 1].base if index + 1 < len(view.segments) else view.end.seq
+    if place.offset == DATA_START:
+        return place.seq == segment.base
+    return segment.base < place.seq <= end and place.offset <= _limit(view, segment)
+
+
 def newest(directory: str, files: Files, view: View, kind: int) -> bytes | None:
     """The payload of the newest sound frame of a type; None when there is none. Raises OSError."""
     for segment in reversed(view.segments):

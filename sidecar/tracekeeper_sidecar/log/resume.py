@@ -20,12 +20,15 @@ def last_decided(log: Log) -> Decided | None:
 def resume(log: Log, kept: Log) -> Position:
     """Where sampling goes on in the first log after a restart: at the number at which the kept log ends. Blocks.
 
-    That is where the newest frame says, unless it is gone: cursors, and what the log writes down when it lets its last
-    segment go, know of numbers beyond. Raises LogUnavailable.
+    That is where the newest frame says, unless the frame is gone (cursors, and what the log writes down when it lets
+    its last segment go, know of numbers beyond) or the place is: it may lie at the beginning of a segment that a loss
+    of power has taken before there was anything in it. Raises LogUnavailable.
     """
     try:
         last = last_decided(kept)
     except ValueError:
         last = None
     seq = kept.end.seq
-    return last.reached if last is not None and last.reached.seq == seq else log.locate(seq)
+    if last is not None and last.reached.seq == seq and log.holds(last.reached):
+        return last.reached
+    return log.locate(seq)

@@ -336,6 +336,24 @@ async def test_the_folder_of_the_kept_log_is_neither_foreign_nor_counted(tmp_pat
     await log.close()
 
 
+@pytest.mark.parametrize("segment", [2, 7])
+async def test_a_place_in_a_segment_that_a_loss_of_power_took_is_looked_for_by_its_number(segment: int) -> None:
+    files, kept_files = SimulatedFiles(), SimulatedFiles()
+    log = open_log(files, segment_size=16384)
+    await log.append(b"x", 20)
+    kept = open_log(kept_files, first_seq=0)
+    # The segment had nothing in it yet; its number may have been given again since.
+    await decide(kept, Decided(20, {}, 0, Position(segment, DATA_START, 20)))
+    while log.end.segment < 3:
+        await log.append(bytes(5000), 10)
+    place = resume(log, kept)
+    assert place == log.locate(20)
+    batches = read_all(log, place)
+    assert sum(batch.spans for batch in batches) == log.end.seq - 20 and not lost_in(batches)
+    await log.close()
+    await kept.close()
+
+
 async def test_sampling_goes_on_where_the_kept_log_ends_whatever_of_it_is_left() -> None:
     files, kept_files = SimulatedFiles(), SimulatedFiles()
     log = open_log(files)
