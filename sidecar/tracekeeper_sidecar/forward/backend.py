@@ -248,7 +248,7 @@ class Backend:
             breaker.success(permit, now)  # How long it took says most of the address that failed.
         else:
             for single, _ in each:
-                if isinstance(single, Retry) and not single.throttled and not single.local:
+                if isinstance(single, Retry) and not (single.throttled or single.unsent or single.local):
                     breaker.failure(permit, now, single.reason, seconds)
                     break
             # The place of a probe that proved nothing is free again; somebody may be waiting for it.
