@@ -16,6 +16,7 @@ import logging
 import os
 import random
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import ENDLESS
 from tracekeeper_sidecar.log.resume import resume
 from tracekeeper_sidecar.model import Position
+from tracekeeper_sidecar.threads import in_thread
 from tracekeeper_spec.config import DeliveryEntry as EntrySpec
 from tracekeeper_spec.config import Spans
 from tracekeeper_spec.resolve import ResolvedSpec
@@ -399,26 +401,18 @@ class Routes:
         await asyncio.to_thread(import_module, "tracekeeper_sidecar.decide.stage")  # 2 MB that few pods need
         storage, half = self._storage, self._storage.quota // 2
         entries = await live(self._cursors, self._whole.names)
-        opening = asyncio.ensure_future(
-            asyncio.to_thread(
-                Log.open,
-                self._folder,
-                files=storage.files,
-                clock=self._clock,
-                quota=half,
-                history=min(HISTORY, half // 4),
-                memory=0,
-                # Spans that came before the first config was there are sampled, too.
-                first_seq=self._log.end.seq if entries else self._log.begin.seq,
-            )
+        opening = partial(
+            Log.open,
+            self._folder,
+            files=storage.files,
+            clock=self._clock,
+            quota=half,
+            history=min(HISTORY, half // 4),
+            memory=0,
+            # Spans that came before the first config was there are sampled, too.
+            first_seq=self._log.end.seq if entries else self._log.begin.seq,
         )
-        try:
-            kept = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            await asyncio.wait((opening,))
-            if opening.exception() is None:
-                await opening.result().close()  # Else its lock would keep the next one out.
-            raise
+        kept = await in_thread(opening, undo=Log.close)
         try:
             self._halve()
             begin: Position = await asyncio.to_thread(resume, self._log, kept)

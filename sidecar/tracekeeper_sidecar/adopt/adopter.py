@@ -16,6 +16,7 @@ import asyncio
 import logging
 import random as random_module
 from collections import Counter
+from functools import partial
 
 from tracekeeper_sidecar.adopt.adoption import Adoption, Ending, Means
 from tracekeeper_sidecar.clock import Clock
@@ -24,6 +25,8 @@ from tracekeeper_sidecar.errors import LogError, LogUnavailable
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import KEPT
+from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -134,15 +137,7 @@ class Adopter:
     async def _open(self, name: str) -> Adoption:
         """Raises LogUnavailable."""
         folder = f"{self._shared}/{name}"
-        opening = asyncio.ensure_future(asyncio.to_thread(self._means.open_log, folder))
-        try:
-            log = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            # Else its lock would keep everybody else out, its own pod too, for as long as this process lives.
-            await asyncio.wait((opening,))
-            if opening.exception() is None:
-                await opening.result().close()
-            raise
+        log = await in_thread(partial(self._means.open_log, folder), undo=Log.close)
         try:
             cursors = self._means.cursors(folder)
             before = await asyncio.to_thread(_accounts, cursors)

@@ -15,6 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.decide.decider import Decider
@@ -27,6 +28,7 @@ from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import Reader
 from tracekeeper_sidecar.log.record import DECIDED
 from tracekeeper_sidecar.model import Batch, Position
+from tracekeeper_sidecar.threads import in_thread
 from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_sidecar.wire.fold import Folder
 from tracekeeper_sidecar.wire.keep import Cut, Keep
@@ -409,7 +411,7 @@ class Stage:
         end = self._log.end
         if begin.segment == end.segment and end.offset - begin.offset <= WARM_BYTES:
             return reader.read(spans, size, reach=reach)
-        return await _finish(asyncio.ensure_future(asyncio.to_thread(reader.read, spans, size, False, reach)))
+        return await in_thread(partial(reader.read, spans, size, reach=reach))
 
     # Between turns.
 
@@ -433,17 +435,6 @@ def _recent_verdicts(kept: Log) -> list[bytes]:
         except ValueError:
             continue  # Of a later release, or damaged: its spans are counted as lost by those who read them.
     return found
-
-
-async def _finish(reading: asyncio.Future[Batch | None]) -> Batch | None:
-    """Wait for the end of a read even when cancelled: a reader belongs to one thread at a time."""
-    try:
-        return await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        await asyncio.wait((reading,))
-        if not reading.cancelled():
-            reading.exception()  # Nobody is left to hear it.
-        raise
 
 
 def _say(change: Change) -> None:

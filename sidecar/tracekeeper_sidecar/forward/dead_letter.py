@@ -12,11 +12,13 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from tracekeeper_sidecar.forward import letter as letters
 from tracekeeper_sidecar.forward.letter import Damaged, Letter
 from tracekeeper_sidecar.log.files import DEAD_LETTERS, Files
+from tracekeeper_sidecar.threads import in_thread
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -117,14 +119,7 @@ class DeadLetters:
     async def _run(self, work: Callable[[], T]) -> T:
         """Do `work` in a thread, alone; a caller who is cancelled meanwhile waits for its end."""
         async with self._lock:
-            working = asyncio.ensure_future(asyncio.to_thread(self._opened_then, work))
-            try:
-                return await asyncio.shield(working)
-            except asyncio.CancelledError:
-                await asyncio.wait((working,))
-                if not working.cancelled():
-                    working.exception()  # Nobody is left to hear it.
-                raise
+            return await in_thread(partial(self._opened_then, work))
 
     # Everything below runs in a thread.
 

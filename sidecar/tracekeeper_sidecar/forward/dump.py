@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
@@ -23,6 +24,7 @@ from tracekeeper_sidecar.forward.sender import Sender
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import Reader
 from tracekeeper_sidecar.model import Batch, Position
+from tracekeeper_sidecar.threads import in_thread
 from tracekeeper_sidecar.wire.keep import Keep
 from tracekeeper_sidecar.wire.traces import KEEP, Traces, verdict
 
@@ -169,15 +171,8 @@ class Dump:
 
 
 async def _read(reader: Reader, end: Position, spans: int) -> Batch | None:
-    """The next batch before `end`. Waits for the end of a read even when cancelled: a reader belongs to one thread."""
+    """The next batch before `end`."""
     reach = end.seq - reader.position.seq
     if reach <= 0:
         return None
-    reading = asyncio.ensure_future(asyncio.to_thread(reader.read, spans, BYTES, reach=reach))
-    try:
-        return await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        await asyncio.wait((reading,))
-        if not reading.cancelled():
-            reading.exception()  # Nobody is left to hear it.
-        raise
+    return await in_thread(partial(reader.read, spans, BYTES, reach=reach))

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.bounded import Bounded, BoundedReader
 from tracekeeper_sidecar.forward.settled import Stretches, step
 from tracekeeper_sidecar.log.reader import ENDLESS
 from tracekeeper_sidecar.model import Batch, Position
+from tracekeeper_sidecar.threads import in_thread
 
 REST = 300.0
 """Seconds that one wait for the first span lasts. It ends by the span; this only bounds it."""
@@ -156,7 +158,7 @@ class Filling:
         if begin.segment == end.segment and end.offset - begin.offset <= WARM_BYTES:
             batch = _read(reader, self._stretches, self.limits)
             return [batch] if batch is not None else []
-        return await _in_thread(reader, self._stretches, self.limits)
+        return await in_thread(partial(_read_ahead, reader, self._stretches, self.limits))
 
     def _wake(self) -> None:
         if self._waiting is not None:
@@ -186,18 +188,6 @@ def _read(reader: BoundedReader, settled: Stretches, limits: Limits) -> Batch | 
     if not settled or seq >= settled[-1][1]:
         return reader.read(limits.max_spans, limits.max_bytes)
     return reader.read(limits.max_spans, limits.max_bytes, detailed=True, reach=step(settled, seq, ENDLESS))
-
-
-async def _in_thread(reader: BoundedReader, settled: Stretches, limits: Limits) -> list[Batch]:
-    """Read in a thread; a cancelled read is waited for, because the reader belongs to one thread at a time."""
-    reading = asyncio.ensure_future(asyncio.to_thread(_read_ahead, reader, settled, limits))
-    try:
-        return await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        await asyncio.wait((reading,))
-        if not reading.cancelled():
-            reading.exception()  # Nobody is left to hear it.
-        raise
 
 
 def _read_ahead(reader: BoundedReader, settled: Stretches, limits: Limits) -> list[Batch]:

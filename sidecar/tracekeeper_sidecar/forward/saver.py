@@ -11,11 +11,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.model import Position
+from tracekeeper_sidecar.threads import in_thread
 from tracekeeper_sidecar.wakeup import Signal
 
 logger = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ class Saver:
             self._hurried = False
             cursor = _copy(newest)
             try:
-                await _finish(asyncio.ensure_future(asyncio.to_thread(self._cursors.save, self._name, cursor)))
+                await in_thread(partial(self._cursors.save, self._name, cursor))  # Two must never write one cursor.
             except LogUnavailable as error:
                 if str(error) != self.problem:
                     logger.error(
@@ -102,7 +104,7 @@ class Saver:
                 newest = self._newest
                 cursor = _copy(newest)
                 try:
-                    await _finish(asyncio.ensure_future(asyncio.to_thread(self._cursors.note, self._name, cursor)))
+                    await in_thread(partial(self._cursors.note, self._name, cursor))
                 except LogUnavailable:
                     return
                 self._noted = newest
@@ -111,14 +113,3 @@ class Saver:
 
 def _copy(cursor: Cursor) -> Cursor:
     return replace(cursor, account=cursor.account.copy())
-
-
-async def _finish(writing: asyncio.Future[None]) -> None:
-    """Wait for the end of a write even when cancelled: two threads must never write one cursor."""
-    try:
-        await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await asyncio.wait((writing,))
-        if not writing.cancelled():
-            writing.exception()  # Nobody is left to hear it.
-        raise
