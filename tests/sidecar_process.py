@@ -102,9 +102,13 @@ class RunningSidecar:
 
     def post(self, spans: int, seed: int) -> int:
         """Send one request of so many spans over HTTP; the status of the answer."""
+        return self.send(body(spans, seed=seed))
+
+    def send(self, export: bytes) -> int:
+        """Send a serialised request over HTTP; the status of the answer."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.http}/v1/traces",
-            data=body(spans, seed=seed),
+            data=export,
             headers={"Content-Type": "application/x-protobuf"},
         )
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import urllib.request
 from collections.abc import Callable
 
 from programs import Backend
@@ -31,13 +30,7 @@ def test_sampling_shows_in_metrics_health_ledger_and_inspect(
     until(lambda: sidecar.health()["sampling"], "traces are sampled")
     chance = random.Random(5)
     traces = [trace(chance, error=number < 3) for number in range(10)]
-    call = urllib.request.Request(
-        f"http://127.0.0.1:{sidecar.http}/v1/traces",
-        data=request_of([span for spans in traces for span in spans]),
-        headers={"Content-Type": "application/x-protobuf"},
-    )
-    with urllib.request.urlopen(call, timeout=15) as answer:
-        assert answer.status == 200
+    assert sidecar.send(request_of([span for spans in traces for span in spans])) == 200
     until(lambda: sidecar.ledger()["acknowledged"] == 40, "all are stored")
     sidecar.settled()
 

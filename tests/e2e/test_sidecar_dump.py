@@ -31,13 +31,7 @@ def dump(sidecar: RunningSidecar, *arguments: str, to: str = "a") -> subprocess.
 
 def send(sidecar: RunningSidecar, traces: Sequence[Sequence[Span]]) -> None:
     for spans in traces:
-        call = urllib.request.Request(
-            f"http://127.0.0.1:{sidecar.http}/v1/traces",
-            data=request_of(spans),
-            headers={"Content-Type": "application/x-protobuf"},
-        )
-        with urllib.request.urlopen(call, timeout=15) as answer:
-            assert answer.status == 200
+        assert sidecar.send(request_of(spans)) == 200
 
 
 def made(seed: int, count: int, *, error: bool = False, agent: str = "") -> list[list[Span]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -58,13 +57,7 @@ def post_critical(sidecar: RunningSidecar) -> None:
     message = request(1, seed=99)
     span = message.resource_spans[0].scope_spans[0].spans[0]
     span.attributes.add(key="tracekeeper.priority").value.string_value = "critical"
-    call = urllib.request.Request(
-        f"http://127.0.0.1:{sidecar.http}/v1/traces",
-        data=message.SerializeToString(),
-        headers={"Content-Type": "application/x-protobuf"},
-    )
-    with urllib.request.urlopen(call, timeout=15) as answer:
-        assert answer.status == 200
+    assert sidecar.send(message.SerializeToString()) == 200
 
 
 def test_a_critical_span_takes_those_before_it_along_at_once(sidecars: Sidecars, start_backend: Start) -> None:

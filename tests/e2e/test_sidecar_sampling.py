@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import urllib.request
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -24,13 +23,7 @@ def sampling(*rules: dict[str, Any], wait: str = "1s", default: dict[str, Any] |
 
 
 def send(sidecar: RunningSidecar, *spans: Span) -> None:
-    call = urllib.request.Request(
-        f"http://127.0.0.1:{sidecar.http}/v1/traces",
-        data=request_of(spans),
-        headers={"Content-Type": "application/x-protobuf"},
-    )
-    with urllib.request.urlopen(call, timeout=15) as answer:
-        assert answer.status == 200
+    assert sidecar.send(request_of(spans)) == 200
 
 
 def in_force(sidecar: RunningSidecar, times: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from forward_support.rig import backend
 from forward_support.routed import FaultyFiles, Routed, routed, sampling
-from forward_support.servers import GrpcBackend
+from forward_support.servers import GrpcBackend, Serve
+from log_harness import append_at_last
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.segment import SUFFIX
 from traces_to_sample import request_of, trace
@@ -26,11 +27,8 @@ SAMPLED = [{"name": "a", "backends": ["a"]}]
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[GrpcBackend]:
-    made = GrpcBackend()
-    await made.start()
-    yield made
-    await made.stop()
+async def server(serve: Serve) -> GrpcBackend:
+    return await serve(GrpcBackend())
 
 
 @pytest.fixture
@@ -285,13 +283,10 @@ async def test_the_log_takes_spans_when_traces_wait_longer_than_it_can_hold(
     async with routed(tmp_path, quota=2 << 20) as rig:
         await rig.apply(backend("a", server.endpoint), delivery=SAMPLED, sampling=sampling(wait="1h"))
         stored = size = 0
-        async with asyncio.timeout(30):
-            while size < 4 << 20:
-                body, spans = _request(trace(chance, 50, state="v=" + "x" * 200)[:49])
-                if await rig.offer(body, spans) is None:
-                    stored, size = stored + spans, size + len(body)
-                else:
-                    await asyncio.sleep(0.01)
+        while size < 4 << 20:
+            body, spans = _request(trace(chance, 50, state="v=" + "x" * 200)[:49])
+            await append_at_last(rig.log, body, spans)
+            stored, size = stored + spans, size + len(body)
         assert await rig.routes.flush(rig.log.end, 30.0)
         assert rig.entry("a").account.sampled_out == {"default": stored}
 
@@ -303,14 +298,8 @@ async def test_what_an_entry_that_comes_back_holds_up_makes_way(tmp_path: Path, 
         await rig.put(trace(chance, error=True))
         await until(lambda: rig.routes.stage and not rig.routes.stage.undecided, "it is kept")
         await rig.apply(backend("a", NOWHERE), delivery=ALL, sampling=sampling(), buffer=buffer)
-        stored = 4
-        async with asyncio.timeout(30):
-            while stored < 400 * 49:
-                body, spans = _request(trace(chance, 50, state="v=" + "x" * 200)[:49])
-                if await rig.offer(body, spans) is None:
-                    stored += spans
-                else:
-                    await asyncio.sleep(0.01)
+        for _ in range(400):
+            await append_at_last(rig.log, *_request(trace(chance, 50, state="v=" + "x" * 200)[:49]))
         assert rig.entry("a").account.dropped["buffer_full"]
         rig.check()
 

@@ -14,12 +14,13 @@ class Work:
     """Goes on until it is let go."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.begun, self.go, self.ended, self._error = threading.Event(), threading.Event(), False, error
+        self.begun, self.go, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self._error = error
 
     def __call__(self) -> str:
         self.begun.set()
         assert self.go.wait(30)
-        self.ended = True
+        self.ended.set()
         if self._error is not None:
             raise self._error
         return "made"
@@ -36,11 +37,12 @@ async def test_who_is_cancelled_waits_for_the_end_and_what_was_made_is_undone(er
     assert await asyncio.to_thread(work.begun.wait, 30)
     task.cancel()
     await asyncio.wait((task,), timeout=0)
-    assert not task.done() and not work.ended
+    assert not task.done() and not work.ended.is_set()
     work.go.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert work.ended and undone == ([] if error else ["made"])
+    assert undone == ([] if error else ["made"])
+    assert work.ended.is_set()
 
 
 async def test_what_work_gives_or_raises_comes_back() -> None:
@@ -49,5 +51,5 @@ async def test_what_work_gives_or_raises_comes_back() -> None:
     assert await in_thread(work) == "made"
     failing = Work(OSError("no"))
     failing.go.set()
-    with pytest.raises(OSError, match="^no$"):
+    with pytest.raises(OSError, match=r"^no$"):
         await in_thread(failing)

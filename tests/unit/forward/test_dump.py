@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from forward_support.servers import GrpcBackend, GrpcBehaviour, failing, grpc_ok
+from forward_support.servers import GrpcBackend, GrpcBehaviour, Serve, failing, grpc_ok
 from log_harness import ManualClock
 from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.forward.backend import Backend
@@ -92,11 +92,8 @@ async def rig(directory: Path, server: GrpcBackend) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[GrpcBackend]:
-    made = GrpcBackend()
-    await made.start()
-    yield made
-    await made.stop()
+async def server(serve: Serve) -> GrpcBackend:
+    return await serve(GrpcBackend())
 
 
 @pytest.fixture
