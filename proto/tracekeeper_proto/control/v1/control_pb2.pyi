@@ -1,0 +1,169 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class FromSidecar(_message.Message):
+    __slots__ = ("hello", "report", "kept", "dump")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    DUMP_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    report: Report
+    kept: Decisions
+    dump: DumpState
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpState, _Mapping]] = ...) -> None: ...
+
+class ToSidecar(_message.Message):
+    __slots__ = ("welcome", "share", "kept", "dump", "dump_stop")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    DUMP_FIELD_NUMBER: _ClassVar[int]
+    DUMP_STOP_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    share: Share
+    kept: Decisions
+    dump: DumpCommand
+    dump_stop: DumpStop
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., share: _Optional[_Union[Share, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpCommand, _Mapping]] = ..., dump_stop: _Optional[_Union[DumpStop, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("version", "config_uid", "policy_revision")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_UID_FIELD_NUMBER: _ClassVar[int]
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    config_uid: str
+    policy_revision: int
+    def __init__(self, version: _Optional[str] = ..., config_uid: _Optional[str] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("report_every_seconds",)
+    REPORT_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    report_every_seconds: float
+    def __init__(self, report_every_seconds: _Optional[float] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("keys", "policy_revision")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[KeyRate]
+    policy_revision: int
+    def __init__(self, keys: _Optional[_Iterable[_Union[KeyRate, _Mapping]]] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+
+class KeyRate(_message.Message):
+    __slots__ = ("key", "rate")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    rate: float
+    def __init__(self, key: _Optional[str] = ..., rate: _Optional[float] = ...) -> None: ...
+
+class Share(_message.Message):
+    __slots__ = ("traces_per_second", "sidecars", "floor")
+    TRACES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    SIDECARS_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_FIELD_NUMBER: _ClassVar[int]
+    traces_per_second: float
+    sidecars: int
+    floor: float
+    def __init__(self, traces_per_second: _Optional[float] = ..., sidecars: _Optional[int] = ..., floor: _Optional[float] = ...) -> None: ...
+
+class Decisions(_message.Message):
+    __slots__ = ("kept",)
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    kept: _containers.RepeatedCompositeFieldContainer[Kept]
+    def __init__(self, kept: _Optional[_Iterable[_Union[Kept, _Mapping]]] = ...) -> None: ...
+
+class Kept(_message.Message):
+    __slots__ = ("rule", "threshold", "erase", "decided", "trace_ids")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    ERASE_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
+    TRACE_IDS_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    threshold: int
+    erase: bool
+    decided: float
+    trace_ids: bytes
+    def __init__(self, rule: _Optional[str] = ..., threshold: _Optional[int] = ..., erase: _Optional[bool] = ..., decided: _Optional[float] = ..., trace_ids: _Optional[bytes] = ...) -> None: ...
+
+class DumpCommand(_message.Message):
+    __slots__ = ("id", "since_seconds", "where", "backend", "forgotten", "timeout_seconds")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SINCE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    since_seconds: float
+    where: str
+    backend: str
+    forgotten: bool
+    timeout_seconds: float
+    def __init__(self, id: _Optional[str] = ..., since_seconds: _Optional[float] = ..., where: _Optional[str] = ..., backend: _Optional[str] = ..., forgotten: _Optional[bool] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
+
+class DumpStop(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class DumpState(_message.Message):
+    __slots__ = ("id", "running", "problem", "looked_at", "matched", "sent", "sent_before", "not_known", "not_taken", "left")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    LOOKED_AT_FIELD_NUMBER: _ClassVar[int]
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    SENT_FIELD_NUMBER: _ClassVar[int]
+    SENT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    NOT_KNOWN_FIELD_NUMBER: _ClassVar[int]
+    NOT_TAKEN_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    running: bool
+    problem: str
+    looked_at: int
+    matched: int
+    sent: int
+    sent_before: int
+    not_known: int
+    not_taken: int
+    left: int
+    def __init__(self, id: _Optional[str] = ..., running: _Optional[bool] = ..., problem: _Optional[str] = ..., looked_at: _Optional[int] = ..., matched: _Optional[int] = ..., sent: _Optional[int] = ..., sent_before: _Optional[int] = ..., not_known: _Optional[int] = ..., not_taken: _Optional[int] = ..., left: _Optional[int] = ...) -> None: ...
+
+class DumpRequest(_message.Message):
+    __slots__ = ("namespace", "config", "since_seconds", "where", "backend", "forgotten", "timeout_seconds")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    SINCE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    config: str
+    since_seconds: float
+    where: str
+    backend: str
+    forgotten: bool
+    timeout_seconds: float
+    def __init__(self, namespace: _Optional[str] = ..., config: _Optional[str] = ..., since_seconds: _Optional[float] = ..., where: _Optional[str] = ..., backend: _Optional[str] = ..., forgotten: _Optional[bool] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
+
+class DumpProgress(_message.Message):
+    __slots__ = ("pod", "state", "sidecars")
+    POD_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SIDECARS_FIELD_NUMBER: _ClassVar[int]
+    pod: str
+    state: DumpState
+    sidecars: int
+    def __init__(self, pod: _Optional[str] = ..., state: _Optional[_Union[DumpState, _Mapping]] = ..., sidecars: _Optional[int] = ...) -> None: ...
