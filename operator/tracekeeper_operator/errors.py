@@ -5,6 +5,7 @@
     ├── AccessError            no usable way to the API server: names the file and the field
     ├── CertificateError       certificate material cannot be used: names the Secret and the key
     ├── ListenError            a port could not be bound: names the address
+    ├── TokenRefused           who attaches to the control stream is not who may: says why
     └── KubeError              the API server's answer to one request: names verb, object and status
         ├── NotFound           404
         ├── Forbidden          401, 403: the message says which permission is missing
@@ -54,6 +55,18 @@ class ListenError(OperatorError):
     def __init__(self, address: str, cause: str) -> None:
         self.address = address
         super().__init__(f"cannot listen on {address}: {cause}")
+
+
+class TokenRefused(OperatorError):
+    """A token does not show that its bearer is a sidecar of this cluster.
+
+    `reason` is for people, and never shows the token. `transient` is True where the token could not be judged, because
+    the API server's keys are not to be had: the same token may be taken later.
+    """
+
+    def __init__(self, reason: str, *, transient: bool = False) -> None:
+        self.reason, self.transient = reason, transient
+        super().__init__(reason)
 
 
 class KubeError(OperatorError):

@@ -7,7 +7,9 @@ It is JSON, in key `policy.json` of the Secret `tracekeeper-policy`:
      "configs": [{"name": "agents", "namespace": "shop", "uid": "…", "generation": 3,
                   "created": "2026-01-01T00:00:00Z", "retired": false,
                   "spec": {…}}],                      as written, without defaults
-     "secrets": {"tempo": {"token": "<base64>"}}}     only keys that the configs refer to
+     "secrets": {"tempo": {"token": "<base64>"}},     only keys that the configs refer to
+     "control": {"endpoint": "tracekeeper-control.tracekeeper.svc:9444",
+                 "ca": "-----BEGIN CERTIFICATE-----…"}}   absent where there is no control stream
 
 Members that this version does not know are ignored at every level above `spec`; a change that must not be
 ignored raises formatVersion. Specs are kept as they are here, and read by `PolicyEntry.parse`.
@@ -77,11 +79,23 @@ class PolicyEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """Where the operator serves the control stream, and whom to trust there."""
+
+    endpoint: str
+    """`host:port`; the host is the name that the server's certificate carries."""
+    ca: str
+    """The authorities as PEM, one certificate after the other; nobody else is trusted."""
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyDocument:
     revision: int
     configs: tuple[PolicyEntry, ...] = ()
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     """Name of a Secret, key in it, value (decoded)."""
+    control: Control | None = None
+    """None where sidecars are to work each for itself."""
 
     def to_json(self) -> str:
         """The document's text, the same for equal documents."""
@@ -89,7 +103,10 @@ class PolicyDocument:
             name: {key: base64.b64encode(value).decode() for key, value in keys.items()}
             for name, keys in self.secrets.items()
         }
-        return _dump({**self._public(), "revision": self.revision, "secrets": secrets})
+        document = {**self._public(), "revision": self.revision, "secrets": secrets}
+        if self.control is not None:
+            document["control"] = {"endpoint": self.control.endpoint, "ca": self.control.ca}
+        return _dump(document)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PolicyDocument:
@@ -105,7 +122,8 @@ class PolicyDocument:
     @property
     def digest(self) -> str:
         """`sha256:…` over the configs. Not over the revision: an undo has the digest of what it goes back
-        to. And not over secrets: a digest is shown to people, and would let them try out passwords."""
+        to. And not over secrets: a digest is shown to people, and would let them try out passwords. Nor over
+        `control`, which says nothing of what is done with spans."""
         return "sha256:" + hashlib.sha256(_dump(self._public()).encode()).hexdigest()
 
     def same_content(self, other: PolicyDocument) -> bool:
@@ -168,7 +186,14 @@ def _document(obj: object) -> PolicyDocument:
         for name, keys in _mapping(top.get("secrets", {}), "secrets").items()
     }
     entries = tuple(_entry(item, f"configs[{index}]") for index, item in enumerate(configs))
-    return PolicyDocument(_integer(top, "revision", ""), entries, secrets)
+    return PolicyDocument(_integer(top, "revision", ""), entries, secrets, _control(top.get("control")))
+
+
+def _control(obj: object) -> Control | None:
+    if obj is None:
+        return None
+    item = _mapping(obj, "control")
+    return Control(_text(item, "endpoint", "control"), _text(item, "ca", "control"))
 
 
 def _entry(obj: object, where: str) -> PolicyEntry:
