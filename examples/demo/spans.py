@@ -21,6 +21,7 @@ class Span:
     start: float
     duration_ms: float
     status: str
+    trace_state: str
     attributes: dict[str, str | int | float | bool]
 
 
@@ -128,6 +129,7 @@ def _kept(span: Any, service: str) -> Span:
         start=span.start_time_unix_nano / 1e9,
         duration_ms=round((span.end_time_unix_nano - span.start_time_unix_nano) / 1e6, 3),
         status=("unset", "ok", "error")[span.status.code] if span.status.code < 3 else str(span.status.code),
+        trace_state=span.trace_state,
         attributes={a.key: _plain(a.value) for a in span.attributes[:32]},
     )
 

@@ -194,9 +194,9 @@ class Workload:
 
         return wait_for(done, deadline, lambda: f"the agent is done: {self.stats(pod)}", interval=0.5)
 
-    def stats(self, pod: str = "agent-0") -> dict[str, Any]:
+    def stats(self, pod: str = "agent-0", port: int = STATS) -> dict[str, Any]:
         """What the application says now."""
-        return dict(json.loads(self._pod_http("GET", pod, STATS, "/stats")))
+        return dict(json.loads(self._pod_http("GET", pod, port, "/stats")))
 
     def acknowledged(self, pod: str = "agent-0") -> set[str]:
         """Ids of the spans that the application's exporter was told are safe."""

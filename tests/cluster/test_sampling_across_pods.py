@@ -1,0 +1,137 @@
+"""Sampling where traces go through several pods: one answer for all of them, one target for all, and one dump."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.node import Cluster
+from cluster.wait import wait_for
+from cluster.workload import SIDECAR, Workload, otlp
+
+pytestmark = pytest.mark.cluster
+
+APPLICATION = (Path(__file__).parent / "chain.py").read_text()
+SERVICES = ("front", "middle", "last")
+SPANS = {"front": 3, "middle": 3, "last": 2}
+"""That one trace has in each pod."""
+CALLS = 8081
+ERRORS = {"name": "errors", "match": 'trace.status == "error"', "probability": 1}
+
+
+@dataclass
+class Chain:
+    """Three pods, each with a sidecar; every trace goes through all of them."""
+
+    user: Workload
+
+    def begin(self, runs: int, rate: float, fails: int = 0) -> None:
+        """Start them, the last one first. Every so many calls the last one fails, and nobody before it hears of that."""
+        for name, after in zip(reversed(SERVICES), (None, *reversed(SERVICES)), strict=False):
+            environment = {
+                "OTEL_SERVICE_NAME": name,
+                "OTEL_BSP_SCHEDULE_DELAY": "200",
+                "CHAIN_LISTEN": str(CALLS),
+                **({"CHAIN_NEXT": f"http://{after}:{CALLS}/"} if after else {"CHAIN_FAILS": str(fails)}),
+                **({"CHAIN_RUNS": str(runs), "CHAIN_RUNS_PER_SECOND": str(rate)} if name == SERVICES[0] else {}),
+            }
+            pod = self.user.pod(
+                name,
+                ["python3", "-c", APPLICATION],
+                annotations={"tracekeeper.dev/inject": "true"},
+                environment=environment,
+                probe={"httpGet": {"path": "/stats", "port": CALLS}, "periodSeconds": 1},
+            )
+            service = {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": name, "namespace": self.user.namespace},
+                "spec": {"selector": {"app": name}, "ports": [{"port": CALLS}]},
+            }
+            self.user.cluster.apply([pod, service])
+            self.user.ready(name)
+
+    def done(self, deadline: float = 90) -> dict[str, Any]:
+        """What the last service has seen when the first one has made all its traces."""
+        wait_for(lambda: self._stats("front")["done"], deadline, lambda: f"all traces are made: {self._stats('front')}")
+        return self._stats("last")
+
+    def _stats(self, name: str) -> dict[str, Any]:
+        return self.user.stats(f"{name}-0", CALLS)
+
+    def attached(self) -> bool:
+        """Whether all three hear from the operator."""
+        return all(self.link(name)["attached"] for name in SERVICES)
+
+    def link(self, name: str) -> dict[str, Any]:
+        """What a sidecar says of its link with the operator."""
+        return dict(self.user.health(f"{name}-0").get("control") or {"attached": False})
+
+    def sampling(self, name: str) -> dict[str, Any]:
+        """What a sidecar says of its sampling."""
+        return dict(self.user.health(f"{name}-0")["sampling"] or {})
+
+    def spans(self, backend: str = "backend-a") -> dict[str, Counter[str]]:
+        """What a backend has: for each trace, how many distinct spans of which service."""
+        found: dict[str, Counter[str]] = {}
+        for span in {span["span_id"]: span for span in self.user.backend(backend, "/spans?limit=100000")}.values():
+            found.setdefault(span["trace_id"], Counter())[span["service"]] += 1
+        return found
+
+
+@pytest.fixture
+def chain(cluster: Cluster, tracekeeper: str, demo_image: str, namespace: str) -> Iterator[Chain]:
+    """A namespace with a backend; nothing runs in it yet."""
+    assert tracekeeper
+    user = Workload(cluster, namespace, demo_image)
+    user.backends("backend-a")
+    yield Chain(user)
+
+
+def sampled(default: dict[str, Any], wait: str = "4s") -> dict[str, Any]:
+    """The section of the config."""
+    return {"decisionWait": wait, "rules": [ERRORS], "default": default}
+
+
+def test_an_error_in_one_pod_brings_the_trace_in_from_the_other_two(chain: Chain) -> None:
+    share = {"type": "Probabilistic", "probabilistic": {"probability": 0.1}}
+    chain.user.configured(otlp("backend-a"), sampling=sampled(share))
+    chain.begin(runs=300, rate=10, fails=10)
+    wait_for(chain.attached, 60, lambda: f"all three are attached: {[chain.link(name) for name in SERVICES]}")
+    seen = chain.done()
+    failed, all_of_them = set(seen["failed"]), set(seen["traces"])
+    assert (len(failed), len(all_of_them)) == (30, 300)
+    whole = Counter(SPANS)
+
+    def together() -> bool:
+        got = chain.spans()
+        return failed <= got.keys() and all(spans == whole for spans in got.values())
+
+    wait_for(together, 60, lambda: f"every trace is whole: {Counter(map(str, chain.spans().values()))}", interval=1)
+    got = chain.spans()
+    by_id = {trace for trace in all_of_them if int(trace[18:], 16) >= (1 - 0.1) * 2**56}
+    print(f"{len(failed)} traces with an error and {len(by_id - failed)} others of 300 are whole, none is torn")
+    assert by_id - failed <= got.keys()
+    rescued = [span for span in chain.user.backend("backend-a", "/spans?limit=100000") if span["trace_id"] in failed - by_id]
+    assert {span["trace_state"] for span in rescued} == {"ot=th:0"}
+    for name in SERVICES:
+        chain.user.settled(f"{name}-0")
+
+
+def test_the_target_is_divided_and_outlives_the_operator(chain: Chain) -> None:
+    adaptive = {"targetTracesPerSecond": 6, "minProbability": 0.05}
+    chain.user.configured(otlp("backend-a"), sampling=sampled({"type": "Adaptive", "adaptive": adaptive}))
+    chain.begin(runs=4000, rate=20)
+
+    def shares() -> list[float]:
+        return [float(chain.sampling(name)["share"]) for name in SERVICES]
+
+    def divided() -> bool:
+        return chain.attached() and abs(sum(shares()) - 6) < 0.6 and min(shares()) > 1
+
+    wait_for(divided, 90, lambda: f"the target is divided: {[chain.sampling(name) for name in SERVICES]}", interval=1)
