@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from tracekeeper_sidecar.admin.server import AdminServer, DumpAsked, Flushed, Probes
+from tracekeeper_sidecar.admin.server import AdminServer, Flushed, Probes
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock, SystemClock
 from tracekeeper_sidecar.errors import ListenError
 from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.files import Files, SystemFiles
+from tracekeeper_sidecar.model import DumpAsked
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
@@ -138,11 +139,11 @@ class App:
             return {"letters": 0, "spans": 0, "left": []}
         return (await self.delivery.replay(timeout)).described()
 
-    def begin_dump(self, asked: DumpAsked) -> None:
-        """Begin to send what sampling has left out. Raises DumpBusy and ValueError, as Recorder.begin_dump does."""
+    def begin_dump(self, asked: DumpAsked) -> object:
+        """See Recorder.begin_dump, which begins to send what sampling has left out. Raises DumpBusy and ValueError."""
         if (recorder := self._recorder) is None:
             raise ValueError("delivery has not begun yet")
-        recorder.begin_dump(asked)
+        return recorder.begin_dump(asked)
 
     def dumped(self) -> dict[str, object] | None:
         """How far the last dump has come; None before the first."""

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 """No counts by any name."""
+LONGEST_DUMP: Final = 86400.0
+"""Seconds that one dump may take."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,3 +75,25 @@ class Batch:
     """What `body` is made of, in order; empty unless the reader was asked for it."""
     sampled_out: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     """Spans between `begin` and `end` that sampling left out, by rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class DumpAsked:
+    """What a dump is to send of what sampling has left out. Raises ValueError, in words for people."""
+
+    since: float
+    """Seconds before now."""
+    where: str
+    """A condition on spans; empty takes all of them."""
+    to: str
+    """The backend's name."""
+    forgotten: bool
+    """Whether spans are sent, too, of whose traces it is not known what was decided."""
+    timeout: float
+    """Seconds after which it ends."""
+
+    def __post_init__(self) -> None:
+        if not self.to:
+            raise ValueError("to: the name of the backend to send to is missing")
+        if not (0 < self.since < float("inf") and 0 < self.timeout <= LONGEST_DUMP):
+            raise ValueError(f"since and timeout: more than no seconds; timeout at most {LONGEST_DUMP:g}")

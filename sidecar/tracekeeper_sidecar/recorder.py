@@ -7,14 +7,14 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from tracekeeper_sidecar.admin.server import DumpAsked
 from tracekeeper_sidecar.errors import DumpBusy
 from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.forward.sender import Sender
+from tracekeeper_sidecar.model import DumpAsked
 from tracekeeper_sidecar.routes import Routes
 
 if TYPE_CHECKING:
-    from tracekeeper_sidecar.forward.dump import Dump
+    from tracekeeper_sidecar.forward.dump import Dump, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ class Recorder(Routes):
     _dump: Dump | None = None
     _dumping: asyncio.Task[None] | None = None
 
-    def begin_dump(self, asked: DumpAsked) -> None:
-        """Begin to send what is asked for. Raises DumpBusy, and ValueError, in words for people, for what cannot be
-        done or is no condition."""
+    def begin_dump(self, asked: DumpAsked) -> Progress:
+        """Begin to send what is asked for; how far that is, while it goes on. Raises DumpBusy, and ValueError, in words
+        for people, for what cannot be done or is no condition."""
         from tracekeeper_sidecar.forward.dump import Dump, Wanted  # noqa: PLC0415 - few pods ever need it
 
         if self._dumping is not None and not self._dumping.done():
@@ -54,6 +54,7 @@ class Recorder(Routes):
         sender = Sender(REASON, [backend], self._clock, random.random, signal)
         logger.info("a dump begins", extra={"backend": wanted.backend, "delivery": entry, "where": wanted.where})
         self._dumping = asyncio.create_task(self._run(dump, sender), name=REASON)
+        return dump.progress
 
     def dumped(self) -> dict[str, object] | None:
         """How far the last dump has come; None before the first."""

@@ -16,6 +16,7 @@ from tracekeeper_sidecar.http.exchange import Exchange
 from tracekeeper_sidecar.http.head import Head
 from tracekeeper_sidecar.http.limits import Limits
 from tracekeeper_sidecar.http.server import Server
+from tracekeeper_sidecar.model import DumpAsked
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.admin.snapshot import Snapshot
@@ -28,8 +29,6 @@ METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
 JSON: Final = "application/json; charset=utf-8"
 MAX_FLUSH = 300.0
 """Longest time in seconds that one flush may wait."""
-LONGEST_DUMP = 86400.0
-"""Seconds that one dump may take."""
 STARTUP_PATIENCE = 4.0
 """Seconds that a start-up probe is kept waiting for the ports; a little less than the kubelet waits."""
 
@@ -40,22 +39,6 @@ class Flushed:
 
     pending: int
     problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DumpAsked:
-    """What a dump is to send of what sampling has left out."""
-
-    since: float
-    """Seconds before now."""
-    where: str
-    """A condition on spans; empty takes all of them."""
-    to: str
-    """The backend's name."""
-    forgotten: bool
-    """Whether spans are sent, too, of whose traces it is not known what was decided."""
-    timeout: float
-    """Seconds after which it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +56,7 @@ class Probes:
     """The refused requests that are kept, described."""
     replay: Callable[[float], Awaitable[dict[str, object]]]
     """Sends them again within about that many seconds."""
-    begin_dump: Callable[[DumpAsked], None]
+    begin_dump: Callable[[DumpAsked], object]
     """Raises DumpBusy, and ValueError in words for people."""
     dumped: Callable[[], dict[str, object] | None]
     """How far the last dump has come; None before the first."""
@@ -222,15 +205,11 @@ def _asked(query: str) -> DumpAsked:
     from urllib.parse import parse_qs  # noqa: PLC0415 - not on the way to the ports
 
     found = {name: values[-1] for name, values in parse_qs(query).items()}
-    if not found.get("to"):
-        raise ValueError("to: the name of the backend to send to is missing")
     try:
         since, timeout = float(found.get("since", "600")), float(found.get("timeout", "600"))
     except ValueError:
         raise ValueError("since and timeout: numbers of seconds, such as 600") from None
-    if not (0 < since < float("inf") and 0 < timeout <= LONGEST_DUMP):
-        raise ValueError(f"since and timeout: more than no seconds; timeout at most {LONGEST_DUMP:g}")
-    return DumpAsked(since, found.get("where", ""), found["to"], found.get("forgotten") == "1", timeout)
+    return DumpAsked(since, found.get("where", ""), found.get("to", ""), found.get("forgotten") == "1", timeout)
 
 
 def _timeout(query: str, default: str) -> float | None:

@@ -95,20 +95,22 @@ class Kept(_message.Message):
     def __init__(self, rule: _Optional[str] = ..., threshold: _Optional[int] = ..., erase: _Optional[bool] = ..., decided: _Optional[float] = ..., trace_ids: _Optional[bytes] = ...) -> None: ...
 
 class DumpCommand(_message.Message):
-    __slots__ = ("id", "since_seconds", "where", "backend", "forgotten", "timeout_seconds")
+    __slots__ = ("id", "since_seconds", "where", "backend", "forgotten", "timeout_seconds", "report_every_seconds")
     ID_FIELD_NUMBER: _ClassVar[int]
     SINCE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     WHERE_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REPORT_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     since_seconds: float
     where: str
     backend: str
     forgotten: bool
     timeout_seconds: float
-    def __init__(self, id: _Optional[str] = ..., since_seconds: _Optional[float] = ..., where: _Optional[str] = ..., backend: _Optional[str] = ..., forgotten: _Optional[bool] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
+    report_every_seconds: float
+    def __init__(self, id: _Optional[str] = ..., since_seconds: _Optional[float] = ..., where: _Optional[str] = ..., backend: _Optional[str] = ..., forgotten: _Optional[bool] = ..., timeout_seconds: _Optional[float] = ..., report_every_seconds: _Optional[float] = ...) -> None: ...
 
 class DumpStop(_message.Message):
     __slots__ = ("id",)
