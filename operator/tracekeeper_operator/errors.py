@@ -6,6 +6,8 @@
     ├── CertificateError       certificate material cannot be used: names the Secret and the key
     ├── ListenError            a port could not be bound: names the address
     ├── TokenRefused           who attaches to the control stream is not who may: says why
+    ├── PersonUnknown          the API server does not know a person's token: says why
+    ├── AccessDenied           a person may not do what they ask for: names both
     └── KubeError              the API server's answer to one request: names verb, object and status
         ├── NotFound           404
         ├── Forbidden          401, 403: the message says which permission is missing
@@ -67,6 +69,22 @@ class TokenRefused(OperatorError):
     def __init__(self, reason: str, *, transient: bool = False) -> None:
         self.reason, self.transient = reason, transient
         super().__init__(reason)
+
+
+class PersonUnknown(OperatorError):
+    """The API server does not know whose token this is. `reason` never shows the token."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the token is refused: {reason}")
+
+
+class AccessDenied(OperatorError):
+    """A person may not do what they ask for."""
+
+    def __init__(self, person: str, action: str, reason: str) -> None:
+        self.person, self.action, self.reason = person, action, reason
+        super().__init__(f"{person} may not {action}" + (f": {reason}" if reason else ""))
 
 
 class KubeError(OperatorError):

@@ -34,7 +34,9 @@ class Kind:
     def target(self, namespace: str | None = None, name: str | None = None) -> str:
         """The object in words, as kubectl would print it: `secrets shop/tempo`."""
         place = "/".join(part for part in (namespace, name) if part is not None)
-        return f"{self.plural} {place}" if place else f"{self.plural} of all namespaces"
+        if not place:
+            return f"{self.plural} of all namespaces" if self.namespaced else self.plural
+        return f"{self.plural} {place}"
 
 
 TRACING_CONFIGS = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
@@ -48,3 +50,5 @@ MUTATING = Kind(
 VALIDATING = Kind(
     "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", False
 )
+TOKEN_REVIEWS = Kind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False)
+ACCESS_REVIEWS = Kind("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", False)

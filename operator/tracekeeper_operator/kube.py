@@ -147,8 +147,8 @@ class Kube:
             body=operations,
         )
 
-    async def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
-        """A new object. Raises Conflict when the name is taken, and the other KubeErrors."""
+    async def create(self, kind: Kind, namespace: str | None, body: Mapping[str, Any]) -> Object:
+        """A new object, or the answer to what is only a question. Raises Conflict when the name is taken, and the other KubeErrors."""
         return await self._request("create", kind, namespace, None, body=body)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> bool:

@@ -62,6 +62,10 @@ class Store:
         """The objects of one namespace, oldest first."""
         return sorted(self._objects.get(namespace, {}).values(), key=_age)
 
+    def get(self, namespace: str, name: str) -> Object | None:
+        """One object, as it was last seen."""
+        return self._objects.get(namespace, {}).get(name)
+
     def namespaces(self) -> set[str]:
         return set(self._objects)
 
