@@ -148,7 +148,9 @@ class Kube:
         )
 
     async def create(self, kind: Kind, namespace: str | None, body: Mapping[str, Any]) -> Object:
-        """A new object, or the answer to what is only a question. Raises Conflict when the name is taken, and the other KubeErrors."""
+        """A new object, or the answer to a mere question. Raises Conflict when the name is taken, and the other
+        KubeErrors.
+        """
         return await self._request("create", kind, namespace, None, body=body)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> bool:
