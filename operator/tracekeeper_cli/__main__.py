@@ -1,4 +1,4 @@
-"""`tracekeeper`, also as `kubectl tracekeeper`: check a manifest, see the status of configs, read a pod's ledger."""
+"""`tracekeeper`, also as `kubectl tracekeeper`: check a manifest, status of configs, a pod's ledger, dumps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tracekeeper_cli.errors import CLIError
+from tracekeeper_spec.units import parse_duration
 
 FAULTY, FAILED = 2, 1
 
@@ -20,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(options)
     except CLIError as error:
         print(f"tracekeeper: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("tracekeeper: interrupted", file=sys.stderr)
         return FAILED
 
 
@@ -39,9 +43,40 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("-n", "--namespace")
     ledger.add_argument("-o", "--output", choices=["text", "json"], default="text")
     ledger.set_defaults(command=_ledger)
-    for command in (status, ledger):
+    dump = commands.add_parser("dump", help="have all pods of a config send what sampling has left out")
+    _add_dump(dump)
+    for command in (status, ledger, dump):
         command.add_argument("--context", help="kube context (default: the current one)")
     return parser
+
+
+def _add_dump(dump: argparse.ArgumentParser) -> None:
+    dump.add_argument("config", metavar="CONFIG", help="the TracingConfig")
+    dump.add_argument("-n", "--namespace", help="of the TracingConfig (default: the context's)")
+    dump.add_argument("--to", required=True, metavar="BACKEND", help="name of a backend of the config")
+    dump.add_argument("--since", type=_duration, default=600.0, metavar="10m", help="how far back (default: 10m)")
+    dump.add_argument("--where", default="", metavar="CONDITION", help="which spans (default: all that were left out)")
+    dump.add_argument(
+        "--forgotten", action="store_true", help="also spans of which it is not known whether they were left out"
+    )
+    dump.add_argument("--timeout", type=_duration, default=600.0, metavar="10m", help="end after this long")
+    who = dump.add_mutually_exclusive_group()
+    who.add_argument("--token-file", metavar="FILE", help="who asks: a token (default: that of the kubeconfig)")
+    who.add_argument("--service-account", metavar="[NAMESPACE/]NAME", help="who asks: a new token of this account")
+    dump.add_argument("--operator-namespace", default="tracekeeper-system", metavar="NAMESPACE", help="of the operator")
+    dump.add_argument("--server", metavar="HOST:PORT", help="the operator's control server (default: kubectl's way)")
+    dump.add_argument("--ca", metavar="FILE", help="authority of its certificate (default: ConfigMap tracekeeper-ca)")
+    dump.set_defaults(command=_dump)
+
+
+def _duration(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text}: it must be longer than no time")
+    return seconds
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -99,6 +134,36 @@ def _ledger(options: argparse.Namespace) -> int:
         raise CLIError(f"{where} answers with something else than a ledger: {error}") from None
     print(ledger_text(ledger))
     return 0
+
+
+def _dump(options: argparse.Namespace) -> int:
+    from tracekeeper_proto.control.v1.control_pb2 import DumpRequest
+    from tracekeeper_spec.condition import find_problems
+
+    if options.where and (problems := find_problems(options.where)):
+        for problem in problems:
+            print(f"--where: {problem}", file=sys.stderr)
+        return FAULTY
+    # gRPC and the cluster's client take a while: what is wrong with the command line itself is said at once.
+    from tracekeeper_cli.cli_dump import Way, run
+
+    asked = DumpRequest(
+        config=options.config,
+        since_seconds=options.since,
+        where=options.where,
+        backend=options.to,
+        forgotten=options.forgotten,
+        timeout_seconds=options.timeout,
+    )
+    way = Way(
+        options.context,
+        options.operator_namespace,
+        options.server,
+        options.ca,
+        options.token_file,
+        options.service_account,
+    )
+    return run(way, options.namespace, asked)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from tracekeeper_cli.errors import CLIError
 
 GROUP, VERSION, PLURAL = "tracekeeper.dev", "v1alpha1", "tracingconfigs"
 CONTAINER = "tracekeeper-sidecar"
+AUTHORITY = "tracekeeper-ca"
+RESOLVED_FROM = "tracekeeper.dev/resolved-from"
 TIMEOUT = 15.0
 """Seconds that one call to the API server may take."""
 DAMAGED = (yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
@@ -39,6 +41,7 @@ class Cluster:
         # A person is waiting: one clear answer now is better than urllib3's three retries, each with a warning.
         settings.retries = False
         self._server = settings.host
+        self._settings, self._context = settings, context
         api = client.ApiClient(settings)
         self._core = client.CoreV1Api(api)
         self._custom = client.CustomObjectsApi(api)
@@ -69,6 +72,62 @@ class Cluster:
             )
             text: str = answer.data.decode(errors="replace")
         return text
+
+    def token(self) -> str:
+        """What the user of the kubeconfig shows the API server."""
+        keys = self._settings.api_key
+        # The client has called it by both names.
+        bearer: str = keys.get("BearerToken") or keys.get("authorization") or ""
+        token = bearer.removeprefix("Bearer ").strip()
+        if not token:
+            has = "a client certificate" if self._settings.cert_file else "no token"
+            raise CLIError(
+                f"the kubeconfig's user has {has}, and the operator knows people by tokens alone: name a service "
+                "account that may do it (--service-account [NAMESPACE/]NAME), or a file with a token (--token-file)"
+            )
+        return token
+
+    def service_account_token(self, namespace: str, name: str, seconds: float) -> str:
+        """A token of its own for a service account, good for about so long."""
+        # The API server makes none for less than ten minutes.
+        spec = client.V1TokenRequestSpec(audiences=[], expiration_seconds=max(600, int(seconds)))
+        body = client.AuthenticationV1TokenRequest(spec=spec)
+        with self._asking(f"no token for service account {namespace}/{name} (create serviceaccounts/token)"):
+            made: Any = self._core.create_namespaced_service_account_token(
+                name, namespace, body, _request_timeout=TIMEOUT
+            )
+        token: str = made.status.token
+        return token
+
+    def authority(self, namespace: str) -> Mapping[str, str]:
+        """What the operator, which runs in `namespace`, says of its control server: `ca.crt`, `endpoint`."""
+        with self._asking(f"cannot read ConfigMap {namespace}/{AUTHORITY}"):
+            try:
+                found: Any = self._core.read_namespaced_config_map(AUTHORITY, namespace, _request_timeout=TIMEOUT)
+            except ApiException as error:
+                if error.status != 404:
+                    raise
+                raise CLIError(
+                    f"there is no ConfigMap {namespace}/{AUTHORITY}: is the operator in another namespace (`helm list "
+                    "-A`; then say --operator-namespace), older than this command line, or is its control server off?"
+                ) from None
+        data: Mapping[str, str] = found.data or {}
+        if not data.get("ca.crt"):
+            raise CLIError(f"ConfigMap {namespace}/{AUTHORITY} has no ca.crt yet: the operator writes it as it starts")
+        return data
+
+    def sidecar_pods(self, namespace: str, config: str) -> list[str]:
+        """Running pods of `namespace` whose sidecar has been made for this TracingConfig."""
+        with self._asking(f"cannot list the pods of namespace {namespace}"):
+            found: Any = self._core.list_namespaced_pod(
+                namespace, field_selector="status.phase=Running", _request_timeout=TIMEOUT
+            )
+        picked = f"{namespace}/{config}@"
+        return [
+            pod.metadata.name
+            for pod in found.items
+            if str((pod.metadata.annotations or {}).get(RESOLVED_FROM, "")).startswith(picked)
+        ]
 
     def _metrics_port(self, namespace: str, name: str) -> int:
         with self._asking(f"cannot read pod {namespace}/{name}"):

@@ -126,8 +126,8 @@ class Dumping:
         for member in self._members.values():
             if member.changed:
                 member.changed = False
-                pod = member.sidecar.identity.pod
-                told.append(pb.DumpProgress(pod=pod, state=member.state, sidecars=len(self._members)))
+                who, count = member.sidecar.identity, len(self._members)
+                told.append(pb.DumpProgress(pod=who.pod, pod_uid=who.uid, state=member.state, sidecars=count))
         return told
 
     def stop(self) -> None:

@@ -161,11 +161,13 @@ class DumpRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., config: _Optional[str] = ..., since_seconds: _Optional[float] = ..., where: _Optional[str] = ..., backend: _Optional[str] = ..., forgotten: _Optional[bool] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
 
 class DumpProgress(_message.Message):
-    __slots__ = ("pod", "state", "sidecars")
+    __slots__ = ("pod", "state", "sidecars", "pod_uid")
     POD_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SIDECARS_FIELD_NUMBER: _ClassVar[int]
+    POD_UID_FIELD_NUMBER: _ClassVar[int]
     pod: str
     state: DumpState
     sidecars: int
-    def __init__(self, pod: _Optional[str] = ..., state: _Optional[_Union[DumpState, _Mapping]] = ..., sidecars: _Optional[int] = ...) -> None: ...
+    pod_uid: str
+    def __init__(self, pod: _Optional[str] = ..., state: _Optional[_Union[DumpState, _Mapping]] = ..., sidecars: _Optional[int] = ..., pod_uid: _Optional[str] = ...) -> None: ...
