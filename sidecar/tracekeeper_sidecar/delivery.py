@@ -23,13 +23,13 @@ from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.letter import Letter
 from tracekeeper_sidecar.forward.replay import Replayed
+from tracekeeper_sidecar.kept import Storage
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import KEPT
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.recent import RecentCalls
 from tracekeeper_sidecar.recorder import Recorder
-from tracekeeper_sidecar.routes import Storage
 from tracekeeper_sidecar.settings import Settings
 
 logger = logging.getLogger(__name__)

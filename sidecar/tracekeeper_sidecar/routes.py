@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
-from dataclasses import dataclass, replace
-from functools import partial
-from importlib import import_module
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar.clock import Clock
@@ -30,13 +27,11 @@ from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.forward.replay import Replayed
 from tracekeeper_sidecar.forward.roster import live
+from tracekeeper_sidecar.kept import Kept, KeptLog, Means, Storage
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
-from tracekeeper_sidecar.log.files import KEPT, Files
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import ENDLESS
-from tracekeeper_sidecar.log.resume import resume
 from tracekeeper_sidecar.model import Position
-from tracekeeper_sidecar.threads import in_thread
 from tracekeeper_spec.config import DeliveryEntry as EntrySpec
 from tracekeeper_spec.config import Spans
 from tracekeeper_spec.resolve import ResolvedSpec
@@ -44,39 +39,14 @@ from tracekeeper_spec.sampling import Sampling
 from tracekeeper_spec.secrets import Secrets
 
 if TYPE_CHECKING:
-    from tracekeeper_sidecar.decide.stage import Stage, StageHealth
+    from tracekeeper_sidecar.decide.stage import StageHealth
 
 logger = logging.getLogger(__name__)
 
-HISTORY = 64 << 20
-"""Bytes of the kept log that stay when they are delivered, at most: a start learns verdicts from them."""
 LOOK, SOON = 0.25, 0.02
 """Seconds between looks at whether an entry that is to move has come to where it stops; and while somebody waits."""
-CLOSE_TIMEOUT = 3.0
-"""Seconds that closing waits for a read of the log: the disk may hang."""
 EVERYTHING = Sampling(decision_wait=0.1)
 """What holds while entries are on the kept log and nothing is to be sampled any more."""
-SAMPLING = "sampling"
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """Where logs are, and how large they may be. Bytes."""
-
-    directory: str
-    files: Files
-    quota: int
-    history: int
-
-
-@dataclass(slots=True)
-class _Kept:
-    """The kept log, with who writes and who reads it."""
-
-    log: Log
-    cursors: CursorStore
-    stage: Stage
-    forwarder: Forwarder
 
 
 class Routes:
@@ -85,11 +55,12 @@ class Routes:
     def __init__(
         self, log: Log, cursors: CursorStore, clock: Clock, storage: Storage, letters: DeadLetters | None = None
     ) -> None:
-        self._log, self._cursors, self._clock, self._storage = log, cursors, clock, storage
-        self._letters, self._folder = letters, os.path.join(storage.directory, KEPT)
+        self._log, self._cursors, self._clock = log, cursors, clock
         self._backends = Backends(clock, random.random)
         self._whole = Forwarder(log, cursors, clock, letters=letters, backends=self._backends, hold=self._held)
-        self._kept: _Kept | None = None
+        self._keeper = Keeper(clock, random.random)
+        means = Means(clock, letters, self._backends, self._keeper)
+        self._kept_log = KeptLog(log, self._whole, cursors, storage, means, self._held_kept)
         self._moving: dict[str, Position] = {}
         """Entries that are to move to the other log, and the place in theirs at which."""
         self._between: dict[str, EntryHealth] = {}
@@ -98,15 +69,16 @@ class Routes:
         """Whether there were entries before a config that could not be put in force yet."""
         self._unplaced = False
         """Whether entries have to be placed, because one has moved, or the disk failed in the middle."""
-        self._leftover = False
-        """Whether a kept log that nobody needs could not be removed yet."""
         self._problem = ""
         """Why that is so."""
-        self._halved = self._ended = False
+        self._ended = False
         self._applied: tuple[ResolvedSpec, Secrets] | None = None
         self._lock = asyncio.Lock()
-        self._keeper = Keeper(clock, random.random)
         log.on_pressure(self._relieve)
+
+    @property
+    def _kept(self) -> Kept | None:
+        return self._kept_log.now
 
     @property
     def stage(self) -> StageHealth | None:
@@ -120,8 +92,7 @@ class Routes:
 
     async def begin(self) -> None:
         """Before the first config comes, leave a kept log of an earlier process its room. Raises LogUnavailable."""
-        if await asyncio.to_thread(self._store().names):
-            self._halve()
+        await self._kept_log.begin()
 
     async def apply(self, spec: ResolvedSpec, secrets: Secrets) -> None:
         """Make this the config in force. Raises LogUnavailable when cursors cannot be read or written, or the kept log
@@ -182,7 +153,7 @@ class Routes:
         await asyncio.wait((flushing, hopeless))
         self._ended = True
         left = {entry.name: entry.pending for entry in self.entries()}
-        await self._stop_sampling()
+        await self._kept_log.stop()
         await asyncio.gather(*(forwarder.drain(0.0) for forwarder in self._forwarders()))
         return left
 
@@ -198,16 +169,11 @@ class Routes:
     async def close(self) -> None:
         """Stop at once; cursors are saved."""
         self._ended = True
-        await self._stop_sampling()
+        await self._kept_log.stop()
         await asyncio.gather(*(forwarder.close() for forwarder in self._forwarders()))
         if self._kept is not None:
             await self._kept.log.close()
         await self._backends.close()
-
-    async def _stop_sampling(self) -> None:
-        """Wait for a disk that hangs at most CLOSE_TIMEOUT seconds."""
-        stopping = asyncio.ensure_future(self._keeper.stop(SAMPLING))
-        await asyncio.wait((stopping,), timeout=CLOSE_TIMEOUT)
 
     def _forwarders(self) -> list[Forwarder]:
         return [self._whole] if self._kept is None else [self._whole, self._kept.forwarder]
@@ -245,12 +211,12 @@ class Routes:
 
     async def _apply(self, spec: ResolvedSpec, secrets: Secrets) -> None:
         # Entries may be on a kept log of an earlier process.
-        if self._kept is None and (_sampled(spec) or await live(self._store())):
-            self._kept = await self._open(spec.sampling or EVERYTHING)
+        if self._kept is None and (_sampled(spec) or await live(self._kept_log.store)):
+            await self._kept_log.open(spec.sampling or EVERYTHING)
         if self._kept is not None:
             self._kept.stage.configure(spec.sampling or EVERYTHING)
         else:
-            await self._clear()
+            await self._kept_log.clear()
         self._applied = spec, secrets
         self._unplaced = True
         await self._place()
@@ -299,14 +265,14 @@ class Routes:
                 self._in_force.stage.border(until.seq)
 
     @property
-    def _in_force(self) -> _Kept:
+    def _in_force(self) -> Kept:
         assert self._kept is not None
         return self._kept
 
     @property
     def _unsettled(self) -> bool:
         """Whether there is something to do that a config has asked for."""
-        return bool(self._moving or self._unplaced or self._leftover or self._leaving)
+        return bool(self._moving or self._unplaced or self._kept_log.leftover or self._leaving)
 
     @property
     def _leaving(self) -> bool:
@@ -333,9 +299,9 @@ class Routes:
             if self._unplaced and self._applied is not None:
                 await self._place()
             if self._leaving and not self._moving and not self._in_force.forwarder.names:
-                await self._leave()
-            elif self._leftover and self._kept is None:
-                await self._clear()
+                await self._kept_log.leave()
+            elif self._kept_log.leftover and self._kept is None:
+                await self._kept_log.clear()
             self._problem = ""
         except LogUnavailable as error:
             if self._problem != str(error):
@@ -393,102 +359,9 @@ class Routes:
             if until.seq < cut and name in kept.forwarder.names:
                 kept.forwarder.relieve(name)
 
-    def _store(self) -> CursorStore:
-        return CursorStore(self._folder, self._storage.files)
-
-    async def _open(self, sampling: Sampling) -> _Kept:
-        """Raises LogUnavailable."""
-        await asyncio.to_thread(import_module, "tracekeeper_sidecar.decide.stage")  # 2 MB that few pods need
-        storage, half = self._storage, self._storage.quota // 2
-        entries = await live(self._cursors, self._whole.names)
-        opening = partial(
-            Log.open,
-            self._folder,
-            files=storage.files,
-            clock=self._clock,
-            quota=half,
-            history=min(HISTORY, half // 4),
-            memory=0,
-            # Spans that came before the first config was there are sampled, too.
-            first_seq=self._log.end.seq if entries else self._log.begin.seq,
-        )
-        kept = await in_thread(opening, undo=Log.close)
-        try:
-            self._halve()
-            begin: Position = await asyncio.to_thread(resume, self._log, kept)
-            return self._begun(kept, sampling, begin)
-        except BaseException:
-            await kept.close()
-            raise
-
-    def _begun(self, kept: Log, sampling: Sampling, begin: Position) -> _Kept:
-        from tracekeeper_sidecar.decide.stage import Stage  # noqa: PLC0415 - see above
-
-        stage = Stage(self._log, kept, self._clock, sampling, begin, self._whole.release)
-        cursors = self._store()
-        forwarder = Forwarder(
-            kept,
-            cursors,
-            self._clock,
-            letters=self._letters,
-            backends=self._backends,
-            accepted=lambda: self._log.end.seq,
-            hold=self._held_kept,
-        )
-        self._keeper.start(SAMPLING, stage.run)
-        logger.info("sampling begins", extra={"undecided": self._log.end.seq - begin.seq})
-        return _Kept(kept, cursors, stage, forwarder)
-
-    def _halve(self) -> None:
-        """The kept log has the other half."""
-        half = self._storage.quota // 2
-        self._log.resize(self._storage.quota - half, min(self._storage.history, half))
-        self._halved = True
-
-    async def _leave(self) -> None:
-        """Nobody reads the kept log any more: away with it."""
-        kept = self._in_force
-        await self._keeper.stop(SAMPLING)
-        kept.stage.end()
-        self._kept, self._leftover = None, True
-        try:
-            await kept.forwarder.close()
-        finally:
-            await kept.log.close()
-        await self._clear()
-        logger.info("sampling has ended")
-
-    async def _clear(self) -> None:
-        """Remove what is left of a kept log that nobody reads, and give its room back."""
-        try:
-            await asyncio.to_thread(_remove, self._folder, self._storage.files)
-        except OSError as error:
-            if not self._leftover or not self._halved:
-                logger.warning("%s cannot be removed yet: %s", self._folder, error.strerror or error)
-            self._leftover = True
-            self._halve()  # What is left there takes its room.
-            return
-        self._leftover = False
-        if self._halved:
-            self._log.resize(self._storage.quota, self._storage.history)
-            self._halved = False
-            self._whole.release()
-
 
 def _sampled(spec: ResolvedSpec) -> set[str]:
     """Names of the entries that are to be on the kept log."""
     if spec.sampling is None:
         return set()
     return {entry.name for entry in spec.delivery if entry.spans is Spans.SAMPLED}
-
-
-def _remove(folder: str, files: Files) -> None:
-    """Delete the folder's files, if it is there. Raises OSError."""
-    try:
-        names = files.listdir(folder)
-    except FileNotFoundError:
-        return
-    for name in sorted(names):
-        files.unlink(os.path.join(folder, name))
-    if names:
-        files.sync_directory(folder)

@@ -15,10 +15,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.forward.entry import EntryHealth
+from tracekeeper_sidecar.kept import Storage
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.routes import Routes, Storage
+from tracekeeper_sidecar.routes import Routes
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets

@@ -25,10 +25,11 @@ from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.control.source import Instruction
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.forwarder import Forwarder
+from tracekeeper_sidecar.kept import Storage
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.routes import Routes, Storage
+from tracekeeper_sidecar.routes import Routes
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.secrets import DocumentSecrets
