@@ -1,4 +1,4 @@
-"""One HTTP/2 connection to a gRPC backend: unary calls side by side, each answer as a value.
+"""One HTTP/2 connection to a gRPC server: unary calls side by side, each answer as a value, and streams that last.
 
 Written for a client that sends much and receives little. A request is one header block, the same for every call, and
 its message in DATA frames as far as both windows reach; what they hold back goes when they open. Answers are bounded:
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import cast
 
 from tracekeeper_sidecar.forward import h2_frames as h2
 from tracekeeper_sidecar.forward import hpack
+from tracekeeper_sidecar.forward.h2_call import Call, Reply
+from tracekeeper_sidecar.forward.h2_exchange import Exchange
 from tracekeeper_sidecar.forward.h2_frames import Broken
+from tracekeeper_sidecar.forward.h2_stream import Stream
 from tracekeeper_sidecar.forward.http_wire import JOIN_BYTES, Lost
 
 LARGEST_BLOCK = 64 * 1024
@@ -26,45 +28,8 @@ UNREAD = 1 << 20
 """Bytes of our answers to PING and SETTINGS that a peer may leave unread."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a backend said to one call."""
-
-    headers: dict[bytes, bytes]
-    """Headers and trailers; of a name that comes twice, the last."""
-    body: bytes | None
-    """The DATA as it came, message prefix included; None when it was longer than allowed."""
-    reset: int | None = None
-    """The code with which the backend ended the call, if it did so instead of answering."""
-    early: bool = False
-    """Whether it came before the whole message had left: it cannot be what became of that."""
-
-
-@dataclass(slots=True, eq=False)
-class _Call:
-    stream: int
-    waiting: asyncio.Future[Reply]
-    window: int
-    head: bytes
-    message: memoryview
-    sent: int = 0
-    """Of head and message together."""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    header_bytes: int = 0
-    body: bytearray | None = field(default_factory=bytearray)
-    """None once it is too long."""
-
-    @property
-    def left(self) -> int:
-        return len(self.head) + len(self.message) - self.sent
-
-    def reply(self, reset: int | None = None) -> Reply:
-        """What has been answered so far."""
-        return Reply(self.headers, None if self.body is None else bytes(self.body), reset, self.left > 0)
-
-
 class H2Wire(asyncio.Protocol):
-    """Made by `create_connection`; owned by one pool."""
+    """Made by `create_connection`; owned by one pool, or by one link."""
 
     def __init__(self, largest_body: int, on_room: Callable[[], None]) -> None:
         self.open = True
@@ -72,10 +37,12 @@ class H2Wire(asyncio.Protocol):
         self.answered = 0.0
         """Loop time at which a call was last answered. That alone proves that calls get through: a peer may ping for
         ever on a connection whose window it has lost track of."""
+        self.heard = 0.0
+        """Loop time at which something last came, whatever it was."""
         self._largest_body, self._on_room = largest_body, on_room
         self._transport: asyncio.Transport | None = None
-        self._calls: dict[int, _Call] = {}
-        self._blocked: dict[int, _Call] = {}
+        self._calls: dict[int, Exchange] = {}
+        self._blocked: dict[int, Exchange] = {}
         self._next = 1
         self._used = False
         self._data = bytearray()
@@ -92,7 +59,7 @@ class H2Wire(asyncio.Protocol):
 
     @property
     def calls(self) -> int:
-        """Calls under way."""
+        """Calls and streams under way."""
         return len(self._calls)
 
     @property
@@ -103,31 +70,44 @@ class H2Wire(asyncio.Protocol):
     async def call(self, block: bytes, head: bytes, message: bytes, deadline: float) -> Reply:
         """Make a call: its header block, and `head` and `message` as its DATA. Raises Lost, and TimeoutError at loop
         time `deadline`; a call that is cancelled is reset."""
-        if not self.open or self._transport is None or self._next > h2.LARGEST_WINDOW:
-            self.retire()
-            raise Lost("it was closed", fresh=False, heard=False)
+        transport, number = self._begin()
         loop = asyncio.get_running_loop()
-        stream, self._next = self._next, self._next + 2
-        call = _Call(stream, loop.create_future(), self._initial, head, memoryview(message))
-        self._calls[stream] = call
-        if self._shrink:
-            self._shrink, block = False, hpack.NO_TABLE + block
-        out: list[bytes | memoryview] = [h2.headers(stream, block)]
+        call = Call(number, self._initial, head, message, loop.create_future(), self._largest_body)
+        self._calls[number] = call
+        out: list[bytes | memoryview] = [self._headers(number, block)]
         self._pump(call, out)
         if len(message) <= JOIN_BYTES:
-            self._transport.write(b"".join(out))
+            transport.write(b"".join(out))
         else:
-            self._transport.writelines(out)
-        timer = loop.call_at(deadline, _expire, call.waiting)
+            transport.writelines(out)
+        timer = loop.call_at(deadline, call.expire)
         try:
             return await call.waiting
         except (asyncio.CancelledError, TimeoutError):
-            self._cancel(call)
+            self.drop(call)
             raise
         finally:
             timer.cancel()
             self._used = True
             self._end(call)
+
+    def stream(self, block: bytes, on_change: Callable[[], None]) -> Stream:
+        """Begin a call that lasts, by its header block; see Stream for `on_change`. Raises Lost."""
+        transport, number = self._begin()
+        room = self._largest_body + h2.DEFAULT_WINDOW
+        stream = self._calls[number] = Stream(number, self._initial, room, self, on_change)
+        transport.write(self._headers(number, block))
+        return stream
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life, which shows in `heard`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(h2.head(8, h2.PING, 0, 0) + bytes(8))
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the system has not taken yet: the peer does not read, or the network is slow."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def retire(self) -> None:
         """Begin no further call on it; it ends with the last one under way."""
@@ -156,6 +136,7 @@ class H2Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         buffer: bytes | bytearray = data
+        self.heard = asyncio.get_running_loop().time()
         if self._data:
             self._data += data
             buffer = self._data
@@ -226,18 +207,11 @@ class H2Wire(asyncio.Protocol):
         call = self._calls.get(stream)
         if call is None:
             return
-        piece = h2.unpadded(payload, flags & h2.PADDED)
-        if call.body is not None and len(call.body) + len(piece) > self._largest_body:
-            call.body = None
-        if call.body is not None:
-            call.body += piece
-        elif call.headers.get(b":status") != b"200":
-            self._finish(call, call.reply())  # Some page; its status has said all.
-            return
-        else:  # What became of the call stands in the trailers, behind all this.
-            self._answer(h2.window_update(stream, max(1, len(payload))))
-        if flags & h2.END_STREAM:
-            self._finish(call, call.reply())
+        room = call.take(h2.unpadded(payload, flags & h2.PADDED), len(payload))
+        if call.enough or flags & h2.END_STREAM:
+            self._finish(call)
+        elif room:
+            self._answer(h2.window_update(stream, room))
 
     def _on_block(self, flags: int) -> None:
         assert self._block is not None
@@ -258,7 +232,7 @@ class H2Wire(asyncio.Protocol):
                 raise Broken(h2.ENHANCE_YOUR_CALM, f"the headers of its answer are over {LARGEST_BLOCK} bytes")
             call.headers.update(found)
             if first & h2.END_STREAM:
-                self._finish(call, call.reply())
+                self._finish(call)
 
     def _on_reset(self, stream: int, code: int) -> None:
         call = self._calls.get(stream)
@@ -267,7 +241,7 @@ class H2Wire(asyncio.Protocol):
         if code == h2.REFUSED_STREAM:
             self._lose(call, "it refused the call before it looked at it", unseen=True)
         else:
-            self._finish(call, call.reply(reset=code))
+            self._finish(call, code)
 
     def _on_settings(self, payload: bytes) -> None:
         for number, value in h2.read_settings(payload):
@@ -296,6 +270,7 @@ class H2Wire(asyncio.Protocol):
         for call in [call for stream, call in self._calls.items() if stream > last]:
             self._lose(call, "it is shutting down", unseen=True)
         self.retire()
+        self._on_room()
 
     def _on_window(self, stream: int, size: int) -> None:
         if stream == 0:
@@ -308,22 +283,40 @@ class H2Wire(asyncio.Protocol):
 
     # Sending.
 
-    def _pump(self, call: _Call, out: list[bytes | memoryview]) -> None:
+    def _begin(self) -> tuple[asyncio.Transport, int]:
+        """The number of a new stream. Raises Lost."""
+        if not self.open or self._transport is None or self._next > h2.LARGEST_WINDOW:
+            self.retire()
+            raise Lost("it was closed", fresh=False, heard=False)
+        number, self._next = self._next, self._next + 2
+        return self._transport, number
+
+    def _headers(self, number: int, block: bytes) -> bytes:
+        if self._shrink:
+            self._shrink, block = False, hpack.NO_TABLE + block
+        return h2.headers(number, block)
+
+    def push(self, stream: Stream) -> None:
+        """See Carrier."""
+        out: list[bytes | memoryview] = []
+        self._pump(stream, out)
+        if out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(out))
+
+    def widen(self, stream: Stream, size: int) -> None:
+        """See Carrier."""
+        self._answer(h2.window_update(stream.stream, size))
+
+    def _pump(self, call: Exchange, out: list[bytes | memoryview]) -> None:
         """Add what the windows allow of a call to `out`."""
         while (left := call.left) > 0:
             size = min(left, self._frame, self._window, call.window)
             if size <= 0:
                 self._blocked[call.stream] = call
                 return
-            flags = h2.END_STREAM if size == left else 0
+            flags = h2.END_STREAM if size == left and call.ends else 0
             out.append(h2.head(size, h2.DATA, flags, call.stream))
-            start, end = call.sent, call.sent + size
-            before = len(call.head)
-            if start < before:
-                out.append(call.head[start:end])
-            if end > before:
-                out.append(call.message[max(0, start - before) : end - before])
-            call.sent = end
+            call.cut(size, out)
             call.window -= size
             self._window -= size
         self._blocked.pop(call.stream, None)
@@ -347,31 +340,31 @@ class H2Wire(asyncio.Protocol):
 
     # Ends.
 
-    def _finish(self, call: _Call, reply: Reply) -> None:
+    def _finish(self, call: Exchange, reset: int | None = None) -> None:
         """The answer is there; whatever else belongs to the call is of no use any more."""
         self.answered = asyncio.get_running_loop().time()
-        if not call.waiting.done():
-            call.waiting.set_result(reply)
-        if (call.left > 0 or reply.body is None) and reply.reset is None:
+        unfinished = call.unfinished and reset is None
+        call.finish(reset)
+        if unfinished:
             self._reset(call)
         self._end(call)
 
-    def _lose(self, call: _Call, cause: str, *, unseen: bool = False) -> None:
+    def _lose(self, call: Exchange, cause: str, *, unseen: bool = False) -> None:
         """There will be no answer; `unseen` calls were not looked at, and may be made anew on another connection."""
-        if not call.waiting.done():
-            fresh = not self._used and not unseen
-            call.waiting.set_exception(Lost(cause, fresh=fresh, heard=bool(call.headers)))
+        call.lose(Lost(cause, fresh=not self._used and not unseen, heard=bool(call.headers)))
         self._end(call)
 
-    def _cancel(self, call: _Call) -> None:
+    def drop(self, call: Exchange) -> None:
+        """Tell the peer that a call is over, unless it is already, and forget it."""
         if call.stream in self._calls:
             self._reset(call)
+            self._end(call)
 
-    def _reset(self, call: _Call) -> None:
+    def _reset(self, call: Exchange) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(h2.rst_stream(call.stream, h2.CANCEL))
 
-    def _end(self, call: _Call) -> None:
+    def _end(self, call: Exchange) -> None:
         if self._calls.pop(call.stream, None) is None:
             return
         self._blocked.pop(call.stream, None)
@@ -388,8 +381,3 @@ class H2Wire(asyncio.Protocol):
         for call in list(self._calls.values()):
             self._lose(call, cause)
         self._on_room()
-
-
-def _expire(waiting: asyncio.Future[Reply]) -> None:
-    if not waiting.done():
-        waiting.set_exception(TimeoutError())

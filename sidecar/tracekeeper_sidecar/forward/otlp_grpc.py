@@ -23,16 +23,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from enum import IntEnum
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from tracekeeper_sidecar.forward import answer, h2_frames, hpack
+from tracekeeper_sidecar.forward import answer, hpack
 from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.dial import Place
 from tracekeeper_sidecar.forward.encoding import decode, encode
 from tracekeeper_sidecar.forward.exporter import LARGEST_ANSWER
+from tracekeeper_sidecar.forward.grpc_status import Code, read_reply
+from tracekeeper_sidecar.forward.h2_call import Reply
 from tracekeeper_sidecar.forward.h2_pool import H2Pool
-from tracekeeper_sidecar.forward.h2_wire import H2Wire, Reply
+from tracekeeper_sidecar.forward.h2_wire import H2Wire
 from tracekeeper_sidecar.forward.http_wire import Lost
 from tracekeeper_sidecar.forward.outcome import Refused, Retry, Sent, Single, TooLarge
 from tracekeeper_sidecar.forward.tls import client_context
@@ -52,44 +53,11 @@ NOTHING = bytes(PREFIX)
 """An empty message: full success."""
 
 
-class Code(IntEnum):
-    """gRPC's status codes."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    DATA_LOSS = 15
-    UNAUTHENTICATED = 16
-
-
 TRANSIENT = frozenset(
     {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED, Code.ABORTED, Code.OUT_OF_RANGE, Code.DATA_LOSS}
 )
 CREDENTIALS = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 WRONG_PLACE = frozenset({Code.UNIMPLEMENTED, Code.NOT_FOUND, Code.FAILED_PRECONDITION})
-OF_HTTP = {
-    b"400": Code.INTERNAL,
-    b"401": Code.UNAUTHENTICATED,
-    b"403": Code.PERMISSION_DENIED,
-    b"404": Code.UNIMPLEMENTED,
-    b"429": Code.UNAVAILABLE,
-    b"502": Code.UNAVAILABLE,
-    b"503": Code.UNAVAILABLE,
-    b"504": Code.UNAVAILABLE,
-}
-OF_RESET = {h2_frames.CANCEL: Code.CANCELLED, h2_frames.ENHANCE_YOUR_CALM: Code.UNAVAILABLE}
 
 
 class GrpcExporter:
@@ -147,7 +115,7 @@ class GrpcExporter:
             raise
 
     def _judge(self, reply: Reply) -> Single:
-        code, details = _status(reply)
+        code, details = read_reply(reply)
         if code is Code.OK:
             if reply.early:
                 return Retry(f"{self._connection.url} said OK before it had the whole request", suspect=True)
@@ -209,24 +177,6 @@ def _headers(connection: Connection) -> tuple[tuple[bytes, bytes], ...]:
         *coding,
         *own,
     )
-
-
-def _status(reply: Reply) -> tuple[Code, str]:
-    """Code and message of an answer, whoever gave it."""
-    headers = reply.headers
-    if reply.reset is not None:  # Whatever it had begun to say.
-        return OF_RESET.get(reply.reset, Code.INTERNAL), f"the call was reset with HTTP/2 error {reply.reset}"
-    text = headers.get(b"grpc-status")
-    if text == b"0":
-        return Code.OK, ""  # What nearly every answer is.
-    if text is not None:
-        message = unquote(headers.get(b"grpc-message", b"").decode("latin-1"))
-        try:
-            return Code(int(text)), answer.shorten(message)
-        except ValueError:
-            return Code.UNKNOWN, f"status {text.decode('latin-1')}: {answer.shorten(message)}"
-    status = headers.get(b":status", b"none")
-    return OF_HTTP.get(status, Code.UNKNOWN), f"no gRPC status, and HTTP status {status.decode('latin-1')}"
 
 
 def _success(reply: Reply) -> Sent:
