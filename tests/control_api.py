@@ -1,7 +1,7 @@
 """An API server for tests: a real HTTP server on loopback that keeps objects, and misbehaves when it is told to.
 
-It knows what the operator uses: get, list in pages, watch, server-side apply, JSON patch, create and delete, and the
-discovery that kopf does. Failures are queued with `fail` and `stream`, each for the next matching request.
+It knows what the operator uses: get, list in pages, watch, server-side apply, JSON patch, create and delete, whose token
+it is and what its owner may do, and the discovery that kopf does. Failures are queued with `fail` and `stream`, each for the next matching request.
 """
 
 from __future__ import annotations
@@ -55,12 +55,18 @@ class Api:
 
     url: str = ""
     objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
+    documents: dict[str, tuple[str, Object]] = field(default_factory=dict)
+    """What is told at paths without objects: the path to a media type and the document."""
     seen: list[Seen] = field(default_factory=list)
     version: int = 100
     page: int = 500
     failures: list[tuple[str, str, int, str | bytes, dict[str, str]]] = field(default_factory=list)
     streams: deque[Script] = field(default_factory=deque)
     watchers: list[asyncio.Queue[tuple[str, Object] | None]] = field(default_factory=list)
+    people: dict[str, Object] = field(default_factory=dict)
+    """Who has which token, as a TokenReview answers it."""
+    may: Callable[[Object], bool] = lambda asked: False
+    """Whether a SubjectAccessReview with this spec is answered with yes."""
 
     def put(self, plural: str, manifest: Object) -> Object:
         """Create or replace an object, as kubectl would, and tell the watchers of TracingConfigs."""
@@ -127,6 +133,11 @@ class Api:
         return await self._route(request, body)
 
     async def _route(self, request: web.Request, body: Any) -> web.StreamResponse:
+        if request.path in self.documents:
+            media, document = self.documents[request.path]
+            if media not in request.headers["Accept"]:
+                return web.Response(status=406, text="406: Not Acceptable")
+            return web.Response(text=json.dumps(document), content_type=media)
         parts = request.path.strip("/").split("/")
         if found := discovery(parts):
             return web.json_response(found)
@@ -147,6 +158,17 @@ class Api:
         return web.json_response(found) if found is not None else not_found(key)
 
     def _post(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
+        if key[0] == "tokenreviews":
+            user = self.people.get(body["spec"]["token"])
+            status = {"authenticated": True, "user": user} if user else {"error": "invalid bearer token"}
+            return web.json_response({**body, "status": status}, status=201)
+        if key[0] == "subjectaccessreviews":
+            allowed = self.may(body["spec"])
+            status = {"allowed": allowed, "reason": "" if allowed else "no role says so"}
+            return web.json_response({**body, "status": status}, status=201)
+        if (key[0], sub) == ("serviceaccounts", "token"):
+            status = {"token": f"token-of-{key[1]}-{key[2]}", "expirationTimestamp": "2036-01-01T00:00:00Z"}
+            return web.json_response({**body, "status": status}, status=201)
         return web.json_response(self.put(key[0], body), status=201)
 
     def _delete(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:

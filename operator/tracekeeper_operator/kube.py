@@ -166,6 +166,13 @@ class Kube:
             return False
         return True
 
+    async def document(self, path: str) -> Object:
+        """What the API server tells of itself at a path without objects, for instance `/openid/v1/jwks`. Raises
+        KubeError.
+        """
+        # Its keys have a media type of their own, and are refused to whoever does not accept that.
+        return await self._ask("get", path, path, headers={"Accept": "application/json, application/jwk-set+json"})
+
     async def _request(
         self,
         verb: str,
@@ -180,6 +187,18 @@ class Kube:
     ) -> Object:
         target = kind.target(namespace, name) + (f" ({subresource})" if subresource else "")
         path = kind.path(namespace, name, subresource)
+        return await self._ask(verb, target, path, query=query, headers=headers, body=body)
+
+    async def _ask(
+        self,
+        verb: str,
+        target: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> Object:
         try:
             async with self._open(
                 _METHODS[verb],
