@@ -1,4 +1,5 @@
-"""A simulated world of sidecars that sample adaptively and share a target, much faster than in real time."""
+"""A simulated world of sidecars that sample adaptively and share a target, much faster than in real time. They are told
+their parts by what really divides it."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import exp, log, sqrt
 
+from tracekeeper_operator.control.groups import Group
 from tracekeeper_sidecar.decide.adaptive import Adaptive
 from tracekeeper_sidecar.decide.share import Share
 from tracekeeper_sidecar.decide.thresholds import probability_of
 from tracekeeper_spec.sampling import Adaptive as Limits
-from tracekeeper_spec.sampling_share import divide
 
 Load = Callable[[int], Mapping[int, float]]
 """Traces a second by key, in each second."""
@@ -73,6 +74,7 @@ class Sidecar:
     def __init__(self, limits: Limits, load: Load, now: float, sidecars: int = 1) -> None:
         self.load = load
         self.share = Share(limits.target_traces_per_second, sidecars)
+        self.floor = 0.0
         self.adaptive = Adaptive(limits, now, self.share.at(now))
         self.estimates: dict[int, Estimate] = {}
         self.kept: Counter[int] = Counter()
@@ -88,7 +90,7 @@ class Sidecar:
                     taken = self._decide(key, traces, dice)
                     offered, kept = offered + traces, kept + taken
         now = second + 1.0
-        self.adaptive.adjust(now, self.share.at(now))
+        self.adaptive.adjust(now, self.share.at(now), self.floor)
         return offered, kept
 
     def _decide(self, key: int, traces: int, dice: Dice) -> int:
@@ -106,42 +108,59 @@ class Sidecar:
 
 @dataclass
 class World:
-    """Sidecars come and go by `members`; somebody divides the target every `report_every` seconds, unless away."""
+    """Sidecars come and go by `members`; every `report_every` seconds each reports, at its own time, unless nobody is
+    there to divide the target."""
 
     limits: Limits
     members: Callable[[int], Mapping[str, Load]]
     """Who is there in a second, with the load."""
     seed: int
     ticks: int = 4
-    report_every: int = 5
+    report_every: int = 2
     away: range = range(0)
-    """Seconds in which nobody divides."""
+    """Seconds in which nobody divides; who does so afterwards knows nothing of what was before."""
     sidecars: dict[str, Sidecar] = field(default_factory=dict)
     seconds: list[Second] = field(default_factory=list)
+    floors: list[float] = field(default_factory=list)
+    """By second, as told."""
+    messages: int = 0
+    """That were needed to tell the parts."""
 
     def run(self, seconds: int) -> World:
         dice = Dice(self.seed)
+        group = Group(self.limits)
         for second in range(len(self.seconds), len(self.seconds) + seconds):
-            self._join_and_leave(second)
+            if second in self.away:
+                group = Group(self.limits)
+            self._join_and_leave(second, group)
+            if second not in self.away:
+                self._divide(second, group)
             parts = [sidecar.pass_second(second, dice, self.ticks) for sidecar in self.sidecars.values()]
             self.seconds.append(Second(sum(offered for offered, _ in parts), sum(kept for _, kept in parts)))
         return self
 
-    def _join_and_leave(self, second: int) -> None:
+    def _join_and_leave(self, second: int, group: Group) -> None:
         members = self.members(second)
-        gone = self.sidecars.keys() - members.keys()
-        for name in gone:
+        for name in self.sidecars.keys() - members.keys():
             del self.sidecars[name]
-        new = [name for name in members if name not in self.sidecars]
-        for name in new:
-            self.sidecars[name] = Sidecar(self.limits, members[name], float(second), len(members))
-        if second not in self.away and (new or second % self.report_every == 0):
-            self._divide(second)
+            group.leave(name, second, for_good=True)
+        for name in members:
+            if name not in self.sidecars:
+                self.sidecars[name] = Sidecar(self.limits, members[name], float(second), len(members))
+            if second not in self.away and name not in group:
+                group.join(name)
 
-    def _divide(self, second: int) -> None:
-        reports = {name: sidecar.adaptive.rate for name, sidecar in self.sidecars.items()}
-        for name, share in divide(self.limits.target_traces_per_second, reports).items():
-            self.sidecars[name].share.grant(float(second), share, len(reports))
+    def _divide(self, second: int, group: Group) -> None:
+        for number, (name, sidecar) in enumerate(self.sidecars.items()):
+            if (second + number) % self.report_every == 0:
+                group.report(name, ((str(key), rate) for key, rate in sidecar.adaptive.rates().items()))
+        group.divide(float(second))
+        for name in group.due(len(group)):
+            answer = group.answer(name)
+            self.sidecars[name].share.grant(float(second), answer.traces_per_second, answer.sidecars)
+            self.sidecars[name].floor = answer.floor
+            self.messages += 1
+        self.floors.append(group.floor)
 
     def intervals_off(self, length: int, tolerance: float = 0.2) -> list[tuple[int, int, float]]:
         """The intervals in which more or less was kept than should be, as (first second, kept, wanted).

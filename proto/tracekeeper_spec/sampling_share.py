@@ -1,29 +1,92 @@
-"""Divides the target of adaptive sampling among the sidecars of a config by what each has to sample. Pure."""
+"""Divides the target of adaptive sampling among the sidecars that share it, by what each has to sample. Pure.
+
+The target is filled like water over the keys of all sidecars together (`level`): what quiet keys have is kept whole,
+the loud ones get equally many traces a second, within the config's bounds. A sidecar gets of each key's part what it has
+of the key's traces, so that a key is kept with about the same probability wherever its traces are.
+
+The lowest probability of any key is the *floor*: a trace that it keeps is kept by every sidecar.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
+
+from tracekeeper_spec.level import level
+from tracekeeper_spec.sampling import Adaptive
 
 LEAST = 0.05
 """Share of an equal part that each sidecar gets whatever it reports: something to begin a burst with."""
+MOST_RATE = 1e7
+"""Traces a second of one key in one sidecar; a report of more counts as this."""
 
 
-def divide(target: float, reports: Mapping[str, float]) -> dict[str, float]:
-    """Each sidecar's part of `target` (traces a second), by the rates that they report (traces a second).
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """How much is kept of what all sidecars have together."""
 
-    In proportion to the rates, so that all of them sample with the same probability and a trace that several of them
-    saw gets one answer; with `LEAST` of an equal part besides. The parts add up to the target. Whoever joins is given
-    with the rate 0 until it has reported; whoever has left is not given. A rate that is negative, infinite or no number
-    counts as 0: a report is not to be trusted further than that.
+    shares: Mapping[str, float]
+    """Probability by key, for keys that have traces."""
+    kept: float
+    """Traces a second, of all keys."""
+    floor: float
+    """The lowest probability of any key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The answer for all sidecars at a time."""
+
+    parts: Mapping[str, float]
+    """Traces a second by sidecar; they add up to the target."""
+    floor: float
+    """The probability below which no sidecar goes."""
+
+
+def divide(limits: Adaptive, reports: Mapping[str, Mapping[str, float]]) -> Division:
+    """The target by sidecar, from the rates (traces a second, by key) that each reports.
+
+    Whoever joins is given without keys until it has reported; whoever has left is not given. A rate that is negative,
+    infinite or no number counts as 0: a report is not to be trusted further than that.
     """
-    if not reports:
-        return {}
-    rates = {name: rate if isfinite(rate) and rate > 0.0 else 0.0 for name, rate in reports.items()}
-    equal = target / len(rates)
-    most = max(rates.values())
-    if most == 0.0:
-        return dict.fromkeys(rates, equal)
-    parts = {name: rate / most for name, rate in rates.items()}  # their sum cannot overflow
-    whole = sum(parts.values())
-    return {name: LEAST * equal + (1.0 - LEAST) * target * (part / whole) for name, part in parts.items()}
+    sums: dict[str, float] = {}
+    sound = {name: {key: sound_rate(rate) for key, rate in keys.items()} for name, keys in reports.items()}
+    for keys in sound.values():
+        for key, rate in keys.items():
+            sums[key] = sums.get(key, 0.0) + rate
+    filled = fill(limits, sums)
+    parts = {name: part_of(limits, len(sound), keys, filled) for name, keys in sound.items()}
+    return Division(parts, filled.floor)
+
+
+def sound_rate(rate: float) -> float:
+    """What a reported rate counts as."""
+    return min(rate, MOST_RATE) if isfinite(rate) and rate > 0.0 else 0.0
+
+
+def fill(limits: Adaptive, rates: Mapping[str, float]) -> Filled:
+    """The probability of each key, from the sums (traces a second) of what all sidecars have of it.
+
+    Without any traces nothing is known, and the floor is the lowest probability that the config allows.
+    """
+    most = min(1.0, max(0.0, limits.max_probability))
+    least = min(most, max(0.0, limits.min_probability))
+    some = {key: rate for key, rate in rates.items() if rate > 0.0}
+    budget = (1.0 - LEAST) * limits.target_traces_per_second
+    at = level([(rate * least, rate * most) for rate in some.values()], budget)
+    shares = {key: min(most, max(least, at / rate)) for key, rate in some.items()}
+    kept = sum(share * some[key] for key, share in shares.items())
+    return Filled(shares, kept, min(shares.values(), default=least))
+
+
+def part_of(limits: Adaptive, sidecars: int, rates: Mapping[str, float], filled: Filled) -> float:
+    """One sidecar's part (traces a second): `rates` is what it has of the keys, as one of `sidecars`.
+
+    Where less is there than the target, or the lowest probability keeps more, parts are in the same proportions.
+    """
+    equal = limits.target_traces_per_second / max(1, sidecars)
+    if not filled.kept > 0.0:
+        return equal
+    own = sum(filled.shares.get(key, 0.0) * rate for key, rate in rates.items())
+    return LEAST * equal + (1.0 - LEAST) * limits.target_traces_per_second * min(1.0, own / filled.kept)

@@ -4,8 +4,8 @@
     once a second:           adaptive.adjust(now, share)
     for traces to decide:    adaptive.count(key, traces), then adaptive.threshold(key): kept when R >= threshold
 
-**Who gets what.** The budget is divided like water over the keys' rates (`decide.level`): a key that is quieter than
-the level is kept whole, the loud ones get equally many traces a second, within `minProbability` and `maxProbability`.
+**Who gets what.** The budget is divided like water over the keys' rates (`level`): a key that is quieter than the level
+is kept whole, the loud ones get equally many traces a second, within `minProbability` and `maxProbability`.
 These bounds come before the target: with a hundred times as many traces as the target and a minimum of 0.05, five times
 the target is kept.
 
@@ -28,8 +28,8 @@ from collections.abc import Callable, Mapping
 from math import inf, isfinite, sqrt
 
 from tracekeeper_sidecar.decide.key_rate import SURE, KeyRate
-from tracekeeper_sidecar.decide.level import level
 from tracekeeper_sidecar.decide.thresholds import ALL, threshold_of
+from tracekeeper_spec.level import level
 from tracekeeper_spec.sampling import Adaptive as Limits
 
 MOST_RESTORED = 1e12

@@ -1,49 +1,12 @@
-"""Dividing the target among sidecars, and a sidecar's own part while nobody divides."""
+"""A sidecar's own part of the target, also while nobody divides."""
 
 from __future__ import annotations
 
 from math import inf, nan
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tracekeeper_sidecar.decide.share import GRACE, HALF_LIFE, Share
-from tracekeeper_spec.sampling_share import LEAST, divide
-
-REPORTS = st.dictionaries(st.text(max_size=4), st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=20)
-
-
-def test_parts_are_in_proportion_to_the_rates() -> None:
-    parts = divide(1000.0, {"a": 3000.0, "b": 1000.0, "new": 0.0, "idle": 0.0})
-    assert parts["a"] - parts["idle"] == pytest.approx(3.0 * (parts["b"] - parts["idle"]))
-    assert parts["new"] == parts["idle"] == pytest.approx(LEAST * 250.0)
-
-
-def test_parts_are_equal_when_nobody_has_anything() -> None:
-    assert divide(1000.0, {"a": 0.0, "b": 0.0}) == {"a": 500.0, "b": 500.0}
-    assert divide(1000.0, {}) == {}
-
-
-@given(st.floats(0.0, 1e9), REPORTS)
-def test_parts_add_up_whatever_is_reported(target: float, reports: dict[str, float]) -> None:
-    parts = divide(target, reports)
-    assert parts.keys() == reports.keys()
-    assert sum(parts.values()) == pytest.approx(target)
-    assert all(part >= LEAST * target / len(reports) * (1.0 - 1e-9) for part in parts.values())
-
-
-@pytest.mark.parametrize("rate", [nan, inf, -inf, -1.0])
-def test_a_report_that_is_no_rate_gets_the_least(rate: float) -> None:
-    parts = divide(1000.0, {"sound": 10.0, "other": rate})
-    assert parts["other"] == pytest.approx(LEAST * 500.0)
-
-
-def test_the_same_probability_for_all_that_are_busy() -> None:
-    rates = {f"pod-{number}": 100.0 * (number + 1) for number in range(50)}
-    parts = divide(1000.0, rates)
-    probabilities = [(parts[name] - LEAST * 20.0) / rate for name, rate in rates.items()]
-    assert min(probabilities) == pytest.approx(max(probabilities))
 
 
 def test_before_any_answer_the_part_is_an_equal_one() -> None:
@@ -64,7 +27,7 @@ def test_without_further_answers_the_part_becomes_an_equal_one() -> None:
 
 def test_parts_add_up_to_the_target_all_the_time_that_nobody_divides() -> None:
     shares = [Share(1000.0) for _ in range(4)]
-    for share, part in zip(shares, divide(1000.0, {"a": 5.0, "b": 900.0, "c": 1.0, "d": 0.0}).values(), strict=True):
+    for share, part in zip(shares, (20.0, 950.0, 15.0, 15.0), strict=True):
         share.grant(0.0, part, sidecars=4)
     for now in range(0, 1000, 7):
         assert sum(share.at(float(now)) for share in shares) == pytest.approx(1000.0)

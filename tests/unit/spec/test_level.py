@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekeeper_sidecar.decide.level import level
+from tracekeeper_spec.level import level
 
 DEMANDS = st.lists(
     st.tuples(st.floats(0.0, 1e6), st.floats(0.0, 1e6)).map(lambda pair: (min(pair), max(pair))), max_size=30

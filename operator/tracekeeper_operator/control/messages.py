@@ -1,0 +1,78 @@
+"""What a sidecar may say: everything that comes is checked here before anything is done with it. Pure."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from google.protobuf.message import DecodeError
+
+from tracekeeper_proto.control.v1 import control_pb2 as pb
+
+MOST_KEYS = 501
+LONGEST_KEY = 8192
+"""Bytes; of up to eight values of attributes."""
+MOST_IDS = 65_536
+"""Traces in one message."""
+MOST_REASONS = 1000
+LONGEST_NAME = 253
+"""Characters of a rule's name, of a version and of a UID."""
+TRACE_ID = 16
+NEVER = 1 << 56
+"""The threshold that keeps nothing."""
+LONGEST_MESSAGE = 4 * 1024 * 1024
+"""Bytes."""
+
+
+class BadMessage(ValueError):
+    """A sidecar has said what none says; the text is for its log."""
+
+
+def read(data: bytes) -> pb.FromSidecar:
+    """Raises BadMessage. A message of a kind that is not known here is one without a member."""
+    message = pb.FromSidecar()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise BadMessage("this is no FromSidecar message") from error
+    kind = message.WhichOneof("message")
+    if kind == "hello":
+        _check_hello(message.hello)
+    elif kind == "report":
+        _check_report(message.report)
+    elif kind == "kept":
+        _check_kept(message.kept)
+    return message
+
+
+def _check_hello(hello: pb.Hello) -> None:
+    if not hello.config_uid:
+        raise BadMessage("Hello: config_uid is empty")
+    if max(len(hello.config_uid), len(hello.version)) > LONGEST_NAME:
+        raise BadMessage(f"Hello: a text has more than {LONGEST_NAME} characters")
+
+
+def _check_report(report: pb.Report) -> None:
+    if len(report.keys) > MOST_KEYS:
+        raise BadMessage(f"Report: {len(report.keys)} keys; at most {MOST_KEYS}")
+    for key in report.keys:
+        if len(key.key) > LONGEST_KEY:
+            raise BadMessage(f"Report: a key has {len(key.key)} characters; at most {LONGEST_KEY}")
+        if not isfinite(key.rate) or key.rate < 0.0:
+            raise BadMessage(f"Report: {key.rate} is no rate")
+
+
+def _check_kept(decisions: pb.Decisions) -> None:
+    if len(decisions.kept) > MOST_REASONS:
+        raise BadMessage(f"Decisions: {len(decisions.kept)} of them; at most {MOST_REASONS}")
+    for kept in decisions.kept:
+        if not kept.rule or len(kept.rule) > LONGEST_NAME:
+            raise BadMessage(f"Decisions: a rule's name has 1 to {LONGEST_NAME} characters, not {len(kept.rule)}")
+        if kept.threshold > NEVER:
+            raise BadMessage(f"Decisions: {kept.threshold} is no threshold; at most 2^56")
+        if not kept.trace_ids or len(kept.trace_ids) % TRACE_ID:
+            raise BadMessage(f"Decisions: {len(kept.trace_ids)} bytes are no trace ids of {TRACE_ID} bytes")
+        if not isfinite(kept.decided):
+            raise BadMessage(f"Decisions: {kept.decided} is no time")
+    traces = sum(len(kept.trace_ids) for kept in decisions.kept) // TRACE_ID
+    if traces > MOST_IDS:
+        raise BadMessage(f"Decisions: {traces} traces; at most {MOST_IDS}")
