@@ -156,7 +156,7 @@ class App:
 
     @property
     def _recorder(self) -> Recorder | None:
-        return self.delivery.routes if self.delivery is not None else None
+        return self.delivery.recorder if self.delivery is not None else None
 
     async def _begun(self, timeout: float) -> Delivery | None:  # noqa: ASYNC109 - what follows has its own time
         """Delivery, which begins a little after spans are taken; None when it has not within `timeout` seconds."""

@@ -30,6 +30,7 @@ from tracekeeper_sidecar.log.files import KEPT
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.recent import RecentCalls
 from tracekeeper_sidecar.recorder import Recorder
+from tracekeeper_sidecar.routes import Routes
 from tracekeeper_sidecar.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ class Delivery:
     """Owned by the application's event loop."""
 
     def __init__(self, settings: Settings, buffer: Buffer, intake: Intake, clock: Clock, folders: Folders) -> None:
-        self.routes: Recorder | None = None
+        self.routes: Routes | None = None
+        self.recorder: Recorder | None = None
         self.watcher: Watcher | None = None
         self.suspended = False
         self.recent_calls = RecentCalls(clock)
@@ -81,7 +83,7 @@ class Delivery:
             await self.letters.open()
             routes = self._forward(self._settings.data_dir, log, self._cursors)
             await routes.begin()
-            self.routes = routes
+            self.routes, self.recorder = routes, Recorder(log, routes, self._clock)
         settings = self._settings
         source = (
             ManifestSource(settings.config_file, settings.secrets_dir)
@@ -126,6 +128,7 @@ class Delivery:
             return Remainder(0, self._not_open())
         if not self.routes.entries():
             return await self._without_entries()
+        await self._stop_dump()
         left = await self.routes.drain(max(0.0, deadline - self._clock.monotonic()))
         return Remainder(sum(left.values()))
 
@@ -142,11 +145,16 @@ class Delivery:
         """Stop at once. Cursors and the receivers' counts are saved; nothing may be received any more."""
         if self.routes is None:
             return
+        await self._stop_dump()
         await self.routes.close()
         try:
             await asyncio.wait_for(asyncio.to_thread(self._cursors.save_intake, self._intake.copy()), LAST_SAVE)
         except (LogUnavailable, TimeoutError) as error:
             logger.warning("the receivers' last counts could not be saved: %s", error)
+
+    async def _stop_dump(self) -> None:
+        if self.recorder is not None:
+            await self.recorder.stop_dump()
 
     async def _apply(self, instruction: Instruction) -> None:
         assert self.routes is not None
@@ -163,10 +171,10 @@ class Delivery:
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
 
-    def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Recorder:
+    def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Routes:
         settings = self._settings
         storage = Storage(folder, self._buffer.files, settings.storage_bytes, self._buffer.history)
-        return Recorder(log, cursors, self._clock, storage, self.letters)
+        return Routes(log, cursors, self._clock, storage, self.letters)
 
     def _adopter(self, shared: str) -> Adopter:
         settings, files, clock = self._settings, self._buffer.files, self._clock

@@ -1,4 +1,4 @@
-"""Routes whose log can be asked for what sampling has left out: the flight recorder, one dump at a time."""
+"""Asks the log for what sampling has left out, when somebody wants it back: the flight recorder, one dump at a time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
+from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import DumpBusy
 from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.forward.sender import Sender
+from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.model import DumpAsked
 from tracekeeper_sidecar.routes import Routes
 
@@ -22,11 +24,13 @@ REASON = "dump"
 """Under which the ledger books what was sent."""
 
 
-class Recorder(Routes):
-    """Owned by the application's event loop."""
+class Recorder:
+    """Owned by the application's event loop. To be stopped before its routes are drained or closed."""
 
-    _dump: Dump | None = None
-    _dumping: asyncio.Task[None] | None = None
+    def __init__(self, log: Log, routes: Routes, clock: Clock) -> None:
+        self._log, self._routes, self._clock = log, routes, clock
+        self._dump: Dump | None = None
+        self._dumping: asyncio.Task[None] | None = None
 
     def begin_dump(self, asked: DumpAsked) -> Progress:
         """Begin to send what is asked for; how far that is, while it goes on. Raises DumpBusy, and ValueError, in words
@@ -35,7 +39,7 @@ class Recorder(Routes):
 
         if self._dumping is not None and not self._dumping.done():
             raise DumpBusy
-        kept = self._kept
+        kept = self._routes.kept
         if kept is None:
             raise ValueError("nothing is sampled, so nothing was left out: the config in force has no sampling")
         wanted = Wanted(self._clock.now() - asked.since, asked.where, asked.to, asked.forgotten, asked.timeout)
@@ -50,8 +54,8 @@ class Recorder(Routes):
             kept.stage.verdict,
             lambda spans: forwarder.book(entry, REASON, spans),
         )
-        backend, signal = self._backends.get(wanted.backend), self._backends.signal
-        sender = Sender(REASON, [backend], self._clock, random.random, signal)
+        backends = self._routes.all_backends
+        sender = Sender(REASON, [backends.get(wanted.backend)], self._clock, random.random, backends.signal)
         logger.info("a dump begins", extra={"backend": wanted.backend, "delivery": entry, "where": wanted.where})
         self._dumping = asyncio.create_task(self._run(dump, sender), name=REASON)
         return dump.progress
@@ -66,16 +70,6 @@ class Recorder(Routes):
             self._dumping.cancel()
             await asyncio.wait((self._dumping,))
 
-    async def drain(self, timeout: float) -> dict[str, int]:  # noqa: ASYNC109 (the clock is a parameter)
-        """See Routes.drain."""
-        await self.stop_dump()
-        return await super().drain(timeout)
-
-    async def close(self) -> None:
-        """See Routes.close."""
-        await self.stop_dump()
-        await super().close()
-
     async def _run(self, dump: Dump, sender: Sender) -> None:
         try:
             await dump.run(sender, self._clock)
@@ -87,7 +81,7 @@ class Recorder(Routes):
 
     def _user(self, backend: str) -> tuple[Forwarder, str] | None:
         """The delivery entry in whose books it is: one of those that sampling leaves something out of, if it can be."""
-        for forwarder in reversed(self._forwarders()):
+        for forwarder in reversed(self._routes.forwarders):
             for entry in forwarder.entries():
                 if backend in entry.backends:
                     return forwarder, entry.name

@@ -39,7 +39,7 @@ from tracekeeper_spec.sampling import Sampling
 from tracekeeper_spec.secrets import Secrets
 
 if TYPE_CHECKING:
-    from tracekeeper_sidecar.decide.stage import StageHealth
+    from tracekeeper_sidecar.decide.health import StageHealth
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +56,11 @@ class Routes:
         self, log: Log, cursors: CursorStore, clock: Clock, storage: Storage, letters: DeadLetters | None = None
     ) -> None:
         self._log, self._cursors, self._clock = log, cursors, clock
-        self._backends = Backends(clock, random.random)
-        self._whole = Forwarder(log, cursors, clock, letters=letters, backends=self._backends, hold=self._held)
+        self.all_backends = Backends(clock, random.random)
+        """Those that entries of either log send to."""
+        self._whole = Forwarder(log, cursors, clock, letters=letters, backends=self.all_backends, hold=self._held)
         self._keeper = Keeper(clock, random.random)
-        means = Means(clock, letters, self._backends, self._keeper)
+        means = Means(clock, letters, self.all_backends, self._keeper)
         self._kept_log = KeptLog(log, self._whole, cursors, storage, means, self._held_kept)
         self._moving: dict[str, Position] = {}
         """Entries that are to move to the other log, and the place in theirs at which."""
@@ -77,13 +78,14 @@ class Routes:
         log.on_pressure(self._relieve)
 
     @property
-    def _kept(self) -> Kept | None:
+    def kept(self) -> Kept | None:
+        """The kept log; None while nothing is sampled."""
         return self._kept_log.now
 
     @property
     def stage(self) -> StageHealth | None:
         """What sampling does; None while nothing is sampled."""
-        return self._kept.stage.health() if self._kept is not None else None
+        return self.kept.stage.health() if self.kept is not None else None
 
     @property
     def moving(self) -> frozenset[str]:
@@ -131,7 +133,7 @@ class Routes:
 
     async def _reach(self, end: Position, timeout: float) -> bool:  # noqa: ASYNC109
         """Bring every entry to `end`, or to where it stops."""
-        deadline, kept = self._clock.monotonic() + timeout, self._kept
+        deadline, kept = self._clock.monotonic() + timeout, self.kept
         if kept is None:
             return await self._whole.flush(end, timeout)
         done, decided = await asyncio.gather(self._whole.flush(end, timeout), kept.stage.finish(end, timeout))
@@ -141,7 +143,7 @@ class Routes:
     async def drain(self, timeout: float) -> dict[str, int]:  # noqa: ASYNC109 (the clock is a parameter)
         """As Forwarder.drain, of both logs; what is not decided yet is decided first."""
         deadline = self._clock.monotonic() + timeout
-        for forwarder in self._forwarders():
+        for forwarder in self.forwarders:
             forwarder.urge()
         flushing = asyncio.ensure_future(self.flush(self._log.end, timeout))
         hopeless = asyncio.ensure_future(self._hopeless(deadline))
@@ -154,41 +156,43 @@ class Routes:
         self._ended = True
         left = {entry.name: entry.pending for entry in self.entries()}
         await self._kept_log.stop()
-        await asyncio.gather(*(forwarder.drain(0.0) for forwarder in self._forwarders()))
+        await asyncio.gather(*(forwarder.drain(0.0) for forwarder in self.forwarders))
         return left
 
     async def _hopeless(self, deadline: float) -> None:
         """Return when no entry can deliver anything before `deadline`, or nothing is left that it could."""
         while True:
-            seconds, kept = deadline - self._clock.monotonic(), self._kept
+            seconds, kept = deadline - self._clock.monotonic(), self.kept
             stuck = kept is not None and kept.stage.stuck
-            if not self._between and all(one.hopeless(seconds, stuck) for one in self._forwarders()):
+            if not self._between and all(one.hopeless(seconds, stuck) for one in self.forwarders):
                 return
-            await self._backends.signal.wait(LOOK)
+            await self.all_backends.signal.wait(LOOK)
 
     async def close(self) -> None:
         """Stop at once; cursors are saved."""
         self._ended = True
         await self._kept_log.stop()
-        await asyncio.gather(*(forwarder.close() for forwarder in self._forwarders()))
-        if self._kept is not None:
-            await self._kept.log.close()
-        await self._backends.close()
+        await asyncio.gather(*(forwarder.close() for forwarder in self.forwarders))
+        if self.kept is not None:
+            await self.kept.log.close()
+        await self.all_backends.close()
 
-    def _forwarders(self) -> list[Forwarder]:
-        return [self._whole] if self._kept is None else [self._whole, self._kept.forwarder]
+    @property
+    def forwarders(self) -> list[Forwarder]:
+        """Of the log, and of the kept log if there is one."""
+        return [self._whole] if self.kept is None else [self._whole, self.kept.forwarder]
 
     async def replay(self, timeout: float) -> Replayed:  # noqa: ASYNC109 - the answer says what is left
         """Send the dead letters again. Raises OSError when one cannot be removed."""
-        return await self._whole.replay(timeout, self._kept.forwarder if self._kept is not None else None)
+        return await self._whole.replay(timeout, self.kept.forwarder if self.kept is not None else None)
 
     def backends(self) -> tuple[BackendHealth, ...]:
         """One moment of every backend."""
-        return self._backends.health()
+        return self.all_backends.health()
 
     def entries(self) -> tuple[EntryHealth, ...]:
         """One moment of every delivery entry."""
-        found = {entry.name: entry for forwarder in self._forwarders() for entry in forwarder.entries()}
+        found = {entry.name: entry for forwarder in self.forwarders for entry in forwarder.entries()}
         for name, seen in self._between.items():
             owed = self._log.end.seq - seen.account.start - seen.account.settled()
             found.setdefault(name, replace(seen, pending=owed, in_flight=0))
@@ -197,10 +201,10 @@ class Routes:
     def troubles(self) -> list[str]:
         """What is wrong with tasks and cursors, in words for people."""
         found = self._whole.troubles() + self._keeper.troubles()
-        if self._kept is not None:
-            found += self._kept.forwarder.troubles()
-            if self._kept.stage.problem:
-                found.append(f"sampling waits: {self._kept.stage.problem}")
+        if self.kept is not None:
+            found += self.kept.forwarder.troubles()
+            if self.kept.stage.problem:
+                found.append(f"sampling waits: {self.kept.stage.problem}")
         return found
 
     def pending(self) -> int:
@@ -211,10 +215,10 @@ class Routes:
 
     async def _apply(self, spec: ResolvedSpec, secrets: Secrets) -> None:
         # Entries may be on a kept log of an earlier process.
-        if self._kept is None and (_sampled(spec) or await live(self._kept_log.store)):
+        if self.kept is None and (_sampled(spec) or await live(self._kept_log.store)):
             await self._kept_log.open(spec.sampling or EVERYTHING)
-        if self._kept is not None:
-            self._kept.stage.configure(spec.sampling or EVERYTHING)
+        if self.kept is not None:
+            self.kept.stage.configure(spec.sampling or EVERYTHING)
         else:
             await self._kept_log.clear()
         self._applied = spec, secrets
@@ -238,12 +242,12 @@ class Routes:
             wanted = entry.name in sampled
             home = homes.get(entry.name, wanted if wanted in left or not left else not wanted)
             (there if home else here).append(entry)
-        await self._backends.apply(spec.backends, secrets)
+        await self.all_backends.apply(spec.backends, secrets)
         await self._whole.apply(spec.backends, here, secrets, spec.buffer, others=bool(there), known=self._known)
-        if self._kept is not None:
-            forwarder = self._kept.forwarder
+        if self.kept is not None:
+            forwarder = self.kept.forwarder
             await forwarder.apply(spec.backends, there, secrets, spec.buffer, others=bool(here), known=self._known)
-        await self._backends.sweep()
+        await self.all_backends.sweep()
         self._known, self._unplaced = None, False
         self._between.clear()
         self._moving = {name: until for name, until in self._moving.items() if name in names}
@@ -266,8 +270,8 @@ class Routes:
 
     @property
     def _in_force(self) -> Kept:
-        assert self._kept is not None
-        return self._kept
+        assert self.kept is not None
+        return self.kept
 
     @property
     def _unsettled(self) -> bool:
@@ -277,7 +281,7 @@ class Routes:
     @property
     def _leaving(self) -> bool:
         """Whether the kept log is there, and no entry is to be on it."""
-        return self._kept is not None and self._applied is not None and not _sampled(self._applied[0])
+        return self.kept is not None and self._applied is not None and not _sampled(self._applied[0])
 
     async def _homes(self) -> dict[str, bool]:
         """Where the entries are that there have been so far: true for the kept log. Raises LogUnavailable.
@@ -285,9 +289,9 @@ class Routes:
         One that a crash has left on both has its newest cursor on the kept log, or the same one on both.
         """
         homes = dict.fromkeys(await live(self._cursors, self._whole.names), False)
-        if self._kept is not None:
-            there = self._kept.forwarder.names
-            homes.update(dict.fromkeys(await live(self._kept.cursors, there), True))
+        if self.kept is not None:
+            there = self.kept.forwarder.names
+            homes.update(dict.fromkeys(await live(self.kept.cursors, there), True))
         homes.update(dict.fromkeys(self._whole.names, False))
         return homes
 
@@ -300,7 +304,7 @@ class Routes:
                 await self._place()
             if self._leaving and not self._moving and not self._in_force.forwarder.names:
                 await self._kept_log.leave()
-            elif self._kept_log.leftover and self._kept is None:
+            elif self._kept_log.leftover and self.kept is None:
                 await self._kept_log.clear()
             self._problem = ""
         except LogUnavailable as error:
@@ -333,7 +337,7 @@ class Routes:
 
     def _held(self) -> int:
         """From which number on the log is needed by others than its entries."""
-        kept = self._kept
+        kept = self.kept
         if kept is None:
             return ENDLESS
         names = kept.forwarder.names | self._between.keys()
@@ -349,7 +353,7 @@ class Routes:
 
     def _relieve(self) -> None:
         """The log is nearly full: what sampling or an entry that comes back holds up makes way."""
-        kept = self._kept
+        kept = self.kept
         if kept is None:
             return
         cut = self._log.cut(self._log.watermark).seq
