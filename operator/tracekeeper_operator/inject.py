@@ -1,7 +1,7 @@
 """What is done to a pod at admission: pure, from the pod and the TracingConfigs of its namespace to a JSON
 patch.
 
-Only additions are made: the sidecar as first init container, up to three volumes, two annotations, two
+Only additions are made: the sidecar as first init container, up to four volumes, two annotations, two
 variables in each other container that says nothing about its traces exporter, and an fsGroup where a volume of the
 sidecar's own cannot do without and nothing else is touched by it. A pod that was injected already
 gets nothing but those variables, in containers that another webhook has added since: so applying a patch and

@@ -21,6 +21,9 @@ TLS_SECRET = "tracekeeper-webhook-tls"
 """In the operator's own namespace: the certificate that the injector serves, and the authority that signed
 it.
 """
+CA_CONFIG_MAP = "tracekeeper-ca"
+"""In the operator's own namespace: the authority alone, for people who call the control stream."""
+CA_KEY = "ca.crt"
 
 INJECT = "tracekeeper.dev/inject"
 """Opt-in: annotation on a pod, label on a namespace."""
@@ -40,12 +43,17 @@ SIDECAR = "tracekeeper-sidecar"
 BUFFER_VOLUME = "tracekeeper-buffer"
 POLICY_VOLUME = "tracekeeper-policy"
 POD_INFO_VOLUME = "tracekeeper-pod-info"
+TOKEN_VOLUME = "tracekeeper-token"
 
 BUFFER_PATH = "/var/lib/tracekeeper"
 POD_UID = "TRACEKEEPER_POD_UID"
 """Variable of the sidecar, for the name of its own folder on the node."""
 POLICY_PATH = "/etc/tracekeeper/policy"
 POD_INFO_PATH = "/etc/tracekeeper/pod"
+TOKEN_PATH = "/etc/tracekeeper/token"
+TOKEN_FILE = "token"
+CONTROL_AUDIENCE = "tracekeeper.dev/control"
+"""For whom the sidecars' tokens are made: the control stream, and nothing else takes them."""
 
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"

@@ -1,4 +1,4 @@
-"""The sidecar as Kubernetes objects: one restartable init container and three volumes. Pure."""
+"""The sidecar as Kubernetes objects: one restartable init container and four volumes. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ Object = dict[str, Any]
 
 USER = 65532
 """A user and group without a name or rights on any node; files in the image are readable by it."""
+
+TOKEN_SECONDS = 3600
+"""Life of a sidecar's token. The kubelet writes a new one when four fifths of it are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ def container(spec: ResolvedSpec, options: Options, storage: Storage) -> Object:
             storage.mount,
             {"name": names.POLICY_VOLUME, "mountPath": names.POLICY_PATH, "readOnly": True},
             {"name": names.POD_INFO_VOLUME, "mountPath": names.POD_INFO_PATH, "readOnly": True},
+            {"name": names.TOKEN_VOLUME, "mountPath": names.TOKEN_PATH, "readOnly": True},
         ],
     }
 
@@ -63,6 +67,7 @@ def arguments(spec: ResolvedSpec, storage: Storage) -> list[str]:
         "run",
         f"--policy={names.POLICY_PATH}/{names.POLICY_KEY}",
         f"--pod-info={names.POD_INFO_PATH}",
+        f"--control-token={names.TOKEN_PATH}/{names.TOKEN_FILE}",
         *storage.arguments,
         f"--grpc-listen=127.0.0.1:{otlp.grpc_port}",
         f"--http-listen=127.0.0.1:{otlp.http_port}",
@@ -73,7 +78,7 @@ def arguments(spec: ResolvedSpec, storage: Storage) -> list[str]:
 
 
 def volumes(storage: Storage) -> list[Object]:
-    """Buffer, policy and what the pod knows of itself.
+    """Buffer, policy, what the pod knows of itself, and how it proves that to the control stream.
 
     The policy is optional: a pod must start in a namespace that has none yet.
     """
@@ -94,6 +99,20 @@ def volumes(storage: Storage) -> list[Object]:
             "name": names.POD_INFO_VOLUME,
             "downwardAPI": {
                 "items": [{"path": path, "fieldRef": {"fieldPath": field}} for path, field in fields.items()]
+            },
+        },
+        {
+            "name": names.TOKEN_VOLUME,
+            "projected": {
+                "sources": [
+                    {
+                        "serviceAccountToken": {
+                            "audience": names.CONTROL_AUDIENCE,
+                            "expirationSeconds": TOKEN_SECONDS,
+                            "path": names.TOKEN_FILE,
+                        }
+                    }
+                ]
             },
         },
     ]

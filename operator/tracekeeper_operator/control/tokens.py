@@ -23,14 +23,15 @@ from jwt.exceptions import (
     PyJWTError,
 )
 
+from .. import names
 from ..clock import Clock
 from ..errors import TokenRefused
 from .keys import Keys
 
 __all__ = ["AUDIENCE", "PodIdentity", "TokenRefused", "Tokens"]
 
-AUDIENCE = "tracekeeper.dev/control"
-"""For whom the sidecars' tokens are made; a token that was made for anybody else is refused."""
+AUDIENCE = names.CONTROL_AUDIENCE
+"""A token that was made for anybody else is refused."""
 LEEWAY = 30.0
 """Seconds by which the API server's clock and ours may differ."""
 MOST_BYTES = 16 * 1024
