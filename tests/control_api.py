@@ -31,7 +31,7 @@ GROUPS = {
     "apps": ("v1", {"replicasets": "ReplicaSet"}),
     "batch": ("v1", {"jobs": "Job"}),
 }
-CORE = {"secrets": "Secret", "events": "Event", "namespaces": "Namespace", "pods": "Pod"}
+CORE = {"secrets": "Secret", "configmaps": "ConfigMap", "events": "Event", "namespaces": "Namespace", "pods": "Pod"}
 CLUSTER_WIDE = {"namespaces", "customresourcedefinitions"} | set(GROUPS["admissionregistration.k8s.io"][1])
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 

@@ -1,4 +1,5 @@
-"""Keeps the webhooks' certificates: one Secret, and the `caBundle` of the webhook configurations.
+"""Keeps the operator's certificates: one Secret, the `caBundle` of the webhook configurations, and one ConfigMap that
+tells people whom to trust at the control stream.
 
 Level-based: each round reads what is there, decides with `certs.renew`, and writes only differences. So a
 Secret that was deleted, or a configuration that an upgrade of the chart wrote anew, is mended within one
@@ -19,10 +20,13 @@ from .backoff import Backoff
 from .certs import Lives, Material
 from .clock import Clock
 from .errors import CertificateError, KubeError, NotFound
-from .kinds import MUTATING, SECRETS, VALIDATING, Kind
+from .kinds import CONFIG_MAPS, MUTATING, SECRETS, VALIDATING, Kind
 from .kube import Kube, Object
 
 logger = logging.getLogger(__name__)
+
+SPREAD = 900.0
+"""Seconds from a new authority to what it signs: the kubelet brings a changed policy to its pods within two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,17 @@ class Place:
     service: str
     mutating: str
     validating: str
+    control: str = ""
+    """The control stream's Service; empty where there is none."""
 
     @property
     def hosts(self) -> list[str]:
-        """The names by which the API server, and people, may call the injector."""
-        base = f"{self.service}.{self.namespace}"
-        return [f"{base}.svc", f"{base}.svc.cluster.local", base, self.service]
+        """The names by which the API server, sidecars and people may call the injector and the control stream."""
+        return [host for service in (self.service, self.control) if service for host in self._names(service)]
+
+    def _names(self, service: str) -> list[str]:
+        base = f"{service}.{self.namespace}"
+        return [f"{base}.svc", f"{base}.svc.cluster.local", base, service]
 
     @property
     def configurations(self) -> Sequence[tuple[Kind, str]]:
@@ -57,11 +66,16 @@ class CertKeeper:
         period: float = 60.0,
         lives: Lives | None = None,
         on_expiry: Callable[[float], None] | None = None,
+        on_change: Callable[[], None] | None = None,
     ) -> None:
         self._kube, self._place, self._clock = kube, place, clock
-        self._period, self._lives = period, lives or Lives()
-        self._on_expiry = on_expiry
+        self._period, self._lives = period, lives or Lives(spread=SPREAD)
+        self._on_expiry, self._on_change = on_expiry, on_change
         self._trusted = False
+        self.material: Material | None = None
+        """What the Secret holds; None until it was read or written for the first time."""
+        self.known = asyncio.Event()
+        """Set with the first material, whether or not anybody trusts it yet."""
         self.ready = asyncio.Event()
         """Set once the Secret holds a certificate and the API server trusts it."""
 
@@ -87,12 +101,21 @@ class CertKeeper:
         if material != old:
             await self._write(material)
             logger.info("certificates: wrote secret %s/%s", self._place.namespace, names.TLS_SECRET)
+        self._take(material)
         if self._on_expiry is not None:
             self._on_expiry(certs.expires(material))
         patched = [await self._trust(kind, name, material.ca) for kind, name in self._place.configurations]
         self._trusted = True
         self.ready.set()
-        return material == old and not any(patched)
+        shown = await self._show(material.ca) if self._place.control else False
+        return material == old and not shown and not any(patched)
+
+    def _take(self, material: Material) -> None:
+        if material != self.material:
+            self.material = material
+            self.known.set()
+            if self._on_change is not None:
+                self._on_change()
 
     def _renewed(self, old: Material | None) -> Material:
         hosts, now = self._place.hosts, self._clock.now()
@@ -125,6 +148,19 @@ class CertKeeper:
             "data": material.to_secret(),
         }
         await self._kube.apply(SECRETS, body)
+
+    async def _show(self, ca: str) -> bool:
+        """Tell people which authorities to trust; False when they were told. Raises KubeError."""
+        meta = {"namespace": self._place.namespace, "name": names.CA_CONFIG_MAP}
+        try:
+            found = await self._kube.get(CONFIG_MAPS, meta["namespace"], meta["name"])
+        except NotFound:
+            found = {}
+        if (found.get("data") or {}).get(names.CA_KEY) == ca:
+            return False
+        body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {names.CA_KEY: ca}}
+        await self._kube.apply(CONFIG_MAPS, body)
+        return True
 
     async def _trust(self, kind: Kind, name: str, ca: str) -> bool:
         """Put the authorities into one webhook configuration; False when they were there, or nobody asks."""

@@ -1,10 +1,12 @@
-"""The webhooks' certificates: made by ourselves at run time, renewed before they expire. Pure but for the
+"""The operator's certificates: made by ourselves at run time, renewed before they expire. Pure but for the
 random keys.
 
-An authority signs the serving certificate; the API server trusts it through the `caBundle` of the webhook
-configurations. A new authority is made when a third of the old one's life is left. It is published beside the
-old one first, and signs the next serving certificate only once every webhook configuration trusts it, so that
-no admission fails in between. The order is decided in `renew`, from nothing but what is there and the time.
+An authority signs the serving certificate, which the webhooks and the control stream share; the API server trusts
+it through the `caBundle` of the webhook configurations, sidecars through their policy document. A new authority is
+made when a third of the old one's life is left. It is published beside the old one first, and signs the next
+serving certificate only once every webhook configuration trusts it and sidecars have had time to hear of it, so
+that no admission fails in between, and no sidecar is turned away. The order is decided in `renew`, from nothing but
+what is there and the time.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ class Lives:
 
     authority: float = 730 * DAY
     serving: float = 90 * DAY
+    spread: float = 0.0
+    """What a new authority waits at least before it signs, while there is an old one that can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ def renew(
     serving = _certificates(old.certificate, "tls.crt")[0]
     current = _signed_by(serving, authorities[0]) and _names(serving) == list(hosts)
     useless = not _names(serving) or not _fits(old.key, serving)
-    if (trusted and (not current or _due(serving, now, 3))) or _due(serving, now, 6) or useless:
+    known = trusted and not (len(authorities) > 1 and _young(authorities[0], now, lives.spread))
+    if (known and (not current or _due(serving, now, 3))) or _due(serving, now, 6) or useless:
         return _with_new_serving(old, now, hosts, lives)
     return _without_expired(old, authorities, serving, now)
 
@@ -181,6 +186,11 @@ def _due(certificate: x509.Certificate, now: float, part: int) -> bool:
     end = certificate.not_valid_after_utc.timestamp()
     life = end - certificate.not_valid_before_utc.timestamp() - SKEW
     return end - now < life / part
+
+
+def _young(certificate: x509.Certificate, now: float, seconds: float) -> bool:
+    """Whether it was made less than that ago."""
+    return now < certificate.not_valid_before_utc.timestamp() + SKEW + seconds
 
 
 def _expired(certificate: x509.Certificate, now: float) -> bool:

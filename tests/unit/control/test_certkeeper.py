@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
+from cryptography import x509
 
 from control_api import Api, serve
 from control_objects import StoodClock
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.certkeeper import CertKeeper, Place, bundle_patch
-from tracekeeper_operator.certs import Lives
+from tracekeeper_operator.certs import Lives, Material
 from tracekeeper_operator.errors import KubeError
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.tasks import run_until
@@ -143,6 +145,72 @@ async def test_a_new_authority_waits_for_trust_that_fails(api: Api, kube: Kube) 
         assert stored(api, "tls.crt") == before
     await settle(keeper)
     assert stored(api, "tls.crt") != before
+
+
+CONTROL = replace(PLACE, control="tk-control")
+
+
+async def test_names_the_control_stream_and_tells_people_whom_to_trust(api: Api, kube: Kube) -> None:
+    keeper = CertKeeper(kube, CONTROL, StoodClock())
+    await settle(keeper)
+    (serving,) = x509.load_pem_x509_certificates(stored(api, "tls.crt").encode())
+    names = serving.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    found = names.get_values_for_type(x509.DNSName)
+    assert {"injector.tk.svc", "tk-control.tk.svc", "tk-control.tk.svc.cluster.local"} <= set(found)
+    told = api.get("configmaps", "tk", "tracekeeper-ca")
+    assert told["data"] == {"ca.crt": stored(api, "ca.crt")}
+    told["data"] = {"ca.crt": "somebody else's"}
+    await settle(keeper)
+    assert api.get("configmaps", "tk", "tracekeeper-ca")["data"] == {"ca.crt": stored(api, "ca.crt")}
+    writes = len(api.requests("PATCH"))
+    await settle(keeper)
+    assert len(api.requests("PATCH")) == writes
+
+
+async def test_without_a_control_stream_there_is_nothing_to_tell(api: Api, kube: Kube) -> None:
+    await settle(CertKeeper(kube, PLACE, StoodClock()))
+    assert not [item for item in api.seen if "configmaps" in item.path]
+
+
+async def test_an_upgrade_gets_a_certificate_with_the_new_name(api: Api, kube: Kube) -> None:
+    await settle(CertKeeper(kube, PLACE, StoodClock()))
+    before = stored(api, "ca.crt")
+    await settle(CertKeeper(kube, CONTROL, StoodClock()))
+    (serving,) = x509.load_pem_x509_certificates(stored(api, "tls.crt").encode())
+    names = serving.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "tk-control.tk.svc" in names.get_values_for_type(x509.DNSName)
+    assert stored(api, "ca.crt") == before
+
+
+async def test_the_webhooks_do_not_wait_for_what_people_are_told(api: Api, kube: Kube) -> None:
+    keeper = CertKeeper(kube, CONTROL, StoodClock())
+    api.fail("PATCH", "/tracekeeper-ca", 403, '{"message": "no"}')
+    with pytest.raises(KubeError, match="patch configmaps tk/tracekeeper-ca: no"):
+        await keeper.once()
+    assert keeper.ready.is_set()
+
+
+async def test_tells_of_every_change_once(api: Api, kube: Kube) -> None:
+    changes: list[str] = []
+    clock = StoodClock()
+    lives = Lives(authority=300.0, serving=60.0)
+    keeper = CertKeeper(kube, PLACE, clock, lives=lives, on_change=lambda: changes.append(known(keeper).ca))
+    api.fail("PATCH", "/tk-injector", 403)
+    with pytest.raises(KubeError):
+        await keeper.once()
+    assert keeper.known.is_set() and not keeper.ready.is_set()
+    await settle(keeper)
+    await settle(keeper)
+    assert changes == [stored(api, "ca.crt")]
+    clock.wall += 201
+    await settle(keeper)
+    assert changes[-1] == known(keeper).ca == stored(api, "ca.crt")
+    assert changes[-1].count("BEGIN") == 2
+
+
+def known(keeper: CertKeeper) -> Material:
+    assert keeper.material is not None
+    return keeper.material
 
 
 async def test_goes_on_after_failures(api: Api, kube: Kube) -> None:

@@ -103,6 +103,25 @@ def test_a_new_authority_is_trusted_before_it_signs(material: Material) -> None:
     assert renew(moved, due + 1, HOSTS, trusted=True, lives=LIVES) is moved
 
 
+def test_a_new_authority_has_time_to_get_around(material: Material) -> None:
+    """Everybody whom we can ask trusts it at once; pods hear of it when their kubelet looks."""
+    lives = replace(LIVES, spread=20.0)
+    current = renew(material, NOW + 171, HOSTS, trusted=True, lives=lives)
+    overlapping = renew(current, NOW + 201, HOSTS, trusted=True, lives=lives)
+    for later in (201.0, 210.0, 220.9):
+        assert renew(overlapping, NOW + later, HOSTS, trusted=True, lives=lives) is overlapping
+    assert signed(renew(overlapping, NOW + 221, HOSTS, trusted=True, lives=lives), 0)
+    # But what serves must not run out: it ends at 231.
+    slow = replace(lives, spread=60.0)
+    assert renew(overlapping, NOW + 220, HOSTS, trusted=True, lives=slow) is overlapping
+    assert signed(renew(overlapping, NOW + 222, HOSTS, trusted=True, lives=slow), 0)
+
+
+def test_a_first_authority_waits_for_nobody(material: Material) -> None:
+    lives = replace(LIVES, spread=60.0)
+    assert renew(material, NOW + 1, ["other.tk.svc"], trusted=True, lives=lives) is not material
+
+
 def test_an_authority_that_is_over_is_dropped(material: Material) -> None:
     current = renew(material, NOW + 180, HOSTS, trusted=True, lives=LIVES)
     overlapping = renew(current, NOW + 201, HOSTS, trusted=True, lives=LIVES)
