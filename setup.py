@@ -17,7 +17,7 @@ HOT = [
     *(f"tracekeeper_sidecar.receive.{name}" for name in ("otlp_http", "upload")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "processing", "program", "scan", "walker")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("fold", "keep", "keys", "probability", "remembered", "traces")),
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("shard", "slabs", "verdict")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("pick", "shard", "slabs", "told", "verdict")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
 

@@ -257,6 +257,8 @@ FAULTY = [
     Faulty(
         "sampling.rules.1.name", "errors", "spec.sampling.rules[1].name", "already the name of spec.sampling.rules[0]"
     ),
+    Faulty("sampling.rules.0.name", "default", "spec.sampling.rules[0].name", "stands for something else in metrics"),
+    Faulty("sampling.rules.0.name", "max-spans", "spec.sampling.rules[0].name", "(choose another name)"),
     Faulty(
         "sampling.rules",
         [{"name": f"r{i}", "match": "true", "probability": 1} for i in range(17)],

@@ -77,6 +77,16 @@ def member_suits_type(values: Values) -> Iterator[Finding]:
             yield member, f"does not go with type: {kind}", f"remove it, or write type: {other}"
 
 
+RESERVED = ("default", "overload", "max-spans", "unknown")
+"""What metrics and the ledger call what is no rule of a config."""
+
+
+def name_is_free(values: Values) -> Iterator[Finding]:
+    name = values.get("name")
+    if name in RESERVED:
+        yield "name", f"{show(str(name))} stands for something else in metrics and in the ledger", "choose another name"
+
+
 def tests_fit(values: Values) -> Iterator[Finding]:
     """The rules are looked at together: a trace's summary has a bit for each of their tests."""
     # The language takes 2 MB and as many hundredths of a second to import; rules have had it imported already.

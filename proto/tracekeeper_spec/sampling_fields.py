@@ -27,6 +27,13 @@ RULE = Object(
             "probability", Fraction(0.0), "Share of these traces that is kept; `1` keeps all of them.", required=True
         ),
     ),
+    checks=(
+        Check(
+            checks.name_is_free,
+            "!has(self.name) || !(self.name in ['default', 'overload', 'max-spans', 'unknown'])",
+            "default, overload, max-spans and unknown are no names for rules",
+        ),
+    ),
 )
 
 ENTRY = Object(
@@ -101,7 +108,7 @@ ADAPTIVE = Object(
             "groupBy",
             ListOf(GROUP, 8),
             "What makes a kind: attributes of a trace's root or of its resource, by name, and `operation`, the root's "
-            "name. The first 500 kinds since the start are told apart; the others are one.",
+            "name. At a time 500 kinds are told apart; the others are one.",
             default=["service.name"],
             default_note="`[service.name]`",
         ),

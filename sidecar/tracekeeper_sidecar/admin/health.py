@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, Snapshot
 
 if TYPE_CHECKING:
-    from tracekeeper_sidecar.decide.stage import StageHealth
+    from tracekeeper_sidecar.decide.health import StageHealth
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.entry import EntryHealth
 

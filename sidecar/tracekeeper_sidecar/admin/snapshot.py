@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tracekeeper_sidecar.decide.stage import StageHealth
+    from tracekeeper_sidecar.decide.health import StageHealth
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.dead_letter import LetterStats
     from tracekeeper_sidecar.forward.entry import EntryHealth

@@ -37,7 +37,7 @@ MOST_RESTORED = 1e12
 SHARED = 0
 """The key of all traces whose key is one too many."""
 MOST_KEYS = 500
-"""Keys besides the shared one."""
+"""Keys besides the shared one, at a time."""
 DEAD_BAND = 0.03
 """Share of a probability by which a new one must differ."""
 SLACK = 0.1
@@ -143,31 +143,34 @@ class Adaptive:
             return threshold_of(self._most)
         return rate.threshold if rate.passing is None else rate.passing
 
-    def adjust(self, now: float, share: float, floor: float = 0.0) -> None:
-        """Once a second (any interval works): from now on keep `share` traces a second.
+    def adjust(self, now: float, share: float, floor: float = 0.0) -> list[int]:
+        """Once a second (any interval works): from now on keep `share` traces a second. Returns the keys that have been
+        forgotten with that, because they have had no traces for long.
 
         `floor` is a probability below which no sidecar of the config goes, from whoever divides the target.
         A time that does not go on is ignored; so is a share that is no number.
         """
         elapsed = now - self._now
         if not elapsed > 0.0:
-            return
+            return []
         self._settle_debt(elapsed)
         self._now = now
         if isfinite(share):
             self._share = max(0.0, share)
         self._floor = floor if isfinite(floor) else 0.0
-        self._least = min(self._most, max(self._min, self._floor))
         for rate in self._keys.values():
             rate.end_period(now, elapsed)
-        for key in [key for key, rate in self._keys.items() if rate.idle(now)]:
+        forgotten = [key for key, rate in self._keys.items() if rate.idle(now)]
+        for key in forgotten:
             del self._keys[key]
+        self._least = self._affordable()
         self._debt = max(-MOST_DEBT * self._share, min(MOST_DEBT * self._share, self._debt))
         most = CORRECTION * self._share
         budget = self._share - max(-most, min(most, CORRECTION * self._debt))
         self._begin_period(budget, min(LONGEST_PERIOD, elapsed))
         for rate in self._keys.values():
             rate.end_minute(now, self._most)
+        return forgotten
 
     def save(self, name: Callable[[int], str] = str) -> dict[str, object]:
         """A small JSON value. `name` says what a key is called: its number may be another one after a restart."""
@@ -207,6 +210,14 @@ class Adaptive:
         rate.passed(self._now)
         return min(weight * probability, traces)
 
+    def _affordable(self) -> float:
+        """The least probability: the shared floor, unless that alone would take more than the share, because the load
+        has grown since it was set. Then it costs coherence, until there is a new one, and not the target."""
+        least = min(self._most, max(self._min, self._floor))
+        taken = sum(min(least * rate.weight, rate.traces) for rate in self._keys.values())
+        noise = NOISE * least * sqrt(sum(rate.weight for rate in self._keys.values()))
+        return least if taken <= self._share * (1.0 + SLACK) + noise else self._min
+
     def _settle_debt(self, elapsed: float) -> None:
         """What the ended period kept beyond its share; a share that nobody asked for is not saved up."""
         possible = sum(min(rate.seen_weight * self._most, rate.seen) for rate in self._keys.values())
@@ -219,7 +230,8 @@ class Adaptive:
         self._fill(demands, budget)
         for rate in self._keys.values():
             probability = self._share_of(rate.weight, rate.traces)
-            if abs(probability - rate.probability) > DEAD_BAND * rate.probability or probability == self._most:
+            moved = abs(probability - rate.probability) > DEAD_BAND * rate.probability
+            if moved or probability == self._most or rate.probability < self._least:
                 self._set(rate, probability)
         least = sum(min(high, max(low, self._level)) for low, high in demands)
         usual = max(budget, least) * period
@@ -228,6 +240,7 @@ class Adaptive:
     def _fall(self) -> None:
         """The second's budget is spent: smaller probabilities, as if as many traces came again as have come already."""
         self._steps += 1
+        self._least = self._min  # The load has grown: the shared floor is none any more.
         if self._steps > MOST_STEPS:
             extra, self._level = inf, 0.0
         else:

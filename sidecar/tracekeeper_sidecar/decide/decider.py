@@ -1,4 +1,5 @@
-"""Decides about traces that are due: by the verdict that they have had already, by the rules, or by the default."""
+"""Decides about traces that are due: by the verdict that they have had already, by the rules, or by the default; and by
+what other sidecars keep, where that is more."""
 
 from __future__ import annotations
 
@@ -6,18 +7,30 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tracekeeper_sidecar.decide.adaptive import Adaptive
+from tracekeeper_sidecar.decide.key_rate import FORGET
 from tracekeeper_sidecar.decide.rules import DEFAULT, MAX_SPANS, OVERLOAD, Rules
+from tracekeeper_sidecar.decide.share import Share
+from tracekeeper_sidecar.decide.spread import Spread
 from tracekeeper_sidecar.decide.thresholds import probability_of, threshold_of
 from tracekeeper_sidecar.wire.keys import Keys
 from tracekeeper_sidecar.wire.remembered import Remembered
-from tracekeeper_sidecar.wire.traces import Traces, verdict
+from tracekeeper_sidecar.wire.told import Told
+from tracekeeper_sidecar.wire.traces import THRESHOLD, Traces, rule_of, verdict
 from tracekeeper_sidecar.wire.verdict import Judge
+
+ADJUST = 1.0
+"""Seconds between changes of probability."""
+MOST_PROMISED = 65_536
+"""Open traces that are kept because others keep them, and may yet be kept at a lower threshold; more are decided at
+once."""
 
 
 class Decider:
     """Owned by the stage. Times are monotonic seconds, unless said otherwise."""
 
-    def __init__(self, rules: Rules, remembered: Remembered, now: float, unix_time: float) -> None:
+    def __init__(
+        self, rules: Rules, remembered: Remembered, told: Told, spread: Spread, now: float, unix_time: float
+    ) -> None:
         self.kept: Counter[int] = Counter()
         """Traces, by the number of the rule."""
         self.left_out: Counter[int] = Counter()
@@ -25,9 +38,14 @@ class Decider:
         """Traces of which more came after they had been decided, and let go."""
         self.keys: Keys | None = None
         """What gives traces their keys, where there are any."""
-        self._remembered = remembered
+        self.share = Share(rules.spec.default.adaptive.target_traces_per_second)
+        """This sidecar's part of the target."""
+        self._remembered, self._told, self._spread = remembered, told, spread
+        self._promised: dict[bytes, int] = {}
         self._adaptive: Adaptive | None = None
-        self._fixed = 0
+        self._fixed = self._common = 0
+        self._swept = self._adjusted = now
+        self._unused: set[int] = set()
         self.configure(rules, now, unix_time)
 
     @property
@@ -40,56 +58,110 @@ class Decider:
         """The lowest that the default uses."""
         return probability_of(self._fixed) if self._adaptive is None else self._adaptive.lowest
 
+    def part(self, now: float) -> float | None:
+        """Traces a second that the default may keep; None where its probability is fixed. So is `floor`."""
+        return self.share.at(now) if self._rules.adaptive else None
+
+    def floor(self, now: float) -> float | None:
+        """The probability below which no sidecar goes that shares the target."""
+        least = self._rules.spec.default.adaptive.min_probability
+        return self.share.floor_at(now, least) if self._rules.adaptive else None
+
     def configure(self, rules: Rules, now: float, unix_time: float) -> None:
         """Decide by these rules from now on; rates that have been learned stay."""
         self._rules = rules
         self._judge = Judge(rules.codes.codes)
         limits = rules.spec.default.adaptive
+        self.share.retarget(limits.target_traces_per_second)
         if not rules.adaptive:
             self._adaptive = self.keys = None
         elif self._adaptive is None or self.keys is None or self.keys.group_by != limits.group_by:
-            self._adaptive, self.keys = Adaptive(limits, now), Keys(limits.group_by)
+            self._adaptive, self.keys = Adaptive(limits, now, self.share.at(now)), Keys(limits.group_by)
+            self._unused.clear()
         else:
             self._adaptive.configure(limits)
         self.adjust(now, unix_time)
 
-    def adjust(self, now: float, unix_time: float, share: float | None = None) -> None:
-        """To be called about once a second. `share` is this sidecar's part of the target, traces a second."""
-        if self._adaptive is None:
-            self._fixed = self._rules.default_threshold(unix_time)
+    def adjust(self, now: float, unix_time: float) -> None:
+        """To be called about once a second."""
+        self._adjusted = now
+        if self._adaptive is None or self.keys is None:
+            self._fixed = self._common = self._rules.default_threshold(unix_time)
         else:
-            target = self._rules.spec.default.adaptive.target_traces_per_second
-            self._adaptive.adjust(now, target if share is None else share)
+            least = self._rules.spec.default.adaptive.min_probability
+            for key in self._adaptive.adjust(now, self.share.at(now), self.share.floor_at(now, least)):
+                self.keys.release(key)
+            self._release_unused(self._adaptive, self.keys, now)
+            self._common = threshold_of(self.share.common_floor_at(now, least))
+        if self._rules.by_id or not self._spread.listening:
+            self._common = 0  # Nobody has to be told of anything.
+
+    def tick(self, now: float, unix_time: float) -> None:
+        """The same, if it is a second since."""
+        if now - self._adjusted >= ADJUST:
+            self.adjust(now, unix_time)
 
     def decide(self, table: Traces, slots: Sequence[int], overload: bool = False) -> None:
         """Give each of these open traces its verdict. In `overload` no rule is asked."""
+        others = self._told.any or len(self._promised) > 0
         for slot in slots:
-            known = self._remembered.get(table.trace_id(slot))
+            trace_id = table.trace_id(slot)
+            known = self._remembered.get(trace_id)
             if known:
                 self.late += 1
-                table.decide(slot, known)
+                table.follow(slot, known)
             elif table.spans(slot) >= self._rules.spec.max_spans_per_trace:
                 self.kept[MAX_SPANS] += 1
                 table.decide(slot, verdict(MAX_SPANS, 0, keep=True, erase=True))
+                if self._common:
+                    self._spread.add(trace_id, MAX_SPANS, 0, erase=True)
             else:
-                self._judge_one(table, slot, overload)
+                self._judge_one(table, slot, trace_id, overload, self._told_of(trace_id) if others else 0)
 
     def by_trace_id(self, trace_id: bytes) -> int:
         """The verdict on a trace of which nothing but its id is known."""
-        threshold = threshold_of(self.probability)
-        keep = int.from_bytes(trace_id[9:]) >= threshold
-        (self.kept if keep else self.left_out)[OVERLOAD] += 1
-        return verdict(OVERLOAD, threshold, keep=keep)
+        threshold, randomness = threshold_of(self.probability), int.from_bytes(trace_id[9:])
+        return self._weighed(trace_id, OVERLOAD, threshold, randomness, self._told_of(trace_id))
 
-    def _judge_one(self, table: Traces, slot: int, overload: bool) -> None:
+    def promise(self, table: Traces, slot: int, trace_id: bytes, told: int) -> bool:
+        """Others keep this open trace by the verdict `told`. True when it is decided with that; else it is kept when it
+        is due, maybe at a lower threshold."""
+        known = self._promised.get(trace_id, told)
+        if known & THRESHOLD < told & THRESHOLD:
+            told = known
+        # A trace that the default keeps is one of its key, and its rate counts, wherever it is decided.
+        if (told & THRESHOLD == 0 and rule_of(told) != DEFAULT) or len(self._promised) >= MOST_PROMISED:
+            self._promised.pop(trace_id, None)
+            self.kept[rule_of(told)] += 1
+            table.decide(slot, told)
+            return True
+        self._promised[trace_id] = told
+        return False
+
+    def _told_of(self, trace_id: bytes) -> int:
+        """The verdict by which others keep it, or 0."""
+        return self._promised.pop(trace_id, 0) or self._told.get(trace_id)
+
+    def _judge_one(self, table: Traces, slot: int, trace_id: bytes, overload: bool, told: int) -> None:
         first = -1 if overload else self._judge.first(table, slot)
         if first >= 0:
             number, threshold = self._rules.numbers[first], self._rules.thresholds[first]
         else:
             number, threshold = OVERLOAD if overload else DEFAULT, self._threshold(table, slot)
-        keep = table.randomness(slot) >= threshold
+        table.decide(slot, self._weighed(trace_id, number, threshold, table.randomness(slot), told))
+
+    def _weighed(self, trace_id: bytes, number: int, threshold: int, randomness: int, told: int) -> int:
+        """The verdict at that threshold, or the one that others have told if only that keeps the trace, or at a lower
+        threshold. What others may leave out is spread; what is told is never told on."""
+        keep = randomness >= threshold
+        if told and not (keep and threshold <= told & THRESHOLD):
+            self.kept[rule_of(told)] += 1
+            return told
         (self.kept if keep else self.left_out)[number] += 1
-        table.decide(slot, verdict(number, threshold, keep=keep))
+        # What the default keeps others keep, too, from the floor on; a rule's threshold is to be in all spans.
+        if keep and threshold < self._common and (number < DEFAULT or randomness < self._common):
+            self._spread.add(trace_id, number, threshold)
+        return verdict(number, threshold, keep=keep)
 
     def _threshold(self, table: Traces, slot: int) -> int:
         if self._adaptive is None:
@@ -97,3 +169,15 @@ class Decider:
         key = table.key(slot)
         self._adaptive.count(key, 1)
         return self._adaptive.threshold(key)
+
+    def _release_unused(self, adaptive: Adaptive, keys: Keys, now: float) -> None:
+        """A key all of whose traces are a rule's has no rate that is forgotten: its number goes when that has been so
+        for long. If it comes again it gets another one."""
+        if now - self._swept < max(FORGET, 2 * self._rules.spec.decision_wait):
+            return
+        self._swept, rated = now, adaptive.rates().keys()
+        unused = {key for key in keys.numbers() if key not in rated}
+        gone = unused & self._unused
+        for key in gone:
+            keys.release(key)
+        self._unused = unused - gone

@@ -46,6 +46,14 @@ class Numbers:
         self._names.update(zip(numbers, names, strict=True))
         return numbers
 
+    def number(self, name: str) -> int:
+        """That of a rule of this config or of an earlier one; of any other one a number that stands for no rule, if
+        there is one, else DEFAULT."""
+        for number, known in (*NAMES.items(), *self._names.items()):
+            if known == name:
+                return number
+        return next((number for number in reversed(range(DEFAULT)) if number not in self._names), DEFAULT)
+
     def name(self, number: int) -> str:
         """What metrics and the ledger call it."""
         return NAMES.get(number) or self._names.get(number, UNKNOWN)

@@ -14,13 +14,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.decide.decider import Decider
+from tracekeeper_sidecar.decide import rates
+from tracekeeper_sidecar.decide.coordinator import Coordinator, OnRescue, State, drop
+from tracekeeper_sidecar.decide.decider import ADJUST, Decider
+from tracekeeper_sidecar.decide.health import StageHealth
 from tracekeeper_sidecar.decide.overload import Change, Load, Overload, OverloadSettings
 from tracekeeper_sidecar.decide.rules import Numbers, Rules
+from tracekeeper_sidecar.decide.spread import Spread
 from tracekeeper_sidecar.decide.writer import KeptWriter
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.decided import decode
@@ -33,6 +36,7 @@ from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_sidecar.wire.fold import Folder
 from tracekeeper_sidecar.wire.keep import Cut, Keep
 from tracekeeper_sidecar.wire.remembered import Remembered
+from tracekeeper_sidecar.wire.told import Told
 from tracekeeper_sidecar.wire.traces import SHUTDOWN, Traces
 from tracekeeper_spec.sampling import Sampling
 
@@ -59,8 +63,8 @@ SPARE = 100_000
 """Traces by which what is folded last may go beyond that."""
 RECALLED = 64 << 20
 """Bytes of the kept log that a start looks through for verdicts."""
-ADJUST = 1.0
-"""Seconds between changes of probability."""
+SAVE = 30.0
+"""Seconds between saves of the rates that have been learned."""
 HURRIED = 1.0
 """Seconds for which traces are decided at once when the log is nearly full."""
 NEVER = float("-inf")
@@ -68,27 +72,6 @@ STUCK = 3.0
 """Seconds after which a problem is taken to last."""
 PAUSE = 1.0
 """Seconds until a disk that has failed is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageHealth:
-    """One moment of sampling."""
-
-    open_traces: int
-    table_bytes: int
-    undecided: int
-    """Spans acknowledged that no frame of the kept log counts yet."""
-    lag: float
-    """Seconds since the oldest of them was acknowledged, as far as it is known; 0 when there is none."""
-    kept: Counter[str] = field(default_factory=Counter)
-    """Traces, by rule, since the start. So is `left_out`."""
-    left_out: Counter[str] = field(default_factory=Counter)
-    late: int = 0
-    overloaded: bool = False
-    overloads: Counter[str] = field(default_factory=Counter)
-    probability: float = 1.0
-    """The lowest in use."""
-    problem: str = ""
 
 
 class Stage:
@@ -102,12 +85,17 @@ class Stage:
         sampling: Sampling,
         begin: Position,
         on_reached: Callable[[], None] = lambda: None,
+        on_rescue: OnRescue = drop,
+        saved: rates.RatesFile | None = None,
     ) -> None:
-        """`begin` is where in `log` the kept log's end stands: everything before it has been cut."""
+        """`begin` is where in `log` the kept log's end stands: everything before it has been cut. `on_rescue` is handed
+        traces that another sidecar keeps and that have been left out here; `saved` keeps rates across restarts."""
         self.reached = begin
         """What is before it is durable in the kept log; `log` may let it go."""
+        self._cut_up_to = begin
+        """The same without waiting for the disk."""
         self._log, self._kept, self._clock = log, kept, clock
-        self._on_reached = on_reached
+        self._on_reached, self._saved = on_reached, saved
         self._problem = ""
         """Why the log cannot be read; empty while it can."""
         self._problem_since = 0.0
@@ -119,13 +107,29 @@ class Stage:
         """How many wait for everything to be decided."""
         self._hurried = NEVER
         """Monotonic time up to which whatever is open is decided at once."""
+        self._rates_saved = clock.monotonic()
         self._borders: list[int] = []
         self._next: Rules | None = None
         """Rules that are to hold from the next turn on."""
         self._remembered = Remembered()
         self._verdicts: list[bytes] = []
         """Those that no frame of the kept log holds yet."""
-        self._decider = Decider(self._rules, self._remembered, clock.monotonic(), clock.now())
+        self._told = Told()
+        """What others keep of which nothing has come here."""
+        self._spread = Spread(self._numbers.name, clock.now)
+        self._decider = Decider(self._rules, self._remembered, self._told, self._spread, clock.monotonic(), clock.now())
+        self.coordinator = Coordinator(
+            clock,
+            self._decider,
+            self._remembered,
+            self._told,
+            self._numbers,
+            self._spread,
+            lambda: State(self._table, self._cut_up_to),
+            self._record,
+            on_rescue,
+        )
+        """Where what other sidecars do comes in, and what they are to know goes out."""
         self._writer = KeptWriter(kept, clock)
         self._overload = Overload(OverloadSettings(), clock.monotonic(), _say)
         self._begin()
@@ -217,11 +221,11 @@ class Stage:
 
     def health(self) -> StageHealth:
         """What can be said about it now."""
-        decider = self._decider
+        decider, now = self._decider, self._clock.monotonic()
         undecided = max(0, self._log.end.seq - self.reached.seq)
         return StageHealth(
             open_traces=self._table.open,
-            table_bytes=self._table.memory + self._remembered.memory,
+            table_bytes=self._table.memory + self._remembered.memory + self._told.memory,
             undecided=undecided,
             lag=max(0.0, self._clock.now() - self._oldest) if undecided and self._oldest else 0.0,
             kept=self._named(decider.kept),
@@ -230,6 +234,11 @@ class Stage:
             overloaded=self._overload.active,
             overloads=Counter(self._overload.entered),
             probability=decider.probability,
+            share=decider.part(now),
+            floor=decider.floor(now),
+            sidecars=decider.share.sidecars,
+            told=Counter(self.coordinator.met),
+            spread=Counter(handed_over=self._spread.told, dropped=self._spread.dropped),
             problem=self.problem,
         )
 
@@ -261,6 +270,7 @@ class Stage:
         self._oldest = 0.0
         self._folded: float | None = None
         """When the newest span that is folded came, while there are more; what is due goes by that then."""
+        self._cut_up_to = self.reached
         self._adjusted = self._begun = self._clock.monotonic()
 
     def _close(self) -> None:
@@ -271,8 +281,13 @@ class Stage:
     async def _recall(self) -> None:
         """Take the verdicts of the newest frames back to mind, so that late spans follow them."""
         packed = await asyncio.to_thread(_recent_verdicts, self._kept)
-        for verdicts in packed:
+        for verdicts in (*packed, *self._verdicts):
             self._remembered.add(verdicts)
+        decider = self._decider
+        if self._saved is not None and decider.adaptive is not None and decider.keys is not None:
+            body, now = await asyncio.to_thread(self._saved.load), self._clock.monotonic()
+            if body is not None and not rates.restore(body, decider.adaptive, decider.keys, decider.share, now):
+                logger.warning("the rates of adaptive sampling are learned anew: those saved are of another kind")
 
     # One turn.
 
@@ -280,6 +295,7 @@ class Stage:
         """Fold what has come, decide what is due, cut what is decided. True when anything of it moved."""
         folded = await self._fold()
         self._adjust()
+        await self._save()
         decided = await self._decide()
         cut = await self._cut()
         return folded or decided or cut
@@ -312,12 +328,20 @@ class Stage:
         now = self._clock.monotonic()
         if now - self._adjusted >= ADJUST:
             self._adjusted = now
-            self._decider.adjust(now, self._clock.now())
+            self._decider.tick(now, self._clock.now())
             wait = self._rules.spec.decision_wait
             lag = max(0.0, self._clock.now() - self._oldest - wait) if self._oldest else 0.0
             # No overload: that it did not run, or that what is kept could not be stored.
             lag = min(lag, now - max(self._begun, self._writer.well_since))
             self._overload.observe(now, Load(self._table.open, self._table.memory, lag))
+
+    async def _save(self) -> None:
+        decider, now = self._decider, self._clock.monotonic()
+        if self._saved is None or decider.adaptive is None or decider.keys is None or now - self._rates_saved < SAVE:
+            return
+        self._rates_saved = now
+        body = rates.saved(decider.adaptive, decider.keys, decider.share, now)
+        await asyncio.to_thread(self._saved.save, body)
 
     async def _decide(self) -> bool:
         hurried = self._clock.monotonic() < self._hurried
@@ -337,7 +361,9 @@ class Stage:
         return decided > 0
 
     def _remember(self, slots: list[int]) -> None:
-        packed = self._table.pack(slots)
+        self._record(self._table.pack(slots))
+
+    def _record(self, packed: bytes) -> None:
         self._remembered.add(packed)
         self._verdicts.append(packed)
 
@@ -375,9 +401,10 @@ class Stage:
                 # Both logs must go on counting the same spans.
                 logger.error("a request of %d spans is not what it was counted as, and is kept", batch.spans)
                 body, kept, counts = batch.body, batch.spans, Counter()
-        verdicts = b"".join(self._verdicts)
+        self._cut_up_to = batch.end
+        count, verdicts = len(self._verdicts), b"".join(self._verdicts)
         await self._writer.write(body, kept, counts, batch, verdicts)
-        self._verdicts.clear()
+        del self._verdicts[:count]  # Others may have come meanwhile.
         self.reached = batch.end
         self._on_reached()
         return True
@@ -387,9 +414,7 @@ class Stage:
         known = self._remembered.get(trace_id)
         if not known:
             known = self._decider.by_trace_id(trace_id)
-            packed = trace_id + known.to_bytes(8)
-            self._remembered.add(packed)
-            self._verdicts.append(packed)
+            self._record(trace_id + known.to_bytes(8))
         return known
 
     def _next_border(self) -> int:

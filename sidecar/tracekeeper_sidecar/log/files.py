@@ -32,6 +32,9 @@ DEAD_LETTERS = "dead-letter"
 KEPT = "kept"
 """A folder in the data directory with a log of its own, and a quota of its own: what sampling has decided on."""
 
+RATES = "rates"
+"""The stem of two files there: what adaptive sampling has learned. See `decide.rates`."""
+
 OWNER_LOCK = "owner.lock"
 """Below it, where it is one of several folders on a node: locked while its pod's own sidecar lives. See `adopt`."""
 

@@ -34,7 +34,11 @@ cdef class Keys(Walker):
     cdef void _take(self, const unsigned char* data, const unsigned char* key, Py_ssize_t begin, Py_ssize_t end,
                    Py_ssize_t value, Py_ssize_t value_end, int span) except *
 
+    @cython.locals(names=tuple)
     cdef int _number(self, const unsigned char* data, unsigned long long mixed) except -1
+
+    @cython.locals(number=int)
+    cdef int _give(self, unsigned long long mixed, tuple names) except -1
 
     @cython.locals(value=bytes)
     cdef str _readable(self, const unsigned char* data, int name)

@@ -59,6 +59,20 @@ class Keys(Walker):
         """The values, as many as `group_by` has; empty where one is missing. Of REST, and of what was released, ()."""
         return self._names.get(key, ())
 
+    def numbers(self) -> list[int]:
+        """All that are given away."""
+        return list(self._hashes)
+
+    def mark(self, key: int) -> int:
+        """64 bits that stand for the key's values, in every process; 0 for REST, and for what was released."""
+        return self._hashes.get(key, 0)
+
+    def take(self, mark: int, names: Sequence[str]) -> int:
+        """The number of the key that `mark` and `names` belong to, which an earlier process has seen; REST when there
+        is no number left."""
+        known = self._numbers.get(mark)
+        return self._give(mark, tuple(names)) if known is None else known
+
     def release(self, key: int) -> None:
         """Give the number to the next new key. Traces that still have it are counted as the new one's."""
         if key in self._hashes:
@@ -143,10 +157,16 @@ class Keys(Walker):
         """A number for a key that is new."""
         if len(self._numbers) >= self.most:
             return REST
+        names = tuple(self._readable(data, name) for name in range(self._wanted))
+        return self._give(mixed, names)
+
+    def _give(self, mixed: int, names: tuple[str, ...]) -> int:
+        if len(self._numbers) >= self.most:
+            return REST
         number = self._free.pop() if self._free else len(self._numbers) + 1
         self._numbers[mixed] = number
         self._hashes[number] = mixed
-        self._names[number] = tuple(self._readable(data, name) for name in range(self._wanted))
+        self._names[number] = names
         return number
 
     def _readable(self, data: bytes, name: int) -> str:

@@ -13,6 +13,10 @@ cdef class Remembered:
     @cython.locals(size=Py_ssize_t, at=Py_ssize_t)
     cpdef add(self, bytes packed)
 
+    cdef unsigned long long _look(self, const unsigned char* data, Py_ssize_t at) except? 0
+
+    cdef void _note(self, const unsigned char* data, Py_ssize_t at, unsigned long long verdict) except *
+
     @cython.locals(at=Py_ssize_t)
     cdef unsigned long long _get(self, unsigned long long mark) except? 0
 

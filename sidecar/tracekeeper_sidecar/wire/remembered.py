@@ -52,6 +52,14 @@ class Remembered:
             self._put(_mark(packed, at), _word(packed, at + 16))
             at += _RECORD
 
+    def _look(self, data: bytes, at: int) -> int:
+        """The verdict on the trace whose id is at `at`, where it is known to be; 0 if none is remembered."""
+        return self._get(_mark(data, at))
+
+    def _note(self, data: bytes, at: int, verdict: int) -> None:
+        """Remember it."""
+        self._put(_mark(data, at), verdict)
+
     def _get(self, mark: int) -> int:
         at = mark & self._young_mask
         while self._young[2 * at]:

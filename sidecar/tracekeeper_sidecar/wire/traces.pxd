@@ -11,6 +11,7 @@ cdef unsigned long long _MOST
 cdef int _SLAB_BITS, _RANK, _STATUS
 cdef long long _NEVER, _LATEST, _MIDDLE, _LONGEST, _SHUTDOWN
 cdef unsigned long long _ALL_64, _LOW_56, _ROOT_BITS, _STATUS_BITS, _CRITICAL, _DECIDED, _EXPLICIT
+cdef unsigned long long _PASSED
 
 cdef class Traces(Slabs):
     cdef readonly Py_ssize_t open
@@ -27,6 +28,8 @@ cdef class Traces(Slabs):
     cpdef Py_ssize_t insert(self, bytes trace_id, long long time_ms) except -2
 
     cpdef decide(self, Py_ssize_t slot, unsigned long long verdict)
+
+    cpdef follow(self, Py_ssize_t slot, unsigned long long verdict)
 
     cpdef verdict(self, Py_ssize_t slot)
 
@@ -66,6 +69,8 @@ cdef class Traces(Slabs):
 
     @cython.locals(words=Words, at=Py_ssize_t)
     cdef unsigned long long _verdict_of(self, Py_ssize_t slot) noexcept
+
+    cdef int _has_passed(self, Py_ssize_t slot) noexcept
 
     cdef unsigned int _tests(self, Py_ssize_t slot) noexcept
 

@@ -24,6 +24,8 @@ KEEP = 1 << 62
 """In a verdict: the trace is kept."""
 ERASE = 1 << 63
 """In a verdict: it is not kept by probability, so that its spans must not say one."""
+THRESHOLD = (1 << 57) - 1
+"""In a verdict: its threshold."""
 RULES = 32
 """Numbers that the rule in a verdict can have, from 0 on."""
 SHUTDOWN = 2**62
@@ -51,6 +53,7 @@ _STATUS_BITS = 3 << 58
 _CRITICAL = 1 << 60
 _DECIDED = 1 << 61
 _EXPLICIT = 1 << 62
+_PASSED = 1 << 63
 
 
 def verdict(rule: int, threshold: int, *, keep: bool, erase: bool = False) -> int:
@@ -58,6 +61,11 @@ def verdict(rule: int, threshold: int, *, keep: bool, erase: bool = False) -> in
     if not 0 <= rule < RULES or not 0 <= threshold <= 1 << 56 or not (keep or threshold):
         raise ValueError(f"rule {rule} at threshold {threshold}; must be 0 to {RULES - 1} and 0 to 2**56, and 0 keeps")
     return threshold | rule << 57 | (KEEP if keep else 0) | (ERASE if erase else 0)
+
+
+def rule_of(verdict: int) -> int:
+    """The number of the rule in a verdict."""
+    return verdict >> 57 & RULES - 1
 
 
 class Summary(NamedTuple):
@@ -133,6 +141,11 @@ class Traces(Slabs):
     def decide(self, slot: int, verdict: int) -> None:
         """Settles what becomes of the trace; it stays until its spans have been cut."""
         self._decide(self._checked(slot), verdict)
+
+    def follow(self, slot: int, verdict: int) -> None:
+        """The same for a trace of which spans have been cut before, by that verdict."""
+        self._decide(self._checked(slot), verdict)
+        self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] |= _PASSED
 
     def verdict(self, slot: int) -> int | None:
         """None while it is open."""
@@ -309,6 +322,10 @@ class Traces(Slabs):
             return words[at + 3]
         return 0
 
+    def _has_passed(self, slot: int) -> int:
+        """Whether spans of it have been cut already."""
+        return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] & _PASSED != 0
+
     def _tests(self, slot: int) -> int:
         return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 13]
 
@@ -380,6 +397,7 @@ class Traces(Slabs):
         at = (slot & (_SLAB - 1)) * 16 + 11
         if halves[at] > 1:
             halves[at] -= 1
+            self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] |= _PASSED
         else:
             self._remove(slot)
 

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from admin_facts import backend_health
 from tracekeeper_sidecar.admin.exposition import render, samples
 from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, RequestFacts, Snapshot
-from tracekeeper_sidecar.decide.stage import StageHealth
+from tracekeeper_sidecar.decide.health import StageHealth
 from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.metrics import TABLE

@@ -5,7 +5,7 @@ from dataclasses import replace
 from admin_facts import backend_health
 from tracekeeper_sidecar.admin.health import report
 from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, AdoptionFacts, LogFacts, PolicyFacts, Snapshot
-from tracekeeper_sidecar.decide.stage import StageHealth
+from tracekeeper_sidecar.decide.health import StageHealth
 from tracekeeper_sidecar.forward.backend import BackendHealth
 from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.ledger import Account

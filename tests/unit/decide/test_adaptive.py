@@ -166,12 +166,49 @@ def test_a_key_that_fits_is_kept_whole_and_not_nearly() -> None:
 def test_a_shared_floor_raises_the_least_probability() -> None:
     adaptive = settled({1: 10_000})
     adaptive.count(1, 10_000)
-    adaptive.adjust(31.0, 100.0, floor=0.2)
+    adaptive.adjust(31.0, 1900.0, floor=0.2)
     assert adaptive.floor == threshold_of(0.2)
     assert adaptive.threshold(1) == adaptive.floor
     adaptive.count(1, 10_000)
     adaptive.adjust(32.0, 100.0, floor=nan)
     assert probability(adaptive, 1) < 0.05
+
+
+def test_a_shared_floor_holds_however_close_to_it_a_key_is() -> None:
+    """Also where a probability rests, because it would hardly move."""
+    adaptive = settled({1: 10_000})
+    for second, floor in enumerate((0.2, 0.201, 0.202, 0.203), start=31):
+        adaptive.count(1, 10_000)
+        adaptive.adjust(second, 2000.0, floor=floor)
+        assert probability(adaptive, 1) >= floor
+
+
+def test_a_shared_floor_yields_to_a_load_for_which_it_was_not_made() -> None:
+    adaptive = settled({1: 1000})
+    for second in range(31, 34):
+        adaptive.count(1, 1000)
+        adaptive.adjust(second, 100.0, floor=0.1)
+    assert probability(adaptive, 1) >= 0.1
+    kept = 0.0
+    for _ in range(100):
+        adaptive.count(1, 100)
+        kept += 100 * probability_of(adaptive.threshold(1))
+    assert kept < 300, "ten times as many within one second"
+    adaptive.adjust(34.0, 100.0, floor=0.1)
+    assert probability(adaptive, 1) < 0.02
+    for second in range(35, 60):
+        adaptive.count(1, 1000)
+        adaptive.adjust(second, 100.0, floor=0.1)
+    assert probability(adaptive, 1) >= 0.1, "it holds again when the load is what it was"
+
+
+def test_what_is_forgotten_is_told() -> None:
+    adaptive = settled({1: 10, 2: 10})
+    gone = []
+    for second in range(31, 400):
+        adaptive.count(2, 10)
+        gone += adaptive.adjust(second, 100.0)
+    assert gone == [1] and set(adaptive.rates()) == {2}
 
 
 def test_traces_that_an_earlier_sampler_left_over_are_weighed() -> None:

@@ -71,7 +71,10 @@ def plain_shard() -> ModuleType:
     return modules[-1]
 
 
-SAMPLING = ("walker", "program", "match", "probability", "slabs", "traces", "keys", "fold", "keep", "verdict")
+SAMPLING = (
+    *("walker", "program", "match", "probability", "slabs", "traces", "keys", "fold", "keep", "verdict"),
+    *("remembered", "told"),
+)
 
 
 @pytest.fixture(scope="session")
