@@ -66,9 +66,14 @@ class Recorder:
 
     async def stop_dump(self) -> None:
         """End it if there is one; what was sent is booked."""
-        if self._dumping is not None:
-            self._dumping.cancel()
-            await asyncio.wait((self._dumping,))
+        from tracekeeper_sidecar.forward.dump import STOPPED  # noqa: PLC0415 - few pods ever need it
+
+        if self._dumping is None or self._dump is None:
+            return
+        self._dumping.cancel()
+        await asyncio.wait((self._dumping,))
+        if (progress := self._dump.progress).running:  # Its task was ended before its first step.
+            progress.running, progress.problem = False, STOPPED
 
     async def _run(self, dump: Dump, sender: Sender) -> None:
         try:

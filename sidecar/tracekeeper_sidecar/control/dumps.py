@@ -62,6 +62,7 @@ class Dumps:
             return
         logger.info("the operator asks for a dump", extra={"dump": asked.id})
         self._id, self._progress = asked.id, progress
+        send(_state(asked.id, **asdict(progress)))
         every = min(max(asked.report_every_seconds, LEAST), MOST)
         self._spawn(self._follow(asked.id, progress, every, send))
 
@@ -83,7 +84,6 @@ class Dumps:
 
     async def _follow(self, name: str, progress: Progress, every: float, send: Send) -> None:
         said = self._clock.monotonic()
-        send(_state(name, **asdict(progress)))
         while self._progress is progress and progress.running:
             await self._clock.sleep(LOOK)
             if progress.running and self._clock.monotonic() - said >= every:

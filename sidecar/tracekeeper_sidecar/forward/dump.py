@@ -33,6 +33,8 @@ SPANS, BYTES = 2048, 1 << 20
 LOOKED_AT, SENT = 64 << 20, 8 << 20
 """Bytes a second, at most: the application's pod pays for it, and the backend has others to serve."""
 
+STOPPED = "it was stopped"
+
 SENT_BEFORE, NOT_KNOWN = 0, 2
 """Numbers under which spans that are left out are counted."""
 LEAVE = verdict(SENT_BEFORE, 1, keep=False)
@@ -109,7 +111,7 @@ class Dump:
         except LogUnavailable as error:
             progress.problem = str(error)
         except asyncio.CancelledError:
-            progress.problem = "it was stopped"
+            progress.problem = STOPPED
             raise
         finally:
             progress.running = False

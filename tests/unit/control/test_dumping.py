@@ -71,6 +71,7 @@ def test_all_are_asked_and_it_is_done_when_each_has_ended() -> None:
 def test_a_pod_that_joins_is_asked_for_the_same_spans() -> None:
     one, two, found = stream(1), stream(2), dumping()
     found.look([one], NOW)
+    found.take(one, state(), NOW + 1)
     found.look([one, two], NOW + 20)
     (message,) = two.told
     assert (message.dump.since_seconds, message.dump.timeout_seconds) == (80, TIMEOUT - 20)
