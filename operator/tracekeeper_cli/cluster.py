@@ -77,15 +77,16 @@ class Cluster:
         """What the user of the kubeconfig shows the API server."""
         keys = self._settings.api_key
         # The client has called it by both names.
-        bearer: str = keys.get("BearerToken") or keys.get("authorization") or ""
-        token = bearer.removeprefix("Bearer ").strip()
-        if not token:
+        shown: str = keys.get("BearerToken") or keys.get("authorization") or ""
+        scheme, _, token = shown.partition(" ")
+        # A password would be there as well.
+        if scheme != "Bearer" or not token.strip():
             has = "a client certificate" if self._settings.cert_file else "no token"
             raise CLIError(
                 f"the kubeconfig's user has {has}, and the operator knows people by tokens alone: name a service "
                 "account that may do it (--service-account [NAMESPACE/]NAME), or a file with a token (--token-file)"
             )
-        return token
+        return token.strip()
 
     def service_account_token(self, namespace: str, name: str, seconds: float) -> str:
         """A token of its own for a service account, good for about so long."""
