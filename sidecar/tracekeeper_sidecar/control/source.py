@@ -11,7 +11,7 @@ from typing import Protocol
 
 from tracekeeper_sidecar.errors import PolicyError
 from tracekeeper_spec.config import ConfigSpec
-from tracekeeper_spec.policy import PolicyDocument, PolicyEntry, PolicyFormatError
+from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
 from tracekeeper_spec.resolve import ResolvedSpec, check_resolved, resolve
 from tracekeeper_spec.secrets import DirectorySecrets, DocumentSecrets, Secrets
 
@@ -26,6 +26,10 @@ class Instruction:
     """The policy's revision; 0 for a manifest."""
     spec: ResolvedSpec
     secrets: Secrets
+    uid: str = ""
+    """Of the TracingConfig; a manifest has none."""
+    control: Control | None = None
+    """Where the operator hears and tells what sidecars do; None where each works for itself."""
 
 
 class Source(Protocol):
@@ -120,7 +124,12 @@ class PolicySource:
         if entry is None:
             return None
         return Instruction(
-            f"{entry.namespace}/{entry.name}", document.revision, self._resolved(entry), document.lookup()
+            f"{entry.namespace}/{entry.name}",
+            document.revision,
+            self._resolved(entry),
+            document.lookup(),
+            entry.uid,
+            document.control,
         )
 
     def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:

@@ -12,7 +12,7 @@ from tracekeeper_sidecar.forward.connection import Connection
 
 def unreachable(connection: Connection, error: OSError) -> str:
     """No connection could be made."""
-    return f"{connection.url} cannot be reached ({_cause(error)}); check {_fields(connection)}"
+    return f"{connection.url} cannot be reached ({cause_of(error)}); check {_fields(connection)}"
 
 
 def cut_off(connection: Connection, cause: str) -> str:
@@ -59,7 +59,7 @@ def _fields(connection: Connection) -> str:
     return "otlp.endpoint, the network, and otlp.tls" if connection.secure else "otlp.endpoint and the network"
 
 
-def _cause(error: OSError) -> str:
+def cause_of(error: OSError) -> str:
     """The system's own word for it where there is one: asyncio's leaves out why a connection failed."""
     if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
         return os.strerror(error.errno)

@@ -1,0 +1,283 @@
+"""One stream to the operator, from the Hello to its end: reports and decisions out, shares and decisions in.
+
+The first message is a Hello; the operator answers with a Welcome, and from then on this sidecar is attached. All that
+is sent has bounds: while the operator does not read, there are no reports, and what is to be told waits where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version
+
+from tracekeeper_proto.control.v1 import control_pb2 as pb
+from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.control import messages
+from tracekeeper_sidecar.control.dumps import Dumps
+from tracekeeper_sidecar.control.goal import Goal
+from tracekeeper_sidecar.coordination import Hub
+from tracekeeper_sidecar.forward.grpc_status import Code, read_reply
+from tracekeeper_sidecar.forward.h2_call import Reply
+from tracekeeper_sidecar.forward.h2_stream import Stream
+from tracekeeper_sidecar.forward.h2_wire import H2Wire
+from tracekeeper_sidecar.forward.http_wire import Lost
+from tracekeeper_sidecar.wakeup import Signal
+
+VERSION = version("tracekeeper")
+WELCOME = 10.0
+"""Seconds that the operator may take to answer the Hello."""
+GATHER = 0.1
+"""Seconds for which decisions are gathered before they are told."""
+QUIET, PATIENCE = 20.0, 10.0
+"""Seconds without a byte after which the operator is asked for a sign of life; and that it may take to give it."""
+UNREAD = 30.0
+"""Seconds for which it may leave something unread: it is there, but stuck."""
+MUCH, FULL = 64 * 1024, 1 << 20
+"""Bytes that wait to be sent, beyond which no reports and decisions are added; and nothing at all."""
+SOONEST, LATEST = 0.5, 300.0
+"""Seconds between two reports, whatever the operator asks for."""
+SPREAD = 0.2
+"""Share by which they vary, so that those of many sidecars do not come together."""
+BATCH = 16
+"""Messages that are looked at before something else may happen."""
+NEVER = float("inf")
+
+
+class Why(StrEnum):
+    """Why a stream is over, or none began."""
+
+    REFUSED = "refused"
+    """The operator does not want us: the token, the config, or something that we said."""
+    UNREACHABLE = "unreachable"
+    """There was no connection, or not with somebody whom the policy trusts."""
+    ENDED = "ended"
+    """The operator, or something between, has ended it."""
+    SILENT = "silent"
+    """Nothing came, or nothing was read."""
+    BROKEN = "broken"
+    """What came makes no sense."""
+    TOKEN = "token"
+    """There is no token to be read."""
+    POLICY = "policy"
+    """The policy names another place, or none."""
+    FAILED = "failed"
+    """A fault of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an attempt ended."""
+
+    why: Why
+    said: str
+    """In words for people."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Since the start."""
+
+    sent: int = 0
+    received: int = 0
+    """Bytes of messages, in both directions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What one attachment after the other works with."""
+
+    goal: Callable[[], Goal | None]
+    """The one in force now."""
+    hub: Callable[[], Hub | None]
+    """Sampling; None while nothing is sampled."""
+    dumps: Dumps
+    clock: Clock
+    random: Callable[[], float]
+    signal: Signal
+    """Fired when something comes, and when the goal changes."""
+    on_welcome: Callable[[], None]
+    traffic: Traffic
+
+
+class Attachment:
+    """Owned by its link. `run` once."""
+
+    def __init__(self, wire: H2Wire, stream: Stream, goal: Goal, means: Means) -> None:
+        """`goal` is the one that `wire` was made for."""
+        self._wire, self._stream, self._goal, self._means = wire, stream, goal, means
+        self._clock, self._random, self._signal = means.clock, means.random, means.signal
+        self._hub: Hub | None = None
+        """That has been told that it is attached."""
+        now = self._clock.monotonic()
+        self._welcome_by = now + WELCOME
+        """NEVER once it has come."""
+        self._every = SOONEST
+        self._report_at = self._tell_at = NEVER
+        self._heard, self._heard_at, self._pinged_at = wire.heard, now, NEVER
+        self._read_at = now
+        """When the operator had last read everything."""
+        self._more = False
+        """Whether something that has come was not looked at yet."""
+
+    async def run(self) -> End:
+        """Until it ends; cancelled, it ends it."""
+        try:
+            self._say(messages.hello(VERSION, self._goal.config_uid, self._goal.revision))
+            while True:
+                now = self._clock.monotonic()
+                end = self._step(now)
+                if end is not None:
+                    return end
+                await self._signal.wait(0.0 if self._more else max(0.0, self._due(now) - now))
+        finally:
+            self._attach_to(None)
+            self._stream.cancel()
+            await self._means.dumps.detached()
+
+    def send(self, message: pb.FromSidecar) -> None:
+        """Say how far a dump is. Not said while the operator leaves much unread."""
+        if self._unsent < FULL:
+            self._say(message.SerializeToString())
+
+    def _step(self, now: float) -> End | None:
+        """All that there is to do now; how it has ended, if it has."""
+        try:
+            self._take()
+        except ValueError as error:
+            return End(Why.BROKEN, str(error))
+        end = self._ended() or self._late(now) or self._changed()
+        if end is None:
+            self._speak(now)
+        return end
+
+    # What comes.
+
+    def _take(self) -> None:
+        """Raises ValueError for what makes no sense."""
+        for _ in range(BATCH):
+            data = self._stream.fetch()
+            if data is None:
+                self._more = False
+                return
+            self._means.traffic.received += len(data)
+            self._on_message(messages.read(data))
+        self._more = True
+
+    def _on_message(self, message: pb.ToSidecar) -> None:
+        kind = message.WhichOneof("message")
+        if kind == "welcome":
+            self._every = messages.seconds(message.welcome.report_every_seconds, SOONEST, LATEST)
+            if self._welcome_by < NEVER:
+                self._welcome_by = NEVER
+                now = self._clock.monotonic()
+                self._report_at, self._tell_at = now + self._every * self._random(), now
+                self._means.on_welcome()
+                self._attach_to(self._means.hub())
+        elif kind == "dump":
+            self._means.dumps.command(message.dump, self.send)
+        elif kind == "dump_stop":
+            self._means.dumps.stop(message.dump_stop)
+        elif kind == "share" and self._hub is not None:
+            share = message.share
+            self._hub.on_share(share.traces_per_second, share.sidecars, share.floor)
+        elif kind == "kept":
+            for batch in messages.kept(message.kept):
+                if self._hub is not None:
+                    self._hub.on_kept(batch)
+
+    # How it ends.
+
+    def _ended(self) -> End | None:
+        end = self._stream.end
+        if self._more:
+            return None
+        if isinstance(end, Lost):
+            return End(Why.ENDED, f"the connection was lost: {end.cause}")
+        if isinstance(end, Reply):
+            return _judge(end)
+        return End(Why.ENDED, "it is shutting down") if not self._wire.open else None
+
+    def _late(self, now: float) -> End | None:
+        if now >= self._welcome_by:
+            return End(Why.SILENT, f"it did not answer within {WELCOME:g} s")
+        if self._wire.heard != self._heard:
+            self._heard, self._heard_at, self._pinged_at = self._wire.heard, now, NEVER
+        elif self._pinged_at == NEVER and now >= self._heard_at + QUIET:
+            self._pinged_at = now
+            self._wire.ping()
+        elif now >= self._pinged_at + PATIENCE:
+            return End(Why.SILENT, f"nothing came for {now - self._heard_at:.0f} s, not even the answer to a ping")
+        if not self._unsent:
+            self._read_at = now
+        elif now >= self._read_at + UNREAD:
+            return End(Why.SILENT, f"it has not read what was sent to it for {UNREAD:g} s")
+        return None
+
+    def _changed(self) -> End | None:
+        """The policy may say something else by now, and sampling may have begun anew."""
+        goal = self._means.goal()
+        if goal is None or goal.control != self._goal.control:
+            return End(Why.POLICY, "the policy names another place" if goal else "the policy names no place any more")
+        if goal != self._goal:
+            self._goal = goal
+            self._say(messages.hello(VERSION, goal.config_uid, goal.revision))
+        if self._welcome_by == NEVER and self._means.hub() is not self._hub:
+            self._attach_to(self._means.hub())
+            self._tell_at = self._clock.monotonic()
+        return None
+
+    def _attach_to(self, hub: Hub | None) -> None:
+        if self._hub is not None:
+            self._hub.on_attached(False)
+        self._hub = hub
+        if hub is not None:
+            hub.call_when_kept(self._on_kept)
+            hub.on_attached(True)
+
+    # What goes.
+
+    def _on_kept(self) -> None:
+        """Something is to be told."""
+        self._tell_at = min(self._tell_at, self._clock.monotonic() + GATHER)
+        self._signal.fire()
+
+    def _speak(self, now: float) -> None:
+        if self._hub is None:
+            return
+        much = self._unsent >= MUCH
+        if now >= self._tell_at:
+            self._tell_at = now + GATHER if much else NEVER
+            if not much:
+                for message in messages.decisions(self._hub.kept()):
+                    self._say(message)
+        if now >= self._report_at:
+            self._report_at = now + self._every * (1.0 + SPREAD * (2.0 * self._random() - 1.0))
+            found = None if much else self._hub.report()
+            if found is not None:
+                self._say(messages.report(found, self._goal.revision))
+
+    def _due(self, now: float) -> float:
+        """When there is something to do, if nothing happens before."""
+        ping = min(self._pinged_at + PATIENCE, self._heard_at + QUIET if self._pinged_at == NEVER else NEVER)
+        stuck = self._read_at + UNREAD if self._unsent else NEVER
+        speak = min(self._report_at, self._tell_at) if self._hub is not None else NEVER
+        return min(self._welcome_by, ping, stuck, speak)
+
+    @property
+    def _unsent(self) -> int:
+        return self._stream.left + self._wire.unsent
+
+    def _say(self, message: bytes) -> None:
+        self._means.traffic.sent += len(message)
+        self._stream.send(message)
+
+
+def _judge(reply: Reply) -> End:
+    code, details = read_reply(reply)
+    said = f"{code.name}: {details}" if details else code.name
+    if code is Code.UNAUTHENTICATED:
+        return End(Why.REFUSED, f"it does not accept this pod's token ({said})")
+    if code in (Code.PERMISSION_DENIED, Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED, Code.FAILED_PRECONDITION):
+        return End(Why.REFUSED, f"it refuses this sidecar ({said})")
+    return End(Why.ENDED, f"it has ended the stream ({said})")
