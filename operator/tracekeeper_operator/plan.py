@@ -16,7 +16,7 @@ from typing import Any
 from tracekeeper_spec.config import ConfigSpec, TracingConfig
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.parse import parse_manifest
-from tracekeeper_spec.policy import PolicyDocument, PolicyEntry, PolicyFormatError
+from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
 from tracekeeper_spec.resolve import check_resolved, resolve
 from tracekeeper_spec.secrets import secret_uses
 
@@ -157,13 +157,17 @@ def plan(
     *,
     floor: int,
     now: float,
+    control: Control | None = None,
 ) -> Plan:
-    """Decide about one namespace. `floor` is the highest revision known of it; `now` is Unix time."""
+    """Decide about one namespace. `floor` is the highest revision known of it; `now` is Unix time; `control` is where
+    its sidecars find the control stream.
+    """
     old = published.document
     wanted = PolicyDocument(
         revision=0,
         configs=tuple(item.entry for item in configs if item.entry is not None),
         secrets=_values(configs, secrets, old),
+        control=control,
     )
     if not configs:
         return Plan(namespace, (), wanted, write=False, delete=published.exists)

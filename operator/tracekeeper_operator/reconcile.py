@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from tracekeeper_spec.policy import Control
 
 from . import apply, names, plan, status
 from .backoff import Backoff
@@ -42,10 +44,14 @@ class Reconciler:
         *,
         resync: float = 60.0,
         host_paths: HostPaths = NOWHERE,
+        control: Callable[[Control | None], Control | None] = lambda published: None,
+        on_assessed: Callable[[str, Sequence[Assessed]], None] = lambda namespace, configs: None,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._kube, self._store, self._clock, self._metrics = kube, store, clock, metrics
         self._resync, self._host_paths, self._uniform = resync, host_paths, uniform
+        self._control, self._on_assessed = control, on_assessed
+        """Where the control stream is, given what is published of it; and who is told of a namespace's configs."""
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
         self._backoffs: dict[str, Backoff] = {}
@@ -55,6 +61,11 @@ class Reconciler:
     def offer(self, namespace: str) -> None:
         """Something changed there: it is due now."""
         self._schedule(namespace, 0.0)
+
+    def offer_all(self) -> None:
+        """Something changed that is in every policy."""
+        for namespace in self._store.namespaces():
+            self.offer(namespace)
 
     async def run(self) -> None:
         """Serve until cancelled; a round that fails is tried again and never ends this."""
@@ -79,9 +90,11 @@ class Reconciler:
         manifests = self._store.of(namespace)
         published = await self._published(namespace)
         configs = plan.assess(manifests, published.document)
+        self._on_assessed(namespace, configs)
         secrets = await self._secrets(namespace, configs)
         floor = max(self._revisions.get(namespace, 0), status.known_revision(manifests))
-        decided = plan.plan(namespace, configs, secrets, published, floor=floor, now=self._clock.now())
+        control = self._control(published.document.control if published.document is not None else None)
+        decided = plan.plan(namespace, configs, secrets, published, floor=floor, now=self._clock.now(), control=control)
         outcome = await apply.publish(self._kube, decided)
         if decided.write and not outcome.problem:
             self._metrics.policy_writes.inc()

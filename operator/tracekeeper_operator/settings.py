@@ -16,6 +16,8 @@ from .storage import EVERYWHERE, NOWHERE, HostPaths
 
 LEVELS = ("Debug", "Info", "Warning", "Error")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+CONTROL_PORT = 9444
+"""Of the Service, and of the controller where it is told nothing else."""
 
 T = TypeVar("T")
 
@@ -48,6 +50,9 @@ class ControllerSettings:
     credential takes to arrive."""
     log_level: str
     host_paths: HostPaths = NOWHERE
+    control_service: str = ""
+    """The Service that leads sidecars and people to the control stream; empty where there is none."""
+    control_listen: Address = Address("", CONTROL_PORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
             resync_seconds=_read(options.resync, "--resync", _resync),
             log_level=log_level,
             host_paths=host_paths,
+            control_service=_service(options.control_service),
+            control_listen=_read(options.control_listen, "--control-listen", parse_address),
         )
     return InjectorSettings(
         namespace=namespace,
@@ -128,6 +135,8 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag(controller, "service", "tracekeeper-injector", "the injector's Service; the certificate names it")
     flag(controller, "mutating-webhook", "tracekeeper-injector", "MutatingWebhookConfiguration to give trust")
     flag(controller, "validating-webhook", "tracekeeper-validator", "ValidatingWebhookConfiguration likewise")
+    flag(controller, "control-service", "", "the control stream's Service; without one there is no control stream")
+    flag(controller, "control-listen", f":{CONTROL_PORT}", "gRPC with TLS: the control stream, and what people ask for")
     flag(controller, "resync", "60s", "how often Secrets are read again and drift is repaired")
     flag(injector, "sidecar-image", None, "the image of the injected sidecar")
     flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
@@ -164,6 +173,12 @@ def _read(value: str, flag: str, reader: Callable[[str], T]) -> T:
         return reader(value)
     except ValueError as error:
         raise SettingsError(flag, str(error)) from error
+
+
+def _service(name: str) -> str:
+    if name and not (re.fullmatch(DNS_LABEL.pattern, name) and len(name) <= DNS_LABEL.max_length):
+        raise SettingsError("--control-service", f"{name!r} is no name of a Service")
+    return name
 
 
 def _resync(text: str) -> float:

@@ -21,6 +21,16 @@ def test_controller_defaults() -> None:
     )
 
 
+def test_the_control_stream_is_off_unless_a_service_leads_to_it() -> None:
+    found = parse(["controller", "--namespace", "tk"], {})
+    assert isinstance(found, ControllerSettings)
+    assert (found.control_service, found.control_listen) == ("", Address("", 9444))
+    environ = {"TRACEKEEPER_CONTROL_SERVICE": "tk-control", "TRACEKEEPER_CONTROL_LISTEN": "127.0.0.1:0"}
+    found = parse(["controller", "--namespace", "tk"], environ)
+    assert isinstance(found, ControllerSettings)
+    assert (found.control_service, found.control_listen) == ("tk-control", Address("127.0.0.1", 0))
+
+
 def test_injector_from_the_environment_and_flags() -> None:
     environ = {
         "TRACEKEEPER_NAMESPACE": "tk",
@@ -47,6 +57,8 @@ def test_injector_from_the_environment_and_flags() -> None:
         (["injector", "--namespace", "tk"], "--sidecar-image: is required (or set TRACEKEEPER_SIDECAR_IMAGE)"),
         (["controller", "--namespace", "tk", "--log-level", "loud"], "--log-level: 'loud' is none of Debug"),
         (["controller", "--namespace", "tk", "--metrics-listen", "x"], "--metrics-listen: 'x' is not host:port"),
+        (["controller", "--namespace", "tk", "--control-service", "a.b"], "--control-service: 'a.b' is no name of a"),
+        (["controller", "--namespace", "tk", "--control-listen", "x"], "--control-listen: 'x' is not host:port"),
         (["controller", "--namespace", "tk", "--resync", "soon"], "--resync: "),
         (["controller", "--namespace", "tk", "--resync", "10ms"], "--resync: 10ms is too often"),
     ],

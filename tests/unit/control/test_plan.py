@@ -8,7 +8,7 @@ from typing import Any
 
 from control_objects import backend, config, secret
 from tracekeeper_operator.plan import Plan, Published, SecretRead, assess, plan, read_published, read_secret
-from tracekeeper_spec.policy import PolicyDocument
+from tracekeeper_spec.policy import Control, PolicyDocument
 
 NOW = 1_800_000_000.0
 Object = dict[str, Any]
@@ -20,9 +20,11 @@ def decide(
     secrets: dict[str, SecretRead] | None = None,
     floor: int = 0,
     now: float = NOW,
+    control: Control | None = None,
 ) -> Plan:
     before = published or Published(None)
-    return plan("shop", assess(manifests, before.document), secrets or {}, before, floor=floor, now=now)
+    configs = assess(manifests, before.document)
+    return plan("shop", configs, secrets or {}, before, floor=floor, now=now, control=control)
 
 
 def published(decided: Plan) -> Published:
@@ -61,6 +63,18 @@ def test_every_change_is_a_higher_revision() -> None:
     assert soon.write and soon.document.revision == first.document.revision + 1
     later = decide([config(generation=3)], published(soon), now=NOW + 100)
     assert later.document.revision == int(NOW) + 100
+
+
+def test_says_where_the_control_stream_is() -> None:
+    here = Control("tk-control.tk.svc:9444", "PEM")
+    first = decide([config()])
+    told = decide([config()], published(first), control=here)
+    assert told.write and told.document.control == here
+    assert told.document.revision == first.document.revision + 1
+    assert told.document.digest == first.document.digest, "nothing else happens to spans"
+    assert not decide([config()], published(told), control=here).write
+    assert decide([config()], published(told), control=replace(here, ca="PEM2")).write
+    assert decide([config()], published(told)).document.control is None
 
 
 def test_the_revision_survives_deletion_and_a_clock_that_went_back() -> None:

@@ -14,6 +14,8 @@ from control_api import Api, serve
 from control_objects import StoodClock, backend, config, secret
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.clock import SystemClock
+from tracekeeper_operator.control.facts import ConfigFacts
+from tracekeeper_operator.control.index import ConfigIndex
 from tracekeeper_operator.errors import KubeError
 from tracekeeper_operator.handlers import take
 from tracekeeper_operator.kube import Kube
@@ -21,7 +23,7 @@ from tracekeeper_operator.metrics import ControllerMetrics
 from tracekeeper_operator.reconcile import Reconciler
 from tracekeeper_operator.store import Store
 from tracekeeper_operator.tasks import run_until
-from tracekeeper_spec.policy import PolicyDocument
+from tracekeeper_spec.policy import Control, PolicyDocument
 from waiting import until
 
 
@@ -31,7 +33,17 @@ class Rig:
     def __init__(self, api: Api, kube: Kube, clock: Any, resync: float) -> None:
         self.api, self.store = api, Store()
         self.metrics = ControllerMetrics()
-        self.reconciler = Reconciler(kube, self.store, clock, self.metrics, resync=resync)
+        self.index = ConfigIndex()
+        self.control: Callable[[Control | None], Control | None] = lambda published: None
+        self.reconciler = Reconciler(
+            kube,
+            self.store,
+            clock,
+            self.metrics,
+            resync=resync,
+            control=lambda published: self.control(published),
+            on_assessed=self.index.take,
+        )
 
     def create(self, manifest: dict[str, Any]) -> None:
         """Create or change a config, and let the reconciler hear of it."""
@@ -250,6 +262,65 @@ async def test_resync_brings_rotated_secrets_and_missed_deletions(rig: MakeRig) 
         # Nobody tells of this deletion, as when a watch dies at the wrong moment.
         it.api.remove("tracingconfigs", "else", "other")
         await until(lambda: it.document("else") is None)
+
+
+async def test_every_namespace_hears_where_the_control_stream_is(rig: MakeRig) -> None:
+    found = rig()
+    here = Control("tk-control.tk.svc:9444", "PEM")
+    for number in range(3):
+        found.create(config(namespace=f"ns-{number}"))
+    async with found.running():
+        await until(lambda: all(found.document(f"ns-{number}") for number in range(3)))
+        found.control = lambda published: here
+        found.reconciler.offer_all()
+        await until(lambda: all(known(found, f"ns-{number}").control == here for number in range(3)))
+
+
+async def test_until_it_is_known_again_what_was_published_of_it_stays(rig: MakeRig) -> None:
+    """A controller that has just begun knows no certificate yet, and takes nothing back for that."""
+    here = Control("tk-control.tk.svc:9444", "PEM")
+    first = rig()
+    first.control = lambda published: here
+    first.create(config())
+    await first.reconciler.round("shop")
+    again = rig()
+    again.control = lambda published: published
+    again.create(config(suspend=True))
+    await again.reconciler.round("shop")
+    assert known(again).control == here and known(again).configs[0].spec["suspend"] is True
+
+
+def known(rig: Rig, namespace: str = "shop") -> PolicyDocument:
+    document = rig.document(namespace)
+    assert document is not None
+    return document
+
+
+ADAPTIVE = {"default": {"type": "Adaptive", "adaptive": {"targetTracesPerSecond": 50, "per": "Config"}}}
+
+
+async def test_the_control_stream_knows_configs_as_sidecars_do(rig: MakeRig) -> None:
+    found = rig()
+    found.create(config("plain"))
+    found.create(config("shared", sampling=ADAPTIVE))
+    await found.reconciler.round("shop")
+    assert found.index.find("uid-plain") == ConfigFacts("uid-plain", "shop", "plain", None)
+    shared = found.index.find("uid-shared")
+    assert shared is not None and shared.adaptive is not None
+    assert (shared.adaptive.target_traces_per_second, shared.adaptive.per) == (50, "Config")
+    # A fault takes nothing away from what goes on as it was published.
+    found.create(config("shared", backends=[], sampling={"default": {"type": "Both"}}))
+    found.create(config("never", backends="none"))
+    await found.reconciler.round("shop")
+    assert found.index.find("uid-shared") == shared
+    assert found.index.find("uid-never") is None
+    found.delete("shop", "shared")
+    await found.reconciler.round("shop")
+    assert found.index.find("uid-shared") is None and found.index.find("uid-plain") is not None
+    found.delete("shop", "plain")
+    found.delete("shop", "never")
+    await found.reconciler.round("shop")
+    assert found.index.find("uid-plain") is None
 
 
 async def test_a_deleted_policy_comes_back(rig: MakeRig) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spec_cases import BACKEND, FULL, manifest
 from tracekeeper_spec.parse import parse_manifest
-from tracekeeper_spec.policy import MAX_BYTES, PolicyDocument, PolicyEntry, PolicyFormatError
+from tracekeeper_spec.policy import MAX_BYTES, Control, PolicyDocument, PolicyEntry, PolicyFormatError
 
 SPEC = {"backends": [BACKEND]}
 
@@ -37,6 +37,7 @@ ENTRIES = st.builds(
         st.integers(0, 2**63),
         st.lists(ENTRIES, max_size=3).map(tuple),
         st.dictionaries(NAMES, st.dictionaries(NAMES, st.binary(max_size=40), max_size=2), max_size=2),
+        st.none() | st.builds(Control, NAMES, NAMES),
     )
 )
 def test_a_document_survives_writing_and_reading(document: PolicyDocument) -> None:
@@ -58,6 +59,16 @@ def test_the_format_is_the_documented_one() -> None:
         "spec": SPEC,
     }
     assert obj["secrets"] == {"creds": {"token": "AP8gc2VjcmV0"}}
+
+
+def test_it_says_where_the_control_stream_is() -> None:
+    here = Control("tracekeeper-control.tk.svc:9444", "-----BEGIN CERTIFICATE-----")
+    told = replace(DOCUMENT, control=here)
+    obj = json.loads(told.to_json())
+    assert obj["control"] == {"endpoint": here.endpoint, "ca": here.ca}
+    assert PolicyDocument.from_json(told.to_json()) == told
+    assert told.digest == DOCUMENT.digest and not told.same_content(DOCUMENT)
+    assert "control" not in json.loads(DOCUMENT.to_json())
 
 
 def test_members_of_later_versions_are_ignored() -> None:
@@ -98,6 +109,9 @@ def test_same_content_looks_at_secrets_and_not_at_the_revision() -> None:
         ({"configs": {}}, "configs: must be a list"),
         ({"configs": [3]}, "configs[0]: must be an object, not 3"),
         ({"configs": [{"namespace": "x"}]}, "configs[0].name: must be a string"),
+        ({"control": []}, "control: must be an object"),
+        ({"control": {"ca": "PEM"}}, "control.endpoint: must be a string"),
+        ({"control": {"endpoint": "a:1", "ca": 7}}, "control.ca: must be a string, not 7"),
         ({"secrets": []}, "secrets: must be an object"),
         ({"secrets": {"a": 1}}, "secrets.a: must be an object"),
         ({"secrets": {"a": {"k": "hunter2!"}}}, "secrets.a.k: must be a base64 string"),
