@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -20,6 +20,7 @@ from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.forward.roster import live
+from tracekeeper_sidecar.forward.taker import Taker
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import KEPT, Files
 from tracekeeper_sidecar.log.log import Log
@@ -30,6 +31,7 @@ from tracekeeper_spec.sampling import Sampling
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.decide.stage import Stage
+    from tracekeeper_sidecar.forward.rescue import Rescue
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ HISTORY = 64 << 20
 """Bytes of the kept log that stay when they are delivered, at most: a start learns verdicts from them."""
 CLOSE_TIMEOUT = 3.0
 """Seconds that closing waits for a read of the log: the disk may hang."""
-SAMPLING = "sampling"
+SAMPLING, RESCUE = "sampling", "rescue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,18 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the kept log's forwarder shares with that of the log."""
+    """What the kept log's forwarder shares with that of the log, and what is asked about both."""
 
     clock: Clock
     letters: DeadLetters | None
     backends: Backends
     keeper: Keeper
+    hold: Callable[[], int]
+    """As in Forwarder, of the kept log."""
+    takers: Callable[[], Iterable[Taker]]
+    """Entries for which sampling leaves something out, in either log."""
+    book: Callable[[str, str, int], None]
+    """As Forwarder.book, for entries of either log."""
 
 
 @dataclass(slots=True)
@@ -68,21 +76,25 @@ class Kept:
     cursors: CursorStore
     stage: Stage
     forwarder: Forwarder
+    rescue: Rescue
+
+    def configure(self, sampling: Sampling) -> None:
+        """Decide by this section from now on."""
+        self.stage.configure(sampling)
+        self.rescue.decision_wait = sampling.decision_wait
 
 
 class KeptLog:
     """Owned by the application's event loop."""
 
-    def __init__(
-        self, log: Log, whole: Forwarder, cursors: CursorStore, storage: Storage, means: Means, hold: Callable[[], int]
-    ) -> None:
-        """`whole` and `cursors` are of the entries that read `log`. `hold` as in Forwarder, of the kept log."""
+    def __init__(self, log: Log, whole: Forwarder, cursors: CursorStore, storage: Storage, means: Means) -> None:
+        """`whole` and `cursors` are of the entries that read `log`."""
         self.now: Kept | None = None
         """None while there is none."""
         self.leftover = False
         """Whether one that nobody needs could not be removed yet."""
         self._log, self._whole, self._cursors, self._storage = log, whole, cursors, storage
-        self._means, self._hold = means, hold
+        self._means = means
         self._folder = os.path.join(storage.directory, KEPT)
         self._halved = False
 
@@ -124,9 +136,12 @@ class KeptLog:
 
     def _begun(self, kept: Log, sampling: Sampling, begin: Position) -> Kept:
         from tracekeeper_sidecar.decide.stage import Stage  # noqa: PLC0415 - see above
+        from tracekeeper_sidecar.forward.rescue import REASON, Rescue  # noqa: PLC0415 - see above
 
         means = self._means
-        stage = Stage(self._log, kept, means.clock, sampling, begin, self._whole.release)
+        rescue = Rescue(self._log, means.clock, means.takers, lambda name, spans: means.book(name, REASON, spans))
+        rescue.decision_wait = sampling.decision_wait
+        stage = Stage(self._log, kept, means.clock, sampling, begin, self._whole.release, rescue.take)
         cursors = self.store
         forwarder = Forwarder(
             kept,
@@ -135,11 +150,12 @@ class KeptLog:
             letters=means.letters,
             backends=means.backends,
             accepted=lambda: self._log.end.seq,
-            hold=self._hold,
+            hold=means.hold,
         )
         means.keeper.start(SAMPLING, stage.run)
+        means.keeper.start(RESCUE, rescue.run)
         logger.info("sampling begins", extra={"undecided": self._log.end.seq - begin.seq})
-        return Kept(kept, cursors, stage, forwarder)
+        return Kept(kept, cursors, stage, forwarder, rescue)
 
     def _halve(self) -> None:
         """The kept log has the other half."""
@@ -151,8 +167,9 @@ class KeptLog:
         """Nobody reads it any more: away with it."""
         kept = self.now
         assert kept is not None
-        await self._means.keeper.stop(SAMPLING)
+        await self._stop()
         kept.stage.end()
+        kept.rescue.end()
         self.now, self.leftover = None, True
         try:
             await kept.forwarder.close()
@@ -179,8 +196,12 @@ class KeptLog:
 
     async def stop(self) -> None:
         """Sample no more, and leave everything as it is. Waits for a disk that hangs at most CLOSE_TIMEOUT seconds."""
-        stopping = asyncio.ensure_future(self._means.keeper.stop(SAMPLING))
+        stopping = asyncio.ensure_future(self._stop())
         await asyncio.wait((stopping,), timeout=CLOSE_TIMEOUT)
+
+    async def _stop(self) -> None:
+        await self._means.keeper.stop(SAMPLING)
+        await self._means.keeper.stop(RESCUE)
 
 
 def _remove(folder: str, files: Files) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.forward.replay import Replayed
 from tracekeeper_sidecar.forward.roster import live
+from tracekeeper_sidecar.forward.taker import Taker
 from tracekeeper_sidecar.kept import Kept, KeptLog, Means, Storage
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.log import Log
@@ -40,6 +42,7 @@ from tracekeeper_spec.secrets import Secrets
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.decide.health import StageHealth
+    from tracekeeper_sidecar.forward.rescue import RescueHealth
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +63,14 @@ class Routes:
         """Those that entries of either log send to."""
         self._whole = Forwarder(log, cursors, clock, letters=letters, backends=self.all_backends, hold=self._held)
         self._keeper = Keeper(clock, random.random)
-        means = Means(clock, letters, self.all_backends, self._keeper)
-        self._kept_log = KeptLog(log, self._whole, cursors, storage, means, self._held_kept)
+        means = Means(clock, letters, self.all_backends, self._keeper, self._held_kept, self._takers, self._book)
+        self._kept_log = KeptLog(log, self._whole, cursors, storage, means)
         self._moving: dict[str, Position] = {}
         """Entries that are to move to the other log, and the place in theirs at which."""
         self._between: dict[str, EntryHealth] = {}
         """Entries that are on their way from one log to the other, as they were last seen."""
+        self._came: dict[str, int] = {}
+        """The number up to which entries had everything that have moved to the kept log since the start."""
         self._known: bool | None = None
         """Whether there were entries before a config that could not be put in force yet."""
         self._unplaced = False
@@ -86,6 +91,11 @@ class Routes:
     def stage(self) -> StageHealth | None:
         """What sampling does; None while nothing is sampled."""
         return self.kept.stage.health() if self.kept is not None else None
+
+    @property
+    def rescue(self) -> RescueHealth | None:
+        """What becomes of traces that other pods keep; None while nothing is sampled."""
+        return self.kept.rescue.health() if self.kept is not None else None
 
     @property
     def moving(self) -> frozenset[str]:
@@ -145,7 +155,7 @@ class Routes:
         deadline = self._clock.monotonic() + timeout
         for forwarder in self.forwarders:
             forwarder.urge()
-        flushing = asyncio.ensure_future(self.flush(self._log.end, timeout))
+        flushing = asyncio.ensure_future(self._finish(deadline))
         hopeless = asyncio.ensure_future(self._hopeless(deadline))
         try:
             await asyncio.wait((flushing, hopeless), return_when=asyncio.FIRST_COMPLETED)
@@ -159,12 +169,19 @@ class Routes:
         await asyncio.gather(*(forwarder.drain(0.0) for forwarder in self.forwarders))
         return left
 
+    async def _finish(self, deadline: float) -> None:
+        """Deliver everything that there is, and then what other pods keep of it."""
+        await self.flush(self._log.end, deadline - self._clock.monotonic())
+        if self.kept is not None:
+            await self.kept.rescue.finish(deadline - self._clock.monotonic())
+
     async def _hopeless(self, deadline: float) -> None:
         """Return when no entry can deliver anything before `deadline`, or nothing is left that it could."""
         while True:
             seconds, kept = deadline - self._clock.monotonic(), self.kept
             stuck = kept is not None and kept.stage.stuck
-            if not self._between and all(one.hopeless(seconds, stuck) for one in self.forwarders):
+            rescued = kept is None or kept.rescue.hopeless(seconds)
+            if rescued and not self._between and all(one.hopeless(seconds, stuck) for one in self.forwarders):
                 return
             await self.all_backends.signal.wait(LOOK)
 
@@ -205,6 +222,8 @@ class Routes:
             found += self.kept.forwarder.troubles()
             if self.kept.stage.problem:
                 found.append(f"sampling waits: {self.kept.stage.problem}")
+            if self.kept.rescue.problem:
+                found.append(f"what other pods keep cannot be sent from here yet: {self.kept.rescue.problem}")
         return found
 
     def pending(self) -> int:
@@ -218,7 +237,7 @@ class Routes:
         if self.kept is None and (_sampled(spec) or await live(self._kept_log.store)):
             await self._kept_log.open(spec.sampling or EVERYTHING)
         if self.kept is not None:
-            self.kept.stage.configure(spec.sampling or EVERYTHING)
+            self.kept.configure(spec.sampling or EVERYTHING)
         else:
             await self._kept_log.clear()
         self._applied = spec, secrets
@@ -247,6 +266,7 @@ class Routes:
         if self.kept is not None:
             forwarder = self.kept.forwarder
             await forwarder.apply(spec.backends, there, secrets, spec.buffer, others=bool(here), known=self._known)
+            await self.kept.rescue.forget(sampled)
         await self.all_backends.sweep()
         self._known, self._unplaced = None, False
         self._between.clear()
@@ -330,10 +350,28 @@ class Routes:
         self._unplaced = True
         self._between.update((entry.name, entry) for entry in source.entries() if entry.name == name)
         self._moving.pop(name, None)
+        if not was_kept:
+            self._came[name] = until.seq
         await source.leave(name)
         logger.info("delivery %r now reads %s", name, "all spans" if was_kept else "what sampling keeps")
 
     # The kept log.
+
+    def _takers(self) -> Iterator[Taker]:
+        """The entries for which sampling leaves something out, each from where on it does."""
+        kept = self.kept
+        for name in kept.forwarder.names if kept is not None else ():
+            taker = self._in_force.forwarder.taker(name)
+            if taker is not None:
+                yield replace(taker, begin=max(taker.begin, self._came.get(name, 0)))
+        for name, until in self._moving.items():  # Its part of the kept log grows already.
+            taker = self._whole.taker(name)
+            if taker is not None:
+                yield replace(taker, begin=until.seq, end=ENDLESS)
+
+    def _book(self, name: str, reason: str, spans: int) -> None:
+        for forwarder in self.forwarders:
+            forwarder.book(name, reason, spans)
 
     def _held(self) -> int:
         """From which number on the log is needed by others than its entries."""

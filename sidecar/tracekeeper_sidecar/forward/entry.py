@@ -137,6 +137,11 @@ class DeliveryEntry:
         self._log.bound = until
         self.filling.hurry(self._log.end)
 
+    @property
+    def bounded(self) -> int:
+        """Spans of the log before the place behind which it reads nothing."""
+        return self._log.until
+
     def change(self, terms: Terms) -> None:
         """Batches read from now on keep to `terms`."""
         self.terms = terms

@@ -20,6 +20,7 @@ from tracekeeper_sidecar.forward.replay import REASON, Replayed, replay
 from tracekeeper_sidecar.forward.roster import Roster
 from tracekeeper_sidecar.forward.saver import Saver
 from tracekeeper_sidecar.forward.sender import Sender
+from tracekeeper_sidecar.forward.taker import Taker
 from tracekeeper_sidecar.log.cursor import Cursor, CursorStore
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import ENDLESS
@@ -106,6 +107,13 @@ class Forwarder:
         entry = self._entries.get(name)
         if entry is not None:
             entry.bound(until)
+
+    def taker(self, name: str) -> Taker | None:
+        """The entry for somebody who sends it spans of what it has passed; None when there is none."""
+        entry = self._entries.get(name)
+        if entry is None:
+            return None
+        return Taker(name, entry.sender, entry.terms, entry.account.start, entry.bounded)
 
     def relieve(self, name: str) -> None:
         """Somebody needs what the entry, which is bound, holds up: let it drop that if the config prefers so."""

@@ -235,6 +235,10 @@ class Log:
         except OSError as fault:
             raise _cannot_read(self._directory, fault) from fault
 
+    def since(self, time: float) -> Position:
+        """A place before all that was appended at that Unix time or later; see `places.since`."""
+        return places.since(self._writer.view, time)
+
     def newest(self, kind: int) -> bytes | None:
         """The payload of the newest sound frame of a type; None when there is none. Blocks. Raises LogUnavailable."""
         try:

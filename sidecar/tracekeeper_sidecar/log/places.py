@@ -57,6 +57,12 @@ def holds(view: View, place: Position) -> bool:
     return segment.base < place.seq <= end and place.offset <= _limit(view, segment)
 
 
+def since(view: View, time: float) -> Position:
+    """A place before all that was appended at that Unix time or later, as near as segments tell without being read."""
+    index = bisect_right(view.segments, time, key=lambda segment: segment.created) - 1
+    return view.segments[index].start if index >= 0 else view.begin
+
+
 def newest(directory: str, files: Files, view: View, kind: int) -> bytes | None:
     """The payload of the newest sound frame of a type; None when there is none. Raises OSError."""
     for segment in reversed(view.segments):
