@@ -45,6 +45,11 @@ class Place:
         """The names by which the API server, sidecars and people may call the injector and the control stream."""
         return [host for service in (self.service, self.control) if service for host in self._names(service)]
 
+    @property
+    def endpoint(self) -> str:
+        """Where sidecars find the control stream; only where there is one."""
+        return f"{self.control}.{self.namespace}.svc:{names.CONTROL_PORT}"
+
     def _names(self, service: str) -> list[str]:
         base = f"{service}.{self.namespace}"
         return [f"{base}.svc", f"{base}.svc.cluster.local", base, service]
@@ -150,15 +155,18 @@ class CertKeeper:
         await self._kube.apply(SECRETS, body)
 
     async def _show(self, ca: str) -> bool:
-        """Tell people which authorities to trust; False when they were told. Raises KubeError."""
+        """Tell people where the control stream is and which authorities to trust there; False when they were told.
+        Raises KubeError.
+        """
+        told = {names.CA_KEY: ca, names.ENDPOINT_KEY: self._place.endpoint}
         meta = {"namespace": self._place.namespace, "name": names.CA_CONFIG_MAP}
         try:
             found = await self._kube.get(CONFIG_MAPS, meta["namespace"], meta["name"])
         except NotFound:
             found = {}
-        if (found.get("data") or {}).get(names.CA_KEY) == ca:
+        if found.get("data") == told:
             return False
-        body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {names.CA_KEY: ca}}
+        body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": told}
         await self._kube.apply(CONFIG_MAPS, body)
         return True
 

@@ -22,8 +22,11 @@ TLS_SECRET = "tracekeeper-webhook-tls"
 it.
 """
 CA_CONFIG_MAP = "tracekeeper-ca"
-"""In the operator's own namespace: the authority alone, for people who call the control stream."""
+"""In the operator's own namespace, for people: where the control stream is, and the authority of its certificate."""
 CA_KEY = "ca.crt"
+ENDPOINT_KEY = "endpoint"
+CONTROL_PORT = 9444
+"""Of the control stream's Service, and of the controller where it is told nothing else."""
 
 INJECT = "tracekeeper.dev/inject"
 """Opt-in: annotation on a pod, label on a namespace."""

@@ -11,13 +11,12 @@ from typing import TypeVar
 from tracekeeper_spec.texts import DNS_LABEL
 from tracekeeper_spec.units import parse_duration
 
+from . import names
 from .errors import SettingsError
 from .storage import EVERYWHERE, NOWHERE, HostPaths
 
 LEVELS = ("Debug", "Info", "Warning", "Error")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-CONTROL_PORT = 9444
-"""Of the Service, and of the controller where it is told nothing else."""
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ class ControllerSettings:
     host_paths: HostPaths = NOWHERE
     control_service: str = ""
     """The Service that leads sidecars and people to the control stream; empty where there is none."""
-    control_listen: Address = Address("", CONTROL_PORT)
+    control_listen: Address = Address("", names.CONTROL_PORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag(controller, "mutating-webhook", "tracekeeper-injector", "MutatingWebhookConfiguration to give trust")
     flag(controller, "validating-webhook", "tracekeeper-validator", "ValidatingWebhookConfiguration likewise")
     flag(controller, "control-service", "", "the control stream's Service; without one there is no control stream")
-    flag(controller, "control-listen", f":{CONTROL_PORT}", "gRPC with TLS: the control stream, and what people ask for")
+    flag(controller, "control-listen", f":{names.CONTROL_PORT}", "gRPC with TLS: the control stream, and what people ask for")
     flag(controller, "resync", "60s", "how often Secrets are read again and drift is repaired")
     flag(injector, "sidecar-image", None, "the image of the injected sidecar")
     flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")

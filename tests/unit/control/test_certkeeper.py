@@ -158,10 +158,11 @@ async def test_names_the_control_stream_and_tells_people_whom_to_trust(api: Api,
     found = names.get_values_for_type(x509.DNSName)
     assert {"injector.tk.svc", "tk-control.tk.svc", "tk-control.tk.svc.cluster.local"} <= set(found)
     told = api.get("configmaps", "tk", "tracekeeper-ca")
-    assert told["data"] == {"ca.crt": stored(api, "ca.crt")}
+    expected = {"ca.crt": stored(api, "ca.crt"), "endpoint": "tk-control.tk.svc:9444"}
+    assert told["data"] == expected
     told["data"] = {"ca.crt": "somebody else's"}
     await settle(keeper)
-    assert api.get("configmaps", "tk", "tracekeeper-ca")["data"] == {"ca.crt": stored(api, "ca.crt")}
+    assert api.get("configmaps", "tk", "tracekeeper-ca")["data"] == expected
     writes = len(api.requests("PATCH"))
     await settle(keeper)
     assert len(api.requests("PATCH")) == writes
