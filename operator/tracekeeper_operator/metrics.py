@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 ADMISSION_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
 """Seconds; the goal is 0.02 for 99 of 100."""
+SPREAD_BUCKETS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 RECONCILE_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
 
 
@@ -59,6 +60,48 @@ class ControllerMetrics(Metrics):
         self.status_writes = Counter(
             "tracekeeper_controller_status_writes",
             "Status updates of TracingConfigs.",
+            registry=self.registry,
+        )
+        self.control_sidecars = Gauge(
+            "tracekeeper_control_sidecars",
+            "Sidecars that are attached to the control stream.",
+            registry=self.registry,
+        )
+        self.control_groups = Gauge(
+            "tracekeeper_control_groups",
+            "Groups of sidecars that share a target of sampling, or tell each other what they keep.",
+            registry=self.registry,
+        )
+        self.control_refused = Counter(
+            "tracekeeper_control_refused",
+            "Sidecars that could not attach, by what was wrong: token, config, or full.",
+            ["problem"],
+            registry=self.registry,
+        )
+        self.control_streams_ended = Counter(
+            "tracekeeper_control_streams_ended",
+            "Streams of sidecars that ended: left (as it should be), broken, replaced (by a newer one of its pod), "
+            "expired (its token), silent, slow, forbidden or invalid.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.control_messages = Counter(
+            "tracekeeper_control_messages",
+            "Messages from sidecars (in) and to them (out), by kind.",
+            ["direction", "kind"],
+            registry=self.registry,
+        )
+        self.control_decisions = Counter(
+            "tracekeeper_control_decisions",
+            "Traces that a sidecar keeps although others may not: told to the others, repeated (known already), or "
+            "dropped, because there were too many; the others then keep such a trace only by its id.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.control_spread_seconds = Histogram(
+            "tracekeeper_control_spread_seconds",
+            "From the arrival of a decision to when it is on its way to the last of the others.",
+            buckets=SPREAD_BUCKETS,
             registry=self.registry,
         )
 

@@ -1,8 +1,8 @@
 """Divides the target of adaptive sampling among the sidecars that share it, by what each has to sample. Pure.
 
 The target is filled like water over the keys of all sidecars together (`level`): what quiet keys have is kept whole,
-the loud ones get equally many traces a second, within the config's bounds. A sidecar gets of each key's part what it has
-of the key's traces, so that a key is kept with about the same probability wherever its traces are.
+the loud ones get equally many traces a second, within the config's bounds. Of each key's part a sidecar gets what it
+has of the key's traces, so that a key is kept with about the same probability wherever its traces are.
 
 The lowest probability of any key is the *floor*: a trace that it keeps is kept by every sidecar.
 """

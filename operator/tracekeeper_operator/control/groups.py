@@ -177,7 +177,7 @@ class Group:
         self._stale = waiting
 
     def _set_floor(self, lowest: float) -> None:
-        """At rest while what it is made from is: what one keeps at the old floor another one may drop at the new one."""
+        """It rests while what it is made from does: what one keeps at the old floor another may drop at the new one."""
         least = min(self._limits.min_probability, self._limits.max_probability)
         if len(self._parts) < 2:
             floor = least  # there is nobody to agree with

@@ -1,0 +1,98 @@
+"""Who belongs to which group, by the configs as they are now. Pure; time is monotonic seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tracekeeper_spec.sampling import Per
+
+from .attached import Attached
+from .circle import Circle, Key
+from .facts import ConfigFacts
+from .groups import Group
+from .spread import Repeats, Spread
+
+Configs = Callable[[str], ConfigFacts | None]
+"""UID to config; None when there is none."""
+
+
+class Circles:
+    """All groups that somebody is attached to."""
+
+    def __init__(self, configs: Configs) -> None:
+        self._configs = configs
+        self._circles: dict[Key, Circle] = {}
+        self._repeats = Repeats()
+
+    def __iter__(self) -> Iterator[Circle]:
+        return iter(list(self._circles.values()))
+
+    def __len__(self) -> int:
+        return len(self._circles)
+
+    def of(self, attached: Attached) -> Circle | None:
+        """None before its Hello."""
+        return self._circles.get(attached.group) if isinstance(attached.group, tuple) else None
+
+    def allowed(self, config_uid: str, namespace: str) -> bool:
+        """Whether sidecars of that namespace may work by that config."""
+        facts = self._configs(config_uid)
+        return facts is not None and facts.namespace == namespace
+
+    def enter(self, attached: Attached, now: float) -> Circle:
+        """It works by `attached.config_uid` from now on."""
+        facts = self._configs(attached.config_uid)
+        key = _key(attached, facts)
+        if attached.group is not None and attached.group != key:
+            self.leave(attached, now, for_good=True)
+        circle = self._circles.get(key)
+        if circle is None:
+            circle = self._circles[key] = Circle(key, Spread(key, self._repeats))
+        if circle.group is None and facts is not None and facts.adaptive is not None:
+            circle.group = Group(facts.adaptive)
+        attached.group = key
+        circle.attached[attached.identity.uid] = attached
+        if circle.group is not None:
+            circle.group.join(attached.identity.uid)
+        return circle
+
+    def leave(self, attached: Attached, now: float, *, for_good: bool) -> None:
+        """Its stream has ended, or it works by another config."""
+        circle = self.of(attached)
+        attached.group = None
+        if circle is None or circle.attached.get(attached.identity.uid) is not attached:
+            return
+        del circle.attached[attached.identity.uid]
+        if circle.group is not None:
+            circle.group.leave(attached.identity.uid, now, for_good=for_good)
+        if not circle.attached:
+            circle.spread.clear()
+
+    def refresh(self, now: float) -> None:
+        """Follow the configs: targets, and who shares them. A sidecar whose config is gone shares nothing any more."""
+        for circle in self:
+            facts = self._configs(circle.key[0])
+            for attached in list(circle.attached.values()):
+                if _key(attached, facts) != circle.key:
+                    self.enter(attached, now)
+            self._follow(circle, facts)
+            if circle.group is not None:
+                circle.group.divide(now)
+            if circle.empty:
+                del self._circles[circle.key]
+
+    def _follow(self, circle: Circle, facts: ConfigFacts | None) -> None:
+        limits = None if facts is None else facts.adaptive
+        if limits is None:
+            circle.group = None
+        elif circle.group is None:
+            circle.group = Group(limits)
+            for pod in circle.attached:
+                circle.group.join(pod)
+        else:
+            circle.group.configure(limits)
+
+
+def _key(attached: Attached, facts: ConfigFacts | None) -> Key:
+    apart = facts is not None and facts.adaptive is not None and facts.adaptive.per is Per.NAMESPACE
+    return attached.config_uid, attached.identity.namespace if apart else ""

@@ -1,0 +1,137 @@
+"""The control server: one port with TLS for sidecars that attach, and for people who ask them for something."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import grpc
+from grpc import aio
+
+from ..certs import Material
+from ..clock import Clock
+from ..errors import ListenError
+from ..metrics import ControllerMetrics
+from ..settings import Address
+from .attach import Attach, DumpStates, Verify
+from .attached import Attached
+from .circles import Circles, Configs
+from .facts import ConfigFacts
+from .messages import LONGEST_MESSAGE
+from .rounds import Rounds
+
+__all__ = ["Attached", "ConfigFacts", "ControlServer"]
+
+logger = logging.getLogger(__name__)
+
+SETTLE = 30.0
+"""Seconds after the start in which no parts are told: sidecars hold on to the ones they have for as long, and come back
+within that. Told at once, the first to come would have the whole target."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the certificate."""
+GRACE = 1.0
+"""Seconds that calls have to end in when the server stops."""
+
+OPTIONS = (
+    ("grpc.so_reuseport", 0),  # two servers on one port would each have half of the sidecars
+    ("grpc.max_receive_message_length", LONGEST_MESSAGE),
+    ("grpc.max_concurrent_streams", 16),
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 60_000),
+    # Sidecars look for dead connections with a PING after 20 s of silence, and so does the server.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # As large as messages are: without probing for more, a stream that rests has small buffers.
+    ("grpc.http2.bdp_probe", 0),
+)
+
+
+class ControlServer:
+    """`run` until cancelled; everything else on the same event loop."""
+
+    def __init__(
+        self,
+        listen: Address,
+        material: Callable[[], Material | None],
+        verify: Verify,
+        configs: Configs,
+        clock: Clock,
+        metrics: ControllerMetrics,
+        *,
+        settle: float = SETTLE,
+    ) -> None:
+        """`material` is asked again and again: new connections get the certificate that it has last answered with; None
+        while there is none yet. `configs` has TracingConfigs by UID, and only such as are in force.
+        """
+        self._listen, self._material = listen, material
+        circles = Circles(configs)
+        self._attach = Attach(verify, circles, clock, metrics)
+        self._rounds = Rounds(self._attach, circles, clock, metrics, settle)
+        self._handlers: list[grpc.GenericRpcHandler] = [self._attach]
+        self._shown: Material | None = None
+        self._configuration: grpc.ServerCertificateConfiguration | None = None
+        self.started = asyncio.Event()
+        """Set when sidecars can come."""
+        self.port = 0
+        """The bound port, once started."""
+
+    def add(self, handler: grpc.GenericRpcHandler) -> None:
+        """Serve this, too. Before `run`."""
+        self._handlers.append(handler)
+
+    def attached(self, config_uid: str) -> list[Attached]:
+        """Sidecars that work by that config, in the order in which they came."""
+        return self._attach.attached(config_uid)
+
+    def on_dump_state(self, callback: DumpStates) -> None:
+        """Also call this with what sidecars say of dumps."""
+        self._attach.on_dump_state(callback)
+
+    async def run(self) -> None:
+        """Serve until cancelled, from when there is a certificate. Raises ListenError."""
+        configuration = await self._first()
+        server = aio.server(options=OPTIONS)
+        server.add_generic_rpc_handlers(tuple(self._handlers))
+        self._bind(server, configuration)
+        await server.start()
+        logger.info("sidecars can attach at %s", self._listen)
+        self.started.set()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._rounds.run())
+                tasks.create_task(self._follow())
+        finally:
+            self.started.clear()
+            await server.stop(GRACE)
+
+    def _bind(self, server: aio.Server, first: grpc.ServerCertificateConfiguration) -> None:
+        credentials = grpc.dynamic_ssl_server_credentials(first, lambda: self._configuration or first)
+        host = f"[{self._listen.host}]" if ":" in self._listen.host else self._listen.host or "[::]"
+        try:
+            self.port = server.add_secure_port(f"{host}:{self._listen.port}", credentials)
+        except RuntimeError as error:
+            raise ListenError(str(self._listen), str(error)) from error
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            self._look()
+
+    async def _first(self) -> grpc.ServerCertificateConfiguration:
+        while True:
+            if (configuration := self._look()) is not None:
+                return configuration
+            await asyncio.sleep(LOOK_EVERY)
+
+    def _look(self) -> grpc.ServerCertificateConfiguration | None:
+        """Take the newest certificate; None while there is none."""
+        material = self._material()
+        if material is not None and material != self._shown:
+            self._shown = material
+            pair = (material.key.encode(), material.certificate.encode())
+            self._configuration = grpc.ssl_server_certificate_configuration([pair])
+        return self._configuration
