@@ -1,14 +1,14 @@
 """One of several services that call each other: an application for the cluster tests, with OpenTelemetry's Python SDK.
 
-Each GET makes a span, calls CHAIN_NEXT within it if there is one, hands the trace on by the W3C headers, and fails where
-CHAIN_FAILS says so. With CHAIN_RUNS it is the first one, and makes that many traces by itself. It runs in the demo's
-image, handed over as a text: it may import nothing of the tests.
+Each GET makes a span, calls CHAIN_NEXT within it if there is one, hands the trace on by the W3C headers, and fails
+where CHAIN_FAILS says so. With CHAIN_RUNS it is the first one, and makes that many traces by itself. It runs in the
+demo's image, handed over as a text: it may import nothing of the tests.
 
     CHAIN_NEXT             URL of the next service; absent: the last one
     CHAIN_FAILS            every how many calls it ends its span with an error, without telling its caller; 0: never
     CHAIN_RUNS             how many traces to make; 0, the default: none
     CHAIN_RUNS_PER_SECOND  how many of them a second
-    CHAIN_LISTEN           port for calls and for GET /stats: {"calls": …, "failed": [trace ids], "done": …}
+    CHAIN_LISTEN           port for calls and for GET /stats: {"traces": [ids], "failed": [ids], "done": …}
 """
 
 import http.server
@@ -18,7 +18,7 @@ import threading
 import time
 import urllib.request
 
-from opentelemetry import propagate, trace
+from opentelemetry import propagate
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
@@ -27,8 +27,10 @@ NEXT = os.environ.get("CHAIN_NEXT", "")
 FAILS = int(os.environ.get("CHAIN_FAILS", "0"))
 RUNS = int(os.environ.get("CHAIN_RUNS", "0"))
 RATE = float(os.environ.get("CHAIN_RUNS_PER_SECOND", "10"))
-STATS = {"calls": 0, "failed": [], "traces": [], "done": False}
 LOCK = threading.Lock()
+TRACES: list[str] = []
+FAILED: list[str] = []
+DONE = threading.Event()
 
 if os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf") == "grpc":
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -52,11 +54,10 @@ def call(headers: dict[str, str]) -> None:
                 propagate.inject(carrier)
                 urllib.request.urlopen(urllib.request.Request(NEXT, headers=carrier), timeout=10).close()
         with LOCK:
-            STATS["calls"] += 1  # type: ignore[operator]
-            STATS["traces"].append(trace_id)  # type: ignore[attr-defined]
-            if FAILS and STATS["calls"] % FAILS == 0:  # type: ignore[operator]
+            TRACES.append(trace_id)
+            if FAILS and len(TRACES) % FAILS == 0:
                 span.set_status(StatusCode.ERROR)
-                STATS["failed"].append(trace_id)  # type: ignore[attr-defined]
+                FAILED.append(trace_id)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -67,7 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = b""
         if self.path == "/stats":
             with LOCK:
-                body = json.dumps(STATS).encode()
+                body = json.dumps({"traces": TRACES, "failed": FAILED, "done": DONE.is_set()}).encode()
         else:
             call(dict(self.headers))
         self.send_response(200)
@@ -86,7 +87,7 @@ def run() -> None:
         time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
         call({})
     provider.force_flush()
-    STATS["done"] = True
+    DONE.set()
 
 
 if RUNS:

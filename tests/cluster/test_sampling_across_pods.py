@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.fixtures import RELEASE, SYSTEM
 from cluster.node import Cluster
 from cluster.wait import wait_for
-from cluster.workload import SIDECAR, Workload, otlp
+from cluster.workload import Workload, otlp
 
 pytestmark = pytest.mark.cluster
 
@@ -31,7 +35,7 @@ class Chain:
     user: Workload
 
     def begin(self, runs: int, rate: float, fails: int = 0) -> None:
-        """Start them, the last one first. Every so many calls the last one fails, and nobody before it hears of that."""
+        """Start them, the last one first. Of so many calls it fails one, and nobody before it hears of that."""
         for name, after in zip(reversed(SERVICES), (None, *reversed(SERVICES)), strict=False):
             environment = {
                 "OTEL_SERVICE_NAME": name,
@@ -83,6 +87,25 @@ class Chain:
             found.setdefault(span["trace_id"], Counter())[span["service"]] += 1
         return found
 
+    @contextmanager
+    def without_operator(self) -> Iterator[None]:
+        """The controller is away meanwhile, killed without a word."""
+        scale = ("scale", f"deployment/{RELEASE}-controller", "-n", SYSTEM)
+        pods = ("-n", SYSTEM, "-l", "app.kubernetes.io/component=controller")
+        self.user.cluster.kubectl(*scale, "--replicas=0")
+        self.user.cluster.kubectl("delete", "pod", *pods, "--grace-period=0", "--force", "--ignore-not-found")
+        try:
+            yield
+        finally:
+            self.user.cluster.kubectl(*scale, "--replicas=1")
+            self.user.cluster.kubectl("rollout", "status", *scale[1:], "--timeout=90s", timeout=100)
+
+    def dump(self, person: str) -> subprocess.CompletedProcess[str]:
+        """Ask for everything, as that service account."""
+        command = [sys.executable, "-m", "tracekeeper_cli", "dump", "agents", "-n", self.user.namespace]
+        command += ["--to", "backend-b", "--service-account", person, "--timeout", "60s"]
+        return self.user.cluster.run(command, check=False)
+
 
 @pytest.fixture
 def chain(cluster: Cluster, tracekeeper: str, demo_image: str, namespace: str) -> Iterator[Chain]:
@@ -117,7 +140,9 @@ def test_an_error_in_one_pod_brings_the_trace_in_from_the_other_two(chain: Chain
     by_id = {trace for trace in all_of_them if int(trace[18:], 16) >= (1 - 0.1) * 2**56}
     print(f"{len(failed)} traces with an error and {len(by_id - failed)} others of 300 are whole, none is torn")
     assert by_id - failed <= got.keys()
-    rescued = [span for span in chain.user.backend("backend-a", "/spans?limit=100000") if span["trace_id"] in failed - by_id]
+    rescued = [
+        span for span in chain.user.backend("backend-a", "/spans?limit=100000") if span["trace_id"] in failed - by_id
+    ]
     assert {span["trace_state"] for span in rescued} == {"ot=th:0"}
     for name in SERVICES:
         chain.user.settled(f"{name}-0")
@@ -125,13 +150,59 @@ def test_an_error_in_one_pod_brings_the_trace_in_from_the_other_two(chain: Chain
 
 def test_the_target_is_divided_and_outlives_the_operator(chain: Chain) -> None:
     adaptive = {"targetTracesPerSecond": 6, "minProbability": 0.05}
-    chain.user.configured(otlp("backend-a"), sampling=sampled({"type": "Adaptive", "adaptive": adaptive}))
+    chain.user.configured(otlp("backend-a"), sampling=sampled({"type": "Adaptive", "adaptive": adaptive}, "2s"))
     chain.begin(runs=4000, rate=20)
 
     def shares() -> list[float]:
         return [float(chain.sampling(name)["share"]) for name in SERVICES]
 
     def divided() -> bool:
-        return chain.attached() and abs(sum(shares()) - 6) < 0.6 and min(shares()) > 1
+        """All see as many traces, so the parts are alike."""
+        return chain.attached() and all(1.5 < share < 2.5 for share in shares()) and abs(sum(shares()) - 6) < 0.6
 
-    wait_for(divided, 90, lambda: f"the target is divided: {[chain.sampling(name) for name in SERVICES]}", interval=1)
+    def seen() -> str:
+        return f"{[(chain.link(name), chain.sampling(name)) for name in SERVICES]}"
+
+    wait_for(divided, 120, lambda: f"the target is divided: {seen()}", interval=1)
+    print(f"a target of 6 traces a second is divided: {shares()}")
+    with chain.without_operator():
+        wait_for(lambda: not any(chain.link(name)["attached"] for name in SERVICES), 60, lambda: f"alone: {seen()}")
+        alone = shares()
+        assert all(1.5 < share < 2.5 for share in alone), alone
+        print(f"without the operator: {alone}")
+    wait_for(divided, 120, lambda: f"the target is divided anew: {seen()}", interval=1)
+    print(f"with it again: {shares()}")
+
+
+def test_people_get_back_what_was_left_out_in_all_pods_if_they_may(chain: Chain) -> None:
+    nothing = {"type": "Probabilistic", "probabilistic": {"probability": 0}}
+    chain.user.backends("backend-b")
+    entries = [{"name": "main", "backends": ["backend-a"]}, {"name": "worst-day", "backends": ["backend-b"]}]
+    chain.user.configured(otlp("backend-a"), otlp("backend-b"), delivery=entries, sampling=sampled(nothing, "1s"))
+    chain.begin(runs=40, rate=20)
+    wait_for(chain.attached, 60, lambda: f"all three are attached: {[chain.link(name) for name in SERVICES]}")
+    traces = set(chain.done()["traces"])
+    for name in SERVICES:
+        chain.user.settled(f"{name}-0")
+    assert not chain.spans()
+    for person in ("stranger", "keeper"):
+        chain.user.cluster.kubectl("create", "serviceaccount", person, "-n", chain.user.namespace)
+    binding = [
+        "create",
+        "rolebinding",
+        "keeper",
+        "--clusterrole=edit",
+        f"--serviceaccount={chain.user.namespace}:keeper",
+    ]
+    chain.user.cluster.kubectl(*binding, "-n", chain.user.namespace)
+    refused = chain.dump("stranger")
+    assert refused.returncode == 1
+    assert "may not" in refused.stderr or "forbidden" in refused.stderr.lower(), refused.stderr
+    assert not chain.spans("backend-b")
+    done = chain.dump("keeper")
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
+    assert f"{40 * sum(SPANS.values())} spans were sent" in done.stdout
+    got = chain.spans("backend-b")
+    assert got.keys() == traces
+    assert all(spans == Counter(SPANS) for spans in got.values())
