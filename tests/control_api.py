@@ -139,6 +139,8 @@ class Api:
                 return web.Response(status=406, text="406: Not Acceptable")
             return web.Response(text=json.dumps(document), content_type=media)
         parts = request.path.strip("/").split("/")
+        if parts[0] not in ("api", "apis"):
+            return web.Response(status=404, text="404 page not found")
         if found := discovery(parts):
             return web.json_response(found)
         rest = parts[2:] if parts[0] == "api" else parts[3:]

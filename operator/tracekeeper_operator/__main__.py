@@ -36,8 +36,10 @@ def main() -> None:
 async def _run(told: Settings, access: Access) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    # kopf costs 40 MB, and only one of the two processes needs it.
+    # kopf and gRPC cost 50 MB, and only one of the two processes needs them.
     if isinstance(told, ControllerSettings):
+        # gRPC's own lines are not ours: what they say of a connection is in the answers, and they are no JSON.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from .controller import Controller
 
         await Controller(told, access, SystemClock()).run(stop)

@@ -7,14 +7,19 @@ import logging
 
 import kopf
 
+from tracekeeper_spec.policy import Control
+
 from . import handlers
 from .access import Access
 from .backoff import Backoff
 from .certkeeper import CertKeeper, Place
 from .clock import Clock
+from .control.index import ConfigIndex
+from .control.service import ControlService
 from .errors import KubeError, NotFound
 from .kube import Kube
 from .metrics import ControllerMetrics
+from .plan import assess
 from .reconcile import Reconciler
 from .settings import ControllerSettings
 from .store import Store
@@ -31,7 +36,7 @@ class Controller:
         self._settings, self._access, self._clock = settings, access, clock
         self._kube = Kube(access)
         self._metrics = ControllerMetrics()
-        self._store = Store()
+        self._store, self._index = Store(), ConfigIndex()
         self._reconciler = Reconciler(
             self._kube,
             self._store,
@@ -39,14 +44,31 @@ class Controller:
             self._metrics,
             resync=settings.resync_seconds,
             host_paths=settings.host_paths,
+            control=self._where,
+            on_assessed=self._index.take,
         )
-        place = Place(settings.namespace, settings.service, settings.mutating_webhook, settings.validating_webhook)
-        self._keeper = CertKeeper(self._kube, place, clock, on_expiry=self._metrics.certificate_expiry.set)
+        self._place = Place(
+            settings.namespace,
+            settings.service,
+            settings.mutating_webhook,
+            settings.validating_webhook,
+            settings.control_service,
+        )
+        self._keeper = CertKeeper(
+            self._kube,
+            self._place,
+            clock,
+            on_expiry=self._metrics.certificate_expiry.set,
+            on_change=self._reconciler.offer_all,
+        )
+        self._control = self._control_service() if settings.control_service else None
         self._listed = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`. Raises ListenError, AccessError."""
         checks = {"certificate": self._certificate, "tracingconfigs": self._configs}
+        if self._control is not None:
+            checks["control"] = self._control.problem
         async with self._kube, Server(health(self._metrics, checks), self._settings.metrics_listen):
             await run_until(stop, {"certificates": self._keeper.run(), "configs": self._follow(stop)})
         logger.info("stopped")
@@ -57,7 +79,31 @@ class Controller:
         """
         await self._first_list()
         logger.info("serving %d TracingConfigs in %d namespaces", len(self._store), len(self._store.namespaces()))
-        await run_until(stop, {"reconcile": self._reconciler.run(), "kopf": self._kopf(stop)})
+        # Sidecars come back at once when the port opens: they must find their configs.
+        for namespace in self._store.namespaces():
+            self._index.take(namespace, assess(self._store.of(namespace), None))
+        control = self._control.tasks() if self._control is not None else {}
+        await run_until(stop, {"reconcile": self._reconciler.run(), "kopf": self._kopf(stop), **control})
+
+    def _control_service(self) -> ControlService:
+        return ControlService(
+            self._kube,
+            self._settings.control_listen,
+            lambda: self._keeper.material,
+            self._index,
+            self._store,
+            self._clock,
+            self._metrics,
+        )
+
+    def _where(self, published: Control | None) -> Control | None:
+        """What policies say of the control stream, given what they say now: that stays until the certificate is
+        known.
+        """
+        if self._control is None:
+            return None
+        material = self._keeper.material
+        return published if material is None else Control(self._place.endpoint, material.ca)
 
     async def _first_list(self) -> None:
         backoff = Backoff(most=10.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import tomllib
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -19,13 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import grpc
 import pytest
 import yaml
 
 from control_api import Api, serve
 from control_objects import config, pod, review
+from service_tokens import Signer, publish
 from tracekeeper_operator import __version__
 from tracekeeper_operator.certs import Material
+from tracekeeper_proto.control.v1 import control_pb2 as pb
+from tracekeeper_spec.policy import Control, PolicyDocument
 from waiting import attempted, until
 
 ROOT = Path(__file__).parents[3]
@@ -204,6 +210,98 @@ async def assert_injects(port: int, data: dict[str, str]) -> None:
     assert document["response"]["patchType"] == "JSONPatch"
 
 
+ADAPTIVE = {"default": {"type": "Adaptive", "adaptive": {"targetTracesPerSecond": 100}}}
+
+
+async def test_the_controller_serves_the_control_stream(api: Api, start: Start) -> None:
+    """A sidecar finds it by its policy alone, and is taken in by the token of its pod, and by nothing else."""
+    signer, port = Signer(), free_port()
+    publish(api, signer)
+    api.put("tracingconfigs", config(sampling=ADAPTIVE))
+    async with start(
+        "controller", "--service=localhost", "--control-service=tk-control", f"--control-listen=127.0.0.1:{port}"
+    ) as controller:
+        await controller.ready()
+        control = await until(lambda: told(api))
+        assert control.endpoint == "tk-control.tk.svc:9444"
+        shown = api.get("configmaps", "tk", "tracekeeper-ca")["data"]
+        assert shown == {"ca.crt": control.ca, "endpoint": control.endpoint}
+        for name in ("tk-control.tk.svc", "localhost"):
+            options = (("grpc.ssl_target_name_override", name),)
+            trust = grpc.ssl_channel_credentials(control.ca.encode())
+            async with grpc.aio.secure_channel(f"127.0.0.1:{port}", trust, options) as channel:
+                answer = await attach(channel, signer.token(time.time()), "uid-agents")
+                assert isinstance(answer, pb.ToSidecar) and answer.welcome.report_every_seconds > 0
+                stranger = Signer("stranger", elliptic=True).token(time.time())
+                assert await attach(channel, stranger, "uid-agents") is grpc.StatusCode.UNAUTHENTICATED
+                elsewhere = signer.token(time.time(), namespace="elsewhere")
+                assert await attach(channel, elsewhere, "uid-agents") is grpc.StatusCode.PERMISSION_DENIED
+                asked = pb.DumpRequest(namespace="shop", config="agents", since_seconds=60, backend="a")
+                dump = channel.unary_stream(
+                    "/tracekeeper.control.v1.People/Dump",
+                    request_serializer=pb.DumpRequest.SerializeToString,
+                    response_deserializer=pb.DumpProgress.FromString,
+                )
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await dump(asked, metadata=(("authorization", "Bearer a-persons-token"),)).read()
+                assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        _, metrics = await controller.get("/metrics")
+        assert "tracekeeper_control_sidecars 0.0" in metrics
+        assert await controller.stop() == 0
+    assert controller.faults() == []
+
+
+async def test_a_controller_without_a_control_stream_takes_it_back(api: Api, start: Start) -> None:
+    publish(api, Signer())
+    api.put("tracingconfigs", config())
+    async with start("controller", "--control-service=tk-control", "--control-listen=127.0.0.1:0") as controller:
+        await controller.ready()
+        await until(lambda: told(api))
+    async with start("controller") as controller:
+        await controller.ready()
+        await until(lambda: document(api).control is None)
+
+
+async def test_the_control_streams_port_may_be_taken(api: Api, start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with start(
+            "controller", "--service=localhost", "--control-service=c", f"--control-listen={address}"
+        ) as controller:
+            async with asyncio.timeout(30):
+                assert await controller.process.wait() == 1
+    assert f"cannot listen on {address}" in controller.lines[-1]["message"]
+
+
+def document(api: Api) -> PolicyDocument:
+    return PolicyDocument.from_json(base64.b64decode(policy(api)["data"]["policy.json"]))
+
+
+def told(api: Api) -> Control | None:
+    return document(api).control if policy(api) else None
+
+
+async def attach(channel: grpc.aio.Channel, token: str, uid: str) -> pb.ToSidecar | grpc.StatusCode:
+    """What a sidecar with this token first hears, or how it is sent away."""
+    method = channel.stream_stream(
+        "/tracekeeper.control.v1.Control/Attach",
+        request_serializer=pb.FromSidecar.SerializeToString,
+        response_deserializer=pb.ToSidecar.FromString,
+    )
+    call = method(metadata=(("authorization", f"Bearer {token}"),))
+    try:
+        async with asyncio.timeout(30):
+            await call.write(pb.FromSidecar(hello=pb.Hello(version="1", config_uid=uid, policy_revision=1)))
+            answer = await call.read()
+            assert isinstance(answer, pb.ToSidecar)
+            await call.done_writing()
+            return answer
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        return await call.code()
+
+
 async def test_a_port_that_is_taken_is_named(api: Api, start: Start) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -233,7 +331,7 @@ def test_the_version_is_the_projects() -> None:
     assert project["version"] == __version__
 
 
-def test_the_injector_does_not_load_kopf() -> None:
-    code = "import sys, tracekeeper_operator.injector; print('kopf' in sys.modules, 'kubernetes' in sys.modules)"
+def test_the_injector_loads_neither_kopf_nor_grpc() -> None:
+    code = "import sys, tracekeeper_operator.injector; print('kopf' in sys.modules, 'grpc' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "False False"
