@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.flight import Flight
 from tracekeeper_sidecar.forward.lots import Lots
+from tracekeeper_sidecar.forward.sender import Sender
 from tracekeeper_sidecar.forward.taker import Taker
 from tracekeeper_sidecar.model import Batch, Position
 from tracekeeper_sidecar.wakeup import Signal
@@ -90,6 +91,8 @@ class Course:
         self._queue: deque[_Request | _Mark] = deque()
         self._queued = self._requests = 0
         self._more = Signal(clock)
+        self._sender: Sender | None = None
+        """Who sends now."""
 
     @property
     def waiting(self) -> int:
@@ -105,6 +108,11 @@ class Course:
     def stage(self) -> tuple[int, int | None, Position | None]:
         """Those for whom this is the same need the very same spans next."""
         return self.next, self.last, self.place if self.last is not None else None
+
+    @property
+    def obsolete(self) -> bool:
+        """Whether somebody sends who is no longer told what the entry's backends are: it has moved meanwhile."""
+        return self.taker is not None and self._sender is not None and self._sender is not self.taker.sender
 
     @property
     def full(self) -> bool:
@@ -127,7 +135,7 @@ class Course:
         lots = self._lots
         if self.next < lots.first:
             self._give_up("full", lots.first)
-        while self.next < lots.end and max(lots.get(self.next).untils) <= begin:
+        while self.next < lots.end and max(lots.get(self.next).ends) <= begin:
             self._give_up("gone", self.next + 1)
         if self.last is not None and self.next > self.last:
             self.last = self.place = None
@@ -190,10 +198,11 @@ class Course:
     async def _send(self, request: _Request) -> None:
         while self.taker is None:
             await self._more.wait(1.0)
-        flight = request.flight
+        flight, self._sender = request.flight, self.taker.sender
         try:
-            await self.taker.sender.deliver(flight)
+            await self._sender.deliver(flight)
         finally:
+            self._sender = None
             taken = flight.delivered.total() - request.booked
             request.booked += taken
             if taken:

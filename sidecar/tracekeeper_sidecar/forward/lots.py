@@ -37,14 +37,14 @@ class Lot:
     """Unix time at which somebody decided that the first of them be kept."""
     records: bytearray = field(default_factory=bytearray)
     """As `wire.pick.Pick.add` takes them."""
-    untils: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
     """The numbers in them."""
     traces: int = 0
 
     def add(self, packed: bytes, until: int) -> None:
         """Traces as `Traces.pack` makes them, whose spans are before the number `until`."""
-        if not self.untils or self.untils[-1] != until:
-            self.untils.append(until)
+        if not self.ends or self.ends[-1] != until:
+            self.ends.append(until)
         tail = until.to_bytes(8)
         self.records += b"".join([packed[at : at + _PACKED] + tail for at in range(0, len(packed), _PACKED)])
         self.traces += len(packed) // _PACKED

@@ -169,10 +169,10 @@ class Rescue:
                 self._courses[name] = Course(taker, self._lots, self._clock, self._took, book, self._signal)
         begin = self._log.begin.seq
         for name, course in self._courses.items():
-            before, course.taker = course.taker, takers.get(name)
+            course.taker = takers.get(name)
             course.trim(begin)
-            if before and course.taker and before.sender is not course.taker.sender and name in self._tasks:
-                self._tasks[name].cancel()  # Those to whom it sends are up to another one from now on.
+            if course.obsolete and name in self._tasks:
+                self._tasks[name].cancel()  # It begins anew with what is on its way.
         self._lots.drop(min((course.next for course in self._courses.values()), default=self._lots.end))
 
     def _group(self) -> list[Course]:
@@ -214,7 +214,7 @@ class Rescue:
         pick = Pick(MOST)
         for lot in lots:
             pick.add(bytes(lot.records))
-        borders = {until for lot in lots for until in lot.untils}
+        borders = {until for lot in lots for until in lot.ends}
         end = max(borders)
         for course in group:
             if course.taker is not None:

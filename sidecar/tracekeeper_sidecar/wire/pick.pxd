@@ -8,7 +8,7 @@ from tracekeeper_sidecar.wire.remembered cimport Remembered
 cdef Py_ssize_t _RECORD
 
 cdef class Pick(Keep):
-    cdef Remembered _verdicts, _untils
+    cdef Remembered _verdicts, _ends
     cdef unsigned long long _end
 
     @cython.locals(size=Py_ssize_t, at=Py_ssize_t)

@@ -24,7 +24,7 @@ class Pick(Keep):
         """No more than `most` traces are asked for."""
         Keep.__init__(self, Traces(seed=1), _nobody)
         self._verdicts = Remembered(most + 1)
-        self._untils = Remembered(most + 1)
+        self._ends = Remembered(most + 1)
         self._end = 0
 
     def add(self, records: bytes) -> None:
@@ -35,7 +35,7 @@ class Pick(Keep):
         at = 0
         while at < size:
             self._verdicts._note(records, at, native.word(records, at + 16))
-            self._untils._note(records, at, native.word(records, at + 24))
+            self._ends._note(records, at, native.word(records, at + 24))
             at += _RECORD
 
     def pick(self, body: bytes, end: int) -> Cut:
@@ -53,7 +53,7 @@ class Pick(Keep):
             lo = native.word(data, trace + 8)
             if not (self._has_last and hi == self._hi and lo == self._lo):
                 self._verdict = self._verdicts._look(data, trace)
-                if self._verdict != 0 and self._untils._look(data, trace) < self._end:
+                if self._verdict != 0 and self._ends._look(data, trace) < self._end:
                     self._verdict = 0
                 self._hi = hi
                 self._lo = lo
