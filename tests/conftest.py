@@ -13,8 +13,8 @@ from hypothesis import settings
 settings.register_profile("tracekeeper", deadline=None)
 settings.load_profile("tracekeeper")
 
-ON_UVLOOP = ("tests/contract/", "tests/unit/http/", "tests/unit/receive/")
-"""Where tests talk to the sidecar's servers, which run on uvloop only."""
+ON_UVLOOP = ("tests/contract/", "tests/unit/app/test_link", "tests/unit/http/", "tests/unit/receive/")
+"""Where tests talk to the sidecar's servers, which run on uvloop only, and to its link, which does so in fact."""
 
 
 def pytest_asyncio_loop_factories(

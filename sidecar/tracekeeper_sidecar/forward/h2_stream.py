@@ -110,6 +110,8 @@ class Stream(Exchange):
         return False
 
     def take(self, piece: bytes, size: int) -> int:
+        if self.enough:
+            return 0
         if len(self._arrived) + len(piece) > self._room:
             raise h2.Broken(h2.FLOW_CONTROL_ERROR, "it sends more than it was allowed to")
         self._arrived += piece

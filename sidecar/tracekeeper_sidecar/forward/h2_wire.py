@@ -32,6 +32,7 @@ class H2Wire(asyncio.Protocol):
     """Made by `create_connection`; owned by one pool, or by one link."""
 
     def __init__(self, largest_body: int, on_room: Callable[[], None]) -> None:
+        """`on_room` is called when there may be room for a call, or none for any more."""
         self.open = True
         """False once no further call can begin on it."""
         self.answered = 0.0
@@ -100,7 +101,7 @@ class H2Wire(asyncio.Protocol):
         return stream
 
     def ping(self) -> None:
-        """Ask the peer for a sign of life, which shows in `heard`."""
+        """Ask the peer for a sign of life, which shows in `heard`; `on_room` is called then."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(h2.head(8, h2.PING, 0, 0) + bytes(8))
 
@@ -192,6 +193,8 @@ class H2Wire(asyncio.Protocol):
             self._on_settings(payload)
         elif kind == h2.PING and not flags & h2.ACK:
             self._answer(h2.head(len(payload), h2.PING, h2.ACK, 0) + payload)
+        elif kind == h2.PING:
+            self._on_room()
         elif kind == h2.GOAWAY:
             self._on_goaway(h2.number(payload) & h2.LARGEST_WINDOW)
         elif kind == h2.WINDOW_UPDATE:
