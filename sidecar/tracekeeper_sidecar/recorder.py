@@ -70,9 +70,10 @@ class Recorder:
 
         if self._dumping is None or self._dump is None:
             return
+        progress = self._dump.progress
         self._dumping.cancel()
         await asyncio.wait((self._dumping,))
-        if (progress := self._dump.progress).running:  # Its task was ended before its first step.
+        if progress.running:  # Its task was ended before its first step.
             progress.running, progress.problem = False, STOPPED
 
     async def _run(self, dump: Dump, sender: Sender) -> None:

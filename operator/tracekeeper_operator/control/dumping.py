@@ -3,8 +3,8 @@
 Nothing here waits: its owner has it look around again and again, and tells it what sidecars say.
 
     waits ──a turn is free──▶ asked ──first word──▶ at work ──last word──▶ ended
-                               │ 15 s without a word      │ silence, its time, or its stream ended
-                               └──────────────────────────┴────────────────────────────────────▶ ended, with a problem
+                               │ 15 s without a word   │ 30 s of silence, 20 s without a stream, its time
+                               └───────────────────────┴───────────────────────────────────▶ ended, with a problem
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ AT_ONCE = 100
 """Sidecars that send at the same time: their backend has others to serve."""
 ANSWER = 15.0
 """Seconds within which a sidecar says its first word."""
+ASK_AGAIN = 10.0
+"""Seconds of silence after which a sidecar is asked how far it is: what it said may have been lost."""
+AWAY = 20.0
+"""Seconds that a sidecar may take to come back by another stream."""
 SILENCE = 30.0
 """Seconds that may pass between two words: far more than it waits between two reports."""
 REPORT_EVERY = 1.0
@@ -31,8 +35,8 @@ GRACE = 10.0
 """Seconds beyond its time that a sidecar may take to say what became of it."""
 
 GONE = (
-    "the connection to its sidecar is gone: the pod has ended, or the network fails, or another config applies to it "
-    "now; it has stopped, and what it sent until then is in the backend"
+    f"the connection to its sidecar has been gone for {AWAY:g} s: the pod has ended, or the network fails, or another "
+    "config applies to it now; what it sent until then is in the backend, and it stops by itself"
 )
 LEFT_ALONE = "its turn did not come in time: nothing was looked at; ask again with a longer timeout"
 SILENT = f"its sidecar has not answered in {ANSWER:g} s: it may be too old to know dumps, or hang; its log tells more"
@@ -55,8 +59,12 @@ class _Member:
     sidecar: Sidecar
     state: pb.DumpState
     asked: float | None = None
-    """Seconds on the clock; None while it waits for its turn."""
+    """When last, in seconds on the clock; None while it waits for its turn."""
     heard: float | None = None
+    """When it last said something, or was first asked by the stream that it has now."""
+    answered: bool = False
+    lost: float | None = None
+    """When its stream was first seen to be gone."""
     changed: bool = True
 
     @property
@@ -72,6 +80,7 @@ class Dumping:
         self._asked, self._begun = asked, now
         self._end = now + asked.timeout_seconds
         self._members: dict[str, _Member] = {}
+        """By the pod's UID."""
         self._waiting: deque[_Member] = deque()
         self._at_work = 0
 
@@ -95,20 +104,26 @@ class Dumping:
         return sum(bool(member.state.problem) for member in self._members.values())
 
     def look(self, attached: Iterable[Sidecar], now: float) -> None:
-        """Ask those that are new or whose turn it is, and give up those that are gone or silent."""
-        present = set()
-        for sidecar in attached:
-            present.add(id(sidecar))
-            if sidecar.identity.uid not in self._members:
-                member = _Member(sidecar, pb.DumpState(id=self.name, running=True))
-                self._members[sidecar.identity.uid] = member
+        """Ask those that are new or back or whose turn it is, and give up those that are gone or silent."""
+        present = {sidecar.identity.uid: sidecar for sidecar in attached}
+        for uid, sidecar in present.items():
+            if uid not in self._members:
+                member = self._members[uid] = _Member(sidecar, pb.DumpState(id=self.name, running=True))
                 self._waiting.append(member)
-        for member in self._members.values():
+        for uid, member in self._members.items():
             if member.state.running:
-                problem = GONE if id(member.sidecar) not in present else self._overdue(member, now)
-                if problem:
+                self._follow(member, present.get(uid), now)
+                if problem := self._overdue(member, now):
                     self._give_up(member, problem)
-        self._ask(now)
+                elif member.at_work and member.lost is None and now - (member.asked or 0.0) >= ASK_AGAIN:
+                    if now - (member.heard or 0.0) >= ASK_AGAIN:
+                        self._ask(member, now)
+        while self._waiting and self._at_work < AT_ONCE:
+            member = self._waiting.popleft()
+            if member.state.running:
+                member.heard = now
+                self._at_work += 1
+                self._ask(member, now)
 
     def take(self, sidecar: Sidecar, state: pb.DumpState, now: float) -> None:
         """What a sidecar says. One that was given up, or was not asked, is not listened to."""
@@ -116,7 +131,7 @@ class Dumping:
         if member is None or member.sidecar is not sidecar or not member.at_work:
             return
         state.problem = state.problem[:LONGEST_PROBLEM]
-        member.state, member.heard, member.changed = state, now, True
+        member.state, member.heard, member.answered, member.changed = state, now, True, True
         if not state.running:
             self._at_work -= 1
 
@@ -136,14 +151,30 @@ class Dumping:
             if member.at_work:
                 self._say_stop(member)
 
+    def _follow(self, member: _Member, sidecar: Sidecar | None, now: float) -> None:
+        """Streams end while a dump goes on: their tokens expire. The sidecar is asked again by the next one, and knows
+        that it has been asked before, unless it has begun anew itself."""
+        if sidecar is None:
+            member.lost = now if member.lost is None else member.lost
+            return
+        member.lost = None
+        if sidecar is not member.sidecar:
+            member.sidecar = sidecar
+            if member.at_work:
+                member.heard = now
+                self._ask(member, now)
+
     def _overdue(self, member: _Member, now: float) -> str:
+        if member.lost is not None:
+            return GONE if now - member.lost >= AWAY else ""
         if member.asked is None:
             return LEFT_ALONE if now >= self._end else ""
-        if member.heard is None and now - member.asked >= ANSWER:
-            return SILENT
-        if member.heard is not None and now - member.heard >= SILENCE:
-            return FALLEN_SILENT
-        return NOT_ENDED if now >= self._end + GRACE else ""
+        if now >= self._end + GRACE:
+            return NOT_ENDED
+        silent = now - (member.heard or 0.0)
+        if not member.answered:
+            return SILENT if silent >= ANSWER else ""
+        return FALLEN_SILENT if silent >= SILENCE else ""
 
     def _give_up(self, member: _Member, problem: str) -> None:
         if member.at_work:
@@ -154,24 +185,19 @@ class Dumping:
         state.running, state.problem = False, problem
         member.state, member.changed = state, True
 
-    def _ask(self, now: float) -> None:
-        while self._waiting and self._at_work < AT_ONCE:
-            member = self._waiting.popleft()
-            if not member.state.running:
-                continue
-            asked, late = self._asked, now - self._begun
-            command = pb.DumpCommand(
-                id=self.name,
-                since_seconds=asked.since_seconds + late,
-                where=asked.where,
-                backend=asked.backend,
-                forgotten=asked.forgotten,
-                timeout_seconds=self._end - now,
-                report_every_seconds=REPORT_EVERY,
-            )
-            member.asked = now
-            self._at_work += 1
-            member.sidecar.send(pb.ToSidecar(dump=command))
+    def _ask(self, member: _Member, now: float) -> None:
+        member.asked = now
+        asked, late = self._asked, now - self._begun
+        command = pb.DumpCommand(
+            id=self.name,
+            since_seconds=asked.since_seconds + late,
+            where=asked.where,
+            backend=asked.backend,
+            forgotten=asked.forgotten,
+            timeout_seconds=max(1.0, self._end - now),
+            report_every_seconds=REPORT_EVERY,
+        )
+        member.sidecar.send(pb.ToSidecar(dump=command))
 
     def _say_stop(self, member: _Member) -> None:
         member.sidecar.send(pb.ToSidecar(dump_stop=pb.DumpStop(id=self.name)))

@@ -27,6 +27,8 @@ LOOK = 0.25
 """Seconds between looks at how far a dump is."""
 LEAST, MOST = 0.5, 60.0
 """Seconds between two reports of it."""
+AWAY = 60.0
+"""Seconds for which it goes on while nobody could end it."""
 
 
 class Recorder(Protocol):
@@ -40,18 +42,44 @@ class Recorder(Protocol):
 
 
 class Dumps:
-    """Owned by the event loop on which sampling works, that of the link to the operator."""
+    """Owned by the event loop on which sampling works, that of the link to the operator.
+
+    Asked for again, by its id, a dump is not begun again: it is told about, also when it has ended. So the operator can
+    ask after one of which it has heard nothing, and goes on with it when this sidecar comes back by another stream.
+    """
 
     def __init__(self, recorder: Recorder, clock: Clock) -> None:
         self._recorder, self._clock = recorder, clock
         self._id = ""
         self._progress: Progress | None = None
+        """Of the last one."""
+        self._send: Send | None = None
+        """To whoever has asked for it; None since they are away."""
+        self._away = 0.0
+        """Since when."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def command(self, asked: pb.DumpCommand, send: Send) -> None:
         """Begin it and say by `send` how far it is, until its end; or at once why it cannot be done."""
+        if self._progress is not None and asked.id == self._id:
+            self._send = send
+            send(_state(self._id, **asdict(self._progress)))
+        elif self._running() and self._send is None:
+            # Whoever had asked for the other one has not asked after it.
+            self._spawn(self._instead(asked, send))
+        else:
+            self._begin(asked, send)
+
+    def stop(self, asked: pb.DumpStop) -> None:
+        """End it, if it is the one that was asked for; what became of it is still said."""
         if asked.id == self._id and self._running():
-            return  # Asked twice.
+            self._spawn(self._recorder.stop_dump())
+
+    async def detached(self) -> None:
+        """The operator is away. What it has asked for goes on for a while: most streams are back at once."""
+        self._send, self._away = None, self._clock.monotonic()
+
+    def _begin(self, asked: pb.DumpCommand, send: Send) -> None:
         try:
             progress = self._recorder.begin_dump(
                 DumpAsked(asked.since_seconds, asked.where, asked.backend, asked.forgotten, asked.timeout_seconds)
@@ -61,36 +89,33 @@ class Dumps:
             send(_state(asked.id, problem=str(error)))
             return
         logger.info("the operator asks for a dump", extra={"dump": asked.id})
-        self._id, self._progress = asked.id, progress
+        self._id, self._progress, self._send = asked.id, progress, send
         send(_state(asked.id, **asdict(progress)))
         every = min(max(asked.report_every_seconds, LEAST), MOST)
-        self._spawn(self._follow(asked.id, progress, every, send))
+        self._spawn(self._follow(progress, every))
 
-    def stop(self, asked: pb.DumpStop) -> None:
-        """End it, if it is the one that was asked for; what became of it is still said."""
-        if asked.id == self._id and self._running():
-            self._spawn(self._recorder.stop_dump())
-
-    async def detached(self) -> None:
-        """The operator is away: nobody could end what it has asked for, and nobody hears what became of it."""
-        running = self._running()
-        self._id, self._progress = "", None
-        if running:
-            logger.warning("a dump that the operator had asked for is ended: the connection to it is gone")
+    async def _instead(self, asked: pb.DumpCommand, send: Send) -> None:
+        if asked.id != self._id:
             await self._recorder.stop_dump()
+        self.command(asked, send)
 
     def _running(self) -> bool:
         return self._progress is not None and self._progress.running
 
-    async def _follow(self, name: str, progress: Progress, every: float, send: Send) -> None:
+    async def _follow(self, progress: Progress, every: float) -> None:
         said = self._clock.monotonic()
-        while self._progress is progress and progress.running:
-            await self._clock.sleep(LOOK)
-            if progress.running and self._clock.monotonic() - said >= every:
-                said = self._clock.monotonic()
-                send(_state(name, **asdict(progress)))
-        if self._progress is progress:
-            send(_state(name, **asdict(progress)))
+        while self._progress is progress:
+            running, now = progress.running, self._clock.monotonic()
+            if self._send is not None and (not running or now - said >= every):
+                said = now
+                self._send(_state(self._id, **asdict(progress)))
+            if not running:
+                return
+            if self._send is None and now - self._away >= AWAY:
+                logger.warning("a dump is ended: the operator, which has asked for it, has been away for %g s", AWAY)
+                await self._recorder.stop_dump()
+            else:
+                await self._clock.sleep(LOOK)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from forward_support.routed import Routed, routed, sampling
 from forward_support.servers import GrpcBackend, Serve, failing
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from tracekeeper_sidecar.clock import SystemClock
+from tracekeeper_sidecar.control import dumps as module
 from tracekeeper_sidecar.control.dumps import Dumps
 from tracekeeper_sidecar.model import DumpAsked
 from tracekeeper_sidecar.recorder import Recorder
@@ -105,7 +105,7 @@ async def test_one_that_is_under_way_is_not_disturbed(there: Rig, server: GrpcBa
     there.stop("d2")
     busy = [state for state in there.said if state.id == "d2"]
     assert [(state.running, "a dump is under way" in state.problem) for state in busy] == [(False, True)]
-    await until(lambda: len(there.said) >= 3, "it goes on, and says so")
+    await until(lambda: len(there.said) >= 4, "it goes on, and says so")
     assert all(state.running for state in there.said if state.id == "d1")
     there.stop()
     state = await there.last()
@@ -124,20 +124,44 @@ async def test_one_that_somebody_else_has_begun_is_not_ended_from_here(there: Ri
     assert (progress.problem, progress.sent) == ("", 12)
 
 
-@pytest.mark.parametrize("later", [False, True])
-async def test_it_ends_with_the_connection_and_says_nothing_more(there: Rig, server: GrpcBackend, later: bool) -> None:
+async def test_it_outlives_a_stream_and_is_not_begun_again(there: Rig, server: GrpcBackend) -> None:
     server.behave = failing(10**9)
     there.command()
-    if later:
-        await until(lambda: len(there.said) >= 2, "it is under way")
-    told = len(there.said)
     await there.dumps.detached()
-    dumped = there.recorder.dumped()
-    assert dumped is not None
-    assert (dumped["running"], dumped["problem"]) == (False, "it was stopped")
+    told = len(there.said)
     server.behave = failing(0)
+    dumped = there.recorder.dumped
+    await until(lambda: (dumped() or {}).get("running") is False, "it comes to its end")
+    assert len(there.said) == told, "nobody is there to be told"
+    there.command()
+    assert [(state.running, state.sent) for state in there.said[told:]] == [(False, 12)]
+    assert len(server.taken.ids) == 12
+
+
+async def test_it_ends_when_nobody_comes_back(there: Rig, server: GrpcBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AWAY", 0.3)
+    server.behave = failing(10**9)
+    there.command()
+    await there.dumps.detached()
+    dumped = there.recorder.dumped
+    await until(lambda: (dumped() or {}).get("running") is False, "it is ended")
+    assert (dumped() or {})["problem"] == "it was stopped"
+    assert len(there.said) == 1
+
+
+async def test_one_of_which_nobody_asks_any_more_gives_way(there: Rig, server: GrpcBackend) -> None:
+    server.behave = failing(10**9)
+    there.command()
+    await there.dumps.detached()
     there.command("d2")
+    there.command("d2")
+    server.behave = failing(0)
     state = await there.last()
-    assert (state.id, state.sent) == ("d2", 12)
-    assert {state.id for state in there.said[told:]} == {"d2"}
-    await asyncio.wait_for(there.dumps.detached(), 30)
+    assert (state.id, state.problem, state.sent) == ("d2", "", 12)
+    assert {state.id for state in there.said[1:]} == {"d2"}
+
+
+async def test_one_that_is_ended_before_its_first_step_has_ended(there: Rig) -> None:
+    progress = there.recorder.begin_dump(DumpAsked(600, "", "a", False, 60))
+    await there.recorder.stop_dump()
+    assert (progress.running, progress.problem, progress.sent) == (False, "it was stopped", 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tracekeeper_operator.control import dumping as module
-from tracekeeper_operator.control.dumping import ANSWER, AT_ONCE, GRACE, SILENCE, Dumping
+from tracekeeper_operator.control.dumping import ANSWER, AT_ONCE, AWAY, GRACE, SILENCE, Dumping
 from tracekeeper_operator.control.tokens import PodIdentity
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
@@ -71,7 +71,7 @@ def test_all_are_asked_and_it_is_done_when_each_has_ended() -> None:
 def test_a_pod_that_joins_is_asked_for_the_same_spans() -> None:
     one, two, found = stream(1), stream(2), dumping()
     found.look([one], NOW)
-    found.take(one, state(), NOW + 1)
+    found.take(one, state(), NOW + 15)
     found.look([one, two], NOW + 20)
     (message,) = two.told
     assert (message.dump.since_seconds, message.dump.timeout_seconds) == (80, TIMEOUT - 20)
@@ -79,20 +79,61 @@ def test_a_pod_that_joins_is_asked_for_the_same_spans() -> None:
     assert found.sidecars == 2
 
 
-def test_a_pod_that_dies_is_given_up_and_not_asked_again_when_it_is_back() -> None:
+def test_a_pod_that_dies_is_given_up_and_not_asked_again_when_it_is_back_too_late() -> None:
     one, two, found = stream(1), stream(2), dumping()
     found.look([one, two], NOW)
     found.take(one, state(sent=7), NOW + 1)
+    found.take(two, state(running=False), NOW + 1)
     found.look([two], NOW + 2)
+    found.look([two], NOW + 1 + AWAY)
+    assert not found.done
+    found.look([two], NOW + 2 + AWAY)
+    assert found.done
     known = last(found)["app-1"]
     assert (known.running, known.problem, known.sent) == (False, module.GONE, 7)
     back = stream(1)
-    found.look([back, two], NOW + 3)
+    found.look([back, two], NOW + 3 + AWAY)
     assert back.told == []
-    found.take(back, state(sent=99), NOW + 4)
-    found.take(two, state(running=False), NOW + 4)
+    found.take(back, state(sent=99), NOW + 3 + AWAY)
+    assert found.sent == 7, "it has been told about already"
+
+
+def test_a_sidecar_that_comes_back_by_another_stream_goes_on() -> None:
+    one, found = stream(1), dumping()
+    found.look([one], NOW)
+    found.take(one, state(sent=7), NOW + 1)
+    found.look([], NOW + 2)
+    back = stream(1)
+    found.look([back], NOW + 1 + AWAY)
+    (message,) = back.told
+    assert (message.dump.id, message.dump.since_seconds) == ("d1", 61 + AWAY)
+    found.take(one, state(running=False, sent=0), NOW + 2 + AWAY)
+    assert not found.done, "the stream that it had before is not listened to"
+    found.take(back, state(running=False, sent=9), NOW + 2 + AWAY)
     assert found.done
-    assert found.sent == 7, "what another stream says about it does not count"
+    assert (found.sent, found.failed) == (9, 0)
+
+
+def test_one_that_is_gone_before_its_turn_is_given_up_without_being_asked() -> None:
+    streams, found = [stream(number) for number in range(AT_ONCE + 1)], dumping()
+    found.look(streams, NOW)
+    found.look(streams[:-1], NOW + 1)
+    for each in streams[:-1]:
+        found.take(each, state(running=False), NOW + AWAY)
+    found.look(streams[:-1], NOW + 1 + AWAY)
+    assert found.done
+    assert last(found)[f"app-{AT_ONCE}"].problem == module.GONE
+
+
+def test_after_some_silence_it_is_asked_how_far_it_is() -> None:
+    one, found = stream(1), dumping()
+    found.look([one], NOW)
+    found.take(one, state(), NOW + 1)
+    for second in range(2, 25):
+        found.look([one], NOW + second)
+    assert one.kinds == ["dump"] * 3
+    found.take(one, state(running=False), NOW + 25)
+    assert found.done
 
 
 def test_a_sidecar_that_never_answers_is_given_up_and_told_to_stop() -> None:
@@ -103,7 +144,7 @@ def test_a_sidecar_that_never_answers_is_given_up_and_told_to_stop() -> None:
     found.look([one], NOW + ANSWER)
     assert found.done
     assert last(found)["app-1"].problem == module.SILENT
-    assert one.kinds == ["dump", "dump_stop"]
+    assert one.kinds == ["dump", "dump", "dump_stop"]
     found.take(one, state(running=False, sent=4), NOW + ANSWER + 1)
     assert found.sent == 0, "it has been told about already"
 
