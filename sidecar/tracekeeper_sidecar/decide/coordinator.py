@@ -97,13 +97,16 @@ class Coordinator:
 
     def on_share(self, share: float, sidecars: int, floor: float) -> None:
         """See `coordination.Hub`. It holds from the next second on."""
-        if not self._decider.share.grant(self._clock.monotonic(), share, sidecars, floor):
+        now = self._clock.monotonic()
+        if not self._decider.share.grant(now, share, sidecars, floor):
             logger.warning("no part of a target: %r traces a second, %r sidecars, floor %r", share, sidecars, floor)
+        self._decider.note_floor(now)
 
     def on_attached(self, attached: bool) -> None:
         """See `coordination.Hub`."""
         self.attached = attached
         self._spread.listening = self._spread.listening or attached
+        self._decider.note_floor(self._clock.monotonic())
 
     def on_kept(self, batch: KeptBatch) -> None:
         """See `coordination.Hub`."""

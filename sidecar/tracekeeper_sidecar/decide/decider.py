@@ -86,15 +86,23 @@ class Decider:
         """To be called about once a second."""
         self._adjusted = now
         if self._adaptive is None or self.keys is None:
-            self._fixed = self._common = self._rules.default_threshold(unix_time)
+            self._fixed = self._rules.default_threshold(unix_time)
         else:
             least = self._rules.spec.default.adaptive.min_probability
             for key in self._adaptive.adjust(now, self.share.at(now), self.share.floor_at(now, least)):
                 self.keys.release(key)
             self._release_unused(self._adaptive, self.keys, now)
-            self._common = threshold_of(self.share.common_floor_at(now, least))
+        self.note_floor(now)
+
+    def note_floor(self, now: float) -> None:
+        """From which threshold down others are told of what is kept."""
         if self._rules.by_id or not self._spread.listening:
             self._common = 0  # Nobody has to be told of anything.
+        elif self._adaptive is None:
+            self._common = self._fixed
+        else:
+            least = self._rules.spec.default.adaptive.min_probability
+            self._common = threshold_of(self.share.common_floor_at(now, least))
 
     def tick(self, now: float, unix_time: float) -> None:
         """The same, if it is a second since."""

@@ -63,7 +63,37 @@ def uneven(number: int) -> Load:
     return load
 
 
-@pytest.mark.parametrize(("number", "interval", "ticks"), [(10, 10, 4), (200, 3, 1)])
+@pytest.mark.parametrize("load", [bursts, ramps, churn])
+def test_sidecars_to_which_everything_happens_at_the_same_time_hold_the_target(load: Load) -> None:
+    """A floor that all have agreed on must not keep them from following."""
+    loads = {f"pod-{each}": divided(load, 10) for each in range(10)}
+    world = World(LIMITS, lambda _: loads, seed=9).run(30 * INTERVAL)
+    off = world.intervals_off(INTERVAL)
+    assert len(off) <= 1, off
+
+
+def divided(load: Load, by: int) -> Load:
+    return lambda second: {key: rate / by for key, rate in load(second).items()}
+
+
+def test_what_the_floor_keeps_is_kept_by_every_sidecar() -> None:
+    """Each has other keys besides the loud one, and another part of that. The floor rests as long as the load does."""
+    loads = {
+        f"pod-{each}": steadily({1: 400.0 * (1 + each % 4), 2 + each: 5.0 * each, 30: 20.0 * (each % 2)})
+        for each in range(12)
+    }
+    world = World(LIMITS, lambda _: loads, seed=10).run(120)
+    assert len(set(world.floors[20:])) == 1
+    assert world.floors[-1] > 0.03, "the floor is not the minimum"
+    for name, sidecar in world.sidecars.items():
+        assert sidecar.adaptive.lowest >= world.floors[-1], name
+
+
+def steadily(rates: Mapping[int, float]) -> Load:
+    return lambda _: rates
+
+
+@pytest.mark.parametrize(("number", "interval", "ticks"), [(1, 10, 4), (10, 10, 4), (200, 3, 1)])
 def test_sidecars_that_come_and_go_share_the_target(number: int, interval: int, ticks: int) -> None:
     """A fifth of them is there only half of the time, each at other times; now and then a tenth goes at once."""
     loads = {f"pod-{each}": uneven(each) for each in range(number)}

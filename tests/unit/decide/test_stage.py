@@ -4,107 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from forward_support.routed import ERRORS, FaultyFiles, sampling
-from forward_support.spans import ids_of
 from log_harness import ManualClock
+from stage_rig import Rig, ids, running, section
 from tracekeeper_sidecar.decide import stage as stages
-from tracekeeper_sidecar.decide.stage import Stage
-from tracekeeper_sidecar.errors import LogError
-from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.log.resume import resume
-from tracekeeper_spec.parse import parse_spec
-from tracekeeper_spec.resolve import resolve
-from tracekeeper_spec.sampling import Sampling
 from traces_to_sample import START, request_of, trace
 
 SLOW = {"name": "slow", "match": "trace.duration > 1m", "probability": 1}
-STEP = 0.25
-"""Seconds that pass at a time."""
-
-
-def section(written: dict[str, Any]) -> Sampling:
-    parsed, faults = parse_spec({"sampling": written, "backends": [BACKEND]})
-    assert not faults, faults
-    found = resolve(parsed).sampling
-    assert found is not None
-    return found
-
-
-BACKEND = {"name": "a", "type": "OTLP", "otlp": {"protocol": "GRPC", "endpoint": "http://127.0.0.1:9"}}
-
-
-class Rig:
-    """Made by `running`."""
-
-    def __init__(self, log: Log, kept: Log, stage: Stage, clock: ManualClock) -> None:
-        self.log, self.kept, self.stage, self.clock = log, kept, stage, clock
-        self.task = asyncio.create_task(stage.run())
-
-    async def put(self, spans: Sequence[Span]) -> None:
-        await self.put_raw(request_of(spans), len(spans))
-
-    async def put_raw(self, body: bytes, spans: int) -> None:
-        answered: asyncio.Future[LogError | None] = asyncio.get_running_loop().create_future()
-        self.log.submit(body, spans, answered.set_result)
-        assert await answered is None
-
-    async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Let time pass until `condition` is true; it has an hour of the stage's time."""
-        async with asyncio.timeout(30):
-            begun = self.clock.time
-            while not condition():
-                assert not self.task.done(), self.task
-                assert self.clock.time < begun + 3600, f"never came true: {what}"
-                await asyncio.sleep(0.002)
-                self.clock.advance(STEP)
-
-    async def decided(self) -> tuple[set[str], Counter[str]]:
-        """Wait until everything is cut. Ids of the spans that were kept, and how many were left out by which rule."""
-        await self.until(lambda: self.stage.reached.seq == self.log.end.seq, "everything is decided")
-        return self.found()
-
-    def found(self) -> tuple[set[str], Counter[str]]:
-        reader, out, ids = self.kept.reader(self.kept.begin), Counter[str](), list[str]()
-        while (batch := reader.read(1 << 20, 64 << 20)) is not None:
-            out.update(batch.sampled_out)
-            assert not batch.lost
-            ids += ids_of(batch.body)
-        reader.close()
-        assert len(ids) == len(set(ids)), "something was kept twice"
-        assert self.kept.begin.seq + len(ids) + sum(out.values()) == self.kept.end.seq
-        return set(ids), out
-
-
-@asynccontextmanager
-async def running(
-    folder: Path, written: dict[str, Any], files: FaultyFiles | None = None, clock: ManualClock | None = None
-) -> AsyncIterator[Rig]:
-    files, clock = files or FaultyFiles(), clock or ManualClock()
-
-    def opened(name: str, memory: int) -> Log:
-        return Log.open(str(folder / name), files=files, clock=clock, quota=256 << 20, history=64 << 20, memory=memory)
-
-    log, kept = opened("log", 4 << 20), opened("kept", 0)
-    stage = Stage(log, kept, clock, section(written), resume(log, kept))
-    rig = Rig(log, kept, stage, clock)
-    try:
-        yield rig
-    finally:
-        rig.task.cancel()
-        await asyncio.wait((rig.task,))
-        stage.end()
-        await log.close()
-        await kept.close()
 
 
 @pytest.fixture
@@ -114,10 +26,6 @@ def chance() -> random.Random:
 
 def has_open(rig: Rig, traces: int) -> bool:
     return rig.stage.health().open_traces == traces
-
-
-def ids(*traces: Sequence[Span]) -> set[str]:
-    return {span.span_id.hex() for spans in traces for span in spans}
 
 
 async def test_a_root_that_never_comes_holds_a_trace_up_for_its_wait_only(
