@@ -42,7 +42,7 @@ FOREIGN = {
 # Modules with libraries behind them: an import fails when one of those is missing.
 TRIED = ("asyncio", "bz2", "ctypes", "hashlib", "lzma", "ssl", "uuid", "yaml", "zlib")
 OWN = {
-    "operator": ("aiohttp", "cryptography.x509", "kopf"),
+    "operator": ("aiohttp", "cryptography.x509", "google.protobuf", "grpc.aio", "jwt", "kopf"),
     "sidecar": ("google.protobuf", "httptools", "tracekeeper_sidecar.receive.h2.session", "uvloop", "zstandard"),
 }
 START = """#!{python}
