@@ -135,13 +135,15 @@ class KeptLog:
         return self.now
 
     def _begun(self, kept: Log, sampling: Sampling, begin: Position) -> Kept:
+        from tracekeeper_sidecar.decide.rates import RatesFile  # noqa: PLC0415 - see above
         from tracekeeper_sidecar.decide.stage import Stage  # noqa: PLC0415 - see above
         from tracekeeper_sidecar.forward.rescue import REASON, Rescue  # noqa: PLC0415 - see above
 
         means = self._means
         rescue = Rescue(self._log, means.clock, means.takers, lambda name, spans: means.book(name, REASON, spans))
         rescue.decision_wait = sampling.decision_wait
-        stage = Stage(self._log, kept, means.clock, sampling, begin, self._whole.release, rescue.take)
+        saved = RatesFile(self._folder, self._storage.files)
+        stage = Stage(self._log, kept, means.clock, sampling, begin, self._whole.release, rescue.take, saved)
         cursors = self.store
         forwarder = Forwarder(
             kept,
