@@ -19,7 +19,6 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
@@ -59,9 +58,10 @@ class RescueHealth:
     """Traces, by reason too: `full`, too many were waiting; `gone`, their spans had left the log's history."""
     refused: Mapping[str, int]
     """Spans that no backend has taken."""
-    buckets: tuple[tuple[float, int], ...]
-    """Upper bounds of seconds from the decision to keep a trace to the backend's answer for all of it, with how many
-    traces took no longer, but longer than the bound before."""
+    bounds: tuple[float, ...]
+    """Upper bounds of buckets, in seconds from the decision to keep a trace to the backend's answer for all of it."""
+    buckets: tuple[int, ...]
+    """Traces in each of them; in the last one those that took longer."""
     seconds: float
     """Of all of them together."""
 
@@ -151,7 +151,8 @@ class Rescue:
             {name: course.waiting for name, course in courses.items()},
             {(name, why): n for name, course in courses.items() for why, n in course.given_up.items()},
             {name: course.refused for name, course in courses.items()},
-            tuple(zip((*BOUNDS, inf), self._took.buckets, strict=True)),
+            BOUNDS,
+            tuple(self._took.buckets),
             self._took.seconds,
         )
 
