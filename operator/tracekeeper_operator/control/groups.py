@@ -22,7 +22,7 @@ MOST_KEYS = 2000
 """Of a group. Traces of keys beyond these are taken together, as those are that a sidecar has too many keys for."""
 REST = ""
 """The key of all that have none of their own."""
-LINGER = 30.0
+LINGER = 10.0
 """Seconds that a sidecar counts on for when its stream breaks: it keeps its part meanwhile, and mostly comes back."""
 MOVED = 0.1
 """Share of the target that has to move before all sidecars are told without having reported."""
