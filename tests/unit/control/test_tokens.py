@@ -109,6 +109,8 @@ def inside(name: str, value: Any) -> Callable[[Object], Any]:
         (inside("pod", {"name": "x" * 254, "uid": "u"}), "'name' is missing, or no name"),
         (inside("namespace", None), "'namespace' is missing"),
         (inside("serviceaccount", {}), "'name' is missing"),
+        (inside("serviceaccount", None), "not bound to a pod"),
+        ({"padding": "x" * 16384}, "more than 16384 bytes"),
     ],
     ids=str,
 )
@@ -220,6 +222,8 @@ async def test_without_keys_nobody_can_be_judged(world: World) -> None:
     assert refused.transient and "etcd is down" in refused.reason and "/openid/v1/jwks" in refused.reason
     world.clock.mono += PAUSE
     await world.tokens.verify(SIGNER.token(NOW))
+    stranger = await world.refusal(Signer("stranger", elliptic=True).token(NOW))
+    assert not stranger.transient, "it is known again who signs"
 
 
 async def test_known_keys_stay_good_while_the_api_server_is_away(world: World) -> None:
