@@ -51,8 +51,10 @@ class Spread:
         self._count = 0
 
     def call_when_kept(self, wake: Callable[[], None]) -> None:
-        """Call it whenever something waits and nothing did before."""
+        """Call it whenever something waits and nothing did before; at once, if something does."""
         self._wake = wake
+        if self._count:
+            wake()
 
     def add(self, trace_id: bytes, rule: int, threshold: int, erase: bool = False) -> None:
         """Others are to keep this trace."""
