@@ -1,7 +1,8 @@
 """An API server for tests: a real HTTP server on loopback that keeps objects, and misbehaves when it is told to.
 
-It knows what the operator uses: get, list in pages, watch, server-side apply, JSON patch, create and delete, whose token
-it is and what its owner may do, and the discovery that kopf does. Failures are queued with `fail` and `stream`, each for the next matching request.
+It knows what the operator uses: get, list in pages, watch, server-side apply, JSON patch, create and delete, whose a
+token is and what its owner may do, and the discovery that kopf does. Failures are queued with `fail` and `stream`, each
+for the next matching request.
 """
 
 from __future__ import annotations
@@ -162,15 +163,15 @@ class Api:
     def _post(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
         if key[0] == "tokenreviews":
             user = self.people.get(body["spec"]["token"])
-            status = {"authenticated": True, "user": user} if user else {"error": "invalid bearer token"}
-            return web.json_response({**body, "status": status}, status=201)
+            known = {"authenticated": True, "user": user} if user else {"error": "invalid bearer token"}
+            return web.json_response({**body, "status": known}, status=201)
         if key[0] == "subjectaccessreviews":
             allowed = self.may(body["spec"])
-            status = {"allowed": allowed, "reason": "" if allowed else "no role says so"}
-            return web.json_response({**body, "status": status}, status=201)
+            answer = {"allowed": allowed, "reason": "" if allowed else "no role says so"}
+            return web.json_response({**body, "status": answer}, status=201)
         if (key[0], sub) == ("serviceaccounts", "token"):
-            status = {"token": f"token-of-{key[1]}-{key[2]}", "expirationTimestamp": "2036-01-01T00:00:00Z"}
-            return web.json_response({**body, "status": status}, status=201)
+            made = {"token": f"token-of-{key[1]}-{key[2]}", "expirationTimestamp": "2036-01-01T00:00:00Z"}
+            return web.json_response({**body, "status": made}, status=201)
         return web.json_response(self.put(key[0], body), status=201)
 
     def _delete(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:

@@ -165,7 +165,7 @@ async def verify(token: str) -> PodIdentity:
 async def world(directory: Path) -> AsyncIterator[World]:
     """A control server that people and pods reach, of an operator that knows one TracingConfig, shop/agents."""
     clock = StoodClock()
-    material = make(time.time(), [NAME], Lives())
+    material = make(time.time(), [NAME, "localhost"], Lives())
     async with serve() as api, Kube(Access(api.url, token="operator")) as kube:
         api.people[TOKEN] = ALICE
         api.may = lambda asked: asked["user"] == "alice" and asked["resourceAttributes"]["namespace"] == "shop"

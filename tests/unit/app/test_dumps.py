@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,9 +29,9 @@ class Rig:
         self.dumps = Dumps(recorder, SystemClock())
         self.said: list[pb.DumpState] = []
 
-    def command(self, name: str = "d1", **fields: object) -> None:
+    def command(self, name: str = "d1", **fields: Any) -> None:
         asked = {"id": name, "since_seconds": 600, "backend": "a", "timeout_seconds": 60, **fields}
-        self.dumps.command(pb.DumpCommand(**asked), lambda message: self.said.append(message.dump))  # type: ignore[arg-type]
+        self.dumps.command(pb.DumpCommand(**asked), lambda message: self.said.append(message.dump))
 
     def stop(self, name: str = "d1") -> None:
         self.dumps.stop(pb.DumpStop(id=name))
@@ -90,7 +91,7 @@ async def test_it_is_carried_out_and_told_about(there: Rig, server: GrpcBackend)
         ({"timeout_seconds": 1e9}, "since and timeout"),
     ],
 )
-async def test_what_cannot_be_done_is_said_at_once(there: Rig, wrong: dict[str, object], said: str) -> None:
+async def test_what_cannot_be_done_is_said_at_once(there: Rig, wrong: dict[str, Any], said: str) -> None:
     there.command(**wrong)
     (state,) = there.said
     assert (state.id, state.running) == ("d1", False)

@@ -10,7 +10,6 @@ import stat
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -387,7 +386,10 @@ async def test_the_way_is_kubectls_unless_told(
 ) -> None:
     kubectl(there, monkeypatch)
     monkeypatch.setenv("grpc_proxy", "http://127.0.0.1:9")
-    plain = partial(asyncio.to_thread, main, ["dump", "agents", "--to=a"])
+
+    async def plain() -> int:
+        return await asyncio.to_thread(main, ["dump", "agents", "--to=a"])
+
     assert await plain() == 1
     err = capsys.readouterr().err
     assert "there is no ConfigMap tracekeeper-system/tracekeeper-ca" in err and "--operator-namespace" in err

@@ -43,6 +43,10 @@ def state(*, running: bool = True, **fields: object) -> pb.DumpState:
     return pb.DumpState(id="d1", running=running, **fields)  # type: ignore[arg-type]
 
 
+def over(found: Dumping) -> bool:
+    return found.done
+
+
 def last(found: Dumping) -> dict[str, pb.DumpState]:
     return {progress.pod: progress.state for progress in found.news()}
 
@@ -55,12 +59,12 @@ def test_all_are_asked_and_it_is_done_when_each_has_ended() -> None:
         command = message.dump
         assert (command.id, command.where, command.backend, command.forgotten) == ("d1", "span.error", "a", False)
         assert (command.since_seconds, command.timeout_seconds) == (60, TIMEOUT)
-    assert not found.done
+    assert not over(found)
     found.take(one, state(sent=3), NOW + 1)
     found.take(one, state(running=False, sent=5), NOW + 2)
-    assert not found.done
+    assert not over(found)
     found.take(two, state(running=False, sent=2, problem="time was up"), NOW + 3)
-    assert found.done
+    assert over(found)
     assert (found.sent, found.sidecars, found.failed) == (7, 2, 1)
     assert {pod: known.sent for pod, known in last(found).items()} == {"app-1": 5, "app-2": 2}
     assert not found.news(), "nothing is told twice"
@@ -86,9 +90,9 @@ def test_a_pod_that_dies_is_given_up_and_not_asked_again_when_it_is_back_too_lat
     found.take(two, state(running=False), NOW + 1)
     found.look([two], NOW + 2)
     found.look([two], NOW + 1 + AWAY)
-    assert not found.done
+    assert not over(found)
     found.look([two], NOW + 2 + AWAY)
-    assert found.done
+    assert over(found)
     known = last(found)["app-1"]
     assert (known.running, known.problem, known.sent) == (False, module.GONE, 7)
     back = stream(1)
@@ -108,9 +112,9 @@ def test_a_sidecar_that_comes_back_by_another_stream_goes_on() -> None:
     (message,) = back.told
     assert (message.dump.id, message.dump.since_seconds) == ("d1", 61 + AWAY)
     found.take(one, state(running=False, sent=0), NOW + 2 + AWAY)
-    assert not found.done, "the stream that it had before is not listened to"
+    assert not over(found), "the stream that it had before is not listened to"
     found.take(back, state(running=False, sent=9), NOW + 2 + AWAY)
-    assert found.done
+    assert over(found)
     assert (found.sent, found.failed) == (9, 0)
 
 
@@ -121,7 +125,7 @@ def test_one_that_is_gone_before_its_turn_is_given_up_without_being_asked() -> N
     for each in streams[:-1]:
         found.take(each, state(running=False), NOW + AWAY)
     found.look(streams[:-1], NOW + 1 + AWAY)
-    assert found.done
+    assert over(found)
     assert last(found)[f"app-{AT_ONCE}"].problem == module.GONE
 
 
@@ -133,16 +137,16 @@ def test_after_some_silence_it_is_asked_how_far_it_is() -> None:
         found.look([one], NOW + second)
     assert one.kinds == ["dump"] * 3
     found.take(one, state(running=False), NOW + 25)
-    assert found.done
+    assert over(found)
 
 
 def test_a_sidecar_that_never_answers_is_given_up_and_told_to_stop() -> None:
     one, found = stream(1), dumping()
     found.look([one], NOW)
     found.look([one], NOW + ANSWER - 1)
-    assert not found.done
+    assert not over(found)
     found.look([one], NOW + ANSWER)
-    assert found.done
+    assert over(found)
     assert last(found)["app-1"].problem == module.SILENT
     assert one.kinds == ["dump", "dump", "dump_stop"]
     found.take(one, state(running=False, sent=4), NOW + ANSWER + 1)
@@ -166,7 +170,7 @@ def test_one_that_does_not_end_in_its_time_is_given_up() -> None:
     found.look([one], NOW)
     found.take(one, state(), NOW + TIMEOUT)
     found.look([one], NOW + TIMEOUT + GRACE - 1)
-    assert not found.done
+    assert not over(found)
     found.take(one, state(), NOW + TIMEOUT + GRACE)
     found.look([one], NOW + TIMEOUT + GRACE)
     assert last(found)["app-1"].problem == module.NOT_ENDED

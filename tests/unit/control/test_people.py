@@ -17,7 +17,7 @@ from tracekeeper_proto.control.v1 import control_pb2 as pb
 from waiting import until
 
 BEARER = (("authorization", f"Bearer {TOKEN}"),)
-Call = aio.UnaryStreamCall[pb.DumpRequest, pb.DumpProgress]
+Call = aio.UnaryStreamCall[Any, pb.DumpProgress]
 
 
 @pytest.fixture
