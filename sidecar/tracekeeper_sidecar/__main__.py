@@ -92,6 +92,11 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--secrets-dir", metavar="DIR", help="with --config: secrets as files DIR/NAME/KEY")
     run.add_argument("--pod-info", metavar="DIR", help="with --policy: downward API folder with labels and annotations")
+    run.add_argument(
+        "--control-token",
+        metavar="FILE",
+        help="with --policy: the pod's token for the operator, which tells what other pods see and keep",
+    )
     run.add_argument("--data-dir", required=True, metavar="DIR", help="where spans are kept until they are delivered")
     run.add_argument(
         "--storage-size",
@@ -240,6 +245,7 @@ def _pod_settings(options: argparse.Namespace) -> Settings:
         listen=_listen(options, Listen()),
         policy_file=options.policy,
         pod_info_dir=options.pod_info,
+        control_token=options.control_token,
         adopt_from=options.adopt_from,
         adopt_after=options.adopt_after,
         drain_timeout=20.0 if options.drain_timeout is None else options.drain_timeout,

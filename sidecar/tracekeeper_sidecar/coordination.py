@@ -6,8 +6,9 @@ called on the event loop.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 TRACE_ID = 16
@@ -46,6 +47,26 @@ class Report:
     """The lowest probability at which a trace of any key is kept here now, 0 to 1."""
 
 
+@dataclass(frozen=True, slots=True)
+class LinkHealth:
+    """One moment of the link."""
+
+    endpoint: str = ""
+    """Empty while there is nothing to attach to."""
+    attached: bool = False
+    seconds: float = 0.0
+    """For which it has been attached, or not been."""
+    problem: str = ""
+    """Why it is not attached; empty while it is, and before the first attempt has ended."""
+    attempts: Counter[str] = field(default_factory=Counter)
+    """To attach, by how they ended: attached, or why not. One that ended later counts as attached all the same."""
+    ends: Counter[str] = field(default_factory=Counter)
+    """Of attachments, by their cause."""
+    sent: int = 0
+    received: int = 0
+    """Bytes of messages."""
+
+
 class Hub(Protocol):
     """Where what the link brings goes, and where it takes what it carries: sampling's side of it."""
 
@@ -56,7 +77,7 @@ class Hub(Protocol):
         """Take what is to be told; it is told at most once. Bounded by the hub, which drops the rest and counts it."""
 
     def call_when_kept(self, wake: Callable[[], None]) -> None:
-        """From now on call `wake` whenever something is to be told and nothing was before. Called once, at the start."""
+        """From now on call `wake`, and nobody else, whenever something is to be told and nothing was before."""
 
     def on_share(self, share: float, sidecars: int, floor: float) -> None:
         """This sidecar may keep `share` traces a second, as one of `sidecars` (≥ 1); none of them goes below the

@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 from collections import Counter
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar import logs, memory
 from tracekeeper_sidecar.adopt.adopter import Adopter
@@ -17,6 +20,7 @@ from tracekeeper_sidecar.adopt.adoption import Means
 from tracekeeper_sidecar.adopt.folders import Folders
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
 from tracekeeper_sidecar.control.watcher import Watcher
 from tracekeeper_sidecar.errors import LogUnavailable
@@ -32,6 +36,9 @@ from tracekeeper_sidecar.recent import RecentCalls
 from tracekeeper_sidecar.recorder import Recorder
 from tracekeeper_sidecar.routes import Routes
 from tracekeeper_sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.control.link import Link
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +68,8 @@ class Delivery:
         self.recorder: Recorder | None = None
         self.watcher: Watcher | None = None
         self.suspended = False
+        self.link: Link | None = None
+        """To the operator; None where this pod has no token for it."""
         self.recent_calls = RecentCalls(clock)
         self._settings, self._buffer, self._intake, self._clock = settings, buffer, intake, clock
         self._cursors = CursorStore(settings.data_dir, buffer.files)
@@ -84,6 +93,7 @@ class Delivery:
             routes = self._forward(self._settings.data_dir, log, self._cursors)
             await routes.begin()
             self.routes, self.recorder = routes, Recorder(log, routes, self._clock)
+            self.link = await self._make_link(routes, self.recorder)
         settings = self._settings
         source = (
             ManifestSource(settings.config_file, settings.secrets_dir)
@@ -100,6 +110,8 @@ class Delivery:
             group.create_task(self.routes.run(), name="routes")
             if self.adopter is not None:
                 group.create_task(self.adopter.run(), name="adoption")
+            if self.link is not None:
+                group.create_task(self.link.run(), name="link")
 
     async def flush(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - the answer says what is left
         """Deliver what is pending now within `timeout` seconds."""
@@ -165,11 +177,23 @@ class Delivery:
         await self.routes.apply(spec, instruction.secrets)
         if self.adopter is not None:
             self.adopter.instruction = instruction
+        if self.link is not None:
+            self.link.follow(Goal.of(instruction))
         logs.set_level(spec.log_level)
         self.suspended = spec.suspend
         if self._sidecar not in (None, spec.sidecar):
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
+
+    async def _make_link(self, routes: Routes, recorder: Recorder) -> Link | None:
+        if not self._settings.control_token:
+            return None
+        await asyncio.to_thread(import_module, "tracekeeper_sidecar.control.link")
+        from tracekeeper_sidecar.control.dumps import Dumps  # noqa: PLC0415 - many pods need none of it
+        from tracekeeper_sidecar.control.link import Link  # noqa: PLC0415
+
+        dumps = Dumps(recorder, self._clock)
+        return Link(self._settings.control_token, lambda: routes.hub, dumps, self._clock, random.random)
 
     def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Routes:
         settings = self._settings

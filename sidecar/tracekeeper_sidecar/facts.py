@@ -52,8 +52,10 @@ def take(app: Parts) -> Snapshot:
         dead_letters=delivery.letters.stats() if delivery and routes else None,
         troubles=(*app.keeper.troubles(), *(routes.troubles() if routes else ())),
         sampling=routes.stage if routes else None,
+        rescue=routes.rescue if routes else None,
         anonymous_memory=anonymous_memory(),
         recent_calls=delivery.recent_calls.since_window(delivery.calls()) if delivery else {},
+        link=delivery.link.health() if delivery and delivery.link else None,
         adoption=_adoption(delivery.adopter) if delivery and delivery.adopter else None,
     )
 

@@ -174,6 +174,48 @@ SAMPLING_OVERLOADS: Final = _counter(
 SAMPLING_PROBABILITY: Final = _gauge(
     "tracekeeper_sampling_probability", "The lowest probability with which `sampling.default` now keeps traces."
 )
+SAMPLING_SHARE: Final = _gauge(
+    "tracekeeper_sampling_share_traces_per_second",
+    "What an `Adaptive` default may keep in this pod: its part of `targetTracesPerSecond`.",
+)
+SAMPLING_FLOOR: Final = _gauge(
+    "tracekeeper_sampling_floor_probability",
+    "The probability below which no sidecar that shares the target goes; `minProbability` while nobody says another.",
+)
+SAMPLING_SIDECARS: Final = _gauge(
+    "tracekeeper_sampling_sidecars", "Sidecars that share the target, as the operator has last said; 1 before."
+)
+SAMPLING_TOLD: Final = _counter(
+    "tracekeeper_sampling_told_traces_total",
+    "Traces that other pods keep, by what they were here when this sidecar was told: unknown, open, overturned (to be"
+    " left out, and kept instead), passed (left out before; what the log still holds is rescued), kept.",
+    "outcome",
+)
+SAMPLING_SPREAD: Final = _counter(
+    "tracekeeper_sampling_spread_traces_total",
+    "Traces kept here that others may leave out, by what became of telling them: handed_over, dropped (too many"
+    " waited, or for too long).",
+    "outcome",
+)
+RESCUE_WAITING: Final = _gauge(
+    "tracekeeper_rescue_waiting_traces",
+    "Traces left out here that other pods keep, and whose spans are still to be read from the log's history.",
+    "delivery",
+)
+RESCUE_GIVEN_UP: Final = _counter(
+    "tracekeeper_rescue_given_up_traces_total",
+    "Those of them that were given up, by reason: full (too many were waiting), gone (the history had no spans of them"
+    " any more).",
+    "delivery",
+    "reason",
+)
+RESCUE_REFUSED: Final = _counter(
+    "tracekeeper_rescue_refused_spans_total", "Spans of such traces that no backend has taken.", "delivery"
+)
+RESCUE_SECONDS: Final = _histogram(
+    "tracekeeper_rescue_duration_seconds",
+    "Such traces, by the time from the other pod's decision until a delivery entry's backend had all that there was.",
+)
 LOG_BYTES: Final = _gauge(
     "tracekeeper_log_bytes", "Bytes that the data directory takes, without what sampling has decided on (`kept/`)."
 )
@@ -193,6 +235,21 @@ LOG_DAMAGED_BYTES: Final = _counter(
     "tracekeeper_log_damaged_bytes_total", "Bytes of the log that could not be read back."
 )
 LOG_AVAILABLE: Final = _gauge("tracekeeper_log_available", "1 while the log takes spans, 0 while it refuses them.")
+CONTROL_ATTACHED: Final = _gauge(
+    "tracekeeper_control_attached",
+    "1 while the sidecar is attached to the operator, 0 while it is not although the policy names one.",
+)
+CONTROL_ATTEMPTS: Final = _counter(
+    "tracekeeper_control_attempts_total",
+    "Attempts to attach to the operator, by what came of them: attached, unreachable, refused, silent, ended, broken,"
+    " token, policy, failed.",
+    "outcome",
+)
+CONTROL_ENDS: Final = _counter(
+    "tracekeeper_control_ends_total", "Streams to the operator that have ended, by cause, as for attempts.", "cause"
+)
+CONTROL_SENT: Final = _counter("tracekeeper_control_sent_bytes_total", "Bytes of messages to the operator.")
+CONTROL_RECEIVED: Final = _counter("tracekeeper_control_received_bytes_total", "Bytes of messages from the operator.")
 ADOPTED_FOLDERS: Final = _counter(
     "tracekeeper_adopted_folders_total",
     "Folders of pods that are gone from this node, by how their adoption ended: drained, handed_back, put_back.",

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.coordination import Hub
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.backend import BackendHealth
 from tracekeeper_sidecar.forward.backends import Backends
@@ -91,6 +92,11 @@ class Routes:
     def stage(self) -> StageHealth | None:
         """What sampling does; None while nothing is sampled."""
         return self.kept.stage.health() if self.kept is not None else None
+
+    @property
+    def hub(self) -> Hub | None:
+        """Where sampling meets what other pods do; None while nothing is sampled."""
+        return self.kept.stage.coordinator if self.kept is not None else None
 
     @property
     def rescue(self) -> RescueHealth | None:

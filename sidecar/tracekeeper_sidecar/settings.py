@@ -59,6 +59,9 @@ class Settings:
     """The policy document that the operator writes (`run --policy`), or None."""
     pod_info_dir: str | None = None
     """Downward API volume with `labels` and `annotations`: what the policy's selectors are matched against."""
+    control_token: str | None = None
+    """File with the pod's token for the operator, to which the sidecar attaches where the policy says so; or None. The
+    kubelet writes it anew before it expires."""
     adopt_from: str | None = None
     """Folder on the node that holds `data_dir` and those of other pods of the same config, or None."""
     adopt_after: float = 15.0

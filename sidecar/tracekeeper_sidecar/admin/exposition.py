@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar import metrics as m
-from tracekeeper_sidecar.admin.snapshot import RequestFacts, Snapshot
+from tracekeeper_sidecar.admin.snapshot import Snapshot
 from tracekeeper_sidecar.wire.meter import BOUNDS
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[tuple[m.Metric, Iterab
     yield m.SPANS_SUSPENDED, _one(snapshot.suspended_spans)
     yield m.SPANS_FILTERED, _by(snapshot.filtered)
     yield m.REQUESTS_REFUSED, _by(snapshot.refused_requests)
-    yield m.REQUEST_DURATION, _buckets(snapshot.requests)
+    yield m.REQUEST_DURATION, _buckets(BOUNDS, snapshot.requests.buckets)
     yield m.REQUEST_ERRORS, _one(snapshot.requests.errors)
     yield from _entry_samples(snapshot)
     yield from _backend_samples(snapshot)
     yield from _dead_letter_samples(snapshot)
     yield from _sampling_samples(snapshot)
+    yield from _rescue_samples(snapshot)
+    yield from _link_samples(snapshot)
     yield from _log_samples(snapshot)
     yield from _adoption_samples(snapshot)
     yield m.POLICY_REVISION, [((snapshot.policy.config,), snapshot.policy.revision)]
@@ -89,6 +91,28 @@ def _sampling_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[S
     yield m.SAMPLING_OVERLOADED, _one(float(stage.overloaded)) if stage else []
     yield m.SAMPLING_OVERLOADS, _by(stage.overloads) if stage else []
     yield m.SAMPLING_PROBABILITY, _one(stage.probability) if stage else []
+    yield m.SAMPLING_SHARE, _one(stage.share) if stage and stage.share is not None else []
+    yield m.SAMPLING_FLOOR, _one(stage.floor) if stage and stage.floor is not None else []
+    yield m.SAMPLING_SIDECARS, _one(stage.sidecars) if stage and stage.share is not None else []
+    yield m.SAMPLING_TOLD, _by(stage.told) if stage else []
+    yield m.SAMPLING_SPREAD, _by(stage.spread) if stage else []
+
+
+def _link_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
+    link = snapshot.link
+    yield m.CONTROL_ATTACHED, _one(float(link.attached)) if link and link.endpoint else []
+    yield m.CONTROL_ATTEMPTS, _by(link.attempts) if link else []
+    yield m.CONTROL_ENDS, _by(link.ends) if link else []
+    yield m.CONTROL_SENT, _one(link.sent) if link else []
+    yield m.CONTROL_RECEIVED, _one(link.received) if link else []
+
+
+def _rescue_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
+    rescue = snapshot.rescue
+    yield m.RESCUE_WAITING, _by(rescue.waiting) if rescue else []
+    yield m.RESCUE_GIVEN_UP, list(rescue.given_up.items()) if rescue else []
+    yield m.RESCUE_REFUSED, _by(rescue.refused) if rescue else []
+    yield m.RESCUE_SECONDS, _buckets(rescue.bounds, rescue.buckets) if rescue else []
 
 
 def _adoption_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample]]]:
@@ -137,8 +161,10 @@ class _Collector:
 
         for metric, values in samples(self._snapshot, self._version):
             if metric.type == "histogram":
-                buckets = [(labels[0], value) for labels, value in values]
-                yield HistogramMetricFamily(metric.name, metric.help, buckets, self._snapshot.requests.seconds)
+                histogram = HistogramMetricFamily(metric.name, metric.help)
+                if buckets := [(labels[0], value) for labels, value in values]:
+                    histogram.add_metric([], buckets, _seconds(metric, self._snapshot))
+                yield histogram
                 continue
             kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
             family = kind(metric.name, metric.help, labels=metric.labels)
@@ -147,11 +173,17 @@ class _Collector:
             yield family
 
 
-def _buckets(requests: RequestFacts) -> list[Sample]:
-    """Each upper bound with the number of requests up to it, as Prometheus counts them."""
-    bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
-    counts = accumulate(requests.buckets or [0] * len(bounds))
-    return [((bound,), count) for bound, count in zip(bounds, counts, strict=True)]
+def _buckets(bounds: Sequence[float], counts: Sequence[int]) -> list[Sample]:
+    """Each upper bound with the number of things up to it, as Prometheus counts them."""
+    names = [*(str(bound) for bound in bounds), "+Inf"]
+    return [((name,), count) for name, count in zip(names, accumulate(counts or [0] * len(names)), strict=True)]
+
+
+def _seconds(metric: m.Metric, snapshot: Snapshot) -> float:
+    """Of all that a histogram counts."""
+    if metric is m.RESCUE_SECONDS:
+        return snapshot.rescue.seconds if snapshot.rescue else 0.0
+    return snapshot.requests.seconds
 
 
 def _one(value: float) -> list[Sample]:

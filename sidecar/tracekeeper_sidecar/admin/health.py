@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, Snapshot
 
 if TYPE_CHECKING:
+    from tracekeeper_sidecar.coordination import LinkHealth
     from tracekeeper_sidecar.decide.health import StageHealth
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.entry import EntryHealth
+
+
+ALONE = 120.0
+"""Seconds without the operator after which somebody should know: longer than it takes to be replaced."""
 
 
 def problems(snapshot: Snapshot) -> list[str]:
@@ -28,6 +33,8 @@ def warnings(snapshot: Snapshot) -> list[str]:
     found += [_aside(entry) for entry in snapshot.entries if entry.aside]
     if snapshot.sampling:
         found += _sampling_warnings(snapshot.sampling)
+    if snapshot.link and snapshot.link.endpoint and not snapshot.link.attached and snapshot.link.seconds > ALONE:
+        found.append(_alone(snapshot.link))
     found += [f"policy: {fault}" for fault in snapshot.policy.faults]
     if not snapshot.policy.config and not snapshot.log.problem:
         found.append("no policy yet: spans are kept on disk until a TracingConfig says where to send them")
@@ -66,6 +73,7 @@ def report(snapshot: Snapshot) -> dict[str, object]:
             "oldestPendingSeconds": max((entry.oldest_pending for entry in snapshot.entries), default=0.0),
         },
         "sampling": _sampling(snapshot.sampling) if snapshot.sampling else None,
+        "control": _link(snapshot.link) if snapshot.link else None,
         "adopted": [_adopted(snapshot.adoption.now)] if snapshot.adoption and snapshot.adoption.now else [],
         "errorRate": failed / calls if calls else 0.0,
         "lastSuccessfulDelivery": max((b.last_success for b in snapshot.backends), default=0.0) or None,
@@ -83,8 +91,29 @@ def _sampling(stage: StageHealth) -> dict[str, object]:
         "lagSeconds": stage.lag,
         "overloaded": stage.overloaded,
         "probability": stage.probability,
+        "tracesPerSecond": stage.share,
+        "floor": stage.floor,
+        "sidecars": stage.sidecars,
         "problem": stage.problem,
     }
+
+
+def _link(link: LinkHealth) -> dict[str, object]:
+    return {
+        "endpoint": link.endpoint or None,
+        "attached": link.attached,
+        "seconds": link.seconds,
+        "lastError": link.problem,
+    }
+
+
+def _alone(link: LinkHealth) -> str:
+    return (
+        f"the operator at {link.endpoint} has not been heard for {link.seconds:.0f} s: {link.problem}; spans are safe,"
+        " but this pod samples by itself: with Adaptive it keeps an equal part of the target, and of a trace that a"
+        " rule keeps in another pod its spans may be left out; look at the operator, and at network policies for its"
+        " port"
+    )
 
 
 def _sampling_warnings(stage: StageHealth) -> list[str]:

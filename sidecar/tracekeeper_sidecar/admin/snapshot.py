@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tracekeeper_sidecar.coordination import LinkHealth
     from tracekeeper_sidecar.decide.health import StageHealth
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.dead_letter import LetterStats
     from tracekeeper_sidecar.forward.entry import EntryHealth
+    from tracekeeper_sidecar.forward.rescue import RescueHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,10 @@ class Snapshot:
     dead_letters: LetterStats | None = None
     """What refused requests are kept; None while the log is not open."""
     sampling: StageHealth | None = None
-    """None while nothing is sampled."""
+    """None while nothing is sampled. So is `rescue`."""
+    rescue: RescueHealth | None = None
+    link: LinkHealth | None = None
+    """To the operator; None where this pod has no token for it."""
 
     @property
     def acknowledged(self) -> int:

@@ -11,7 +11,6 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control.dumps import Dumps
 from tracekeeper_sidecar.control.goal import Goal
-from tracekeeper_sidecar.coordination import Hub
+from tracekeeper_sidecar.coordination import Hub, LinkHealth
 from tracekeeper_sidecar.forward import hpack
 from tracekeeper_sidecar.forward.dial import Place, dial
 from tracekeeper_sidecar.forward.h2_wire import H2Wire
@@ -47,26 +46,6 @@ LARGEST_TOKEN = 32 * 1024
 IDLE = 3600.0
 """Seconds; between looks at what nobody has said anything about."""
 ATTACHMENT = "tracekeeper_sidecar.control.attachment"
-
-
-@dataclass(frozen=True, slots=True)
-class LinkHealth:
-    """One moment of it."""
-
-    endpoint: str = ""
-    """Empty while there is nothing to attach to."""
-    attached: bool = False
-    seconds: float = 0.0
-    """For which it has been attached, or not been."""
-    problem: str = ""
-    """Why it is not attached; empty while it is, and before the first attempt has ended."""
-    attempts: Counter[str] = field(default_factory=Counter)
-    """To attach, by how they ended: attached, or why not. One that ended later counts as attached all the same."""
-    ends: Counter[str] = field(default_factory=Counter)
-    """Of attachments, by their cause."""
-    sent: int = 0
-    received: int = 0
-    """Bytes of messages."""
 
 
 class Link:

@@ -8,8 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from admin_facts import backend_health
 from tracekeeper_sidecar.admin.exposition import render, samples
 from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, RequestFacts, Snapshot
+from tracekeeper_sidecar.coordination import LinkHealth
 from tracekeeper_sidecar.decide.health import StageHealth
 from tracekeeper_sidecar.forward.entry import EntryHealth
+from tracekeeper_sidecar.forward.rescue import RescueHealth
 from tracekeeper_sidecar.ledger import Account
 from tracekeeper_sidecar.metrics import TABLE
 from tracekeeper_sidecar.model import Position
@@ -52,7 +54,14 @@ SNAPSHOT = Snapshot(
         overloaded=True,
         overloads=Counter(lag=4),
         probability=0.125,
+        share=40.0,
+        floor=0.05,
+        sidecars=3,
+        told=Counter(passed=6, unknown=5),
+        spread=Counter(handed_over=8, dropped=1),
     ),
+    rescue=RescueHealth({"a": 7}, {("a", "full"): 3}, {"a": 2}, (0.5, 5.0), (1, 4, 0), 3.25),
+    link=LinkHealth("operator:9444", True, 5.0, "", Counter(attached=2, refused=1), Counter(ended=1), 700, 900),
 )
 
 
@@ -121,12 +130,34 @@ def test_what_sampling_does_is_told_trace_by_trace_and_rule_by_rule() -> None:
         "overloaded": 1,
         "overloads_total cause=lag": 4,
         "probability": 0.125,
+        "share_traces_per_second": 40.0,
+        "floor_probability": 0.05,
+        "sidecars": 3,
+        "told_traces_total outcome=passed": 6,
+        "told_traces_total outcome=unknown": 5,
+        "spread_traces_total outcome=handed_over": 8,
+        "spread_traces_total outcome=dropped": 1,
+    }
+
+
+def test_what_is_rescued_and_how_long_that_takes_is_told() -> None:
+    got = {name.removeprefix("tracekeeper_rescue_"): value for name, value in scraped().items() if "_rescue_" in name}
+    assert got == {
+        "waiting_traces delivery=a": 7,
+        "given_up_traces_total delivery=a reason=full": 3,
+        "refused_spans_total delivery=a": 2,
+        "duration_seconds_bucket le=0.5": 1,
+        "duration_seconds_bucket le=5.0": 5,
+        "duration_seconds_bucket le=+Inf": 5,
+        "duration_seconds_count": 5,
+        "duration_seconds_sum": 3.25,
     }
 
 
 def test_where_nothing_is_sampled_there_are_no_numbers_of_sampling() -> None:
-    text = render(replace(SNAPSHOT, sampling=None), "1").decode()
+    text = render(replace(SNAPSHOT, sampling=None, rescue=None), "1").decode()
     assert "\ntracekeeper_sampling_" not in text
+    assert "\ntracekeeper_rescue_" not in text
     assert "# HELP tracekeeper_sampling_open_traces " in text
 
 

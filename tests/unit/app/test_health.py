@@ -5,6 +5,7 @@ from dataclasses import replace
 from admin_facts import backend_health
 from tracekeeper_sidecar.admin.health import report
 from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, AdoptionFacts, LogFacts, PolicyFacts, Snapshot
+from tracekeeper_sidecar.coordination import LinkHealth
 from tracekeeper_sidecar.decide.health import StageHealth
 from tracekeeper_sidecar.forward.backend import BackendHealth
 from tracekeeper_sidecar.forward.entry import EntryHealth
@@ -149,9 +150,30 @@ def test_sampling_that_goes_well_is_shown_and_healthy() -> None:
         "lagSeconds": 1.5,
         "overloaded": False,
         "probability": 0.5,
+        "tracesPerSecond": None,
+        "floor": None,
+        "sidecars": 1,
         "problem": "",
     }
     assert report(IDLE)["sampling"] is None
+
+
+def test_link_is_shown_and_missed_only_after_a_while() -> None:
+    link = LinkHealth("operator:9444", False, 90.0, "connection refused")
+    body = report(replace(IDLE, link=link))
+    assert body["status"] == "healthy"
+    assert body["control"] == {
+        "endpoint": "operator:9444",
+        "attached": False,
+        "seconds": 90.0,
+        "lastError": "connection refused",
+    }
+    body = report(replace(IDLE, link=replace(link, seconds=130.0)))
+    assert body["status"] == "degraded"
+    assert "the operator at operator:9444 has not been heard for 130 s: connection refused" in str(body["warnings"])
+    assert report(replace(IDLE, link=replace(link, seconds=130.0, attached=True)))["status"] == "healthy"
+    assert report(replace(IDLE, link=replace(link, seconds=130.0, endpoint="")))["status"] == "healthy"
+    assert report(IDLE)["control"] is None
 
 
 def test_sampling_that_waits_for_the_disk_is_degraded_and_says_what_that_means() -> None:

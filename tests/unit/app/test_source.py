@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import ManifestSource, PolicySource, parse_downward_map
 from tracekeeper_sidecar.errors import PolicyError
+from tracekeeper_spec.policy import Control
 
 BACKEND = {"name": "a", "type": "OTLP", "otlp": {"protocol": "GRPC", "endpoint": "http://127.0.0.1:4317"}}
 MANIFEST = """\
@@ -141,3 +143,24 @@ def test_missing_backends_are_reported_beside_other_faults(tmp_path: Path) -> No
         ManifestSource(str(tmp_path / "c.yaml"), None).read()
     assert "spec.logLevel" in str(caught.value)
     assert "spec.backends: is required" in str(caught.value)
+
+
+def test_a_policy_says_whom_to_attach_to_and_as_whom(tmp_path: Path) -> None:
+    policy = json.loads(document(config("agents"), revision=9))
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    source = PolicySource(str(tmp_path / "policy.json"), pod_info(tmp_path, ""))
+    alone = source.read()
+    assert alone is not None
+    assert (alone.uid, alone.control) == ("agents", None)
+    assert Goal.of(alone) is None
+    control = {"endpoint": "tracekeeper-control.tracekeeper.svc:9444", "ca": "PEM"}
+    (tmp_path / "policy.json").write_text(json.dumps({**policy, "control": control}))
+    unsampled = source.read()
+    assert unsampled is not None
+    assert unsampled.control == Control(**control)
+    assert Goal.of(unsampled) is None
+    sampled = config("agents", sampling={"default": {"type": "Probabilistic", "probabilistic": {"probability": 0.5}}})
+    (tmp_path / "policy.json").write_text(json.dumps({**policy, "configs": [sampled], "control": control}))
+    instruction = source.read()
+    assert instruction is not None
+    assert Goal.of(instruction) == Goal(Control(**control), "agents", 9)
