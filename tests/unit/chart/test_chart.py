@@ -405,9 +405,32 @@ def test_tokens_are_checked_by_published_keys_and_people_by_the_api_server(helm:
 def test_the_authority_is_shown_in_one_config_map_that_goes_with_the_release(default: list[Object]) -> None:
     shown = named(default, "ConfigMap", "tracekeeper-ca")
     assert not {"data", "binaryData"} & set(shown)
-    (rule,) = [rule for rule in rules(default) if "configmaps" in rule["resources"]]
-    assert (rule["resourceNames"], set(rule["verbs"])) == (["tracekeeper-ca"], {"get", "create", "patch"})
-    assert rule in named(default, "Role", "tracekeeper-controller")["rules"]
+    found = [rule for rule in rules(default) if "configmaps" in rule["resources"]]
+    assert sorted((rule["resourceNames"], sorted(rule["verbs"])) for rule in found) == [
+        (["tracekeeper-ca"], ["create", "get", "patch"]),
+        (["tracekeeper-ca"], ["get"]),
+    ]
+    writes = [rule for rule in found if "patch" in rule["verbs"]]
+    assert writes[0] in named(default, "Role", "tracekeeper-controller")["rules"]
+
+
+def test_the_way_to_the_control_server_is_a_role_that_nobody_has(helm: Helm) -> None:
+    objects = render(helm, "-f", DEFAULT, release="prod")
+    granted = {
+        (rule["resources"][0], verb)
+        for rule in named(objects, "Role", "prod-tracekeeper-people")["rules"]
+        for verb in rule["verbs"]
+    }
+    assert granted == {
+        ("configmaps", "get"),
+        ("services", "get"),
+        ("pods", "get"),
+        ("pods", "list"),
+        ("pods", "watch"),
+        ("pods/portforward", "create"),
+    }
+    bound = [found["roleRef"]["name"] for found in objects if found["kind"].endswith("RoleBinding")]
+    assert "prod-tracekeeper-people" not in bound
 
 
 def test_without_a_control_stream_nothing_of_it_is_there(helm: Helm) -> None:
