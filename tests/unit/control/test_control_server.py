@@ -372,7 +372,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
 
 
 async def test_who_asks_for_signs_of_life_is_not_sent_away(world: World) -> None:
-    """A sidecar sends a PING when it has heard nothing for a while; servers are wont to take offence."""
+    """A sidecar sends a PING when it has heard nothing for a while; many servers take offence."""
     trusted = world.material
     assert trusted is not None
     context = ssl.create_default_context(cadata=trusted.ca)
