@@ -45,6 +45,8 @@ class Attached:
         self.metadata = metadata
         self.said: list[pb.FromSidecar] = []
         self.gone = False
+        self.left = False
+        """It has said that it says nothing more."""
         self.out: asyncio.Queue[pb.ToSidecar | Refusal] = asyncio.Queue()
 
     def of(self, kind: str) -> list[pb.FromSidecar]:
@@ -107,7 +109,8 @@ class Operator:
                 await context.abort(refusal.code, refusal.details)
             while not isinstance(message := await call.out.get(), Refusal):
                 yield message
-            await context.abort(message.code, message.details)
+            if message.code is not grpc.StatusCode.OK:
+                await context.abort(message.code, message.details)
         finally:
             call.gone = True
             reading.cancel()
@@ -117,6 +120,8 @@ class Operator:
             if message.WhichOneof("message") == "hello" and self.welcome is not None:
                 call.say(pb.ToSidecar(welcome=pb.Welcome(report_every_seconds=self.welcome)))
             call.said.append(message)
+        call.left = True
+        call.end(grpc.StatusCode.OK)
 
 
 class Rude:

@@ -6,6 +6,7 @@ is sent has bounds: while the operator does not read, there are no reports, and 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,6 +36,8 @@ UNREAD = 30.0
 """Seconds for which it may leave something unread: it is there, but stuck."""
 MUCH, FULL = 64 * 1024, 1 << 20
 """Bytes that wait to be sent, beyond which no reports and decisions are added; and nothing at all."""
+LEAVE = 0.5
+"""Seconds for which the operator may answer when we leave. If it hears of it, the others have our part at once."""
 SOONEST, LATEST = 0.5, 300.0
 """Seconds between two reports, whatever the operator asks for."""
 SPREAD = 0.2
@@ -128,12 +131,26 @@ class Attachment:
                 now = self._clock.monotonic()
                 end = self._step(now)
                 if end is not None:
+                    if end.why is Why.POLICY:
+                        await self._leave()
                     return end
                 await self._signal.wait(0.0 if self._more else max(0.0, self._due(now) - now))
+        except asyncio.CancelledError:
+            await self._leave()
+            raise
         finally:
             self._attach_to(None)
             self._stream.cancel()
             await self._means.dumps.detached()
+
+    async def _leave(self) -> None:
+        """Tell what is still to be told, and that it was all."""
+        now = self._clock.monotonic()
+        until, self._tell_at, self._report_at = now + LEAVE, now, NEVER
+        self._speak(now)
+        self._stream.leave()
+        while self._stream.end is None and (left := until - self._clock.monotonic()) > 0.0:
+            await self._signal.wait(left)
 
     def send(self, message: pb.FromSidecar) -> None:
         """Say how far a dump is. Not said while the operator leaves much unread."""

@@ -27,6 +27,9 @@ class Carrier(Protocol):
     def push(self, stream: Stream) -> None:
         """Send what the windows allow."""
 
+    def shut(self, stream: Stream) -> None:
+        """Tell the peer that nothing more will be sent."""
+
     def widen(self, stream: Stream, size: int) -> None:
         """Let the peer send that many bytes more."""
 
@@ -37,7 +40,18 @@ class Carrier(Protocol):
 class Stream(Exchange):
     """Made by its wire. Owned by one event loop."""
 
-    __slots__ = ("_arrived", "_carrier", "_fetched", "_left", "_on_change", "_out", "_room", "end", "largest")
+    __slots__ = (
+        "_arrived",
+        "_carrier",
+        "_fetched",
+        "_leaving",
+        "_left",
+        "_on_change",
+        "_out",
+        "_room",
+        "end",
+        "largest",
+    )
 
     def __init__(self, number: int, window: int, room: int, carrier: Carrier, on_change: Callable[[], None]) -> None:
         """`room` is what the peer may send before anything is fetched; `on_change` is called when something has come,
@@ -52,10 +66,11 @@ class Stream(Exchange):
         self._fetched = 0
         self._out: deque[memoryview] = deque()
         self._left = 0
+        self._leaving = False
 
     def send(self, message: bytes) -> None:
         """Send a message as soon as the peer lets us; `left` says how much waits. Nothing happens after the end."""
-        if self.end is None:
+        if self.end is None and not self._leaving:
             framed = b"\0" + len(message).to_bytes(4, "big") + message
             self._out.append(memoryview(framed))
             self._left += len(framed)
@@ -82,6 +97,13 @@ class Stream(Exchange):
             self._fetched = 0
         return message
 
+    def leave(self) -> None:
+        """Say that nothing more will be sent, behind what waits; a peer that agrees ends it then."""
+        if self.end is None and not self._leaving:
+            self._leaving = True
+            if not self._left:
+                self._carrier.shut(self)
+
     def cancel(self) -> None:
         """End it from this side; nothing more comes."""
         if self.end is None:
@@ -107,7 +129,7 @@ class Stream(Exchange):
 
     @property
     def ends(self) -> bool:
-        return False
+        return self._leaving
 
     def take(self, piece: bytes, size: int) -> int:
         if self.enough:
@@ -124,7 +146,7 @@ class Stream(Exchange):
 
     @property
     def unfinished(self) -> bool:
-        return True
+        return not self._leaving or self._left > 0
 
     def finish(self, reset: int | None) -> None:
         self._close(Reply(self.headers, b"", reset))

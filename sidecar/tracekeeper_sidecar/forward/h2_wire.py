@@ -306,6 +306,11 @@ class H2Wire(asyncio.Protocol):
         if out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(out))
 
+    def shut(self, stream: Stream) -> None:
+        """See Carrier."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(h2.head(0, h2.DATA, h2.END_STREAM, stream.stream))
+
     def widen(self, stream: Stream, size: int) -> None:
         """See Carrier."""
         self._answer(h2.window_update(stream.stream, size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -170,6 +171,7 @@ async def test_it_moves_to_where_the_policy_says(world: World) -> None:
         async with world.operator() as new:
             await until(lambda: new.calls and new.last.of("report"), "it is attached to the other one")
             await until(lambda: not old.now, "it has left")
+            assert old.last.left
             assert world.hub.attached == [True, False, True]
             world.link.follow(None)
             await until(lambda: not new.now, "it has left this one, too")
@@ -294,11 +296,14 @@ async def test_away_for_long_is_said_once(world: World, caplog: pytest.LogCaptur
         assert len([record for record in warnings if "cannot be attached to" in record.getMessage()]) == 1
 
 
-async def test_link_ends_with_the_sidecar(tmp_path: Path) -> None:
-    async with linked(tmp_path) as world:
-        operator_world = world.operator()
-        operator = await operator_world.__aenter__()
-        await until(lambda: world.hub.is_attached, "it is attached")
-    await until(lambda: not operator.now, "the operator knows")
-    assert world.hub.attached == [True, False]
-    await operator_world.__aexit__(None, None, None)
+async def test_link_ends_with_the_sidecar_and_says_so(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        async with linked(tmp_path) as world:
+            operator = await stack.enter_async_context(world.operator())
+            await until(lambda: world.hub.is_attached, "it is attached")
+            batch = KeptBatch("errors", 0, False, 1.0, traces(1))
+            world.hub.waiting.append(batch)  # As the last decisions may be.
+        await until(lambda: not operator.now, "the operator knows")
+        assert world.hub.attached == [True, False]
+        assert operator.last.left
+        assert operator.last.of("kept")[0].kept.kept[0].trace_ids == batch.ids

@@ -222,6 +222,27 @@ async def test_reset_and_loss_are_told_apart() -> None:
     assert end.changes == changes + 1
 
 
+@pytest.mark.parametrize("room", [0, 100])
+async def test_stream_is_left_behind_what_waits(room: int) -> None:
+    end = End((h2.INITIAL_WINDOW, room))
+    end.head()
+    end.stream.send(b"last")
+    end.stream.leave()
+    end.stream.leave()
+    end.stream.send(b"too late")
+    end.wire.data_received(h2.window_update(1, 100))
+    frames = [(flags & h2.END_STREAM, body) for kind, flags, _, body in end.sink.frames() if kind == h2.DATA]
+    assert b"".join(body for _, body in frames) == framed(b"last")
+    assert [flags for flags, _ in frames][-1] == h2.END_STREAM
+    assert sum(flags for flags, _ in frames) == 1
+    end.data(framed(b"bye"))
+    assert end.all() == [b"bye"]
+    end.wire.data_received(h2.head(len(OK), h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 1) + OK)
+    assert isinstance(end.stream.end, Reply)
+    assert list(end.sink.frames()) == []
+    assert end.wire.calls == 0
+
+
 async def test_cancelled_stream_is_reset_and_forgotten() -> None:
     end = End((h2.INITIAL_WINDOW, 0))
     end.stream.send(b"waits")
