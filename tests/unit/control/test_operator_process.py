@@ -3,88 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import os
 import re
-import signal
 import socket
 import ssl
 import subprocess
 import sys
 import time
 import tomllib
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import grpc
 import pytest
-import yaml
 
-from control_api import Api, serve
+from control_api import Api
 from control_objects import config, pod, review
+from operator_process import control_of, free_port, installed, policy, started
 from service_tokens import Signer, publish
 from tracekeeper_operator import __version__
 from tracekeeper_operator.certs import Material
 from tracekeeper_proto.control.v1 import control_pb2 as pb
-from tracekeeper_spec.policy import Control, PolicyDocument
-from waiting import attempted, until
+from waiting import until
 
 ROOT = Path(__file__).parents[3]
-
-
-class Program:
-    """One running process, its log lines, and where its health is."""
-
-    def __init__(self, process: Process, port: int) -> None:
-        self.process, self.health = process, f"http://127.0.0.1:{port}"
-        self.lines: list[dict[str, Any]] = []
-        self._reading = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            self.lines.append(json.loads(line))
-
-    async def get(self, path: str) -> tuple[int, str]:
-        try:
-            async with aiohttp.request("GET", self.health + path) as answer:
-                return answer.status, await answer.text()
-        except aiohttp.ClientError as error:
-            return 0, str(error)
-
-    async def ready(self) -> None:
-        async def is_ready() -> bool:
-            return (await self.get("/readyz"))[0] == 200
-
-        await attempted(is_ready, lambda: f"the program is ready: {self.lines}")
-
-    async def stop(self) -> int:
-        """The exit status after SIGTERM, which has to come soon."""
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(6):
-                status = await self.process.wait()
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-            raise
-        await self._reading
-        return status
-
-    def faults(self) -> list[dict[str, Any]]:
-        return [line for line in self.lines if line["level"] == "Error" or "fault" in line]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 Start = Callable[..., Any]
@@ -92,47 +37,13 @@ Start = Callable[..., Any]
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    async with serve() as api:
-        for plural, name in (("mutating", "tracekeeper-injector"), ("validating", "tracekeeper-validator")):
-            hooks = [{"name": "x.tracekeeper.dev", "clientConfig": {}}]
-            api.put(f"{plural}webhookconfigurations", {"metadata": {"name": name}, "webhooks": hooks})
+    async with installed() as api:
         yield api
 
 
 @pytest.fixture
 def start(api: Api, tmp_path: Path) -> Start:
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(
-        yaml.safe_dump(
-            {
-                "current-context": "c",
-                "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-                "clusters": [{"name": "k", "cluster": {"server": api.url}}],
-                "users": [{"name": "u", "user": {"token": "t0ken"}}],
-            }
-        )
-    )
-
-    @asynccontextmanager
-    async def started(*arguments: str) -> AsyncIterator[Program]:
-        port = free_port()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tracekeeper_operator", arguments[0], "--namespace=tk"),
-            *(f"--metrics-listen=127.0.0.1:{port}", *arguments[1:]),
-            env={**os.environ, "KUBECONFIG": str(kubeconfig)},
-            stderr=PIPE,
-        )
-        program = Program(process, port)
-        try:
-            yield program
-        finally:
-            await program.stop()
-
-    return started
-
-
-def policy(api: Api) -> Any:
-    return api.objects.get(("secrets", "shop", "tracekeeper-policy"))
+    return partial(started, api, tmp_path)
 
 
 async def test_the_controller_serves_and_stops(api: Api, start: Start) -> None:
@@ -222,7 +133,7 @@ async def test_the_controller_serves_the_control_stream(api: Api, start: Start) 
         "controller", "--service=localhost", "--control-service=tk-control", f"--control-listen=127.0.0.1:{port}"
     ) as controller:
         await controller.ready()
-        control = await until(lambda: told(api))
+        control = await until(lambda: control_of(api))
         assert control.endpoint == "tk-control.tk.svc:9444"
         shown = api.get("configmaps", "tk", "tracekeeper-ca")["data"]
         assert shown == {"ca.crt": control.ca, "endpoint": control.endpoint}
@@ -251,17 +162,6 @@ async def test_the_controller_serves_the_control_stream(api: Api, start: Start) 
     assert controller.faults() == []
 
 
-async def test_a_controller_without_a_control_stream_takes_it_back(api: Api, start: Start) -> None:
-    publish(api, Signer())
-    api.put("tracingconfigs", config())
-    async with start("controller", "--control-service=tk-control", "--control-listen=127.0.0.1:0") as controller:
-        await controller.ready()
-        await until(lambda: told(api))
-    async with start("controller") as controller:
-        await controller.ready()
-        await until(lambda: document(api).control is None)
-
-
 async def test_the_control_streams_port_may_be_taken(api: Api, start: Start) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -273,14 +173,6 @@ async def test_the_control_streams_port_may_be_taken(api: Api, start: Start) -> 
             async with asyncio.timeout(30):
                 assert await controller.process.wait() == 1
     assert f"cannot listen on {address}" in controller.lines[-1]["message"]
-
-
-def document(api: Api) -> PolicyDocument:
-    return PolicyDocument.from_json(base64.b64decode(policy(api)["data"]["policy.json"]))
-
-
-def told(api: Api) -> Control | None:
-    return document(api).control if policy(api) else None
 
 
 async def attach(channel: grpc.aio.Channel, token: str, uid: str) -> pb.ToSidecar | grpc.StatusCode:
