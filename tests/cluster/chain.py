@@ -70,7 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with LOCK:
                 body = json.dumps({"traces": TRACES, "failed": FAILED, "done": DONE.is_set()}).encode()
         else:
-            call(dict(self.headers))
+            call({name.lower(): value for name, value in self.headers.items()})
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
