@@ -37,7 +37,7 @@ def configs(page: Path) -> list[dict[str, Any]]:
         if language != "yaml":
             continue
         shown = yaml.safe_load(text)
-        if shown.keys() == {"metadata"}:  # A pod template.
+        if shown.keys() == {"metadata"} or "scrape_configs" in shown or shown.get("kind") == "PodMonitor":
             continue
         if "storage" in shown:
             shown = {"sidecar": shown}
@@ -97,3 +97,17 @@ def test_metrics_on_pages_exist() -> None:
         for name in re.findall(r"\b(tracekeeper_[a-z_]+)", page.read_text()):
             several = name.endswith("_") and any(one.startswith(name) for one in known)
             assert several or name in known | packages, (page.name, name)
+
+
+def headings(page: Path) -> set[str]:
+    """Of a page, as links name them."""
+    texts = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).strip().lower() for text in texts)
+    return {re.sub(r"[^\w\- ]", "", text).replace(" ", "-") for text in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_headings(page: Path) -> None:
+    for file, heading in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page.read_text()):
+        target = page.parent / file if file else page
+        assert target.suffix != ".md" or heading in headings(target), (file, heading)
