@@ -159,7 +159,7 @@ class Keep(Walker):
         """1 if the span at [begin, end), whose tag is at `pos`, is kept, 0 if not, or _BLOCKED. What stands from `run`
         to it is written first if it cannot be copied together with it; `_run` says from where the next ones begin."""
         self._run = _NONE
-        trace = self.trace_id(data, begin, end)
+        trace = self._find(data, begin, end)
         if trace < 0:
             return 1
         if not self._judge(native.word(data, trace), native.word(data, trace + 8)):

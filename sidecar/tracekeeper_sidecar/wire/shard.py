@@ -89,7 +89,7 @@ class Sharder(Walker):
             pos = stop
 
     def _shard_of(self, data: bytes, pos: int, end: int) -> int:
-        trace = self.trace_id(data, pos, end)
+        trace = self._find(data, pos, end)
         hi = lo = 0
         if trace >= 0:
             hi = native.word(data, trace)

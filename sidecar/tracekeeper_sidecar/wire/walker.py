@@ -105,7 +105,7 @@ class Walker:
         pos += 2 + data[pos + 1]
         return pos + 1 < end and data[pos] == 18 and data[pos + 1] < 128 and pos + 2 + data[pos + 1] == end
 
-    def trace_id(self, data: bytes, pos: int, end: int) -> int:
+    def _find(self, data: bytes, pos: int, end: int) -> int:
         """Where the trace id of the span at [pos, end) is, or _CUT_OFF if it has none. Of two the first counts."""
         while pos < end:
             stop = self.next(data, pos, end)
