@@ -15,7 +15,7 @@ from spans import Template
 from tracekeeper_sidecar.wire.fold import Folder
 from tracekeeper_sidecar.wire.keep import Keep
 from tracekeeper_sidecar.wire.keys import Keys
-from tracekeeper_sidecar.wire.probability import NEVER, threshold
+from tracekeeper_sidecar.wire.probability import threshold
 from tracekeeper_sidecar.wire.traces import SHUTDOWN, Traces, verdict
 from tracekeeper_sidecar.wire.verdict import Judge
 from tracekeeper_spec.condition import compile_trace
@@ -91,11 +91,11 @@ def measure(bodies: list[bytes], spans: int, share: float) -> tuple[float, float
     begin = time.process_time()
     slots = table.due(SHUTDOWN, 1 << 30)
     middle = time.process_time()
-    judge.decide(table, slots, [], [NEVER])
-    end = time.process_time()
-    for slot in slots:  # The ids of this load are numbers in a row: chance decides in their place.
-        keeps = chance.random() < share
+    for slot in slots:
+        judge.first(table, slot)
+        keeps = chance.random() < share  # The ids of this load are numbers in a row: chance decides in their place.
         table.decide(slot, verdict(0, threshold(share) or 1 - keeps, keep=keeps))
+    end = time.process_time()
     taken = nanoseconds(keep.cut, bodies, spans)
     assert table.count == 0
     return (middle - begin) / len(slots) * 1e9, (end - middle) / len(slots) * 1e9, taken

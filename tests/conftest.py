@@ -16,6 +16,25 @@ settings.load_profile("tracekeeper")
 ON_UVLOOP = ("tests/contract/", "tests/unit/app/test_link", "tests/unit/http/", "tests/unit/receive/")
 """Where tests talk to the sidecar's servers, which run on uvloop only, and to its link, which does so in fact."""
 
+PROOFS = ("tests/faults/", "tests/model/")
+"""Where tests print how much they have tried: crash points, byte offsets, kills."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Part of pytest: show what passed tests have proved, so that it stands in CI's log."""
+    shown = [
+        (report.nodeid, report.capstdout.strip().splitlines())
+        for report in terminalreporter.getreports("passed")
+        if report.nodeid.startswith(PROOFS) and report.capstdout.strip()
+    ]
+    if not shown:
+        return
+    terminalreporter.section("what was proved")
+    for test, lines in shown:
+        terminalreporter.write_line(test)
+        for line in lines:
+            terminalreporter.write_line(f"    {line}")
+
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item

@@ -109,4 +109,5 @@ async def test_a_request_of_60_mb_is_stored_and_delivered_within_the_memory_ther
     assert book["acknowledged"] == spans + 3
     assert [entry["delivered"] for entry in book["delivery"].values()] == [spans + 3] * 2
     assert counting.largest <= 4 << 20
+    print(f"{len(data) / 1e6:.0f} MB, {spans} spans by {send.__name__}: at most {watch.peak / 1e6:.0f} MB of memory")
     assert watch.peak < LIMIT - SPARE

@@ -85,6 +85,7 @@ async def test_a_flipped_byte_anywhere_in_the_newest_segment_loses_that_frame_al
         assert payloads_of(read_all(log))[-1] == b"after"
         arithmetic_closes(log)
         await log.close()
+    print(f"{offset + 1} byte offsets of the newest segment flipped")
 
 
 @pytest.mark.parametrize("segment", [1, 2])

@@ -78,9 +78,12 @@ class GrpcBackend:
         max_bytes: int = -1,
         host: str = "localhost",
         port: int = 0,
+        most_calls: int = 100,
     ) -> None:
+        """`most_calls` is how many it allows at once on one connection."""
         self.behave = behave
         self.taken = Taken()
+        self._most_calls = most_calls
         self.metadata: list[dict[str, str | bytes]] = []
         self.host, self.port = host, port
         self._credentials, self._max_bytes = credentials, max_bytes
@@ -93,7 +96,8 @@ class GrpcBackend:
     async def start(self) -> None:
         """Listen; the second time on the same port as the first."""
         options = [("grpc.max_receive_message_length", self._max_bytes), ("grpc.max_send_message_length", -1)]
-        self._server = grpc.aio.server(options=[*options, ("grpc.so_reuseport", 0)])
+        options += [("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", self._most_calls)]
+        self._server = grpc.aio.server(options=options)
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._export)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),))
         address = f"{self.host}:{self.port}"

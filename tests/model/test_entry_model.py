@@ -219,10 +219,12 @@ async def put(made: World, spans: int, sampled: bool) -> None:
     assert await answered is None
 
 
-async def play(steps: list[tuple[object, ...]], bounds: Bounds, sampled: bool = False) -> None:
+async def play(steps: list[tuple[object, ...]], bounds: Bounds, sampled: bool, happened: Counter[str]) -> None:
     """Let it all happen, then let the backend take everything, and see what has come of it."""
     async with world(bounds) as made:
+        happened["lives"] += 1
         for step in steps:
+            happened[str(step[0])] += 1
             match step:
                 case ("put", list(sizes)):
                     for spans in sizes:
@@ -250,6 +252,7 @@ async def play(steps: list[tuple[object, ...]], bounds: Bounds, sampled: bool = 
         assert sum(account.delivered.values()) <= sum(made.exporter.taken.values())
         assert not made.entry.settled.runs()
         assert {span: made.exporter.taken[span] for span in made.closed} == made.closed
+        happened["spans"] += len(made.sent)
 
 
 def give_up(made: World, seq: int) -> None:
@@ -260,19 +263,31 @@ def give_up(made: World, seq: int) -> None:
     made.entry.give_up(place, "buffer_full")
 
 
-@given(st.lists(STEPS, max_size=40))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_every_span_is_sent_or_booked_as_dropped(steps: list[tuple[object, ...]]) -> None:
-    asyncio.run(play(steps, Bounds()))
+UNBOUND = st.just(Bounds())
 
 
-@given(st.lists(STEPS, max_size=40))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_what_sampling_left_out_is_booked_and_never_sent(steps: list[tuple[object, ...]]) -> None:
-    asyncio.run(play(steps, Bounds(), sampled=True))
+def lives(
+    number: int, steps: int, sampled: st.SearchStrategy[bool], bounds: st.SearchStrategy[Bounds] = UNBOUND
+) -> None:
+    """Play so many of at most so many steps, and say what happened in them."""
+    happened: Counter[str] = Counter()
+
+    @given(st.lists(STEPS, max_size=steps), bounds, sampled)
+    @settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    def life(steps: list[tuple[object, ...]], bounds: Bounds, sampled: bool) -> None:
+        asyncio.run(play(steps, bounds, sampled, happened))
+
+    life()
+    print(*(f"{what}: {times}" for what, times in happened.items()), sep=", ")
 
 
-@given(st.lists(STEPS, max_size=30), st.integers(1, 30), st.booleans())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_no_more_spans_wait_than_may(steps: list[tuple[object, ...]], most: int, sampled: bool) -> None:
-    asyncio.run(play(steps, Bounds(max_spans=most), sampled))
+def test_every_span_is_sent_or_booked_as_dropped() -> None:
+    lives(80, 40, st.just(False))
+
+
+def test_what_sampling_left_out_is_booked_and_never_sent() -> None:
+    lives(60, 40, st.just(True))
+
+
+def test_no_more_spans_wait_than_may() -> None:
+    lives(40, 30, st.booleans(), st.builds(Bounds, max_spans=st.integers(1, 30)))

@@ -13,11 +13,12 @@ import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from log_harness import DIRECTORY, ManualClock, open_log
 from simulated_files import SimulatedFiles
@@ -56,8 +57,12 @@ def verdict(index: int) -> str:
 
 
 class KeptMachine(RuleBasedStateMachine):
+    happened: ClassVar[Counter[str]] = Counter()
+    """In all lives."""
+
     def __init__(self) -> None:
         super().__init__()
+        self.happened["lives"] += 1
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
         self.files, self.kept_files = SimulatedFiles(sector=128), SimulatedFiles(sector=128)
@@ -102,6 +107,7 @@ class KeptMachine(RuleBasedStateMachine):
             self.runner.run(self.log.close())
             self.runner.run(self.kept.close())
             self.runner.close()
+        self.happened["spans decided on"] += self.kept.end.seq - self.first
 
     # Sending, deciding, delivering.
 
@@ -129,6 +135,7 @@ class KeptMachine(RuleBasedStateMachine):
     @rule(sizes=sizes, most=st.integers(1, 30), operation=st.sampled_from(OPERATIONS))
     def work_while_a_disk_fails(self, sizes: list[int], most: int, operation: str) -> None:
         self.append(sizes)
+        self.happened["failing disks"] += 1
         for files in (self.files, self.kept_files):
             files.fault = lambda found, path: OSError(errno.EIO, "I/O error") if found == operation else None
         self.cut(most)
@@ -144,6 +151,7 @@ class KeptMachine(RuleBasedStateMachine):
         for _ in range(3):
             self.append(sizes)
             self.cut(most)
+        self.happened["stops in mid-work"] += 0 in (self.files.stop_after, self.kept_files.stop_after)
         event(f"stopped: log {self.files.stop_after == 0}, kept log {self.kept_files.stop_after == 0}")
         self.lose_power(chance)
 
@@ -205,10 +213,12 @@ class KeptMachine(RuleBasedStateMachine):
 
     @rule()
     def kill_and_open(self) -> None:
+        self.happened["kills"] += 1
         self.reopen(self.files.restart(), self.kept_files.restart())
 
     @rule(chance=chances)
     def lose_power(self, chance: random.Random) -> None:
+        self.happened["losses of power"] += 1
         self.reopen(self.files.crash(chance), self.kept_files.crash(chance))
 
     # What must hold.
@@ -270,10 +280,13 @@ class KeptMachine(RuleBasedStateMachine):
         assert found.damaged <= never, "spans are counted as lost that were never in doubt"
 
 
-TestKeptModel = pytest.mark.timeout(300)(KeptMachine.TestCase)
-TestKeptModel.settings = settings(
-    max_examples=int(os.environ.get("LOG_MODEL_EXAMPLES", "40")),
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+@pytest.mark.timeout(300)  # A second a life on a busy machine.
+def test_every_span_is_decided_on_once_whatever_happens() -> None:
+    chosen = settings(
+        max_examples=int(os.environ.get("LOG_MODEL_EXAMPLES", "40")),
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+    run_state_machine_as_test(KeptMachine, settings=chosen)
+    print(*(f"{times} {what}" for what, times in KeptMachine.happened.items()), sep=", ")

@@ -13,11 +13,19 @@ import errno
 import os
 import random
 from collections import Counter
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from log_harness import DIRECTORY, ManualClock, open_log, payloads_of
 from simulated_files import SimulatedFiles
@@ -45,8 +53,12 @@ chances = st.integers(0, 2**32).map(random.Random)
 
 
 class LogMachine(RuleBasedStateMachine):
+    happened: ClassVar[Counter[str]] = Counter()
+    """In all lives."""
+
     def __init__(self) -> None:
         super().__init__()
+        self.happened["lives"] += 1
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
         self.files = SimulatedFiles(sector=128)
@@ -86,6 +98,7 @@ class LogMachine(RuleBasedStateMachine):
             self.runner.run(self.log.close())
             self.runner.close()
         self.look_from_outside()
+        self.happened["requests acknowledged and none lost"] += len(self.acknowledged)
 
     def look_from_outside(self) -> None:
         """What `log verify` says: of what stops leave behind, only damage that was never acknowledged may be told."""
@@ -108,12 +121,14 @@ class LogMachine(RuleBasedStateMachine):
         self.clock.advance(2)
         self.files.stop_after = operations
         self.runner.run(self.send(sizes))
+        self.happened["stops in mid-append"] += self.files.stop_after == 0
         event("stopped in mid-append" if self.files.stop_after == 0 else "stopped after the appends")
         self.lose_power(chance)
 
     @rule(sizes=sizes, operation=st.sampled_from(["fdatasync", "write", "create", "allocate", "truncate"]))
     def append_while_the_disk_fails(self, sizes: list[int], operation: str) -> None:
         self.clock.advance(2)
+        self.happened["failing disks"] += 1
         self.files.fault = lambda found, path: OSError(errno.EIO, "I/O error") if found == operation else None
         self.runner.run(self.send(sizes))
         self.files.fault = lambda found, path: None
@@ -214,6 +229,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule()
     def kill_and_open(self) -> None:
+        self.happened["kills"] += 1
         after = self.files.restart()
         self.runner.run(self.log.close())
         self.files = after
@@ -221,6 +237,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(chance=chances)
     def lose_power(self, chance: random.Random) -> None:
+        self.happened["losses of power"] += 1
         after = self.files.crash(chance)
         self.runner.run(self.log.close())
         self.files = after
@@ -250,10 +267,13 @@ class LogMachine(RuleBasedStateMachine):
         assert self.files.largest <= QUOTA
 
 
-TestLogModel = pytest.mark.timeout(300)(LogMachine.TestCase)  # A second a life on a busy machine.
-TestLogModel.settings = settings(
-    max_examples=int(os.environ.get("LOG_MODEL_EXAMPLES", "60")),
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+@pytest.mark.timeout(300)  # A second a life on a busy machine.
+def test_nothing_acknowledged_is_lost_whatever_happens() -> None:
+    chosen = settings(
+        max_examples=int(os.environ.get("LOG_MODEL_EXAMPLES", "60")),
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+    run_state_machine_as_test(LogMachine, settings=chosen)
+    print(*(f"{times} {what}" for what, times in LogMachine.happened.items()), sep=", ")

@@ -6,6 +6,7 @@ import asyncio
 
 from tracekeeper_sidecar.forward.dial import Place, dial
 from tracekeeper_sidecar.forward.h2_wire import H2Wire
+from tracekeeper_sidecar.forward.http_pool import Crowded
 from tracekeeper_sidecar.forward.http_wire import Lost
 
 FULL_CALLS = 4
@@ -28,16 +29,21 @@ class H2Pool:
         self._enough_until = 0.0
 
     async def take(self, deadline: float) -> H2Wire:
-        """A connection for one call, to be begun at once. Raises OSError, Lost, and TimeoutError at loop
-        time `deadline`."""
+        """A connection for one call, to be begun at once.
+
+        Raises OSError and Lost; at loop time `deadline` TimeoutError, or Crowded when other calls of ours were in the
+        way: those speak for the backend.
+        """
         wire = self._ready()
         if wire is not None:
             return wire
+        crowded = False
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline) as limit:
                 while True:
                     if self._closed:
                         raise OSError("the connection was closed on our side")
+                    crowded = crowded or any(wire.open and wire.calls for wire in self._wires)
                     if not self._opening and self._grows:
                         await self._grow(deadline)
                     wire = self._ready() or self._least()
@@ -48,6 +54,8 @@ class H2Pool:
             for wire in self._wires:  # A server that allows no calls may be one that is not there any more.
                 if wire.full and not wire.calls:
                     wire.retire()
+            if crowded and limit.expired():
+                raise Crowded from None
             raise
 
     def close(self) -> None:

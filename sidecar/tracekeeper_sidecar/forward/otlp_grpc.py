@@ -34,10 +34,12 @@ from tracekeeper_sidecar.forward.grpc_status import Code, read_reply
 from tracekeeper_sidecar.forward.h2_call import Reply
 from tracekeeper_sidecar.forward.h2_pool import H2Pool
 from tracekeeper_sidecar.forward.h2_wire import H2Wire
+from tracekeeper_sidecar.forward.http_pool import Crowded
 from tracekeeper_sidecar.forward.http_wire import Lost
 from tracekeeper_sidecar.forward.outcome import Refused, Retry, Sent, Single, TooLarge
 from tracekeeper_sidecar.forward.tls import client_context
 from tracekeeper_sidecar.forward.words import (
+    crowded,
     cut_off,
     not_accepted,
     unanswered,
@@ -81,6 +83,8 @@ class GrpcExporter:
             return self._judge(await self._call(body, deadline))
         except TimeoutError:
             return Retry(unanswered(self._connection, timeout))
+        except Crowded:
+            return Retry(crowded(self._connection, timeout), unsent=True)
         except Lost as lost:
             return Retry(cut_off(self._connection, lost.cause))
         except OSError as error:
@@ -91,7 +95,8 @@ class GrpcExporter:
         self._pool.close()
 
     async def _call(self, body: bytes, deadline: float) -> Reply:
-        """One answer; a call that nobody has looked at is made once more. Raises Lost, OSError, TimeoutError."""
+        """One answer; a call that nobody has looked at is made once more. Raises Lost, OSError, Crowded, and
+        TimeoutError."""
         message = await encode(body, self._connection.compression)
         head = (b"\1" if self._connection.compression else b"\0") + len(message).to_bytes(4, "big")
         wire = await self._pool.take(deadline)

@@ -54,16 +54,8 @@ cdef class Keep(Walker):
     cdef void _rewrite(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t state_at,
                        Py_ssize_t state_end, Py_ssize_t size) noexcept
 
-    @cython.locals(stop=Py_ssize_t)
-    cdef Py_ssize_t _find(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
-
     @cython.locals(slot=Py_ssize_t)
     cdef int _judge(self, unsigned long long hi, unsigned long long lo) except -1
 
     @cython.locals(seen=Halves)
     cdef void _note(self) noexcept
-
-    @cython.locals(out="unsigned char*")
-    cdef void _head(self, Py_ssize_t at, int tag, Py_ssize_t size) noexcept
-
-cdef int _varint_size(Py_ssize_t value) noexcept

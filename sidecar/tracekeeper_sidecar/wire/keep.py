@@ -123,7 +123,7 @@ class Keep(Walker):
         """The same for ResourceSpans (level 1) or ScopeSpans (level 0), with its tag and length."""
         head = self._written
         # Most often the length takes as many bytes as it did, so that what is written need not be moved.
-        value = head + 1 + _varint_size(end - begin)
+        value = head + 1 + native.varint_size(end - begin)
         self._written = value
         run = pos = begin
         kept = 0
@@ -149,10 +149,10 @@ class Keep(Walker):
             self._written = head
             return 0
         size = self._written - value
-        actual = head + 1 + _varint_size(size)
+        actual = head + 1 + native.varint_size(size)
         if actual != value:
             self._written = native.move(self._out, actual, value, self._written)
-        self._head(head, tag, size)
+        native.put_head(self._out, head, tag, size)
         return kept
 
     def _span(self, data: bytes, begin: int, end: int, run: int, pos: int) -> int:
@@ -205,25 +205,13 @@ class Keep(Walker):
             state_end = end
         total = end - begin - (state_end - state_at)
         if size > 0:
-            total += 1 + _varint_size(size) + size
-        at = self._written
-        self._head(at, 18, total)
-        at = native.copy(self._out, at + 1 + _varint_size(total), data, begin, state_at)
+            total += 1 + native.varint_size(size) + size
+        at = native.put_head(self._out, self._written, 18, total)
+        at = native.copy(self._out, at, data, begin, state_at)
         if size > 0:
-            self._head(at, 26, size)
-            at = native.copy(self._out, at + 1 + _varint_size(size), room, 0, size)
+            at = native.put_head(self._out, at, 26, size)
+            at = native.copy(self._out, at, room, 0, size)
         self._written = native.copy(self._out, at, data, state_end, end)
-
-    def _find(self, data: bytes, pos: int, end: int) -> int:
-        """Where the trace id of the span at [pos, end) is; -1 if it has none. Of two the first counts, as in `fold`."""
-        while pos < end:
-            stop = self.next(data, pos, end)
-            if stop < 0:
-                return _NONE
-            if self.number == 1 and self.wire == 2 and stop - self.value == 16:
-                return self.value
-            pos = stop
-        return _NONE
 
     def _judge(self, hi: int, lo: int) -> int:
         """Whether the trace is decided; its verdict, and its slot if it has one, are noted."""
@@ -246,22 +234,3 @@ class Keep(Walker):
         seen = native.halves(self._seen)
         seen[self._count] = self._slot
         self._count += 1
-
-    def _head(self, at: int, tag: int, size: int) -> None:
-        """Writes a tag and a length."""
-        out = self._out
-        out[at] = tag
-        at += 1
-        while size > 127:
-            out[at] = size & 127 | 128
-            at += 1
-            size >>= 7
-        out[at] = size
-
-
-def _varint_size(value: int) -> int:
-    size = 1
-    while value > 127:
-        value >>= 7
-        size += 1
-    return size

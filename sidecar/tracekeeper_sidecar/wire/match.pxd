@@ -1,6 +1,7 @@
 # C types for match.py.
 cimport cython
 
+from tracekeeper_sidecar.wire cimport native
 from tracekeeper_sidecar.wire.program cimport Program
 
 cdef int _MISSING, _TRUTH, _DURATION
@@ -80,10 +81,3 @@ cdef class Matcher(Program):
                                  unsigned char* out, Py_ssize_t at, int level) noexcept
 
 cdef long long _between(unsigned long long begin, unsigned long long finish) noexcept
-
-cdef Py_ssize_t _copy(unsigned char* out, Py_ssize_t at, const unsigned char* data, Py_ssize_t pos,
-                      Py_ssize_t end) noexcept
-
-cdef Py_ssize_t _put(unsigned char* out, Py_ssize_t at, int tag, Py_ssize_t size) noexcept
-
-cdef int _varint_size(Py_ssize_t value) noexcept

@@ -10,6 +10,7 @@ The request has passed the scanner. Should it all the same be cut off somewhere,
 
 from __future__ import annotations
 
+from tracekeeper_sidecar.wire import native
 from tracekeeper_sidecar.wire.program import Program
 from tracekeeper_spec.condition.code import Code, Kind
 from tracekeeper_spec.condition.names import KINDS, STATUSES, Place
@@ -316,10 +317,10 @@ class Matcher(Program):
                 size = self._size_below(data, value, stop, marks, 1)
                 if size != _NONE_KEPT:
                     self._index = index
-                    at = _put(out, at, 10, size)
+                    at = native.put_head(out, at, 10, size)
                     at = self._write_below(data, value, stop, marks, out, at, 1)
             else:
-                at = _copy(out, at, data, pos, stop)
+                at = native.copy(out, at, data, pos, stop)
             pos = stop
         return at
 
@@ -333,7 +334,7 @@ class Matcher(Program):
                 if level > 0:
                     inner = self._size_below(data, self.value, stop, marks, level - 1)
                     if inner != _NONE_KEPT:
-                        size += 1 + _varint_size(inner) + inner
+                        size += 1 + native.varint_size(inner) + inner
                         kept = 1
                 else:
                     if marks[self._index]:
@@ -356,22 +357,22 @@ class Matcher(Program):
             stop = self.next(data, pos, end)
             if self.number == 2 and self.wire == 2:
                 if level > 0:
-                    at = _copy(out, at, data, run, pos)
+                    at = native.copy(out, at, data, run, pos)
                     run = stop
                     value = self.value
                     index = self._index
                     inner = self._size_below(data, value, stop, marks, level - 1)
                     if inner != _NONE_KEPT:
                         self._index = index
-                        at = _put(out, at, 18, inner)
+                        at = native.put_head(out, at, 18, inner)
                         at = self._write_below(data, value, stop, marks, out, at, level - 1)
                 else:
                     if not marks[self._index]:
-                        at = _copy(out, at, data, run, pos)
+                        at = native.copy(out, at, data, run, pos)
                         run = stop
                     self._index += 1
             pos = stop
-        return _copy(out, at, data, run, end)
+        return native.copy(out, at, data, run, end)
 
 
 def _between(begin: int, finish: int) -> int:
@@ -381,32 +382,3 @@ def _between(begin: int, finish: int) -> int:
     if finish - begin > _MOST:
         return _MOST
     return finish - begin
-
-
-def _copy(out: bytearray, at: int, data: bytes, pos: int, end: int) -> int:
-    """Copies [pos, end) to `at`, and returns where it ends there."""
-    while pos < end:  # The C compiler makes one call of it.
-        out[at] = data[pos]
-        at += 1
-        pos += 1
-    return at
-
-
-def _put(out: bytearray, at: int, tag: int, size: int) -> int:
-    """Writes the head of a field, and returns where its value begins."""
-    out[at] = tag
-    at += 1
-    while size > 127:
-        out[at] = size & 127 | 128
-        at += 1
-        size >>= 7
-    out[at] = size
-    return at + 1
-
-
-def _varint_size(value: int) -> int:
-    size = 1
-    while value > 127:
-        value >>= 7
-        size += 1
-    return size

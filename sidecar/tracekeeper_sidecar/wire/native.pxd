@@ -44,3 +44,20 @@ cdef inline Py_ssize_t move(unsigned char* data, Py_ssize_t to, Py_ssize_t begin
 
 cdef inline int same(const unsigned char* left, Py_ssize_t at, const unsigned char* right, Py_ssize_t size) noexcept nogil:
     return memcmp(left + at, right, size) == 0
+
+cdef inline Py_ssize_t varint_size(Py_ssize_t value) noexcept nogil:
+    cdef Py_ssize_t size = 1
+    while value > 127:
+        value >>= 7
+        size += 1
+    return size
+
+cdef inline Py_ssize_t put_head(unsigned char* to, Py_ssize_t at, int tag, Py_ssize_t size) noexcept nogil:
+    to[at] = tag
+    at += 1
+    while size > 127:
+        to[at] = size & 127 | 128
+        at += 1
+        size >>= 7
+    to[at] = size
+    return at + 1

@@ -51,3 +51,24 @@ def move(data: bytearray, to: int, begin: int, end: int) -> int:
 def same(left: bytes, at: int, right: bytes, size: int) -> int:
     """Whether the `size` bytes at `at` are those that `right` begins with."""
     return left[at : at + size] == right[:size]
+
+
+def varint_size(value: int) -> int:
+    """Bytes that it takes as a varint; it is not negative."""
+    size = 1
+    while value > 127:
+        value >>= 7
+        size += 1
+    return size
+
+
+def put_head(to: bytearray, at: int, tag: int, size: int) -> int:
+    """Writes the tag, of one byte, and the length of a field at `at`, and returns where its value begins."""
+    to[at] = tag
+    at += 1
+    while size > 127:
+        to[at] = size & 127 | 128
+        at += 1
+        size >>= 7
+    to[at] = size
+    return at + 1

@@ -4,7 +4,7 @@ cimport cython
 from tracekeeper_sidecar.wire cimport native
 from tracekeeper_sidecar.wire.walker cimport Walker
 
-cdef int _NONE, _REQUEST
+cdef int _REQUEST
 cdef unsigned long long _ALL_64, _FIRST, _SECOND
 
 cdef class Sharder(Walker):
@@ -25,9 +25,6 @@ cdef class Sharder(Walker):
                    most=cython.ulonglong, best=int, shard=int)
     cdef int _shard_of(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
-    @cython.locals(stop=Py_ssize_t)
-    cdef Py_ssize_t _find(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
-
     @cython.locals(run=Py_ssize_t, stop=Py_ssize_t)
     cdef Py_ssize_t _write(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned char* marks,
                            unsigned char* out, Py_ssize_t at, int level, int shard) noexcept
@@ -37,5 +34,3 @@ cdef class Sharder(Walker):
                                  unsigned char* out, Py_ssize_t at, int level, int shard) noexcept
 
 cdef unsigned long long _mix(unsigned long long value) noexcept
-
-cdef int _varint_size(Py_ssize_t value) noexcept

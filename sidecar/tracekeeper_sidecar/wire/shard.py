@@ -20,7 +20,6 @@ from tracekeeper_sidecar.wire.walker import Walker
 
 MOST_SHARDS = 256
 
-_NONE = -1
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 _FIRST = 0xBF58476D1CE4E5B9
 _SECOND = 0x94D049BB133111EB
@@ -112,17 +111,6 @@ class Sharder(Walker):
         self._has_last = 1
         return best
 
-    def _find(self, data: bytes, pos: int, end: int) -> int:
-        """Where the trace id of the span at [pos, end) is; -1 if it has none. Of two the first counts, as in `keep`."""
-        while pos < end:
-            stop = self.next(data, pos, end)
-            if stop < 0:
-                return _NONE
-            if self.number == 1 and self.wire == 2 and stop - self.value == 16:
-                return self.value
-            pos = stop
-        return _NONE
-
     # Writing a part.
 
     def _write(
@@ -152,23 +140,17 @@ class Sharder(Walker):
         """The same with its tag and length; nothing if it holds no span of the shard."""
         index = self._index
         # Most often the length takes as many bytes as it did, so that what is written need not be moved.
-        value = at + 1 + _varint_size(end - pos)
+        value = at + 1 + native.varint_size(end - pos)
         stop = self._write(data, pos, end, marks, out, value, level, shard)
         while index < self._index and marks[index] != shard:
             index += 1
         if index == self._index:
             return at
         size = stop - value
-        actual = at + 1 + _varint_size(size)
+        actual = at + 1 + native.varint_size(size)
         if actual != value:
             stop = native.move(out, actual, value, stop)
-        out[at] = 10 if level == 1 else 18
-        at += 1
-        while size > 127:
-            out[at] = size & 127 | 128
-            at += 1
-            size >>= 7
-        out[at] = size
+        native.put_head(out, at, 10 if level == 1 else 18, size)
         return stop
 
 
@@ -176,11 +158,3 @@ def _mix(value: int) -> int:
     value = (value ^ value >> 30) * _FIRST & _ALL_64
     value = (value ^ value >> 27) * _SECOND & _ALL_64
     return value ^ value >> 31
-
-
-def _varint_size(value: int) -> int:
-    size = 1
-    while value > 127:
-        value >>= 7
-        size += 1
-    return size

@@ -28,9 +28,6 @@ _SPAN_TEST = int(Place.SPAN_TEST)
 _KINDS = len(KINDS)
 _STATUSES = len(STATUSES)
 _NONE = -1
-_NEVER = 1 << 56
-_KEEP = 1 << 62
-_RULE = 57
 
 
 class _Whole(Program):
@@ -86,36 +83,6 @@ class Judge:
     def first(self, table: Traces, slot: int) -> int:
         """The number of the first one that holds for the open trace, or -1."""
         table._checked(slot)
-        return self._first(table, slot)
-
-    def decide(self, table: Traces, slots: list[int], thresholds: list[int], by_key: list[int]) -> dict[int, int]:
-        """Decides these open traces: each by the first rule that holds for it, at that rule's threshold (see
-        `probability`), else as rule number `len(thresholds)`, at the threshold of its key in `by_key`, of which the
-        first one is for keys beyond its end. Returns for each key how many traces no rule took.
-
-        Raises ValueError unless there is a threshold for each rule and one for the rest."""
-        if len(thresholds) != self._count or not by_key:
-            raise ValueError(f"{len(thresholds)} thresholds for {self._count} rules, {len(by_key)} for keys")
-        counts: dict[int, int] = {}
-        keys = len(by_key)
-        for slot in slots:
-            table._checked(slot)
-            rule = self._first(table, slot)
-            if rule >= 0:
-                threshold = thresholds[rule]
-            else:
-                rule = self._count
-                key = table._key(slot)
-                threshold = by_key[key if key < keys else 0]
-                counts[key] = counts.get(key, 0) + 1
-            verdict = rule
-            verdict = verdict << _RULE | threshold
-            if threshold < _NEVER and table._random(slot) >= threshold:
-                verdict |= _KEEP
-            table._decide(slot, verdict)
-        return counts
-
-    def _first(self, table: Traces, slot: int) -> int:
         number = 0
         while number < self._count:
             rule = self._rules[number]

@@ -24,6 +24,9 @@ cdef class Walker:
     cdef int is_unwanted(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end,
                          unsigned long long sizes) noexcept
 
+    @cython.locals(stop=Py_ssize_t)
+    cdef Py_ssize_t _find(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
     @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, spans=Py_ssize_t, inner=Py_ssize_t)
     cdef Py_ssize_t count(self, const unsigned char* data, Py_ssize_t end) noexcept
 

@@ -105,6 +105,17 @@ class Walker:
         pos += 2 + data[pos + 1]
         return pos + 1 < end and data[pos] == 18 and data[pos + 1] < 128 and pos + 2 + data[pos + 1] == end
 
+    def _find(self, data: bytes, pos: int, end: int) -> int:
+        """Where the trace id of the span at [pos, end) is, or _CUT_OFF if it has none. Of two the first counts."""
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return _CUT_OFF
+            if self.number == 1 and self.wire == 2 and stop - self.value == 16:
+                return self.value
+            pos = stop
+        return _CUT_OFF
+
     def count(self, data: bytes, end: int) -> int:
         """Spans in the request, or _CUT_OFF; everything down to the spans' bounds is checked on the way."""
         pos = 0

@@ -213,7 +213,9 @@ async def test_connections_that_allow_no_calls_are_made_anew() -> None:
         await link.reader.read()
 
     async with sending(full) as (sender, backend):
-        assert isinstance(await sender.send(b"x", 0.5), Retry)
+        outcome = await sender.send(b"x", 0.5)
+        assert isinstance(outcome, Retry)
+        assert not outcome.unsent, "no call of ours was in the way"
         assert await sender.send(b"x", 10) == Sent()
 
 
