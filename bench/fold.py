@@ -1,4 +1,5 @@
-"""What sampling costs per span: folding, cutting at three shares, and tests of spans; ns of one core.
+"""What sampling costs per span: folding, cutting at three shares, and tests of spans; and for each trace that another
+sidecar keeps, which most often is not known here; ns of one core.
 
 python bench/fold.py [--requests 400] [--spans 512]
 """
@@ -15,7 +16,9 @@ from spans import Template
 from tracekeeper_sidecar.wire.fold import Folder
 from tracekeeper_sidecar.wire.keep import Keep
 from tracekeeper_sidecar.wire.keys import Keys
-from tracekeeper_sidecar.wire.probability import threshold
+from tracekeeper_sidecar.wire.probability import NEVER, threshold
+from tracekeeper_sidecar.wire.remembered import Remembered
+from tracekeeper_sidecar.wire.told import Told
 from tracekeeper_sidecar.wire.traces import SHUTDOWN, Traces, verdict
 from tracekeeper_sidecar.wire.verdict import Judge
 from tracekeeper_spec.condition import compile_trace
@@ -81,6 +84,19 @@ def main() -> None:
         rounds = [measure(bodies, spans, share) for _ in range(ROUNDS)]
         found, decided, cut = (min(each) for each in zip(*rounds, strict=True))
         print(f"cut, {share:4.0%} kept {cut:21.0f} ns a span; due {found:.0f}, decide {decided:.0f} ns a trace")
+    table = folded(bodies, spans, [])[1]
+    print(f"told of {told(table):41.0f} ns a trace")
+
+
+def told(table: Traces) -> float:
+    """Nanoseconds for a trace that another sidecar keeps, and that is not known here."""
+    chance, here, remembered = random.Random(2), Told(), Remembered()
+    remembered.add(b"".join(chance.randbytes(16) + verdict(1, 0, keep=True).to_bytes(8) for _ in range(131_072)))
+    batches = [chance.randbytes(16 * 2048) for _ in range(50)]
+    begin = time.process_time()
+    for batch in batches:
+        here.take(batch, verdict(1, 0, keep=True), table, remembered)
+    return (time.process_time() - begin) / (50 * 2048) * 1e9
 
 
 def measure(bodies: list[bytes], spans: int, share: float) -> tuple[float, float, float]:

@@ -19,7 +19,7 @@ from ..kube import Kube, Object
 AT_ONCE = 8
 """Questions to the API server that are under way; anybody in the cluster can have them asked."""
 WAITING = 64
-"""Who waits beyond these; others are sent away."""
+"""Who waits, these included; others are sent away."""
 
 
 @dataclass(frozen=True, slots=True)

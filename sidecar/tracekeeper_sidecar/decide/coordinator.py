@@ -68,7 +68,6 @@ class Coordinator:
         """`record` takes verdicts, packed, that are to be remembered across restarts."""
         self.met: Counter[str] = Counter(unknown=0, open=0, overturned=0, passed=0, kept=0)
         """Traces that were told of, by what they were here; see `Told.take`."""
-        self.attached = False
         self._clock, self._decider, self._remembered, self._told = clock, decider, remembered, told
         self._numbers, self._spread, self._state = numbers, spread, state
         self._record, self._on_rescue = record, on_rescue
@@ -104,7 +103,6 @@ class Coordinator:
 
     def on_attached(self, attached: bool) -> None:
         """See `coordination.Hub`."""
-        self.attached = attached
         self._spread.listening = self._spread.listening or attached
         self._decider.note_floor(self._clock.monotonic())
 

@@ -120,6 +120,7 @@ class Decider:
                 table.follow(slot, known)
             elif table.spans(slot) >= self._rules.spec.max_spans_per_trace:
                 self.kept[MAX_SPANS] += 1
+                self._promised.pop(trace_id, None)
                 table.decide(slot, verdict(MAX_SPANS, 0, keep=True, erase=True))
                 if self._common:
                     self._spread.add(trace_id, MAX_SPANS, 0, erase=True)

@@ -55,6 +55,9 @@ FOLDED_AT_ONCE = 16
 CUT_SPANS, CUT_BYTES = 4096, 1 << 20
 WARM_BYTES = 2 << 20
 """So close behind the end the newest frames are in memory, and reading needs no thread."""
+NEAR, PIECE, PIECE_SPANS = 1 << 20, 1 << 18, 2048
+"""So many bytes behind the end, batches have so many bytes and spans at most: there is nothing to catch up with, and
+large ones leave holes in memory."""
 DUE = 1024
 """Traces decided in one go, which takes some milliseconds; others have their turn in between."""
 MOST_TRACES = 1_500_000
@@ -435,6 +438,8 @@ class Stage:
         reach = until - begin.seq
         end = self._log.end
         if begin.segment == end.segment and end.offset - begin.offset <= WARM_BYTES:
+            if end.offset - begin.offset <= NEAR:
+                spans, size = min(spans, PIECE_SPANS), min(size, PIECE)
             return reader.read(spans, size, reach=reach)
         return await in_thread(partial(reader.read, spans, size, reach=reach))
 

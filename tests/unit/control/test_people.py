@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import grpc
 import pytest
 from grpc import aio
 
-from people_world import TOKEN, World, world
-from tracekeeper_operator.control.persons import AT_ONCE, WAITING
+from control_api import serve
+from people_world import ALICE, TOKEN, World, world
+from tracekeeper_operator.access import Access
+from tracekeeper_operator.control.persons import WAITING, Persons, TooManyAsk
+from tracekeeper_operator.errors import PersonUnknown
+from tracekeeper_operator.kube import Kube
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from waiting import until
 
@@ -87,7 +92,13 @@ async def test_what_is_wrong_with_a_request_is_said(there: World, wrong: dict[st
 
 @pytest.mark.parametrize(
     "answer",
-    ["[]", "{", '{"status": []}', '{"status": {"authenticated": "true"}}', '{"status": {"authenticated": true}}'],
+    [
+        "[]",
+        "{",
+        '{"status": []}',
+        '{"status": {"authenticated": "true", "user": {"username": "alice"}, "allowed": "true"}}',
+        '{"status": {"authenticated": true, "allowed": null}}',
+    ],
 )
 async def test_an_answer_that_says_nothing_lets_nobody_in(there: World, answer: str) -> None:
     (pod,) = await there.attach("app-1")
@@ -102,15 +113,14 @@ async def test_an_answer_that_says_nothing_lets_nobody_in(there: World, answer: 
     assert not pod.commands
 
 
-async def test_a_flood_of_strangers_is_turned_away_and_bothers_nobody_for_long(there: World) -> None:
-    (pod,) = await there.attach("app-1")
-    stranger = (("authorization", "Bearer wrong"),)
-    calls = [refused(ask(there, stranger)) for _ in range(2 * (AT_ONCE + WAITING))]
-    codes = {code for code, _ in await asyncio.gather(*calls)}
-    assert codes <= {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
-    call = ask(there)
-    await pod.say(sent=1)
-    assert (await told(call))[-1].state.sent == 1
+async def test_a_flood_of_strangers_is_turned_away_and_bothers_nobody_for_long() -> None:
+    async with serve() as api, Kube(Access(api.url, token="operator")) as kube:
+        api.people[TOKEN] = ALICE
+        persons = Persons(kube)
+        calls = [persons.whose("wrong") for _ in range(2 * WAITING)]
+        ends = Counter(type(end) for end in await asyncio.gather(*calls, return_exceptions=True))
+        assert ends == {PersonUnknown: WAITING, TooManyAsk: WAITING}
+        assert (await persons.whose(TOKEN)).name == "alice"
 
 
 @pytest.mark.parametrize("read", [0, 1])
