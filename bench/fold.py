@@ -16,7 +16,7 @@ from spans import Template
 from tracekeeper_sidecar.wire.fold import Folder
 from tracekeeper_sidecar.wire.keep import Keep
 from tracekeeper_sidecar.wire.keys import Keys
-from tracekeeper_sidecar.wire.probability import NEVER, threshold
+from tracekeeper_sidecar.wire.probability import threshold
 from tracekeeper_sidecar.wire.remembered import Remembered
 from tracekeeper_sidecar.wire.told import Told
 from tracekeeper_sidecar.wire.traces import SHUTDOWN, Traces, verdict

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.delivery import Delivery
     from tracekeeper_sidecar.forward.keeper import Keeper
     from tracekeeper_sidecar.ledger import Intake
+    from tracekeeper_sidecar.log.log import Log
     from tracekeeper_sidecar.wire.meter import Meter
+
+OPENING = "it is still being opened"
 
 
 class Parts(Protocol):
@@ -41,7 +44,8 @@ def take(app: Parts) -> Snapshot:
     return Snapshot(
         time=app.clock.now(),
         policy=_policy(delivery),
-        log=_log(app.buffer),
+        log=_log(app.buffer.log) if app.buffer.log else LogFacts(problem=app.buffer.problem or OPENING),
+        kept_log=_log(routes.kept.log) if routes and routes.kept else None,
         refused=dict(app.intake.refused),
         refused_requests=dict(app.intake.refused_requests),
         suspended_spans=app.intake.suspended,
@@ -89,12 +93,10 @@ def _adoption(adopter: Adopter) -> AdoptionFacts:
     )
 
 
-def _log(buffer: Buffer) -> LogFacts:
-    if buffer.log is None:
-        return LogFacts(problem=buffer.problem or "it is still being opened")
-    stats = buffer.log.stats()
+def _log(log: Log) -> LogFacts:
+    stats = log.stats()
     return LogFacts(
-        acknowledged=buffer.log.end.seq,
+        acknowledged=log.end.seq,
         problem=stats.problem,
         bytes=stats.bytes,
         quota=stats.quota,

@@ -234,6 +234,13 @@ LOG_SYNC_SECONDS: Final = _counter("tracekeeper_log_sync_seconds_total", "Time s
 LOG_DAMAGED_BYTES: Final = _counter(
     "tracekeeper_log_damaged_bytes_total", "Bytes of the log that could not be read back."
 )
+KEPT_LOG_BYTES: Final = _gauge(
+    "tracekeeper_kept_log_bytes", "Bytes that what sampling has decided on takes (`kept/`), while traces are sampled."
+)
+KEPT_LOG_QUOTA_BYTES: Final = _gauge("tracekeeper_kept_log_quota_bytes", "Bytes that it may take: half of the storage.")
+KEPT_LOG_ROOM_BYTES: Final = _gauge(
+    "tracekeeper_kept_log_room_bytes", "Bytes of it that could be stored now, history counted as room."
+)
 LOG_AVAILABLE: Final = _gauge("tracekeeper_log_available", "1 while the log takes spans, 0 while it refuses them.")
 CONTROL_ATTACHED: Final = _gauge(
     "tracekeeper_control_attached",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -61,7 +62,11 @@ def test_traces_that_a_rule_keeps_arrive_whole_and_all_others_are_booked(
     assert book["delivery"]["main"] | {"start": 0} == book["delivery"]["main"]
     assert (book["delivery"]["main"]["delivered"], book["delivery"]["main"]["sampled_out"]) == (40, 160)
     assert (book["delivery"]["all"]["delivered"], book["delivery"]["all"]["sampled_out"]) == (200, 0)
-    assert 'tracekeeper_spans_sampled_out_total{delivery="main",rule="default"} 160.0' in sidecar.get("/metrics")[1]
+    metrics = sidecar.get("/metrics")[1]
+    assert 'tracekeeper_spans_sampled_out_total{delivery="main",rule="default"} 160.0' in metrics
+    found = dict(re.findall(r"^tracekeeper_(kept_log_\w+|log_quota_bytes) (\S+)$", metrics, re.MULTILINE))
+    assert 0 < float(found["kept_log_bytes"]) <= float(found["kept_log_quota_bytes"]) == float(found["log_quota_bytes"])
+    assert float(found["kept_log_room_bytes"]) > 0
 
 
 def test_a_kill_in_the_middle_of_the_window_loses_no_decision(sidecars: Sidecars, start_backend: Start) -> None:

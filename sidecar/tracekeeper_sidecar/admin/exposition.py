@@ -134,6 +134,10 @@ def _log_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[Sample
     yield m.LOG_COMMITS, _one(log.commits)
     yield m.LOG_SYNC_SECONDS, _one(log.sync_seconds)
     yield m.LOG_DAMAGED_BYTES, _one(log.damaged_bytes)
+    kept = snapshot.kept_log
+    yield m.KEPT_LOG_BYTES, _one(kept.bytes) if kept else []
+    yield m.KEPT_LOG_QUOTA_BYTES, _one(kept.quota) if kept else []
+    yield m.KEPT_LOG_ROOM_BYTES, _one(kept.room) if kept else []
 
 
 def render(snapshot: Snapshot, version: str) -> bytes:

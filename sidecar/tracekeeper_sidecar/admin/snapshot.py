@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LogFacts:
-    """The log on disk; all zero while it is not open."""
+    """A log on disk; all zero while it is not open."""
 
     acknowledged: int | None = None
     """Spans ever acknowledged; None while the log is not open, because it is not known before."""
@@ -105,6 +105,8 @@ class Snapshot:
     requests: RequestFacts = RequestFacts()
     dead_letters: LetterStats | None = None
     """What refused requests are kept; None while the log is not open."""
+    kept_log: LogFacts | None = None
+    """Of what sampling has decided on; None while nothing is sampled."""
     sampling: StageHealth | None = None
     """None while nothing is sampled. So is `rescue`."""
     rescue: RescueHealth | None = None

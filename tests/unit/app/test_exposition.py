@@ -161,6 +161,14 @@ def test_where_nothing_is_sampled_there_are_no_numbers_of_sampling() -> None:
     assert "# HELP tracekeeper_sampling_open_traces " in text
 
 
+def test_the_kept_log_has_figures_of_its_own_while_there_is_one() -> None:
+    text = render(replace(SNAPSHOT, kept_log=LogFacts(bytes=6, quota=20, room=15)), "1").decode()
+    for name, value in (("", 6), ("quota_", 20), ("room_", 15)):
+        assert f"\ntracekeeper_kept_log_{name}bytes {value}.0" in text
+    assert "\ntracekeeper_log_bytes 5.0" in text
+    assert "\ntracekeeper_kept_log" not in render(SNAPSHOT, "1").decode()
+
+
 def test_before_the_log_is_open_no_total_is_claimed() -> None:
     text = render(replace(SNAPSHOT, log=LogFacts(problem="it is still being opened")), "1").decode()
     assert "\ntracekeeper_spans_acknowledged_total" not in text
