@@ -48,7 +48,7 @@ ROOT = Path(__file__).resolve().parent.parent
 Jwks = dict[str, Any]
 CROWDS = 2
 """Processes of sidecars."""
-LATEST = 180.0
+LATEST = 120.0
 """Seconds that attaching may take."""
 
 
@@ -138,7 +138,8 @@ class Crowds:
             time.sleep(0.5)
             welcomed += self.seen().welcomed
             if time.monotonic() > end:
-                raise SystemExit(f"only {len(welcomed)} of {number} sidecars were welcomed within {LATEST:g} s")
+                print(f"only {len(welcomed)} of {number} sidecars were welcomed within {LATEST:g} s", flush=True)
+                break
         return sorted(welcomed)
 
     def end(self) -> None:
@@ -197,6 +198,7 @@ def measure(number: int, seconds: float, keeps: float) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     server = Server(0, material, jwks, 0.0)
     figures["empty_mb"] = round(anonymous_bytes(server.pid) / 1e6, 1)
+    print("  without any    ", figures["empty_mb"], "MB")
     with measuring(server, figures, "attach") as found:
         since = time.monotonic()
         crowds = Crowds(server.port, material, tokens)

@@ -27,13 +27,15 @@ from tracekeeper_proto.control.v1 import control_pb2 as pb
 HOST = "localhost"
 PATH = b"/tracekeeper.control.v1.Control/Attach"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
+STARTS = 75
+"""Sidecars that a process begins with in a second."""
 KEYS = 3
 """Of a sidecar; two of them are its own."""
 CONFIG = "uid-of-agents"
 LONGEST_WAIT = 30.0
 """Seconds between two attempts, as in the sidecar."""
-AT_ONCE = 40
-"""Attempts in one turn: handshakes wait for the server."""
+AT_ONCE = 250
+"""Handshakes under way."""
 NEAR = 0.1
 """Share by which a part may be off when it counts as the right one."""
 
@@ -99,13 +101,26 @@ class Seen:
 class Sidecar:
     """One stream."""
 
-    __slots__ = ("attempt_at", "attempts", "got", "number", "part", "report_at", "shares", "socket", "token", "unread")
+    __slots__ = (
+        "attempt_at",
+        "attempts",
+        "got",
+        "number",
+        "part",
+        "report_at",
+        "shaking",
+        "shares",
+        "socket",
+        "token",
+        "unread",
+    )
 
     def __init__(self, number: int, token: str, now: float) -> None:
         self.number, self.token = number, token
         self.socket: ssl.SSLSocket | None = None
         self.attempt_at, self.attempts = now, 0
         self.report_at = float("inf")
+        self.shaking = False
         self.unread = b""
         self.got = 0
         self.part = 0.0
@@ -126,6 +141,7 @@ class Crowd:
         self._keeps = self._kept_at = 0.0
         self._kept: dict[bytes, float] = {}
         self._seen = Seen()
+        self._shaking = 0
 
     def run(self, pipe: Connection) -> None:
         while True:
@@ -143,7 +159,9 @@ class Crowd:
         now = time.monotonic()
         if command == "attach":
             assert isinstance(value, list)
-            self._sidecars = [Sidecar(self._first + number, token, now) for number, token in enumerate(value)]
+            self._sidecars = [
+                Sidecar(self._first + number, token, now + number / STARTS) for number, token in enumerate(value)
+            ]
         elif command == "load":
             assert isinstance(value, float)
             self._factor = value
@@ -163,20 +181,35 @@ class Crowd:
         now = time.monotonic()
         if len(self._open) == len(self._sidecars):
             return
+        room = AT_ONCE - self._shaking
         waiting = [each for each in self._sidecars if each.socket is None and each.attempt_at <= now]
-        for sidecar in waiting[:AT_ONCE]:
+        for sidecar in waiting[: max(0, room)]:
             try:
                 plain = socket.create_connection(("127.0.0.1", self._port), timeout=20.0)
-                sidecar.socket = self._tls.wrap_socket(plain, server_hostname=HOST)
-                sidecar.socket.sendall(beginning(sidecar.token) + message(hello={"config_uid": CONFIG}))
             except OSError:
-                sidecar.socket = None
                 self._later(sidecar)
                 continue
-            sidecar.socket.setblocking(False)
-            sidecar.unread, sidecar.got = b"", 0
+            plain.setblocking(False)
+            sidecar.socket = self._tls.wrap_socket(plain, server_hostname=HOST, do_handshake_on_connect=False)
+            sidecar.unread, sidecar.got, sidecar.shaking = b"", 0, True
+            self._shaking += 1
             self._open[sidecar.socket.fileno()] = sidecar
             self._poll.register(sidecar.socket.fileno(), select.EPOLLIN)
+            self._shake(sidecar)
+
+    def _shake(self, sidecar: Sidecar) -> None:
+        """Go on with the handshake, and begin the stream after it."""
+        assert sidecar.socket is not None
+        try:
+            sidecar.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        except OSError:
+            self._lose(sidecar)
+            return
+        sidecar.shaking = False
+        self._shaking -= 1
+        self._send(sidecar, beginning(sidecar.token) + message(hello={"config_uid": CONFIG}))
 
     def _later(self, sidecar: Sidecar) -> None:
         """Full jitter, as in the sidecar."""
@@ -186,10 +219,12 @@ class Crowd:
 
     def _lose(self, sidecar: Sidecar) -> None:
         assert sidecar.socket is not None
+        self._shaking -= sidecar.shaking
+        sidecar.shaking = False
         self._poll.unregister(sidecar.socket.fileno())
         del self._open[sidecar.socket.fileno()]
         sidecar.socket.close()
-        sidecar.socket, sidecar.report_at, sidecar.attempts = None, float("inf"), 0
+        sidecar.socket, sidecar.report_at = None, float("inf")
         self._seen.broken += 1
         self._later(sidecar)
 
@@ -198,6 +233,10 @@ class Crowd:
             sidecar = self._open.get(number)
             if sidecar is None or sidecar.socket is None:
                 continue
+            if sidecar.shaking:
+                self._shake(sidecar)
+                if sidecar.shaking or sidecar.socket is None:
+                    continue
             try:
                 while True:
                     data = sidecar.socket.recv(65536)
@@ -267,7 +306,7 @@ class Crowd:
 
     def _report(self) -> None:
         now = time.monotonic()
-        for sidecar in self._open.values():
+        for sidecar in list(self._open.values()):
             if sidecar.report_at <= now and sidecar.socket is not None:
                 sidecar.report_at = now + self._every * (0.8 + 0.4 * self._random.random())
                 times = self._factor if sidecar.number % 2 else 1.0
@@ -292,7 +331,8 @@ class Crowd:
             self._seen.told += 1
 
     def _send(self, sidecar: Sidecar, data: bytes) -> None:
-        assert sidecar.socket is not None
+        if sidecar.socket is None:
+            return  # lost a moment ago
         try:
             sidecar.socket.sendall(data)
             self._seen.sent += 1

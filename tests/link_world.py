@@ -68,7 +68,7 @@ class Operator:
         self.welcome: float | None = 0.5
         """Seconds between reports; None: a Hello is not answered."""
         self.refusal: Callable[[Attached], Refusal | None] = lambda call: None
-        self._credentials = grpc.ssl_server_credentials(((pair.key, pair.certificate),))
+        self._credentials = grpc.ssl_server_credentials([(pair.key, pair.certificate)])
         self._server: grpc.aio.Server | None = None
 
     @property
@@ -83,7 +83,7 @@ class Operator:
         """Listen; the second time on the same port as the first."""
         server = self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         handler = grpc.stream_stream_rpc_method_handler(
-            self._attach,  # type: ignore[arg-type]
+            self._attach,
             request_deserializer=pb.FromSidecar.FromString,
             response_serializer=pb.ToSidecar.SerializeToString,
         )

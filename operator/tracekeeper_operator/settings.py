@@ -135,7 +135,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag(controller, "mutating-webhook", "tracekeeper-injector", "MutatingWebhookConfiguration to give trust")
     flag(controller, "validating-webhook", "tracekeeper-validator", "ValidatingWebhookConfiguration likewise")
     flag(controller, "control-service", "", "the control stream's Service; without one there is no control stream")
-    flag(controller, "control-listen", f":{names.CONTROL_PORT}", "gRPC with TLS: the control stream, and what people ask for")
+    flag(controller, "control-listen", f":{names.CONTROL_PORT}", "gRPC with TLS: sidecars, and what people ask for")
     flag(controller, "resync", "60s", "how often Secrets are read again and drift is repaired")
     flag(injector, "sidecar-image", None, "the image of the injected sidecar")
     flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import grpc
@@ -32,6 +33,10 @@ MOST_MESSAGES = 50
 """From one sidecar within a second; it has to wait for the next one."""
 MOST_BYTES = 2 * 1024 * 1024
 """The same for bytes."""
+BROKEN_WITHIN = 0.1
+"""Seconds in which gRPC says that a stream has not ended, but is broken: it then cancels the task."""
+AT_LEISURE = 10.0
+"""Seconds between two reports while parts are not told yet."""
 LAST_WORD = 5.0
 """Seconds that a stream may take to hear why it ends."""
 COMPLAIN_EVERY = 30.0
@@ -57,6 +62,8 @@ class Attach(grpc.GenericRpcHandler):
         self._arriving = 0
         self._dump_states: list[DumpStates] = []
         self._complained = float("-inf")
+        self.hurry = True
+        """Whether parts are told now. Else reports can wait, and let all others attach before."""
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -139,6 +146,7 @@ class Attach(grpc.GenericRpcHandler):
         while True:
             data: Any = await context.read()
             if data is aio.EOF:
+                await asyncio.sleep(BROKEN_WITHIN)  # a stream that breaks may look like this first
                 return None
             try:
                 end = self._take(attached, data)
@@ -188,7 +196,7 @@ class Attach(grpc.GenericRpcHandler):
 
     def welcome(self, attached: Attached) -> None:
         """Tell it how often to report, unless it knows about that."""
-        every = report_every(len(self._pods))
+        every = max(report_every(len(self._pods)), 0.0 if self.hurry else AT_LEISURE)
         if not 0.8 <= attached.every / every <= 1.25:
             attached.every = every
             attached.send(pb.ToSidecar(welcome=pb.Welcome(report_every_seconds=every)))
@@ -213,8 +221,9 @@ class Attach(grpc.GenericRpcHandler):
     async def _say_why(self, context: aio.ServicerContext[bytes, bytes], end: End | None) -> None:
         self._metrics.control_streams_ended.labels(end.reason if end else "left").inc()
         if end is not None:
-            async with asyncio.timeout(LAST_WORD):
-                await context.abort(end.code, end.text)
+            with suppress(TimeoutError):  # it does not read, so it will not hear why
+                async with asyncio.timeout(LAST_WORD):
+                    await context.abort(end.code, end.text)
 
 
 def report_every(sidecars: int) -> float:

@@ -67,8 +67,8 @@ def _check_kept(decisions: pb.Decisions) -> None:
     for kept in decisions.kept:
         if not kept.rule or len(kept.rule) > LONGEST_NAME:
             raise BadMessage(f"Decisions: a rule's name has 1 to {LONGEST_NAME} characters, not {len(kept.rule)}")
-        if kept.threshold > NEVER:
-            raise BadMessage(f"Decisions: {kept.threshold} is no threshold; at most 2^56")
+        if kept.threshold >= NEVER:
+            raise BadMessage(f"Decisions: {kept.threshold} is no threshold of what is kept; it is less than 2^56")
         if not kept.trace_ids or len(kept.trace_ids) % TRACE_ID:
             raise BadMessage(f"Decisions: {len(kept.trace_ids)} bytes are no trace ids of {TRACE_ID} bytes")
         if not isfinite(kept.decided):

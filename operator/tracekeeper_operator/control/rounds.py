@@ -22,12 +22,18 @@ AT_ONCE = 50
 """Sidecars that are told of decisions without a pause."""
 PAUSE = 0.01
 """Seconds; so that no more than 5,000 are told in a second, and others have their turn."""
-HELLO_WITHIN = 10.0
-"""Seconds."""
+HELLO_WITHIN = 60.0
+"""Seconds. When thousands come at a time it takes a while until each has been listened to; whoever is sent away for
+that comes back, and it takes longer."""
 CLOSE = 0.03
 """Share by which a part may differ from what was told last, and not be told for a while."""
 TELL_WITHIN = 15.0
 """Seconds after which a part is told whether it has changed or not: sidecars hold on to it for 30."""
+LATE = 0.25
+"""Seconds by which a round may begin too late. Then there is more to do than can be done, and who comes is listened to
+before anybody is told of what has changed."""
+LONGEST_HOLD = 2.0
+"""Seconds for which nobody is told for that reason."""
 LEAST_PUSHES = 25
 """Sidecars that are told within DIVIDE_EVERY although they have not reported."""
 
@@ -45,10 +51,13 @@ class Rounds:
     async def run(self) -> None:
         """Until cancelled."""
         settled = self._clock.monotonic() + self._settle
-        divided = float("-inf")
+        self._attach.hurry = self._settle <= 0.0
+        divided = told = float("-inf")
+        due = float("inf")
         try:
             while True:
                 now = self._clock.monotonic()
+                late = now > due + LATE
                 self._tell_decisions(now)
                 if now - divided >= DIVIDE_EVERY:
                     divided = now
@@ -56,19 +65,24 @@ class Rounds:
                     self._circles.refresh(now)
                     self._metrics.control_groups.set(len(self._circles))
                     if now >= settled:
-                        self._tell_parts(now)
+                        self._attach.hurry = True
+                        if not late or now - told >= LONGEST_HOLD:
+                            told = now
+                            self._tell_parts(now, alone=late)
+                due = self._clock.monotonic() + TICK
                 await asyncio.sleep(TICK)
         finally:
             for task in self._telling:
                 task.cancel()
             await asyncio.gather(*self._telling, return_exceptions=True)
 
-    def _tell_parts(self, now: float) -> None:
+    def _tell_parts(self, now: float, *, alone: bool) -> None:
+        """To whoever has reported, and unless these `alone` to some whose answer does not hold any more."""
         pushes = max(LEAST_PUSHES, int(DIVIDE_EVERY * len(self._attach) / report_every(len(self._attach))))
         for circle in self._circles:
             if circle.group is None:
                 continue
-            for pod in circle.group.due(pushes):
+            for pod in circle.group.due(0 if alone else pushes):
                 answer = circle.group.answer(pod)
                 attached = circle.attached.get(pod)
                 if attached is not None:

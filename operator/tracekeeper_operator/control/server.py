@@ -14,6 +14,7 @@ from ..clock import Clock
 from ..errors import ListenError
 from ..metrics import ControllerMetrics
 from ..settings import Address
+from ..tasks import run_until
 from .attach import Attach, DumpStates, Verify
 from .attached import Attached
 from .circles import Circles, Configs
@@ -39,6 +40,10 @@ OPTIONS = (
     ("grpc.max_concurrent_streams", 16),
     ("grpc.server_handshake_timeout_ms", 20_000),
     ("grpc.max_connection_idle_ms", 60_000),
+    # When thousands come at a time, those who are not listened to yet wait; sent away they would come again.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
+    ("grpc.server_max_unrequested_time_in_server", 60),
     # Sidecars look for dead connections with a PING after 20 s of silence, and so does the server.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
@@ -64,16 +69,14 @@ class ControlServer:
         *,
         settle: float = SETTLE,
     ) -> None:
-        """`material` is asked again and again: new connections get the certificate that it has last answered with; None
-        while there is none yet. `configs` has TracingConfigs by UID, and only such as are in force.
+        """`material` is asked again and again: when it answers with another certificate, all attach anew; None while
+        there is none yet. `configs` has TracingConfigs by UID, and only such as are in force.
         """
         self._listen, self._material = listen, material
         circles = Circles(configs)
         self._attach = Attach(verify, circles, clock, metrics)
         self._rounds = Rounds(self._attach, circles, clock, metrics, settle)
         self._handlers: list[grpc.GenericRpcHandler] = [self._attach]
-        self._shown: Material | None = None
-        self._configuration: grpc.ServerCertificateConfiguration | None = None
         self.started = asyncio.Event()
         """Set when sidecars can come."""
         self.port = 0
@@ -93,45 +96,47 @@ class ControlServer:
 
     async def run(self) -> None:
         """Serve until cancelled, from when there is a certificate. Raises ListenError."""
-        configuration = await self._first()
-        server = aio.server(options=OPTIONS)
-        server.add_generic_rpc_handlers(tuple(self._handlers))
-        self._bind(server, configuration)
-        await server.start()
-        logger.info("sidecars can attach at %s", self._listen)
-        self.started.set()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._rounds.run())
-                tasks.create_task(self._follow())
-        finally:
-            self.started.clear()
-            await server.stop(GRACE)
+        material = await self._first()
+        never = asyncio.Event()
+        await run_until(never, {"rounds": self._rounds.run(), "control": self._serve(material)})
 
-    def _bind(self, server: aio.Server, first: grpc.ServerCertificateConfiguration) -> None:
-        credentials = grpc.dynamic_ssl_server_credentials(first, lambda: self._configuration or first)
+    async def _serve(self, material: Material) -> None:
+        """One server after the other, each for one certificate. gRPC can be given another one while it serves, but
+        crashed when that met with handshakes. Sidecars come back within seconds, and have their parts still.
+        """
+        while True:
+            server = aio.server(options=OPTIONS)
+            server.add_generic_rpc_handlers(tuple(self._handlers))
+            self._bind(server, material)
+            await server.start()
+            logger.info("sidecars can attach at %s", self._listen)
+            self.started.set()
+            try:
+                material = await self._another(material)
+                logger.info("the certificate is another one: sidecars attach anew")
+            finally:
+                self.started.clear()
+                await server.stop(GRACE)
+
+    def _bind(self, server: aio.Server, material: Material) -> None:
+        pair = (material.key.encode(), material.certificate.encode())
+        credentials = grpc.ssl_server_credentials([pair])
         host = f"[{self._listen.host}]" if ":" in self._listen.host else self._listen.host or "[::]"
         try:
-            self.port = server.add_secure_port(f"{host}:{self._listen.port}", credentials)
+            self.port = server.add_secure_port(f"{host}:{self.port or self._listen.port}", credentials)
         except RuntimeError as error:
             raise ListenError(str(self._listen), str(error)) from error
 
-    async def _follow(self) -> None:
+    async def _another(self, served: Material) -> Material:
+        """When there is another certificate. Authorities alone are nothing that is served."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            self._look()
+            newest = self._material()
+            if newest is not None and (newest.certificate, newest.key) != (served.certificate, served.key):
+                return newest
 
-    async def _first(self) -> grpc.ServerCertificateConfiguration:
+    async def _first(self) -> Material:
         while True:
-            if (configuration := self._look()) is not None:
-                return configuration
+            if (material := self._material()) is not None:
+                return material
             await asyncio.sleep(LOOK_EVERY)
-
-    def _look(self) -> grpc.ServerCertificateConfiguration | None:
-        """Take the newest certificate; None while there is none."""
-        material = self._material()
-        if material is not None and material != self._shown:
-            self._shown = material
-            pair = (material.key.encode(), material.certificate.encode())
-            self._configuration = grpc.ssl_server_certificate_configuration([pair])
-        return self._configuration

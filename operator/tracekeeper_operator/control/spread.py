@@ -25,8 +25,9 @@ MOST_WAITING = 65_536
 """Traces of a group."""
 MOST_WAIT = 10.0
 """Seconds that what waits may take to go out: later on the others have cut their spans, and may have deleted them."""
-MOST_REASONS = 256
-"""Rules for which traces of a group wait at a time."""
+REASON = 28
+"""Bytes that a further reason takes in a message besides its rule's name. With adaptive sampling nearly every trace has
+one of its own."""
 GENERATION = 131_072
 """Traces; between one and two generations are known."""
 
@@ -102,24 +103,23 @@ class Spread:
         room = min(MOST_WAITING, int(MOST_WAIT * rate(sidecars))) - self._traces
         reason = (kept.rule, kept.threshold, kept.erase)
         waiting = self._waiting.get(reason)
-        if waiting is None and len(self._waiting) >= MOST_REASONS:
-            room = 0
         if not self._traces:
             self._since = now
         ids, rank = kept.trace_ids, kept.threshold * 2 + kept.erase
         for start in range(0, len(ids), TRACE_ID):
+            if room <= 0:  # Without a look at each: a sidecar can send more than anybody has time for.
+                self.counts.dropped += (len(ids) - start) // TRACE_ID
+                break
             trace = ids[start : start + TRACE_ID]
-            if room <= 0:
-                self.counts.dropped += 1
-            elif not self._repeats.new(self._group, trace, rank):
+            if not self._repeats.new(self._group, trace, rank):
                 self.counts.repeated += 1
-            else:
-                if waiting is None:
-                    waiting = self._waiting[reason] = _Waiting(kept.decided, bytearray())
-                waiting.ids += trace
-                waiting.decided = min(waiting.decided, kept.decided)
-                self._traces += 1
-                room -= 1
+                continue
+            if waiting is None:
+                waiting = self._waiting[reason] = _Waiting(kept.decided, bytearray())
+            waiting.ids += trace
+            waiting.decided = min(waiting.decided, kept.decided)
+            self._traces += 1
+            room -= 1
 
     def due(self, now: float, members: int) -> bool:
         """Whether something should go out to the `members` of the group."""
@@ -128,20 +128,22 @@ class Spread:
     def take(self, now: float, members: int, sidecars: int) -> bytes:
         """A serialised ToSidecar with what may go out now; the rest goes on waiting."""
         elapsed = min(now - self._went, max(1.0, 2.0 * gathering(members)))
-        most = max(1, int(elapsed * rate(sidecars)))
+        room = elapsed * rate(sidecars) * TRACE_ID
         message = pb.ToSidecar()
         for (rule, threshold, erase), waiting in list(self._waiting.items()):
-            ids = bytes(waiting.ids[: most * TRACE_ID])
+            if message.kept.kept:
+                room -= REASON + len(rule)
+                if room < TRACE_ID:
+                    break
+            ids = bytes(waiting.ids[: max(1, int(room) // TRACE_ID) * TRACE_ID])
             message.kept.kept.add(rule=rule, threshold=threshold, erase=erase, decided=waiting.decided, trace_ids=ids)
-            taken = len(ids) // TRACE_ID
-            most, self._traces = most - taken, self._traces - taken
-            self.counts.told += taken
+            room -= len(ids)
+            self._traces -= len(ids) // TRACE_ID
+            self.counts.told += len(ids) // TRACE_ID
             del waiting.ids[: len(ids)]
             if waiting.ids:
                 break
             del self._waiting[rule, threshold, erase]
-            if not most:
-                break
         self._went = self._since = now
         return message.SerializeToString()
 

@@ -17,7 +17,7 @@ from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control import messages
 from tracekeeper_sidecar.control.dumps import Dumps
 from tracekeeper_sidecar.control.goal import Goal
-from tracekeeper_sidecar.coordination import Hub
+from tracekeeper_sidecar.coordination import Hub, KeptBatch
 from tracekeeper_sidecar.forward.grpc_status import Code, read_reply
 from tracekeeper_sidecar.forward.h2_call import Reply
 from tracekeeper_sidecar.forward.h2_stream import Stream
@@ -159,29 +159,30 @@ class Attachment:
 
     def _step(self, now: float) -> End | None:
         """All that there is to do now; how it has ended, if it has."""
-        try:
-            self._take()
-        except ValueError as error:
-            return End(Why.BROKEN, str(error))
-        end = self._ended() or self._late(now) or self._changed()
+        end = self._take() or self._ended() or self._late(now) or self._changed()
         if end is None:
             self._speak(now)
         return end
 
     # What comes.
 
-    def _take(self) -> None:
-        """Raises ValueError for what makes no sense."""
+    def _take(self) -> End | None:
         for _ in range(BATCH):
-            data = self._stream.fetch()
-            if data is None:
-                self._more = False
-                return
+            try:
+                data = self._stream.fetch()
+                if data is None:
+                    self._more = False
+                    return None
+                message = messages.read(data)
+                heard = messages.kept(message.kept)
+            except ValueError as error:
+                return End(Why.BROKEN, str(error))
             self._means.traffic.received += len(data)
-            self._on_message(messages.read(data))
+            self._on_message(message, heard)
         self._more = True
+        return None
 
-    def _on_message(self, message: pb.ToSidecar) -> None:
+    def _on_message(self, message: pb.ToSidecar, heard: list[KeptBatch]) -> None:
         kind = message.WhichOneof("message")
         if kind == "welcome":
             self._every = messages.seconds(message.welcome.report_every_seconds, SOONEST, LATEST)
@@ -198,10 +199,9 @@ class Attachment:
         elif kind == "share" and self._hub is not None:
             share = message.share
             self._hub.on_share(share.traces_per_second, share.sidecars, share.floor)
-        elif kind == "kept":
-            for batch in messages.kept(message.kept):
-                if self._hub is not None:
-                    self._hub.on_kept(batch)
+        elif self._hub is not None:
+            for batch in heard:
+                self._hub.on_kept(batch)
 
     # How it ends.
 
@@ -286,6 +286,8 @@ class Attachment:
         return self._stream.left + self._wire.unsent
 
     def _say(self, message: bytes) -> None:
+        if not self._unsent:
+            self._read_at = self._clock.monotonic()
         self._means.traffic.sent += len(message)
         self._stream.send(message)
 

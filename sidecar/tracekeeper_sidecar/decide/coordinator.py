@@ -30,6 +30,8 @@ from tracekeeper_sidecar.wire.traces import Traces, verdict
 
 logger = logging.getLogger(__name__)
 
+MOST_HANDED = 1 << 16
+"""Traces handed to rescue that are remembered as such, at least."""
 LONGEST_KEY = 256
 """Characters of a key in a report."""
 
@@ -68,6 +70,8 @@ class Coordinator:
         """`record` takes verdicts, packed, that are to be remembered across restarts."""
         self.met: Counter[str] = Counter(unknown=0, open=0, overturned=0, passed=0, kept=0)
         """Traces that were told of, by what they were here; see `Told.take`."""
+        self.handed = Remembered(MOST_HANDED)
+        """Traces that were handed to rescue."""
         self._clock, self._decider, self._remembered, self._told = clock, decider, remembered, told
         self._numbers, self._spread, self._state = numbers, spread, state
         self._record, self._on_rescue = record, on_rescue
@@ -125,6 +129,7 @@ class Coordinator:
         if decided:
             self._record(decided)
         if met.passed:
+            self.handed.add(met.passed)
             self._on_rescue(met.passed, until, batch.decided)
 
     def _keep_open(self, table: Traces, ids: bytes, keep: int) -> bytes:

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import deque
 from math import exp2, isfinite
 
-GRACE = 30.0
-"""Seconds without an answer in which the last one holds as it is: longer than a new leader takes to answer."""
+GRACE = 90.0
+"""Seconds without an answer in which the last one holds as it is. While all is well one comes within 15 s; an operator
+that is replaced is away for up to 30 s, and hears everybody for another 30 s before it divides."""
 HALF_LIFE = 60.0
 """Seconds."""
 SETTLE = 10.0

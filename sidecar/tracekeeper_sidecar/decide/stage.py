@@ -219,8 +219,11 @@ class Stage:
             self._finishing -= 1
 
     def verdict(self, trace_id: bytes) -> int:
-        """What was decided about a trace, as `wire.traces.verdict` writes it; 0 if that is not known, or no longer."""
-        return self._remembered.get(trace_id)
+        """What was decided about a trace, as `wire.traces.verdict` writes it; 0 if that is not known, or no longer.
+
+        Nor is it of a trace that was handed to rescue: whether its spans have come to a backend is not known here.
+        """
+        return 0 if self.coordinator.handed.get(trace_id) else self._remembered.get(trace_id)
 
     def health(self) -> StageHealth:
         """What can be said about it now."""
@@ -228,7 +231,10 @@ class Stage:
         undecided = max(0, self._log.end.seq - self.reached.seq)
         return StageHealth(
             open_traces=self._table.open,
-            table_bytes=self._table.memory + self._remembered.memory + self._told.memory,
+            table_bytes=self._table.memory
+            + self._remembered.memory
+            + self._told.memory
+            + self.coordinator.handed.memory,
             undecided=undecided,
             lag=max(0.0, self._clock.now() - self._oldest) if undecided and self._oldest else 0.0,
             kept=self._named(decider.kept),

@@ -35,6 +35,10 @@ def part(pod: Pod) -> float:
     return pod.hub.shares[-1][0] if pod.hub.shares else 0.0
 
 
+def heard(pod: Pod) -> int:
+    return sum(each.traces for each in pod.hub.heard)
+
+
 async def test_pods_share_a_target_and_whoever_leaves_gives_its_part_back(world: World, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         one = await attach(stack, world, tmp_path, "one", 3000.0)
@@ -54,8 +58,8 @@ async def test_what_one_keeps_the_others_hear_of(world: World, tmp_path: Path) -
         await until(lambda: all(pod.hub.is_attached for pod in pods), "all are attached")
         batch = KeptBatch("errors", 1 << 50, False, 1e9, b"".join(n.to_bytes(16, "big") for n in range(5000)))
         pods[0].hub.keep(batch)
+        await until(lambda: all(heard(pod) >= 5000 for pod in pods[1:]), "they have heard of all")
         for pod in pods[1:]:
-            await until(lambda p=pod: sum(each.traces for each in p.hub.heard) >= 5000, "it has heard of all")
             assert b"".join(each.ids for each in pod.hub.heard) == batch.ids
             assert {(each.rule, each.threshold, each.erase) for each in pod.hub.heard} == {("errors", 1 << 50, False)}
 

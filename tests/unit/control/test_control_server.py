@@ -6,7 +6,6 @@ import asyncio
 import socket
 import ssl
 import struct
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from math import nan
@@ -318,25 +317,18 @@ async def test_messages_about_dumps_go_both_ways(world: World) -> None:
 # The port.
 
 
-async def test_a_new_certificate_is_shown_to_new_connections_and_old_ones_stay(world: World) -> None:
-    async with world.sidecar("a") as old:
+async def test_with_a_new_certificate_all_attach_anew_and_have_their_parts_still(world: World) -> None:
+    async with world.sidecar("a") as one, world.sidecar("b") as other:
+        await one.report({"loud": 3000.0})
+        await other.report({"loud": 1000.0})
+        part = 0.05 * 500 + 0.75 * 950
+        await one.told(part)
         world.material = material()
-
-        async def trusted() -> bool:
-            async with world.channel() as channel:
-                client = SidecarClient(channel, "shop/b")
-                await client.say(hello=pb.Hello(config_uid=CONFIG))
-                return bool(await client.read("welcome"))
-
-        deadline = time.monotonic() + 30.0
-        while True:
-            try:
-                assert await trusted()
-                break
-            except (grpc.RpcError, AssertionError):
-                assert time.monotonic() < deadline
-        await old.report({"loud": 1.0})
-        await old.read("share")
+        await one.said()
+        await until(world.server.started.is_set, "it serves again")
+        async with world.sidecar("a") as again:
+            share = await again.told(part)
+            assert share.sidecars == 2, "the other one is waited for"
 
 
 async def test_it_waits_for_the_first_certificate() -> None:

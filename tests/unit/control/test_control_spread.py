@@ -5,7 +5,6 @@ from __future__ import annotations
 from tracekeeper_operator.control.spread import (
     MOST_BYTES,
     MOST_IDS,
-    MOST_REASONS,
     MOST_WAIT,
     MOST_WAITING,
     SOONEST,
@@ -115,12 +114,17 @@ def test_with_many_sidecars_fewer_traces_are_told_and_none_late() -> None:
     assert taken == int(5.0 * rate(10_000))
 
 
-def test_reasons_are_bounded() -> None:
-    gathers = spread()
-    for number in range(MOST_REASONS + 10):
-        gathers.add(0.0, kept(number, rule=f"rule-{number}"), 2)
-    assert gathers.waiting == MOST_REASONS
-    assert gathers.counts.dropped == 10
+def test_a_reason_for_each_trace_is_told_too_and_counts_for_what_it_takes() -> None:
+    """As with adaptive sampling: each sidecar and key has a threshold of its own."""
+    gathers = spread(1_000_000)
+    for number in range(2000):
+        gathers.add(0.0, kept(number, rule="default", threshold=number), 1000)
+    first = gathers.take(0.5, 1000, 1000)
+    assert rate(1000) / 4 < len(told(first)) < rate(1000), "of a second"
+    assert len(first) <= 1.1 * MOST_BYTES / 1000
+    while gathers.waiting:
+        gathers.take(1.0, 1000, 1000)
+    assert (gathers.counts.told, gathers.counts.dropped) == (2000, 0)
 
 
 def test_when_nobody_is_there_nothing_waits() -> None:

@@ -27,7 +27,7 @@ from service_tokens import Signer, publish
 from tracekeeper_operator import __version__
 from tracekeeper_operator.certs import Material
 from tracekeeper_proto.control.v1 import control_pb2 as pb
-from waiting import until
+from waiting import attempted, until
 
 ROOT = Path(__file__).parents[3]
 
@@ -156,8 +156,11 @@ async def test_the_controller_serves_the_control_stream(api: Api, start: Start) 
                 with pytest.raises(grpc.aio.AioRpcError) as refused:
                     await dump(asked, metadata=(("authorization", "Bearer a-persons-token"),)).read()
                 assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        _, metrics = await controller.get("/metrics")
-        assert "tracekeeper_control_sidecars 0.0" in metrics
+
+        async def all_left() -> bool:
+            return "tracekeeper_control_sidecars 0.0" in (await controller.get("/metrics"))[1]
+
+        await attempted(all_left, "nobody is left")
         assert await controller.stop() == 0
     assert controller.faults() == []
 

@@ -120,7 +120,8 @@ async def test_what_is_cut_already_is_rescued_and_the_rest_follows(tmp_path: Pat
         assert await rig.decided() == (set(), {"default": 3})
         rig.hear(spans, threshold=HALF, rule="premium")
         ((packed, until, decided),) = rig.rescues
-        assert packed[:16] == spans[0].trace_id and rig.stage.verdict(packed[:16]) == int.from_bytes(packed[16:])
+        assert packed[:16] == spans[0].trace_id
+        assert not rig.stage.verdict(packed[:16]), "a dump cannot know whether it has been rescued"
         assert until == rig.stage.reached and decided == rig.clock.now() - 1.0
         rig.hear(spans, threshold=HALF, rule="premium")
         assert len(rig.rescues) == 1, "it is handed on once"

@@ -76,6 +76,10 @@ class End:
     def _on_change(self) -> None:
         self.changes += 1
 
+    @property
+    def over(self) -> bool:
+        return self.stream.end is not None
+
     def head(self) -> None:
         self.wire.data_received(h2.headers(1, HEAD))
 
@@ -155,7 +159,7 @@ async def test_peer_that_sends_more_than_its_window_is_cut_off() -> None:
     end = End()
     end.head()
     end.data(framed(bytes(50_000)) * 3)
-    assert end.stream.end is None
+    assert not end.over
     end.data(framed(bytes(50_000)))
     assert isinstance(end.stream.end, Lost)
     assert "more than it was allowed" in end.stream.end.cause
@@ -258,7 +262,7 @@ async def test_peer_that_goes_away_lets_it_last_but_begins_no_other() -> None:
     end = End()
     end.head()
     end.wire.data_received(h2.head(8, h2.GOAWAY, 0, 0) + (1).to_bytes(4, "big") + bytes(4))
-    assert end.stream.end is None
+    assert not end.over
     assert not end.wire.open
     end.data(framed(b"x"))
     assert end.all() == [b"x"]

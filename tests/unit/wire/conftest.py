@@ -73,7 +73,7 @@ def plain_shard() -> ModuleType:
 
 SAMPLING = (
     *("walker", "program", "match", "probability", "slabs", "traces", "keys", "fold", "keep", "verdict"),
-    *("remembered", "told"),
+    *("remembered", "told", "pick"),
 )
 
 
