@@ -10,20 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chart_render import CHART, DEFAULT, Helm, Object, helm_program, of_kind, pod_specs, render, restrictions_missing
+from chart_render import CHART, DEFAULT, Helm, Object, of_kind, pod_specs, render, restrictions_missing
 
 SCRIPT = CHART / "files/node_folder.py"
-
-
-@pytest.fixture(scope="module")
-def helm() -> Helm:
-    return helm_program()
-
-
-@pytest.fixture(scope="module")
-def default(helm: Helm) -> list[Object]:
-    """What the chart renders with nothing but a registry."""
-    return render(helm, "-f", DEFAULT)
 
 
 def test_it_opens_the_folder_and_what_the_kubelet_made_in_it_and_stays_until_it_is_told_to_go(tmp_path: Path) -> None:
