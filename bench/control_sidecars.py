@@ -197,19 +197,20 @@ class Crowd:
             self._poll.register(sidecar.socket.fileno(), select.EPOLLIN)
             self._shake(sidecar)
 
-    def _shake(self, sidecar: Sidecar) -> None:
-        """Go on with the handshake, and begin the stream after it."""
+    def _shake(self, sidecar: Sidecar) -> bool:
+        """Go on with the handshake, and begin the stream after it. Whether it has begun."""
         assert sidecar.socket is not None
         try:
             sidecar.socket.do_handshake()
         except ssl.SSLWantReadError:
-            return
+            return False
         except OSError:
             self._lose(sidecar)
-            return
+            return False
         sidecar.shaking = False
         self._shaking -= 1
         self._send(sidecar, beginning(sidecar.token) + message(hello={"config_uid": CONFIG}))
+        return sidecar.socket is not None
 
     def _later(self, sidecar: Sidecar) -> None:
         """Full jitter, as in the sidecar."""
@@ -234,8 +235,7 @@ class Crowd:
             if sidecar is None or sidecar.socket is None:
                 continue
             if sidecar.shaking:
-                self._shake(sidecar)
-                if sidecar.shaking or sidecar.socket is None:
+                if not self._shake(sidecar):
                     continue
             try:
                 while True:
