@@ -26,8 +26,8 @@ from tracekeeper_sidecar.forward.http_wire import Lost
 from tracekeeper_sidecar.wakeup import Signal
 
 VERSION = version("tracekeeper")
-WELCOME = 10.0
-"""Seconds that the operator may take to answer the Hello."""
+WELCOME = 30.0
+"""Seconds that the operator may take to answer the Hello: thousands may come at once when it is new."""
 GATHER = 0.1
 """Seconds for which decisions are gathered before they are told."""
 QUIET, PATIENCE = 20.0, 10.0
