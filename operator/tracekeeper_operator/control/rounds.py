@@ -28,7 +28,7 @@ that comes back, and it takes longer."""
 CLOSE = 0.03
 """Share by which a part may differ from what was told last, and not be told for a while."""
 TELL_WITHIN = 15.0
-"""Seconds after which a part is told whether it has changed or not: sidecars hold on to it for 30."""
+"""Seconds after which a part is told whether it has changed or not: sidecars hold on to it for 90."""
 LATE = 0.25
 """Seconds by which a round may begin too late. Then there is more to do than can be done, and who comes is listened to
 before anybody is told of what has changed."""

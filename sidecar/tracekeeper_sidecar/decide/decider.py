@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tracekeeper_sidecar.decide.adaptive import Adaptive
 from tracekeeper_sidecar.decide.key_rate import FORGET
+from tracekeeper_sidecar.decide.past import Past
 from tracekeeper_sidecar.decide.rules import DEFAULT, MAX_SPANS, OVERLOAD, Rules
 from tracekeeper_sidecar.decide.share import Share
 from tracekeeper_sidecar.decide.spread import Spread
@@ -20,6 +21,9 @@ from tracekeeper_sidecar.wire.verdict import Judge
 
 ADJUST = 1.0
 """Seconds between changes of probability."""
+NEVER = float("-inf")
+SOON = 2.0
+"""Seconds from a trace's start after which it is taken to have been decided on: most are short."""
 MOST_PROMISED = 65_536
 """Open traces that are kept because others keep them, and may yet be kept at a lower threshold; more are decided at
 once."""
@@ -46,6 +50,8 @@ class Decider:
         self._fixed = self._common = 0
         self._swept = self._adjusted = now
         self._unused: set[int] = set()
+        self._past = Past()
+        self._turns, self._turned, self._forgotten = remembered.turns, NEVER, NEVER
         self.configure(rules, now, unix_time)
 
     @property
@@ -78,6 +84,7 @@ class Decider:
         elif self._adaptive is None or self.keys is None or self.keys.group_by != limits.group_by:
             self._adaptive, self.keys = Adaptive(limits, now, self.share.at(now)), Keys(limits.group_by)
             self._unused.clear()
+            self._past = Past()
         else:
             self._adaptive.configure(limits)
         self.adjust(now, unix_time)
@@ -85,13 +92,19 @@ class Decider:
     def adjust(self, now: float, unix_time: float) -> None:
         """To be called about once a second."""
         self._adjusted = now
+        if self._turns != self._remembered.turns:
+            # Of what was decided before the turn before this one nothing is remembered any more.
+            self._turns, self._forgotten, self._turned = self._remembered.turns, self._turned, unix_time
         if self._adaptive is None or self.keys is None:
             self._fixed = self._rules.default_threshold(unix_time)
         else:
             least = self._rules.spec.default.adaptive.min_probability
             for key in self._adaptive.adjust(now, self.share.at(now), self.share.floor_at(now, least)):
                 self.keys.release(key)
+                self._past.forget(key)
             self._release_unused(self._adaptive, self.keys, now)
+            for key, threshold in self._adaptive.thresholds().items():
+                self._past.note(unix_time, key, threshold)
         self.note_floor(now)
 
     def note_floor(self, now: float) -> None:
@@ -173,11 +186,25 @@ class Decider:
         return verdict(number, threshold, keep=keep)
 
     def _threshold(self, table: Traces, slot: int) -> int:
+        if self._forgotten > NEVER and (past := self._past_threshold(table, slot)) is not None:
+            return past
         if self._adaptive is None:
             return self._fixed
         key = table.key(slot)
         self._adaptive.count(key, 1)
         return self._adaptive.threshold(key)
+
+    def _past_threshold(self, table: Traces, slot: int) -> int | None:
+        """For late spans of a trace that has been decided on and forgotten: the one by which it was, most likely.
+
+        Whether they are that is a guess. A sender whose clock is behind looks the same; but its traces have roots.
+        """
+        decided = table.start(slot) / 1e9 + SOON
+        if not SOON < decided < self._forgotten or table.summary(slot).rank:
+            return None
+        if self._adaptive is None:
+            return self._rules.default_threshold(decided)
+        return self._past.at(table.key(slot), decided)
 
     def _release_unused(self, adaptive: Adaptive, keys: Keys, now: float) -> None:
         """A key all of whose traces are a rule's has no rate that is forgotten: its number goes when that has been so

@@ -6,6 +6,7 @@ cdef unsigned long long _ALL_64, _STIR
 
 cdef class Remembered:
     cdef Py_ssize_t _most, _count, _young_mask, _old_mask
+    cdef readonly Py_ssize_t turns
     cdef unsigned long long[::1] _young, _old
 
     cpdef unsigned long long get(self, bytes trace_id) except? 0

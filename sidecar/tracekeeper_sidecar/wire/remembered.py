@@ -25,6 +25,8 @@ class Remembered:
     """For one thread at a time."""
 
     def __init__(self, most: int = MOST) -> None:
+        self.turns = 0
+        """How often the younger generation has become the older one. What was the older one then is forgotten."""
         self._most = most
         self._count = 0
         self._set_young(_FIRST)
@@ -84,6 +86,7 @@ class Remembered:
         self._young[2 * at + 1] = verdict
         self._count += 1
         if self._count >= self._most:
+            self.turns += 1
             self._old = self._young
             self._old_mask = self._young_mask
             self._count = 0

@@ -41,6 +41,8 @@ cdef class Traces(Slabs):
 
     cpdef unsigned int spans(self, Py_ssize_t slot) except? 0
 
+    cpdef unsigned long long start(self, Py_ssize_t slot) except? 0
+
     @cython.locals(words=Words, halves=Halves, at=Py_ssize_t, top=cython.ulonglong, decided=bint)
     cpdef summary(self, Py_ssize_t slot)
 

@@ -174,6 +174,11 @@ class Traces(Slabs):
         self._checked(slot)
         return self._spans(slot)
 
+    def start(self, slot: int) -> int:
+        """The earliest start of its spans, Unix time in nanoseconds, while it is open; 0 if none has said any."""
+        self._checked(slot)
+        return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 3]
+
     def summary(self, slot: int) -> Summary:
         """All that is known of the trace. Raises IndexError where there is none."""
         self._checked(slot)
