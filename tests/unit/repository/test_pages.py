@@ -56,7 +56,7 @@ def commands(page: Path) -> list[list[str]]:
     indented = re.findall(r"^    (\S.*)$", page.read_text(), re.MULTILINE)
     inline = [code for code in re.findall(r"`([^`\n]+)`", page.read_text()) if "kubectl" in code and " -- " in code]
     found = []
-    for line in "\n".join([*blocks, *indented, *inline]).replace("\\\n", " ").splitlines():
+    for line in re.sub(r" *\\\n *", " ", "\n".join([*blocks, *indented, *inline])).splitlines():
         started = re.search(r"(?:^|-- +)((?:kubectl )?tracekeeper(?:-sidecar)? .*)", line)
         if started and " [" not in line:
             found.append(shlex.split(started[1].split("    ")[0], comments=True))
