@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -21,7 +22,7 @@ from traces_to_sample import START, request_of, trace
 
 BEGIN = START / 1e9
 REMEMBERED = 64
-ADAPTIVE = {"type": "Adaptive", "adaptive": {"targetTracesPerSecond": 10, "minProbability": 0.001}}
+ADAPTIVE: dict[str, Any] = {"type": "Adaptive", "adaptive": {"targetTracesPerSecond": 10, "minProbability": 0.001}}
 ALWAYS = {"from": "00:00", "to": "24:00", "probability": 0.5}
 
 
@@ -54,7 +55,7 @@ def test_a_clock_that_is_put_back_forgets_what_was_later() -> None:
 class World:
     """A decider that remembers few traces, and time that passes."""
 
-    def __init__(self, default: dict[str, object]) -> None:
+    def __init__(self, default: dict[str, Any]) -> None:
         self.time, self.chance, self.table = 0.0, random.Random(3), Traces(seed=1)
         rules = Rules(section(sampling(default=default)), Numbers())
         self.remembered = Remembered(REMEMBERED)
@@ -125,7 +126,10 @@ def test_nothing_is_late_while_all_that_was_decided_is_remembered() -> None:
 
 
 def test_late_spans_follow_the_schedule_of_their_time() -> None:
-    rest = {"type": "Probabilistic", "probabilistic": {"probability": 0.1, "schedule": [{**ALWAYS, "to": "22:30"}]}}
+    rest: dict[str, Any] = {
+        "type": "Probabilistic",
+        "probabilistic": {"probability": 0.1, "schedule": [{**ALWAYS, "to": "22:30"}]},
+    }
     world = World(rest)
     known = world.load(3, 100)
     assert {verdict & THRESHOLD for _, verdict in known} == {1 << 55}, "at 22:13"
