@@ -20,6 +20,8 @@ LEAST = 0.05
 """Share of an equal part that each sidecar gets whatever it reports: something to begin a burst with."""
 MOST_RATE = 1e7
 """Traces a second of one key in one sidecar; a report of more counts as this."""
+GRAIN = 1e6
+"""Rates are whole multiples of one trace in so many seconds: sums of them are exact, whatever comes and goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def divide(limits: Adaptive, reports: Mapping[str, Mapping[str, float]]) -> Divi
 
 def sound_rate(rate: float) -> float:
     """What a reported rate counts as."""
-    return min(rate, MOST_RATE) if isfinite(rate) and rate > 0.0 else 0.0
+    return round(min(rate, MOST_RATE) * GRAIN) / GRAIN if isfinite(rate) and rate > 0.0 else 0.0
 
 
 def fill(limits: Adaptive, rates: Mapping[str, float]) -> Filled:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from tracekeeper_spec.sampling import Adaptive as Limits
-from tracekeeper_spec.sampling_share import LEAST, MOST_RATE, fill, sound_rate
+from tracekeeper_spec.sampling_share import GRAIN, LEAST, MOST_RATE, fill, sound_rate
 
 MOST_KEYS = 2000
 """Of a group. Traces of keys beyond these are taken together, as those are that a sidecar has too many keys for."""
@@ -48,7 +48,8 @@ class Answer:
 class _Part:
     numbers: array[int] = field(default_factory=lambda: array("I"))
     """Of its keys."""
-    rates: array[float] = field(default_factory=lambda: array("d"))
+    rates: array[int] = field(default_factory=lambda: array("Q"))
+    """Of each, in grains."""
     until: float | None = None
     """Its stream is broken, and it counts until then."""
 
@@ -61,7 +62,8 @@ class Group:
         self._parts: dict[str, _Part] = {}
         self._numbers: dict[str, int] = {}
         self._names: list[str] = []
-        self._sums: list[float] = []
+        self._sums: list[int] = []
+        """Of each key, in grains: whole numbers, so that what is added and taken away again leaves nothing behind."""
         self._holders: list[int] = []
         self._free: list[int] = []
         self._gains: list[float] = []
@@ -116,18 +118,18 @@ class Group:
     def report(self, pod: str, rates: Iterable[tuple[str, float]]) -> None:
         """Traces a second by key, in place of what it has said before. Rates that are none count as 0."""
         part = self._parts[pod]
-        found: dict[int, float] = {}
+        found: dict[int, int] = {}
         for key, rate in rates:
-            if (sound := sound_rate(rate)) > 0.0:
+            if grains := round(sound_rate(rate) * GRAIN):
                 number = self._number(key)
                 known = found.get(number)
                 if known is None:
                     self._holders[number] += 1
-                found[number] = min(MOST_RATE, sound + (known or 0.0))
+                found[number] = min(int(MOST_RATE * GRAIN), grains + (known or 0))
         for number, rate in found.items():
             self._sums[number] += rate
         self._withdraw(part)
-        part.numbers, part.rates = array("I", found.keys()), array("d", found.values())
+        part.numbers, part.rates = array("I", found.keys()), array("Q", found.values())
         self._asked[pod] = None
         self._changed = True
 
@@ -139,7 +141,7 @@ class Group:
             return
         self._changed = False
         limits, names = self._limits, self._names
-        sums = {name: self._sums[number] for name, number in self._numbers.items()}
+        sums = {name: self._sums[number] / GRAIN for name, number in self._numbers.items()}
         filled = fill(limits, sums)
         budget = (1.0 - LEAST) * limits.target_traces_per_second
         scale = budget / filled.kept if filled.kept > 0.0 else 0.0
@@ -167,7 +169,9 @@ class Group:
         equal = target / len(self._parts)
         if not gains:
             return Answer(equal, len(self._parts), self.floor)
-        own = sum(gains[number] * rate for number, rate in zip(part.numbers, part.rates, strict=True))
+        pairs = zip(part.numbers, part.rates, strict=True)
+        # A key that has come since the last `divide` has no gain yet.
+        own = sum(gains[number] * rate for number, rate in pairs if number < len(gains)) / GRAIN
         return Answer(min(target, LEAST * equal + own), len(self._parts), self.floor)
 
     def _tell_all(self, gains: dict[str, float]) -> None:
@@ -204,7 +208,7 @@ class Group:
         else:
             number = len(self._names)
             self._names.append(key)
-            self._sums.append(0.0)
+            self._sums.append(0)
             self._holders.append(0)
         self._numbers[key] = number
         return number
@@ -213,9 +217,8 @@ class Group:
         """Take what it had reported out of the sums."""
         for number, rate in zip(part.numbers, part.rates, strict=True):
             self._holders[number] -= 1
-            self._sums[number] = max(0.0, self._sums[number] - rate)
+            self._sums[number] -= rate
             if not self._holders[number]:
-                self._sums[number] = 0.0
                 del self._numbers[self._names[number]]
                 self._free.append(number)
 

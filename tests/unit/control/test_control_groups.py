@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracekeeper_operator.control.groups import LINGER, MOST_KEYS, Group
@@ -49,6 +49,16 @@ def test_parts_are_those_of_the_whole_division() -> None:
         ),
         max_size=60,
     )
+)
+@example([("join", "a", {}), ("join", "b", {}), ("report", "b", {"x": 1.0}), ("report", "b", {"x": 2e-44})])
+@example(
+    [
+        ("join", "a", {}),
+        ("join", "b", {}),
+        ("report", "a", {"x": 1e6}),
+        ("report", "b", {"x": 1e-6}),
+        ("leave", "a", {}),
+    ]
 )
 def test_sums_stay_right_whatever_happens(steps: list[tuple[str, str, dict[str, float]]]) -> None:
     """In the end parts are as if all that count had just come with their last reports."""
