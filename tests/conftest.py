@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -18,6 +19,13 @@ ON_UVLOOP = ("tests/contract/", "tests/unit/app/test_link", "tests/unit/http/", 
 
 PROOFS = ("tests/faults/", "tests/model/")
 """Where tests print how much they have tried: crash points, byte offsets, kills."""
+
+
+def pytest_configure() -> None:
+    """Part of pytest: let programs that tests start hear SIGINT, which a shell has ignored where it runs the tests in
+    the background. Done here, because a `preexec_fn` makes Python fork, and gRPC's threads do not survive that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,11 +34,6 @@ NAME = "tracekeeper-control.tracekeeper-system.svc"
 SAMPLING = {"default": {"type": "Probabilistic", "probabilistic": {"probability": 0.1}}}
 ALICE = {"username": "alice", "uid": "uid-alice", "groups": ["oncall", "system:authenticated"], "extra": {"k": ["v"]}}
 TOKEN = "t0ken"
-
-
-def hear_interrupts() -> None:
-    """To be called in a new process before its program: whoever runs the tests in the background has SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Pod:

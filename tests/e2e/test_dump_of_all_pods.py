@@ -16,7 +16,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from control_objects import config
-from people_world import World, hear_interrupts, world
+from people_world import World, world
 from programs import Backend
 from sidecar_process import RunningSidecar, Sidecars, otlp
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry
@@ -84,7 +84,7 @@ async def dump(there: World, *more: str) -> asyncio.subprocess.Process:
     where = [f"--server={there.address}", f"--ca={there.directory}/ca.crt"]
     command = [sys.executable, "-m", "tracekeeper_cli", "dump", "agents", "--to=a", *where, *more]
     environment = {"PATH": "", "KUBECONFIG": there.kubeconfig()}
-    started = partial(asyncio.create_subprocess_exec, stdout=PIPE, stderr=PIPE, preexec_fn=hear_interrupts)
+    started = partial(asyncio.create_subprocess_exec, stdout=PIPE, stderr=PIPE)
     return await started(*command, env=environment)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from control_objects import backend, config
-from people_world import ALICE, NAME, SAMPLING, TOKEN, World, hear_interrupts, world
+from people_world import ALICE, NAME, SAMPLING, TOKEN, World, world
 from tracekeeper_cli.__main__ import main
 from tracekeeper_operator.control import dumping
 from waiting import until
@@ -244,7 +244,7 @@ async def test_a_faulty_condition_is_shown_and_nothing_is_sent(there: World, run
 async def test_an_interrupt_ends_it_everywhere(there: World) -> None:
     one, two = await there.attach("app-1", "app-2")
     command = [sys.executable, "-m", "tracekeeper_cli", *arguments(there)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, preexec_fn=hear_interrupts)
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
     assert process.stderr is not None
     await one.say(running=True, sent=3, left=50)
     await two.say(sent=4)
