@@ -100,6 +100,10 @@ class Adaptive:
         """The same by key."""
         return {key: rate.weight for key, rate in self._keys.items()}
 
+    def coming(self) -> Mapping[int, float]:
+        """Traces a second that there are, by key: fewer than `rates` where an earlier sampler took some out."""
+        return {key: rate.traces for key, rate in self._keys.items()}
+
     def probabilities(self) -> Mapping[int, float]:
         """By key, for those that have had traces in the last minutes."""
         return {key: rate.probability for key, rate in self._keys.items()}

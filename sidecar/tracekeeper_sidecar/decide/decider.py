@@ -191,7 +191,7 @@ class Decider:
         if self._adaptive is None:
             return self._fixed
         key = table.key(slot)
-        self._adaptive.count(key, 1)
+        self._adaptive.count(key, 1, table.weight(slot))
         return self._adaptive.threshold(key)
 
     def _past_threshold(self, table: Traces, slot: int) -> int | None:
