@@ -16,8 +16,9 @@ from forward_support.routed import FaultyFiles
 from forward_support.spans import ids_of
 from log_harness import ManualClock
 from tracekeeper_sidecar.decide.coordinator import OnRescue, drop
+from tracekeeper_sidecar.decide.overload import OverloadSettings
 from tracekeeper_sidecar.decide.rates import RatesFile
-from tracekeeper_sidecar.decide.stage import Stage
+from tracekeeper_sidecar.decide.stage import BOUNDS, Stage
 from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.resume import resume
@@ -105,6 +106,7 @@ async def running(
     clock: ManualClock | None = None,
     on_rescue: OnRescue = drop,
     segment_size: int | None = None,
+    overload: OverloadSettings = BOUNDS,
 ) -> AsyncIterator[Rig]:
     files, clock = files or FaultyFiles(), clock or ManualClock()
 
@@ -121,7 +123,9 @@ async def running(
 
     log, kept = opened("log", 4 << 20), opened("kept", 0)
     saved = RatesFile(str(folder / "kept"), files)
-    stage = Stage(log, kept, clock, section(written), resume(log, kept), on_rescue=on_rescue, saved=saved)
+    stage = Stage(
+        log, kept, clock, section(written), resume(log, kept), on_rescue=on_rescue, saved=saved, overload=overload
+    )
     rig = Rig(log, kept, stage, clock)
     try:
         yield rig
