@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from math import sqrt
 from pathlib import Path
 
@@ -49,10 +49,11 @@ async def test_counts_scaled_up_by_what_kept_spans_say_are_right_for_each_kind(t
             await rig.until(lambda: rig.clock.time >= due, "a second has passed")  # noqa: B023 - used at once
         await rig.decided()
         kept = rig.kept_spans()
-    scaled, variance, said = Counter[str](), Counter[str](), dict[str, set[float]]()
+    scaled, variance = defaultdict[str, float](float), defaultdict[str, float](float)
+    said = defaultdict[str, set[float]](set)
     for span in kept:
         kind, share = kinds[span.trace_id], probability(span.trace_state)
-        said.setdefault(kind, set()).add(share)
+        said[kind].add(share)
         scaled[kind] += 1.0 / share
         # All spans of a trace are kept, or none.
         variance[kind] += SPANS * (1.0 - share) / share**2
