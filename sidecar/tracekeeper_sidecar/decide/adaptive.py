@@ -108,10 +108,6 @@ class Adaptive:
         """By key, for those that have had traces in the last minutes."""
         return {key: rate.probability for key, rate in self._keys.items()}
 
-    def thresholds(self) -> Mapping[int, int]:
-        """The same as what is kept: R >= threshold. Without what is let through for the floor of rare keys."""
-        return {key: rate.threshold for key, rate in self._keys.items()}
-
     def configure(self, limits: Limits) -> None:
         """The policy changed: its bounds hold at once, its target through the next `adjust`. Rates stay."""
         self._most = min(1.0, max(0.0, limits.max_probability))

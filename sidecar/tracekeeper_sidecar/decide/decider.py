@@ -22,8 +22,9 @@ from tracekeeper_sidecar.wire.verdict import Judge
 ADJUST = 1.0
 """Seconds between changes of probability."""
 NEVER = float("-inf")
-SOON = 2.0
-"""Seconds from a trace's start after which it is taken to have been decided on: most are short."""
+SOON = 3.0
+"""Seconds from a trace's start after which it is taken to have been decided on, after 2 s without a span: most are
+short. Rather too late than too early: a threshold for a rare key's single trace comes with its decision."""
 MOST_PROMISED = 65_536
 """Open traces that are kept because others keep them, and may yet be kept at a lower threshold; more are decided at
 once."""
@@ -103,8 +104,6 @@ class Decider:
                 self.keys.release(key)
                 self._past.forget(key)
             self._release_unused(self._adaptive, self.keys, now)
-            for key, threshold in self._adaptive.thresholds().items():
-                self._past.note(unix_time, key, threshold)
         self.note_floor(now)
 
     def note_floor(self, now: float) -> None:
@@ -192,7 +191,10 @@ class Decider:
             return self._fixed
         key = table.key(slot)
         self._adaptive.count(key, 1, table.weight(slot))
-        return self._adaptive.threshold(key)
+        threshold = self._adaptive.threshold(key)
+        if threshold != self._past.newest(key):
+            self._past.note(self._spread.now(), key, threshold)
+        return threshold
 
     def _past_threshold(self, table: Traces, slot: int) -> int | None:
         """For late spans of a trace that has been decided on and forgotten: the one by which it was, most likely.

@@ -59,13 +59,13 @@ class World:
         self.time, self.chance, self.table = 0.0, random.Random(3), Traces(seed=1)
         rules = Rules(section(sampling(default=default)), Numbers())
         self.remembered = Remembered(REMEMBERED)
-        spread = Spread(str, lambda: self.time)
+        spread = Spread(str, lambda: BEGIN + self.time)
         self.decider = Decider(rules, self.remembered, Told(), spread, 0.0, BEGIN)
         self._folder = Folder(self.table, rules.codes.span_tests, rules.codes.root_tests, self.decider.keys)
 
-    def decide(self, spans: list[Span]) -> int:
+    def decide(self, spans: list[Span], service: str = "shop") -> int:
         """The verdict on these spans of one trace."""
-        self._folder.fold(request_of(spans), int((BEGIN + self.time) * 1000))
+        self._folder.fold(request_of(spans, service), int((BEGIN + self.time) * 1000))
         slots = self.table.due(SHUTDOWN)
         self.decider.decide(self.table, slots)
         self.remembered.add(self.table.pack(slots))
@@ -103,6 +103,39 @@ def test_late_spans_follow_the_probability_of_their_time_when_their_trace_is_for
     assert [bool(verdict & KEEP) for verdict in late] == [bool(verdict & KEEP) for _, verdict in known]
     busy = world.decide(world.made()) & THRESHOLD
     assert all(verdict & THRESHOLD < busy for verdict in late), "the probability has fallen since"
+
+
+def test_late_spans_follow_a_fall_within_a_second() -> None:
+    world = World(ADAPTIVE)
+    world.load(30, 20)
+    calm = world.decide(world.made()) & THRESHOLD
+    # A burst, all of it before probabilities are set anew: they fall while it comes.
+    for _ in range(500):
+        world.decide(world.made())
+    world.time += 0.5
+    fallen = [(spans, world.decide(spans)) for spans in [world.made() for _ in range(20)]]
+    least = fallen[0][1] & THRESHOLD
+    assert {verdict & THRESHOLD for _, verdict in fallen} == {least} and least > calm
+    world.time += 0.5
+    world.decider.tick(world.time, BEGIN + world.time)
+    world.load(30, 500)
+    assert not world.remembered.get(fallen[-1][0][0].trace_id)
+    late = [world.decide(spans[:1]) for spans, _ in fallen]
+    assert [verdict & (KEEP | THRESHOLD) for verdict in late] == [verdict & (KEEP | THRESHOLD) for _, verdict in fallen]
+
+
+def test_late_spans_follow_what_let_the_trace_of_a_rare_key_through() -> None:
+    world = World({"type": "Adaptive", "adaptive": {"targetTracesPerSecond": 0.01, "minProbability": 0.0001}})
+    rare = world.made()
+    assert world.decide(rare, "rare") & (KEEP | THRESHOLD) == KEEP
+    world.time += 10.0
+    next_one = world.made()
+    least = world.decide(next_one, "rare") & THRESHOLD
+    assert least > 0, "it is not let through"
+    world.load(5, 100)
+    assert not world.remembered.get(rare[0].trace_id)
+    assert world.decide(rare[:1], "rare") & (KEEP | THRESHOLD) == KEEP
+    assert world.decide(next_one[:1], "rare") & THRESHOLD == least
 
 
 def test_what_has_a_root_is_a_trace_of_its_own_however_old_it_says_to_be() -> None:
