@@ -218,7 +218,9 @@ async def test_the_share_of_traces_that_stay_torn(tmp_path: Path, loss: float) -
         await here.settle()
         torn = len(tears(here.pods))
     print(f"{loss:.0%} of messages lost: {torn} of {wanted} traces that cross pods stay torn, {torn / wanted:.2%}")
-    assert torn == 0 if not loss else 0 < torn < 4 * loss * wanted
+    # A message has several decisions, so what a few lost ones tear varies; each of two pods has to get it.
+    assert torn == 0 if not loss else torn < (0.1 + 3 * loss) * wanted
+    assert torn or loss < 0.1
 
 
 async def test_what_is_lost_on_the_way_costs_no_span(tmp_path: Path) -> None:
