@@ -48,7 +48,7 @@ class Decider:
         self._remembered, self._told, self._spread = remembered, told, spread
         self._promised: dict[bytes, int] = {}
         self._adaptive: Adaptive | None = None
-        self._fixed = self._common = 0
+        self._fixed = self._highest = self._common = 0
         self._swept = self._adjusted = now
         self._unused: set[int] = set()
         self._past = Past()
@@ -98,6 +98,10 @@ class Decider:
             self._turns, self._forgotten, self._turned = self._remembered.turns, self._turned, unix_time
         if self._adaptive is None or self.keys is None:
             self._fixed = self._rules.default_threshold(unix_time)
+            # Around a change of the schedule some decide by the one probability, and some by the other.
+            wait = self._rules.spec.decision_wait
+            around = (self._rules.default_threshold(unix_time + shift) for shift in (-wait, wait))
+            self._highest = max(self._fixed, *around)
         else:
             least = self._rules.spec.default.adaptive.min_probability
             for key in self._adaptive.adjust(now, self.share.at(now), self.share.floor_at(now, least)):
@@ -108,10 +112,10 @@ class Decider:
 
     def note_floor(self, now: float) -> None:
         """From which threshold down others are told of what is kept."""
-        if self._rules.by_id or not self._spread.listening:
+        if not self._spread.listening or (self._rules.by_id and self._highest == self._fixed):
             self._common = 0  # Nobody has to be told of anything.
         elif self._adaptive is None:
-            self._common = self._fixed
+            self._common = self._highest
         else:
             least = self._rules.spec.default.adaptive.min_probability
             self._common = threshold_of(self.share.common_floor_at(now, least))

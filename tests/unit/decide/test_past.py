@@ -55,13 +55,16 @@ def test_a_clock_that_is_put_back_forgets_what_was_later() -> None:
 class World:
     """A decider that remembers few traces, and time that passes."""
 
-    def __init__(self, default: dict[str, Any]) -> None:
+    def __init__(self, default: dict[str, Any], rules: list[dict[str, Any]] | None = None) -> None:
         self.time, self.chance, self.table = 0.0, random.Random(3), Traces(seed=1)
-        rules = Rules(section(sampling(default=default)), Numbers())
+        written = sampling(default=default, wait="30s")
+        if rules is not None:
+            written["rules"] = rules
+        in_force = Rules(section(written), Numbers())
         self.remembered = Remembered(REMEMBERED)
-        spread = Spread(str, lambda: BEGIN + self.time)
-        self.decider = Decider(rules, self.remembered, Told(), spread, 0.0, BEGIN)
-        self._folder = Folder(self.table, rules.codes.span_tests, rules.codes.root_tests, self.decider.keys)
+        self.spread = Spread(str, lambda: BEGIN + self.time)
+        self.decider = Decider(in_force, self.remembered, Told(), self.spread, 0.0, BEGIN)
+        self._folder = Folder(self.table, in_force.codes.span_tests, in_force.codes.root_tests, self.decider.keys)
 
     def decide(self, spans: list[Span], service: str = "shop") -> int:
         """The verdict on these spans of one trace."""
@@ -170,6 +173,26 @@ def test_late_spans_follow_the_schedule_of_their_time() -> None:
     world.load(30, 100)
     late = [world.decide(spans[:1]) for spans, _ in known]
     assert [verdict & (KEEP | THRESHOLD) for verdict in late] == [verdict & (KEEP | THRESHOLD) for _, verdict in known]
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.5, 0.1), (0.1, 0.5)])
+def test_around_a_change_of_the_schedule_others_are_told_of_what_only_one_of_both_keeps(
+    before: float, after: float
+) -> None:
+    """Their clocks, or the time at which a trace comes to them, may be on the other side."""
+    schedule = [{**ALWAYS, "to": "22:30", "probability": before}]
+    world = World({"type": "Probabilistic", "probabilistic": {"probability": after, "schedule": schedule}}, [])
+    world.spread.listening = True
+    change, told = 1000.0, dict[float, tuple[int, int]]()
+    for at in (100.0, change - 10, change + 10, change + 100):
+        world.time = at
+        world.decider.tick(world.time, BEGIN + world.time)
+        kept = sum(bool(world.decide(world.made()) & KEEP) for _ in range(400))
+        told[at] = kept, sum(batch.traces for batch in world.spread.take())
+    assert told[100.0][1] == told[change + 100][1] == 0, "everybody decides alike"
+    for at, probability in ((change - 10, before), (change + 10, after)):
+        kept, spread = told[at]
+        assert (0.6 * kept < spread < kept) if probability == 0.5 else spread == 0, told
 
 
 @pytest.fixture(autouse=True)
