@@ -1,7 +1,7 @@
 """What is done to a pod at admission: pure, from the pod and the TracingConfigs of its namespace to a JSON
 patch.
 
-Only additions are made: the sidecar as first init container, up to four volumes, two annotations, two
+Only additions are made: the sidecar as first init container, up to four volumes, a label, three annotations, two
 variables in each other container that says nothing about its traces exporter, and an fsGroup where a volume of the
 sidecar's own cannot do without and nothing else is touched by it. A pod that was injected already
 gets nothing but those variables, in containers that another webhook has added since: so applying a patch and
@@ -154,7 +154,8 @@ def _injection(
     source = f"{namespace}/{config.name}@{config.generation}" if config is not None else "none"
     buffer = storage.plan(pod, spec, namespace, config.name if config is not None else "", options.host_paths)
     patch = (
-        *_annotations(pod, {names.INJECTED: options.version, names.RESOLVED_FROM: source}),
+        *_keys(pod, "labels", {names.INJECTED: "true"}),
+        *_keys(pod, "annotations", _marks(options, source)),
         *_fs_group(pod, buffer),
         *_volumes(pod, buffer),
         *_environment(pod, spec),
@@ -175,7 +176,7 @@ def _injection(
 
 def _again(pod: Pod, spec: ResolvedSpec) -> Injection | None:
     """What a pod of ours still lacks when the API server asks a second time; None when that is nothing."""
-    patch = tuple(_environment(pod, spec)) if names.INJECTED in pod.annotations else ()
+    patch = tuple(_environment(pod, spec)) if names.INJECTED in pod.labels else ()
     source = pod.annotations.get(names.RESOLVED_FROM, "none")
     return Injection(patch, source, "", False, again=True) if patch else None
 
@@ -199,10 +200,19 @@ def _message(pod: Pod, namespace: str, source: str, spec: ResolvedSpec) -> tuple
     return text, False
 
 
-def _annotations(pod: Pod, wanted: Mapping[str, str]) -> list[Operation]:
-    if pod.meta.get("annotations") is None:
-        return [_add("/metadata/annotations", dict(wanted))]
-    return [_add(f"/metadata/annotations/{_escape(key)}", value) for key, value in wanted.items()]
+def _marks(options: Options, source: str) -> dict[str, str]:
+    return {
+        names.RESOLVED_FROM: source,
+        names.SIDECAR_IMAGE: options.image,
+        names.SIDECAR_VERSION: options.version,
+    }
+
+
+def _keys(pod: Pod, field: str, wanted: Mapping[str, str]) -> list[Operation]:
+    """Labels or annotations of the pod's own."""
+    if pod.meta.get(field) is None:
+        return [_add(f"/metadata/{field}", dict(wanted))]
+    return [_add(f"/metadata/{field}/{_escape(key)}", value) for key, value in wanted.items()]
 
 
 def _fs_group(pod: Pod, buffer: Storage) -> list[Operation]:

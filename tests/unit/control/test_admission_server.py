@@ -91,7 +91,7 @@ async def test_injects(rig: Rig) -> None:
 
 async def test_a_pod_that_is_asked_about_again_is_injected_once(rig: Rig) -> None:
     found = pod(inject="true")
-    found["metadata"]["annotations"]["tracekeeper.dev/injected"] = "0.1.0"
+    found["metadata"]["labels"]["tracekeeper.dev/injected"] = "true"
     found["spec"]["initContainers"] = [{"name": "tracekeeper-sidecar", "image": "s:1", "restartPolicy": "Always"}]
     assert "patch" in await rig.ask("/mutate", review(found))
     assert rig.count("admissions", webhook="mutate", result="injected") == 0

@@ -110,7 +110,8 @@ def test_the_application_keeps_everything(pod: dict[str, Any], configs: list[Tra
     old_volumes = before["spec"].get("volumes") or []
     assert after["spec"]["volumes"][: len(old_volumes)] == old_volumes
     assert after["metadata"]["annotations"].items() >= before["metadata"]["annotations"].items()
-    assert after["metadata"].get("labels") == before["metadata"].get("labels")
+    mark = {"tracekeeper.dev/injected": "true"}
+    assert after["metadata"]["labels"] == (before["metadata"].get("labels") or {}) | mark
 
 
 def assert_only_our_variables(old: dict[str, Any], new: dict[str, Any]) -> None:
