@@ -51,6 +51,40 @@ class Seen:
 
 
 @dataclass
+class Asked:
+    """What a list or a watch is about, and how much of it."""
+
+    plural: str
+    namespace: str
+    labels: str
+    fields: str
+    metadata: bool
+
+    @classmethod
+    def of(cls, request: web.Request, plural: str, namespace: str) -> Asked:
+        query = request.query
+        metadata = "as=PartialObjectMetadata" in request.headers.get("Accept", "")
+        return cls(plural, namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""), metadata)
+
+    def takes(self, plural: str, found: Object) -> bool:
+        meta = found.get("metadata", {})
+        if plural != self.plural or self.namespace not in ("", meta.get("namespace", "")):
+            return False
+        return selected(self.labels, meta.get("labels", {}).get) and selected(
+            self.fields, lambda path: value_at(found, path.replace(".", "/")) or ""
+        )
+
+    def shown(self, found: Object) -> Object:
+        return {"metadata": found["metadata"]} if self.metadata else found
+
+
+@dataclass
+class Watcher:
+    asked: Asked
+    queue: asyncio.Queue[tuple[str, Object] | None] = field(default_factory=asyncio.Queue)
+
+
+@dataclass
 class Api:
     """The server's state; `url` is where it listens."""
 
@@ -63,14 +97,14 @@ class Api:
     page: int = 500
     failures: list[tuple[str, str, int, str | bytes, dict[str, str]]] = field(default_factory=list)
     streams: deque[Script] = field(default_factory=deque)
-    watchers: list[asyncio.Queue[tuple[str, Object] | None]] = field(default_factory=list)
+    watchers: list[Watcher] = field(default_factory=list)
     people: dict[str, Object] = field(default_factory=dict)
     """Who has which token, as a TokenReview answers it."""
     may: Callable[[Object], bool] = lambda asked: False
     """Whether a SubjectAccessReview with this spec is answered with yes."""
 
     def put(self, plural: str, manifest: Object) -> Object:
-        """Create or replace an object, as kubectl would, and tell the watchers of TracingConfigs."""
+        """Create or replace an object, as kubectl would, and tell the watchers."""
         meta = manifest.setdefault("metadata", {})
         key = (plural, meta.get("namespace", ""), meta["name"])
         old = self.objects.get(key)
@@ -85,14 +119,12 @@ class Api:
         if old is not None and "status" in old:
             manifest.setdefault("status", old["status"])
         self.objects[key] = manifest
-        if plural == "tracingconfigs":
-            self._tell("MODIFIED" if old else "ADDED", manifest)
+        self._tell(plural, "MODIFIED" if old else "ADDED", manifest)
         return manifest
 
     def remove(self, plural: str, namespace: str, name: str) -> None:
         gone = self.objects.pop((plural, namespace, name))
-        if plural == "tracingconfigs":
-            self._tell("DELETED", gone)
+        self._tell(plural, "DELETED", gone)
 
     def get(self, plural: str, namespace: str, name: str) -> Object:
         return self.objects[(plural, namespace, name)]
@@ -109,12 +141,13 @@ class Api:
         return [item for item in self.seen if item.method == method and item.path.endswith(path_end)]
 
     def close_watches(self) -> None:
-        for queue in self.watchers:
-            queue.put_nowait(None)
+        for watcher in self.watchers:
+            watcher.queue.put_nowait(None)
 
-    def _tell(self, kind: str, manifest: Object) -> None:
-        for queue in self.watchers:
-            queue.put_nowait((kind, json.loads(json.dumps(manifest))))
+    def _tell(self, plural: str, kind: str, manifest: Object) -> None:
+        for watcher in self.watchers:
+            if watcher.asked.takes(plural, manifest):
+                watcher.queue.put_nowait((kind, json.loads(json.dumps(watcher.asked.shown(manifest)))))
 
     # The HTTP side.
 
@@ -150,9 +183,9 @@ class Api:
             namespace, rest = rest[1], rest[2:]
         plural, name, sub = [*rest, "", ""][:3]
         if "watch" in request.query:
-            return await self._watch(request)
+            return await self._watch(request, Asked.of(request, plural, namespace))
         if not name and request.method == "GET":
-            return self._list(request, plural, namespace)
+            return self._list(request, Asked.of(request, plural, namespace))
         handler = {"GET": self._get, "PATCH": self._patch, "DELETE": self._delete, "POST": self._post}
         return handler[request.method](request, (plural, namespace, name), sub, body)
 
@@ -197,15 +230,15 @@ class Api:
             new = {**new, **body, "metadata": {**new.get("metadata", {}), **body["metadata"]}}
         return web.json_response(self.put(key[0], new))
 
-    def _list(self, request: web.Request, plural: str, namespace: str) -> web.Response:
-        items = [item for key, item in sorted(self.objects.items()) if key[0] == plural and namespace in ("", key[1])]
+    def _list(self, request: web.Request, asked: Asked) -> web.Response:
+        items = [asked.shown(item) for key, item in sorted(self.objects.items()) if asked.takes(key[0], item)]
         start = int(request.query.get("continue", "0"))
         meta: Object = {"resourceVersion": str(self.version)}
         if start + self.page < len(items):
             meta["continue"] = str(start + self.page)
         return web.json_response({"metadata": meta, "items": items[start : start + self.page]})
 
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
+    async def _watch(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         if not request.query["timeoutSeconds"].isdigit():
             message = f'strconv.ParseInt: parsing "{request.query["timeoutSeconds"]}": invalid syntax'
             return web.json_response({"message": message}, status=400)
@@ -213,13 +246,13 @@ class Api:
         if self.streams:
             return await self.streams.popleft()(request, response) or response
         await response.prepare(request)
-        queue: asyncio.Queue[tuple[str, Object] | None] = asyncio.Queue()
-        self.watchers.append(queue)
+        watcher = Watcher(asked)
+        self.watchers.append(watcher)
         try:
-            while (item := await queue.get()) is not None:
+            while (item := await watcher.queue.get()) is not None:
                 await response.write(line(*item))
         finally:
-            self.watchers.remove(queue)
+            self.watchers.remove(watcher)
         return response
 
 
@@ -265,9 +298,23 @@ def described(plural: str, kind: str) -> Object:
     }
 
 
+def selected(selector: str, value: Callable[[str], str | None]) -> bool:
+    """Whether what has these values is selected: `a=b,c!=d,e`, as the API writes it."""
+    for part in filter(None, selector.split(",")):
+        key, unequal, other = part.partition("!=")
+        if unequal:
+            if value(key) == other:
+                return False
+            continue
+        key, equal, other = part.partition("=")
+        if value(key) != other if equal else not value(key):
+            return False
+    return True
+
+
 def value_at(document: Any, pointer: str) -> Any:
     """What a JSON pointer leads to; None when there is nothing."""
-    for part in pointer.strip("/").split("/"):
+    for part in (part.replace("~1", "/").replace("~0", "~") for part in pointer.strip("/").split("/")):
         try:
             document = document[int(part)] if isinstance(document, list) else document[part]
         except (KeyError, IndexError):

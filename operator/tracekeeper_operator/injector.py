@@ -12,12 +12,13 @@ from .catalog import Catalog
 from .clock import Clock
 from .events import Events
 from .identity import Identity
+from .kinds import TRACING_CONFIGS
 from .kube import Kube
 from .metrics import InjectorMetrics
 from .settings import InjectorSettings
 from .sidecar import Options
 from .tasks import run_until
-from .watch import Watch
+from .watch import Scope, Watch
 from .web import Server, health
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Injector:
         checks = {"certificate": self._certificate, "tracingconfigs": self._configs}
         async with self._kube, Server(health(self._metrics, checks), self._settings.metrics_listen):
             events = Events(self._kube, self._clock, self._metrics)
-            watch = Watch(self._kube, self._catalog, self._clock, self._metrics)
+            watch = Watch(self._kube, Scope(TRACING_CONFIGS), self._catalog, self._clock, self._heard)
             await run_until(
                 stop,
                 {
@@ -65,6 +66,11 @@ class Injector:
             logger.info("answering admission requests on %s", self._settings.listen)
             self._serving.set()
             await asyncio.Event().wait()
+
+    def _heard(self) -> None:
+        self._catalog.synced_at = self._clock.now()
+        self._metrics.synced.set(self._catalog.synced_at)
+        self._metrics.configs.set(len(self._catalog))
 
     def _certificate(self) -> str:
         return "" if self._serving.is_set() else "none yet: is the controller running?"

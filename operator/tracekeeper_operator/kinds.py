@@ -42,6 +42,7 @@ class Kind:
 TRACING_CONFIGS = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 SECRETS = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap")
+PODS = Kind("", "v1", "pods", "Pod")
 EVENTS = Kind("", "v1", "events", "Event")
 REPLICA_SETS = Kind("apps", "v1", "replicasets", "ReplicaSet")
 JOBS = Kind("batch", "v1", "jobs", "Job")

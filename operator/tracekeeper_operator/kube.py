@@ -39,6 +39,32 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Only:
+    """Which objects of a kind a list or a watch is about, and how much of each."""
+
+    labels: str = ""
+    """A label selector as the API writes it: `a=b,c!=d`; empty for all."""
+    fields: str = ""
+    """A field selector, likewise."""
+    metadata: bool = False
+    """Only their metadata: what is not needed is not sent, either."""
+
+    @property
+    def query(self) -> dict[str, str]:
+        found = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {key: value for key, value in found.items() if value}
+
+    def accept(self, shape: str = "") -> str:
+        """The header for an answer of that shape: `List` for lists, nothing for one object and for watches."""
+        if not self.metadata:
+            return "application/json"
+        return f"application/json;as=PartialObjectMetadata{shape};g=meta.k8s.io;v=v1,application/json"
+
+
+EVERYTHING = Only()
+
+
+@dataclass(frozen=True, slots=True)
 class WatchEvent:
     """One line of a watch: type is ADDED, MODIFIED, DELETED or BOOKMARK."""
 
@@ -68,31 +94,49 @@ class Kube:
 
     async def get(self, kind: Kind, namespace: str | None, name: str, *, metadata_only: bool = False) -> Object:
         """One object. Raises NotFound and the other KubeErrors."""
-        accept = "application/json"
-        if metadata_only:
-            accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+        accept = Only(metadata=metadata_only).accept()
         return await self._request("get", kind, namespace, name, headers={"Accept": accept})
 
-    async def list(self, kind: Kind, namespace: str | None = None) -> Listing:
+    async def list(self, kind: Kind, namespace: str | None = None, only: Only = EVERYTHING) -> Listing:
         """All objects of a kind, in pages. Raises KubeError, Gone when the list changed too much between two
         pages.
         """
         items: list[Object] = []
-        query = {"limit": str(PAGE)}
+        version = ""
+        async for page in self.pages(kind, namespace, only):
+            items.extend(page.items)
+            version = page.resource_version
+        return Listing(items, version)
+
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, only: Only = EVERYTHING, *, size: int = PAGE
+    ) -> AsyncGenerator[Listing, None]:
+        """The same, one page of at most `size` objects after the other, so that no more of them need be in memory.
+        Raises as `list` does.
+        """
+        query = {**only.query, "limit": str(size)}
+        headers = {"Accept": only.accept("List")}
         while True:
-            page = await self._request("list", kind, namespace, None, query=query)
+            page = await self._request("list", kind, namespace, None, query=query, headers=headers)
             found = page.get("items")
             meta = page.get("metadata")
             if not isinstance(found, list) or not isinstance(meta, dict):
                 raise Unavailable("list", kind.target(namespace), 0, "the answer is not a list of objects")
-            items.extend(item for item in found if isinstance(item, dict))
+            yield Listing([item for item in found if isinstance(item, dict)], str(meta.get("resourceVersion", "")))
             token = meta.get("continue")
             if not token:
-                return Listing(items, str(meta.get("resourceVersion", "")))
-            query = {"limit": str(PAGE), "continue": str(token)}
+                return
+            query["continue"] = str(token)
 
     async def watch(
-        self, kind: Kind, resource_version: str, *, duration: float = 120.0, silence: float = 135.0
+        self,
+        kind: Kind,
+        resource_version: str,
+        *,
+        namespace: str | None = None,
+        only: Only = EVERYTHING,
+        duration: float = 120.0,
+        silence: float = 135.0,
     ) -> AsyncGenerator[WatchEvent, None]:
         """Changes since `resource_version`, for about `duration` seconds; the server then ends it normally.
 
@@ -101,15 +145,18 @@ class Kube:
         connections.
         """
         query = {
+            **only.query,
             "watch": "true",
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(max(1, int(duration))),
         }
+        headers = {"Accept": only.accept()}
         timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout, sock_read=silence)
-        target = kind.target()
+        target = kind.target(namespace)
+        path = kind.path(namespace)
         try:
-            async with self._open("GET", kind.path(), query=query, timeout=timeout) as answer:
+            async with self._open("GET", path, query=query, headers=headers, timeout=timeout) as answer:
                 if answer.status >= 400:
                     raise await _failure("watch", target, answer)
                 async for line in _lines(answer.content, target):
