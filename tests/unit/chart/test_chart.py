@@ -68,6 +68,9 @@ def test_kubernetes_from_1_30_on_is_accepted(helm: Helm, version: str) -> None:
         "webhook.failPolicy=Fail",
         "test.enabled=false",
         "control.port=9444",
+        "networkPolicy.metricsFrom[0].namespace=monitoring",
+        "rbac.secretNamespace=shop",
+        "dashboards.label=grafana",
     ],
 )
 def test_an_unknown_value_is_refused_by_name(helm: Helm, setting: str) -> None:
@@ -91,6 +94,9 @@ def test_an_unknown_value_is_refused_by_name(helm: Helm, setting: str) -> None:
         "fullnameOverride=Not_A_Name",
         "sidecar.hostPath.namespaces={team-*}",
         "sidecar.hostPath.path=relative/path",
+        "networkPolicy.apiServerPorts={}",
+        "networkPolicy.apiServerCIDRs={10.0.0.1}",
+        "rbac.secretNamespaces={*}",
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(helm: Helm, setting: str) -> None:
@@ -149,6 +155,9 @@ def test_every_value_changes_something(
     node[path[-1]] = copy.deepcopy(source[path[-1]])
     if path != ("image", "registry"):
         values.setdefault("image", {})["registry"] = "registry.example.com/platform"
+    if path[0] == "dashboards" and path[1] != "enabled":  # They change what is made only where it is made.
+        values["dashboards"]["enabled"] = True
+        default = render(helm, "-f", DEFAULT, "--set", "dashboards.enabled=true")
     file = tmp_path / "values.json"
     file.write_text(json.dumps(values))
     assert render(helm, "-f", file) != default
