@@ -21,10 +21,10 @@ from .errors import Forbidden, KubeError, NotFound
 from .kinds import SECRETS, TRACING_CONFIGS
 from .kube import Kube
 from .metrics import ControllerMetrics
-from .plan import Assessed, Plan, Published, SecretRead
-from .status import Outcome
+from .plan import Assessed, Published, SecretRead
 from .storage import NOWHERE, HostPaths
-from .store import Store, key_of
+from .store import Store
+from .teller import Source, Teller
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,13 @@ class Reconciler:
         host_paths: HostPaths = NOWHERE,
         control: Callable[[Control | None], Control | None] = lambda published: None,
         on_assessed: Callable[[str, Sequence[Assessed]], None] = lambda namespace, configs: None,
+        sources: Sequence[Source] = (),
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
+        """`sources` have more to say in statuses than rounds know of."""
         self._kube, self._store, self._clock, self._metrics = kube, store, clock, metrics
-        self._resync, self._host_paths, self._uniform = resync, host_paths, uniform
+        self._resync, self._uniform = resync, uniform
+        self._teller = Teller(kube, store, clock, metrics, host_paths, sources, uniform)
         self._control, self._on_assessed = control, on_assessed
         """Where the control stream is, given what is published of it; and who is told of a namespace's configs."""
         self._due: dict[str, float] = {}
@@ -62,6 +65,10 @@ class Reconciler:
         """Something changed there: it is due now."""
         self._schedule(namespace, 0.0)
 
+    def retell(self, namespace: str) -> None:
+        """A source has something new to say about its configs; that takes no round."""
+        self._teller.offer(namespace)
+
     def offer_all(self) -> None:
         """Something changed that is in every policy."""
         for namespace in self._store.namespaces():
@@ -71,6 +78,7 @@ class Reconciler:
         """Serve until cancelled; a round that fails is tried again and never ends this."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._relist())
+            group.create_task(self._teller.run())
             while True:
                 self._wake.clear()
                 for namespace in self._take_due():
@@ -100,7 +108,7 @@ class Reconciler:
             self._metrics.policy_writes.inc()
             self._revisions[namespace] = decided.document.revision
             logger.info("namespace %s: published revision %d", namespace, decided.document.revision)
-        untold = await self._tell_all(decided, secrets, outcome)
+        untold = await self._teller.tell(decided, secrets, outcome)
         # Only now, so that the statuses tell of it; raised all the same, so that it is tried again soon.
         for error in (outcome.error, *(read.error for read in secrets.values()), untold):
             if error is not None:
@@ -164,37 +172,6 @@ class Reconciler:
             return SecretRead(None, forbidden=True, problem=error.message, error=error)
         except KubeError as error:
             return SecretRead(None, problem=str(error), error=error)
-
-    async def _tell_all(self, decided: Plan, secrets: dict[str, SecretRead], outcome: Outcome) -> KubeError | None:
-        """Write every status that can be written; why the first of the others could not."""
-        first: KubeError | None = None
-        for item in decided.configs:
-            try:
-                await self._tell(item, decided, secrets, outcome)
-            except KubeError as error:
-                logger.warning("tracingconfig %s/%s: its status is not written: %s", *key_of(item.manifest), error)
-                first = first or error
-        return first
-
-    async def _tell(self, item: Assessed, decided: Plan, secrets: dict[str, SecretRead], outcome: Outcome) -> None:
-        """Write one config's status if it says something new. Raises KubeError."""
-        found = status.conditions(item, decided, secrets, outcome, self._host_paths)
-        body = status.status(item, decided, found, outcome, self._clock.now())
-        if body == item.manifest.get("status"):
-            return
-        told = await apply.set_status(self._kube, item, body)
-        self._metrics.status_writes.inc()
-        for condition in found:
-            if condition.status == "False":
-                logger.warning(
-                    "tracingconfig %s/%s: %s=False %s: %s",
-                    *key_of(item.manifest),
-                    condition.type,
-                    condition.reason,
-                    condition.message,
-                )
-        if told is not None:
-            item.manifest["status"] = told.get("status", body)
 
     def _schedule(self, namespace: str, wait: float) -> None:
         due = self._clock.monotonic() + wait

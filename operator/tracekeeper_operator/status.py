@@ -195,14 +195,27 @@ def _takes_all(item: Assessed) -> bool:
     return item.spec.selector is None or item.spec.selector.empty
 
 
-def status(item: Assessed, plan: Plan, found: Sequence[Condition], outcome: Outcome, now: float) -> dict[str, Any]:
-    """The whole status to apply; equal to the present one when nothing changed."""
+def status(
+    item: Assessed,
+    plan: Plan,
+    found: Sequence[Condition],
+    outcome: Outcome,
+    now: float,
+    present: Mapping[str, Any] | None = None,
+    kept: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The status to apply; equal to the present one when nothing changed. The `present` one is that of the config's
+    manifest, unless it is given; conditions of the types `kept` are taken from it as they are."""
     generation = item.meta.get("generation", 0)
-    present = item.manifest.get("status")
+    if present is None:
+        present = item.manifest.get("status")
     before = _by_type(present if isinstance(present, Mapping) else {})
     body: dict[str, Any] = {
         "observedGeneration": generation,
-        "conditions": [_condition(condition, before.get(condition.type), generation, now) for condition in found],
+        "conditions": [
+            *(_condition(condition, before.get(condition.type), generation, now) for condition in found),
+            *(dict(before[kind]) for kind in kept if kind in before),
+        ],
     }
     if plan.document.configs and not outcome.problem:
         body["policy"] = {"current": plan.document.digest, "revision": plan.document.revision}

@@ -1,0 +1,202 @@
+"""Writes the statuses of TracingConfigs. What they say comes from several parts of the operator; nobody else writes it.
+
+A status is written when it says something new. Mere counts, which change all the time, go along with that, and are
+told by themselves every five minutes at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from . import apply, status
+from .clock import Clock
+from .errors import KubeError
+from .kube import Kube
+from .metrics import ControllerMetrics
+from .plan import Assessed, Plan, SecretRead
+from .status import Condition, Outcome
+from .storage import NOWHERE, HostPaths
+from .store import Store, identity, key_of
+
+logger = logging.getLogger(__name__)
+
+COUNTS_EVERY = 300.0
+"""Seconds between two writes of a status in which only counts are new."""
+GATHER = 2.0
+"""Seconds for which changes of one namespace are gathered."""
+LEAST_PAUSE = 15.0
+"""Seconds between two looks at a namespace because of what sidecars say: thousands may say the same, one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one part of the operator has to say about a config."""
+
+    conditions: tuple[Condition, ...] = ()
+    members: Mapping[str, Any] = field(default_factory=dict)
+    """Of the status, in the API's shape; told when they change."""
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    """Further members, which change all the time."""
+
+
+class Source(Protocol):
+    """One part of the operator that has something to say. It must answer at once, from memory."""
+
+    conditions: tuple[str, ...]
+    """The types of all its conditions, and below the names of all its members, counts too."""
+    members: tuple[str, ...]
+
+    def say(self, item: Assessed, plan: Plan) -> Section | None:
+        """None while it is not known: what the status says of it then stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a status is made from besides the sections."""
+
+    plan: Plan
+    secrets: Mapping[str, SecretRead]
+    outcome: Outcome
+
+
+class Teller:
+    """The controller's one. `tell` is a part of a namespace's round; `offer` asks for another look without a round."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        store: Store,
+        clock: Clock,
+        metrics: ControllerMetrics,
+        host_paths: HostPaths = NOWHERE,
+        sources: Sequence[Source] = (),
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._kube, self._store, self._clock, self._metrics = kube, store, clock, metrics
+        self._host_paths, self._sources, self._uniform = host_paths, tuple(sources), uniform
+        self._last: dict[str, _Told] = {}
+        self._due: dict[str, float] = {}
+        self._looked: dict[str, float] = {}
+        """When a namespace was looked at last."""
+        self._counted: dict[str, float] = {}
+        """When a config's counts were written last, by UID."""
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._wake = asyncio.Event()
+
+    async def tell(self, plan: Plan, secrets: Mapping[str, SecretRead], outcome: Outcome) -> KubeError | None:
+        """Write every status of a namespace that can be written; why the first of the others could not."""
+        namespace = plan.namespace
+        if not plan.configs:
+            for known in (self._last, self._due, self._looked, self._locks):
+                known.pop(namespace, None)
+            return None
+        self._last[namespace] = _Told(plan, secrets, outcome)
+        return await self._tell_all(namespace)
+
+    def offer(self, namespace: str) -> None:
+        """Something that a source says about the namespace's configs has changed."""
+        if namespace in self._last:
+            earliest = self._looked.get(namespace, float("-inf")) + LEAST_PAUSE
+            self._schedule(namespace, max(self._clock.monotonic() + GATHER, earliest))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._wake.clear()
+            now = self._clock.monotonic()
+            for namespace in sorted(name for name, due in self._due.items() if due <= now):
+                self._due.pop(namespace, None)
+                try:
+                    await self._tell_all(namespace)
+                except Exception:
+                    # A fault of ours about one namespace must not keep the others from being told of.
+                    logger.exception("namespace %s: its statuses are not written: unexpected fault", namespace)
+            await self._pause()
+
+    async def _tell_all(self, namespace: str) -> KubeError | None:
+        first: KubeError | None = None
+        async with self._locks.setdefault(namespace, asyncio.Lock()):
+            last = self._last.get(namespace)
+            if last is None:
+                return None
+            for item in last.plan.configs:
+                try:
+                    await self._tell(item, last)
+                except KubeError as error:
+                    logger.warning("tracingconfig %s/%s: its status is not written: %s", *key_of(item.manifest), error)
+                    first = first or error
+        self._looked[namespace] = self._clock.monotonic()
+        self._schedule(namespace, self._clock.monotonic() + COUNTS_EVERY * self._uniform(0.9, 1.1))
+        return first
+
+    async def _tell(self, item: Assessed, last: _Told) -> None:
+        """Write one config's status if it says something new. Raises KubeError."""
+        manifest = self._store.get(*key_of(item.manifest))
+        if manifest is None or identity(manifest) != identity(item.manifest):
+            return  # It is another one by now: a round of it is due.
+        present = manifest.get("status")
+        present = present if isinstance(present, Mapping) else {}
+        found = status.conditions(item, last.plan, last.secrets, last.outcome, self._host_paths)
+        body, counts = self._body(item, last, found, present)
+        if _without(present, counts) == _without(body, counts) and not self._due_to_count(item, present, body):
+            return
+        told = await apply.set_status(self._kube, item, body)
+        self._metrics.status_writes.inc()
+        self._counted[item.uid] = self._clock.monotonic()
+        for condition in found:
+            if condition.status == "False":
+                logger.warning(
+                    "tracingconfig %s/%s: %s=False %s: %s",
+                    *key_of(item.manifest),
+                    condition.type,
+                    condition.reason,
+                    condition.message,
+                )
+        if told is not None:
+            manifest["status"] = told.get("status", body)
+
+    def _body(
+        self, item: Assessed, last: _Told, found: Sequence[Condition], present: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], frozenset[str]]:
+        """The whole status, and which of its members are mere counts."""
+        conditions, kept = list(found), list[str]()
+        members: dict[str, Any] = {}
+        counts: set[str] = set()
+        for source in self._sources:
+            section = source.say(item, last.plan)
+            if section is None:
+                kept += source.conditions
+                members |= {name: present[name] for name in source.members if name in present}
+            else:
+                conditions += section.conditions
+                members |= {**section.members, **section.counts}
+                counts |= section.counts.keys()
+        body = status.status(item, last.plan, conditions, last.outcome, self._clock.now(), present, kept)
+        return {**body, **members}, frozenset(counts)
+
+    def _due_to_count(self, item: Assessed, present: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+        if present == body:
+            return False
+        return self._clock.monotonic() - self._counted.get(item.uid, float("-inf")) >= 0.8 * COUNTS_EVERY
+
+    def _schedule(self, namespace: str, due: float) -> None:
+        self._due[namespace] = min(due, self._due.get(namespace, due))
+        self._wake.set()
+
+    async def _pause(self) -> None:
+        """Until something is offered, or the next namespace is due."""
+        timeout = max(0.0, min(self._due.values()) - self._clock.monotonic()) if self._due else None
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+
+def _without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in names}
