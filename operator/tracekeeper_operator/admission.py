@@ -12,6 +12,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from . import review
+from .bounds import Limits
 from .catalog import Catalog
 from .clock import Clock
 from .events import Notice, subject
@@ -37,8 +38,9 @@ class Admission:
         metrics: InjectorMetrics,
         clock: Clock,
         announce: Callable[[Notice], None],
+        limits: Limits,
     ) -> None:
-        self._catalog, self._options = catalog, options
+        self._catalog, self._options, self._limits = catalog, options, limits
         self._metrics, self._clock, self._announce = metrics, clock, announce
 
     def application(self) -> web.Application:
@@ -74,7 +76,14 @@ class Admission:
         count = self._metrics.admissions.labels
         try:
             configs = self._catalog.of(request.namespace)
-            outcome = inject(request.object, request.namespace, configs, self._options, by_namespace=by_namespace)
+            outcome = inject(
+                request.object,
+                request.namespace,
+                configs,
+                self._options,
+                by_namespace=by_namespace,
+                bounds=self._limits.of(request.namespace),
+            )
         except Exception:
             count("mutate", "failed").inc()
             logger.exception("a pod in namespace %s was not understood; it starts untraced", request.namespace)

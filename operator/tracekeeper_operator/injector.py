@@ -8,17 +8,18 @@ import logging
 from . import __version__
 from .access import Access
 from .admission import Admission
+from .bounds import Limits
 from .catalog import Catalog
 from .clock import Clock
 from .events import Events
 from .identity import Identity
-from .kinds import TRACING_CONFIGS
+from .kinds import LIMIT_RANGES, RESOURCE_QUOTAS, TRACING_CONFIGS, Kind
 from .kube import Kube
 from .metrics import InjectorMetrics
 from .settings import InjectorSettings
 from .sidecar import Options
 from .tasks import run_until
-from .watch import Scope, Watch
+from .watch import Memory, Scope, Watch
 from .web import Server, health
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Injector:
         self._settings, self._clock = settings, clock
         self._kube = Kube(access)
         self._metrics = InjectorMetrics()
-        self._catalog = Catalog()
+        self._catalog, self._limits = Catalog(), Limits()
         self._identity = Identity(self._kube, settings.namespace, self._metrics)
         self._serving = asyncio.Event()
 
@@ -46,6 +47,8 @@ class Injector:
                 {
                     "certificate": self._identity.run(),
                     "watch": watch.run(),
+                    "ranges": self._watch(LIMIT_RANGES, self._limits.ranges).run(),
+                    "quotas": self._watch(RESOURCE_QUOTAS, self._limits.quotas).run(),
                     "events": events.run(),
                     "admission": self._serve(events),
                 },
@@ -59,13 +62,18 @@ class Injector:
             pull_policy=self._settings.sidecar_pull_policy,
             version=__version__,
             host_paths=self._settings.host_paths,
+            registries=self._settings.image_registries,
+            pull_secrets=self._settings.pull_secrets,
         )
-        admission = Admission(self._catalog, options, self._metrics, self._clock, events.offer)
+        admission = Admission(self._catalog, options, self._metrics, self._clock, events.offer, self._limits)
         await self._identity.ready.wait()
         async with Server(admission.application(), self._settings.listen, tls=self._identity.context):
             logger.info("answering admission requests on %s", self._settings.listen)
             self._serving.set()
             await asyncio.Event().wait()
+
+    def _watch(self, kind: Kind, memory: Memory) -> Watch:
+        return Watch(self._kube, Scope(kind), memory, self._clock)
 
     def _heard(self) -> None:
         self._catalog.synced_at = self._clock.now()

@@ -32,6 +32,11 @@ class Container:
         return bool(own & {names.TRACES_ENDPOINT, names.TRACES_PROTOCOL})
 
     @property
+    def stays(self) -> bool:
+        """Of an init container: whether it is a native sidecar, which runs on beside the others."""
+        return self.body.get("restartPolicy") == "Always"
+
+    @property
     def tcp_ports(self) -> frozenset[int]:
         """Ports that it declares. Raises MalformedPod."""
         ports = self.entries("ports") or []

@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tracekeeper_spec.texts import DNS_LABEL
+from tracekeeper_spec.texts import DNS_LABEL, DNS_SUBDOMAIN
 from tracekeeper_spec.units import parse_duration
 
 from . import names
+from .certs import LIVES, Lives
 from .errors import SettingsError
+from .lease import MOST as MOST_LEASE
+from .lease import TERMS, Terms
 from .storage import EVERYWHERE, NOWHERE, HostPaths
 
 LEVELS = ("Debug", "Info", "Warning", "Error")
@@ -52,6 +55,13 @@ class ControllerSettings:
     control_service: str = ""
     """The Service that leads sidecars and people to the control stream; empty where there is none."""
     control_listen: Address = Address("", names.CONTROL_PORT)
+    lease: str = names.LEASE
+    """The Lease whose holder leads; all others stand by."""
+    terms: Terms = TERMS
+    pod: str = ""
+    """The pod that this process runs in, which gets a label while it leads; empty where there is none."""
+    lives: Lives = LIVES
+    """Of the certificates that it makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,10 @@ class InjectorSettings:
     metrics_listen: Address
     log_level: str
     host_paths: HostPaths = NOWHERE
+    image_registries: tuple[str, ...] = ()
+    """What an image that a pod's annotation names must begin with, up to a slash."""
+    pull_secrets: tuple[str, ...] = ()
+    """Names that are added to injected pods' imagePullSecrets."""
 
 
 Settings = ControllerSettings | InjectorSettings
@@ -91,6 +105,10 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
             host_paths=host_paths,
             control_service=_service(options.control_service),
             control_listen=_read(options.control_listen, "--control-listen", parse_address),
+            lease=options.lease,
+            terms=_read(options.lease_duration, "--lease-duration", _terms),
+            pod=options.pod,
+            lives=_lives(options.authority_life, options.certificate_life),
         )
     return InjectorSettings(
         namespace=namespace,
@@ -100,6 +118,8 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         metrics_listen=metrics_listen,
         log_level=log_level,
         host_paths=host_paths,
+        image_registries=tuple(text.rstrip("/") for text in _listed(options.image_registries)),
+        pull_secrets=_secrets(options.pull_secrets),
     )
 
 
@@ -117,7 +137,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Tracekeeper's control plane. Every flag may be set as TRACEKEEPER_<FLAG> in the environment.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    controller = commands.add_parser("controller", help="publish TracingConfigs to the sidecars; one replica")
+    controller = commands.add_parser("controller", help="publish TracingConfigs to the sidecars; one replica leads")
     injector = commands.add_parser("injector", help="put sidecars beside opted-in pods; any number of replicas")
 
     def flag(target: argparse.ArgumentParser, name: str, default: str | None, text: str) -> None:
@@ -137,8 +157,17 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag(controller, "control-service", "", "the control stream's Service; without one there is no control stream")
     flag(controller, "control-listen", f":{names.CONTROL_PORT}", "gRPC with TLS: sidecars, and what people ask for")
     flag(controller, "resync", "60s", "how often Secrets are read again and drift is repaired")
+    flag(controller, "lease", names.LEASE, "the Lease in that namespace whose holder leads; the others stand by")
+    flag(controller, "lease-duration", "15s", "how long the others wait for a leader that is not heard of any more")
+    flag(controller, "pod", "", "the pod that this runs in, which is labelled while it leads")
+    flag(controller, "authority-life", "17520h", "how long an authority lives; renewed when a third is left")
+    flag(controller, "certificate-life", "2160h", "how long a certificate lives; renewed when a third is left")
     flag(injector, "sidecar-image", None, "the image of the injected sidecar")
     flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
+    flag(
+        injector, "image-registries", "", "what images named by pods' annotations must begin with, separated by commas"
+    )
+    flag(injector, "pull-secrets", "", "Secrets added to the imagePullSecrets of injected pods, separated by commas")
     flag(injector, "listen", ":9443", "HTTPS: /mutate, /mutate/namespace, /validate")
     return parser
 
@@ -150,7 +179,7 @@ def _needed(value: str | None, flag: str, variable: str) -> str:
 
 
 def _host_paths(path: str, namespaces: str) -> HostPaths:
-    allowed = tuple(name.strip() for name in namespaces.split(",") if name.strip())
+    allowed = _listed(namespaces)
     for name in allowed:
         if name != EVERYWHERE and not re.fullmatch(DNS_LABEL.pattern, name):
             raise SettingsError("--host-path-namespaces", f"{name!r} is neither a namespace's name nor {EVERYWHERE}")
@@ -159,6 +188,17 @@ def _host_paths(path: str, namespaces: str) -> HostPaths:
     if path and (not path.startswith("/") or ".." in path.split("/")):
         raise SettingsError("--host-path", f"{path!r} is not an absolute path without ..")
     return HostPaths(path, allowed)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _secrets(text: str) -> tuple[str, ...]:
+    for name in _listed(text):
+        if re.fullmatch(DNS_SUBDOMAIN.pattern, name) is None:
+            raise SettingsError("--pull-secrets", f"{name!r} is no name of a Secret")
+    return _listed(text)
 
 
 def _one_of(value: str, flag: str, allowed: Sequence[str]) -> str:
@@ -185,3 +225,18 @@ def _resync(text: str) -> float:
     if seconds < 1:
         raise ValueError(f"{text} is too often; the least is 1s")
     return seconds
+
+
+def _terms(text: str) -> Terms:
+    seconds = parse_duration(text)
+    if not 3 <= seconds <= MOST_LEASE:
+        raise ValueError(f"{text} is not from 3s to {MOST_LEASE:g}s")
+    return Terms(seconds)
+
+
+def _lives(authority: str, certificate: str) -> Lives:
+    seconds = _read(authority, "--authority-life", parse_duration)
+    try:
+        return Lives.of(seconds, _read(certificate, "--certificate-life", parse_duration))
+    except ValueError as error:
+        raise SettingsError("--certificate-life", str(error)) from error

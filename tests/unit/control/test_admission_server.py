@@ -19,6 +19,7 @@ from control_objects import OPTIONS, config, pod, review
 from tracekeeper_operator import certs
 from tracekeeper_operator.access import load_chain
 from tracekeeper_operator.admission import MAX_BODY, Admission
+from tracekeeper_operator.bounds import Limits
 from tracekeeper_operator.catalog import Catalog
 from tracekeeper_operator.clock import SystemClock
 from tracekeeper_operator.events import Notice
@@ -39,6 +40,7 @@ class Rig:
     catalog: Catalog = field(default_factory=Catalog)
     metrics: InjectorMetrics = field(default_factory=InjectorMetrics)
     notices: list[Notice] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
 
     async def post(self, path: str, body: Any) -> tuple[int, Any]:
         data = body if isinstance(body, (bytes, io.BytesIO)) else json.dumps(body).encode()
@@ -70,7 +72,7 @@ async def rig() -> AsyncIterator[Rig]:
     trust = ssl.create_default_context(cadata=material.ca)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
         rig = Rig(session)
-        admission = Admission(rig.catalog, OPTIONS, rig.metrics, SystemClock(), rig.notices.append)
+        admission = Admission(rig.catalog, OPTIONS, rig.metrics, SystemClock(), rig.notices.append, rig.limits)
         async with Server(admission.application(), Address("127.0.0.1", 0), tls=serving) as server:
             rig.url = f"https://localhost:{server.port}"
             rig.catalog.replace([config()])
@@ -97,6 +99,15 @@ async def test_a_pod_that_is_asked_about_again_is_injected_once(rig: Rig) -> Non
     assert rig.count("admissions", webhook="mutate", result="injected") == 0
     assert rig.count("admissions", webhook="mutate", result="completed") == 1
     assert rig.notices == []
+
+
+async def test_what_the_namespace_asks_of_containers_is_looked_up(rig: Rig) -> None:
+    item = {"type": "Container", "max": {"memory": "200Mi"}}
+    rig.limits.ranges.put({"metadata": {"name": "r", "namespace": "shop"}, "spec": {"limits": [item]}})
+    answer = await rig.ask("/mutate", review(pod(inject="true")))
+    patch = json.loads(base64.b64decode(answer["patch"]))
+    assert patch[-1]["value"][0]["resources"]["limits"]["memory"] == "200Mi"
+    assert "limits.memory 200Mi instead of 256Mi" in rig.notices[0].message
 
 
 async def test_dry_runs_announce_nothing(rig: Rig) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from control_objects import config, pod
 from tracekeeper_operator import pod as pods
-from tracekeeper_operator import sidecar
+from tracekeeper_operator import resources as demands
+from tracekeeper_operator.bounds import UNBOUND
 from tracekeeper_operator.errors import SettingsError
 from tracekeeper_operator.plan import Published, assess
 from tracekeeper_operator.plan import plan as decide
 from tracekeeper_operator.settings import parse
-from tracekeeper_operator.sidecar import Options
 from tracekeeper_operator.status import Condition, Outcome, conditions
 from tracekeeper_operator.storage import LOGS, NOWHERE, HostPaths, Storage, plan
 from tracekeeper_operator.validate import validate
@@ -106,7 +106,12 @@ def resources(storage: dict[str, Any], *containers: dict[str, Any], **section: A
     body["spec"]["containers"] = list(containers) or [container(None)]
     spec = resolved(storage=storage, **section)
     found = plan(pods.parse(body), spec, "shop", "agents", ALLOWED)
-    return dict(sidecar.container(spec, Options("image:1", "Never", "1"), found)["resources"])
+    return asked(body, spec, found)
+
+
+def asked(body: dict[str, Any], spec: ResolvedSpec, found: Storage) -> dict[str, Any]:
+    demand = demands.demand(pods.parse(body), spec, found, UNBOUND)
+    return {"requests": demand.requests, "limits": demand.limits}
 
 
 def disk(found: dict[str, Any], kind: str) -> int | None:
@@ -130,7 +135,7 @@ def test_where_the_pod_has_a_limit_it_grows_by_what_the_buffer_may_take(limited:
         body["spec"]["initContainers"] = [container(some, "init")]
     spec = resolved(storage={"size": "100Mi"})
     found = plan(pods.parse(body), spec, "shop", "agents", NOWHERE)
-    made = sidecar.container(spec, Options("image:1", "Never", "1"), found)["resources"]
+    made = asked(body, spec, found)
     assert disk(made, "limits") == disk(made, "requests") == 100 * MIB + LOGS
 
 
