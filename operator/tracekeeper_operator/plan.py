@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tracekeeper_spec.aliases import Aliases
 from tracekeeper_spec.config import ConfigSpec, TracingConfig
 from tracekeeper_spec.faults import Fault
+from tracekeeper_spec.merge import merge
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
 from tracekeeper_spec.resolve import check_resolved, resolve
@@ -136,7 +138,7 @@ def assess(manifests: Sequence[Object], published: PolicyDocument | None) -> tup
 def _assess(manifest: Object, published: PolicyDocument | None) -> Assessed:
     config, faults = parse_manifest(_bare(manifest))
     if config is not None:
-        return Assessed(manifest, config, tuple(faults), PolicyEntry.of(config), config.spec)
+        return Assessed(manifest, config, tuple(faults), PolicyEntry.of(merge([config]), Aliases(config.namespace, ())), config.spec)
     uid = (manifest.get("metadata") or {}).get("uid")
     known = published.configs if published is not None else ()
     kept = next((entry for entry in known if entry.uid == uid and not entry.parse()[1]), None)

@@ -14,15 +14,19 @@ from tracekeeper_spec.config import (
     Ephemeral,
     From,
     Guarantee,
+    ImageUpdate,
     LogLevel,
     OtlpReceiver,
     Ports,
     Receivers,
+    Repair,
+    Section,
     Sidecar,
     Spans,
     StorageType,
     WhenFull,
 )
+from tracekeeper_spec.consent import AllowedNamespaces, NamespacesFrom
 from tracekeeper_spec.sampling_fields import SAMPLING
 from tracekeeper_spec.schema import (
     Amount,
@@ -66,7 +70,7 @@ SELECTOR = Object(
         Field(
             "matchLabels",
             TextMap(LABEL_KEY, LABEL_VALUE, 16),
-            "Labels that a pod must have, with these values.",
+            "Labels that must be there, with these values.",
             default={},
         ),
         Field(
@@ -77,6 +81,28 @@ SELECTOR = Object(
         ),
     ),
 )
+
+ALLOWED_NAMESPACES = Object(
+    AllowedNamespaces,
+    (
+        Field(
+            "from",
+            Choice(NamespacesFrom),
+            "`Same` is this namespace alone, `All` every namespace, `Selector` those whose labels match `selector`.",
+            default="Same",
+        ),
+        Field("selector", SELECTOR, "For `from: Selector`: labels that a namespace must have."),
+    ),
+    checks=(
+        Check(
+            checks.selector_suits_from,
+            "(has(self.from) && self.from == 'Selector') == has(self.selector)",
+            "selector goes with from Selector, and only with it",
+        ),
+    ),
+)
+
+ENFORCED = ListOf(Choice(Section), 16)
 
 
 def _resource_list(what: str) -> Object:
@@ -191,6 +217,22 @@ SIDECAR = Object(
             "terminationGracePeriodSeconds (30 by default) must leave room for it.",
             default="20s",
         ),
+        Field(
+            "repair",
+            Choice(Repair),
+            "What the operator does about pods that opted in and have no sidecar: nothing, or `Evict` them, a few at a "
+            "time and as far as PodDisruptionBudgets let it, so that their owner makes new ones. Only where the chart "
+            "allows it (`sidecar.repair.enabled`). Takes effect at once.",
+            default="Never",
+        ),
+        Field(
+            "imageUpdate",
+            Choice(ImageUpdate),
+            "When a sidecar gets the image of a newer release: with its pod's next restart, or `InPlace`, a few pods at "
+            "a time, by which the sidecar alone restarts. Only where the chart allows it "
+            "(`sidecar.imageUpdate.enabled`). Takes effect at once.",
+            default="OnRestart",
+        ),
     ),
     checks=(Check(checks.ports_differ),),
 )
@@ -299,10 +341,24 @@ SPEC = Object(
         Field(
             "selector",
             SELECTOR,
-            "Which opted-in pods of the namespace this config is for. A config with a selector comes "
-            "before one "
-            "without; among several that match, the oldest wins.",
+            "Which opted-in pods of the namespace this config is for. Its sections come before those of "
+            "a config without a selector; among several that match, the oldest wins.",
             default_note="every opted-in pod of the namespace",
+        ),
+        Field(
+            "allowedNamespaces",
+            ALLOWED_NAMESPACES,
+            "Which other namespaces may use this config: by naming it in `tracekeeper.dev/inject`, or, for one of the "
+            "root namespace without a selector, as their default. Consent hands over the credentials too: their values "
+            "are copied into those namespaces.",
+            default_note="this namespace alone",
+        ),
+        Field(
+            "enforced",
+            ENFORCED,
+            "Sections that no other config may replace, for example `[Backends, Delivery]`. Only for a config of the "
+            "root namespace without a selector.",
+            default_note="none",
         ),
         Field(
             "logLevel",

@@ -4,15 +4,20 @@ It is JSON, in key `policy.json` of the Secret `tracekeeper-policy`:
 
     {"formatVersion": 1,
      "revision": 7,                                   only grows; an undo is a new revision
+     "namespace": "shop",                             whose pods it is for
      "configs": [{"name": "agents", "namespace": "shop", "uid": "…", "generation": 3,
                   "created": "2026-01-01T00:00:00Z", "retired": false,
-                  "spec": {…}}],                      as written, without defaults
+                  "sources": ["shop/agents@3", "observability/default@1"],
+                  "origins": {"backends": "observability/default"},
+                  "spec": {…}}],                      merged, as written, without defaults
+     "named": [{…}],                                  configs of other namespaces, for pods that name them
      "secrets": {"tempo": {"token": "<base64>"}},     only keys that the configs refer to
      "control": {"endpoint": "tracekeeper-control.tracekeeper.svc:9444",
                  "ca": "-----BEGIN CERTIFICATE-----…"}}   absent where there is no control stream
 
 Members that this version does not know are ignored at every level above `spec`; a change that must not be
-ignored raises formatVersion. Specs are kept as they are here, and read by `PolicyEntry.parse`.
+ignored raises formatVersion. Specs are kept as they are here, and read by `PolicyEntry.parse`. Merging is done
+already: a sidecar that knows nothing of it picks by labels among `configs`, and gets the same.
 """
 
 from __future__ import annotations
@@ -26,12 +31,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracekeeper_spec import selector
+from tracekeeper_spec.aliases import Aliases, renamed
 from tracekeeper_spec.config import ConfigSpec, TracingConfig
 from tracekeeper_spec.faults import Fault
+from tracekeeper_spec.merge import ABOUT_CONFIGS, SUSPEND, Merged
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.secrets import DocumentSecrets
 from tracekeeper_spec.selector import Selector
 from tracekeeper_spec.units import show
+from tracekeeper_spec.wish import ANNOTATION, Reference, parse_wish
 
 FORMAT_VERSION = 1
 SECRET_NAME = "tracekeeper-policy"
@@ -50,7 +58,7 @@ class PolicyFormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PolicyEntry:
-    """One TracingConfig in the document."""
+    """What some pods of the namespace get; named after the most specific TracingConfig in it."""
 
     name: str
     namespace: str
@@ -58,14 +66,51 @@ class PolicyEntry:
     generation: int
     created: str
     spec: Mapping[str, Any]
-    """As it was written; see `parse`."""
+    """Merged, as it was written; see `parse`."""
     retired: bool = False
     """Deleted: its sidecars drain what they hold, then answer OK, store nothing and count."""
+    retired_at: int = 0
+    """When that was, as Unix time."""
+    sources: tuple[str, ...] = ()
+    """`namespace/name@generation` of every config that takes part, the most specific first."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Sections that come from another config, by their names in the spec: `namespace/name`."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the config says about configs, for the operator: whom it may be used by, what may not be replaced."""
 
     @classmethod
-    def of(cls, config: TracingConfig, retired: bool = False) -> PolicyEntry:
-        c = config
-        return cls(c.name, c.namespace, c.uid, c.generation, c.created, c.written, retired)
+    def of(cls, merged: Merged, aliases: Aliases, *, named: bool = False) -> PolicyEntry:
+        """The entry for what was merged. `named`: for pods that name it, whatever its selector says."""
+        head, spec, origins = merged.head, merged.written, dict[str, str]()
+        for section, config in merged.sections.items():
+            spec[section.field] = renamed(spec[section.field], aliases.within(config.namespace))
+            if config is not head:
+                origins[section.field] = f"{config.namespace}/{config.name}"
+        if merged.suspended and not head.spec.suspend:
+            origins[SUSPEND] = f"{merged.suspended[0].namespace}/{merged.suspended[0].name}"
+        if named:
+            spec.pop("selector", None)
+        return cls(
+            head.name,
+            head.namespace,
+            head.uid,
+            head.generation,
+            head.created,
+            spec,
+            sources=merged.sources,
+            origins=origins,
+            about={} if named else {key: head.written[key] for key in ABOUT_CONFIGS if key in head.written},
+        )
+
+    def own(self) -> TracingConfig | None:
+        """The config itself as far as it can be told from here: without what it inherits. Only for an entry in its own
+        namespace's document; None when it cannot be read.
+        """
+        written = {key: value for key, value in self.spec.items() if key not in self.origins} | dict(self.about)
+        spec, faults = parse_spec(written)
+        if faults:
+            return None
+        return TracingConfig(self.name, self.namespace, self.uid, self.generation, self.created, spec, written)
 
     def parse(self) -> tuple[ConfigSpec, list[Fault]]:
         """The spec as types, and what is wrong with it (nothing, unless operator and sidecar differ in
@@ -96,6 +141,10 @@ class PolicyDocument:
     """Name of a Secret, key in it, value (decoded)."""
     control: Control | None = None
     """None where sidecars are to work each for itself."""
+    named: tuple[PolicyEntry, ...] = ()
+    """Configs of other namespaces, for pods that name them; no labels lead to them."""
+    namespace: str = ""
+    """Whose pods it is for; empty in documents of operators that did not say."""
 
     def to_json(self) -> str:
         """The document's text, the same for equal documents."""
@@ -103,7 +152,7 @@ class PolicyDocument:
             name: {key: base64.b64encode(value).decode() for key, value in keys.items()}
             for name, keys in self.secrets.items()
         }
-        document = {**self._public(), "revision": self.revision, "secrets": secrets}
+        document = {**self._public(), "namespace": self.namespace, "revision": self.revision, "secrets": secrets}
         if self.control is not None:
             document["control"] = {"endpoint": self.control.endpoint, "ca": self.control.ca}
         return _dump(document)
@@ -139,29 +188,59 @@ class PolicyDocument:
         return Fault("", problem, "use fewer TracingConfigs in it, or smaller Secrets")
 
     def pick(self, labels: Mapping[str, str], annotations: Mapping[str, str]) -> PolicyEntry | None:
-        """The entry for a pod with `labels`: a retired one only if no other matches. See `selector.pick`."""
+        """The entry for a pod with `labels`: the config that it names in its annotations, and nothing instead of that;
+        else see `selector.pick`. A retired one only if no other is there.
+        """
+        wish = parse_wish(annotations.get(ANNOTATION, "true"), self._home)
+        if wish is not None and wish.named is not None:
+            return self.find(wish.named)
         readable = [entry for entry in self.configs if not _selector_is_bad(entry)]
         living = selector.pick((entry for entry in readable if not entry.retired), labels, annotations)
         return living or selector.pick((entry for entry in readable if entry.retired), labels, annotations)
+
+    def find(self, wanted: Reference) -> PolicyEntry | None:
+        """The entry of that config, a living one before one that is retired."""
+        # In `named` the config stands over what the namespace has; in `configs`, as its default, only where the
+        # namespace has nothing that it could stand over.
+        found = [
+            entry
+            for entry in (*self.named, *self.configs)
+            if (entry.namespace, entry.name) == (wanted.namespace, wanted.name)
+        ]
+        return min(found, key=lambda entry: entry.retired, default=None)
+
+    @property
+    def _home(self) -> str:
+        return self.namespace or next((entry.namespace for entry in self.configs), "")
 
     def lookup(self) -> DocumentSecrets:
         """The document's secrets, as backends ask for them."""
         return DocumentSecrets(self.secrets)
 
     def _public(self) -> dict[str, Any]:
-        configs = [
-            {
-                "name": entry.name,
-                "namespace": entry.namespace,
-                "uid": entry.uid,
-                "generation": entry.generation,
-                "created": entry.created,
-                "retired": entry.retired,
-                "spec": entry.spec,
-            }
-            for entry in self.configs
-        ]
-        return {"formatVersion": FORMAT_VERSION, "configs": configs}
+        public: dict[str, Any] = {"configs": [_written(entry) for entry in self.configs]}
+        if self.named:
+            public["named"] = [_written(entry) for entry in self.named]
+        return {"formatVersion": FORMAT_VERSION, **public}
+
+
+def _written(entry: PolicyEntry) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": entry.name,
+        "namespace": entry.namespace,
+        "uid": entry.uid,
+        "generation": entry.generation,
+        "created": entry.created,
+        "retired": entry.retired,
+        "spec": entry.spec,
+    }
+    optional = {
+        "retiredAt": entry.retired_at,
+        "sources": list(entry.sources),
+        "origins": entry.origins,
+        "about": entry.about,
+    }
+    return found | {key: value for key, value in optional.items() if value}
 
 
 def _selector_is_bad(entry: PolicyEntry) -> bool:
@@ -178,15 +257,23 @@ def _document(obj: object) -> PolicyDocument:
     if version != FORMAT_VERSION:
         problem = f"is {version}, and this version reads {FORMAT_VERSION}: operator and sidecar do not go together"
         raise PolicyFormatError("formatVersion", problem)
-    configs = top.get("configs", [])
-    if not isinstance(configs, list):
-        raise PolicyFormatError("configs", f"must be a list, not {show(configs)}")
     secrets = {
         name: {key: _decode(value, f"secrets.{name}.{key}") for key, value in _mapping(keys, f"secrets.{name}").items()}
         for name, keys in _mapping(top.get("secrets", {}), "secrets").items()
     }
-    entries = tuple(_entry(item, f"configs[{index}]") for index, item in enumerate(configs))
-    return PolicyDocument(_integer(top, "revision", ""), entries, secrets, _control(top.get("control")))
+    return PolicyDocument(
+        _integer(top, "revision", ""),
+        _entries(top, "configs"),
+        secrets,
+        _control(top.get("control")),
+        _entries(top, "named"),
+        _text({"namespace": "", **top}, "namespace", ""),
+    )
+
+
+def _entries(top: Mapping[str, Any], member: str) -> tuple[PolicyEntry, ...]:
+    items = _list(top, member, "")
+    return tuple(_entry(item, f"{member}[{index}]") for index, item in enumerate(items))
 
 
 def _control(obj: object) -> Control | None:
@@ -204,7 +291,39 @@ def _entry(obj: object, where: str) -> PolicyEntry:
     if not isinstance(retired, bool):
         raise PolicyFormatError(f"{where}.retired", f"must be true or false, not {show(retired)}")
     spec = _mapping(item.get("spec"), f"{where}.spec")
-    return PolicyEntry(name, namespace, uid, _integer(item, "generation", where), created, spec, retired)
+    return PolicyEntry(
+        name,
+        namespace,
+        uid,
+        _integer(item, "generation", where),
+        created,
+        spec,
+        retired,
+        _integer({"retiredAt": 0, **item}, "retiredAt", where),
+        tuple(_texts(_list(item, "sources", where), f"{where}.sources")),
+        _text_map(item, "origins", where),
+        _mapping(item.get("about", {}), f"{where}.about"),
+    )
+
+
+def _list(obj: Mapping[str, Any], key: str, where: str) -> list[Any]:
+    value = obj.get(key, [])
+    if not isinstance(value, list):
+        raise PolicyFormatError(_path(where, key), f"must be a list, not {show(value)}")
+    return value
+
+
+def _texts(items: list[Any], where: str) -> list[str]:
+    return [_text({str(index): item}, str(index), where) for index, item in enumerate(items)]
+
+
+def _text_map(obj: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
+    value = _mapping(obj.get(key, {}), _path(where, key))
+    return {name: _text(value, name, _path(where, key)) for name in value}
+
+
+def _path(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
 
 
 def _mapping(obj: object, where: str) -> dict[str, Any]:
@@ -216,15 +335,14 @@ def _mapping(obj: object, where: str) -> dict[str, Any]:
 def _text(obj: Mapping[str, Any], key: str, where: str) -> str:
     value = obj.get(key)
     if not isinstance(value, str):
-        raise PolicyFormatError(f"{where}.{key}", f"must be a string, not {show(value)}")
+        raise PolicyFormatError(_path(where, key), f"must be a string, not {show(value)}")
     return value
 
 
 def _integer(obj: Mapping[str, Any], key: str, where: str) -> int:
     value = obj.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        path = f"{where}.{key}" if where else key
-        raise PolicyFormatError(path, f"must be a whole number, not {show(value)}")
+        raise PolicyFormatError(_path(where, key), f"must be a whole number, not {show(value)}")
     return value
 
 

@@ -1,0 +1,84 @@
+"""Which TracingConfigs apply to the pods of one namespace: the same code in the controller and in the injector. Pure.
+
+Three levels, the most general first: a default of the root namespace, the namespace's own config without a
+selector, and its config whose selector matches the pod, or else the one that the pod names. In each level the
+oldest wins, then the first by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from tracekeeper_spec.config import TracingConfig
+from tracekeeper_spec.merge import Merged, merge
+from tracekeeper_spec.wish import Reference
+
+Configs = Callable[[str], Iterable[TracingConfig]]
+"""The usable configs of a namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One namespace, and what is there for its pods."""
+
+    namespace: str
+    labels: Mapping[str, str] | None
+    """The namespace's; None when they are not known."""
+    configs: Configs
+    root: str = ""
+    """The root namespace; empty where there is none."""
+
+    @property
+    def own(self) -> list[TracingConfig]:
+        """The namespace's own configs, the oldest first."""
+        return sorted(self.configs(self.namespace), key=_age)
+
+    def default(self) -> TracingConfig | None:
+        """The root namespace's config for this one: the oldest without a selector that consents."""
+        if not self.root:
+            return None
+        return _oldest(config for config in self.configs(self.root) if takes_all(config) and self.admits(config))
+
+    def admits(self, config: TracingConfig) -> bool:
+        """Whether the owner of `config` lets it be used here."""
+        return config.consent.admits(config.namespace, self.namespace, self.labels)
+
+    def base(self) -> TracingConfig | None:
+        """The namespace's own config without a selector."""
+        return _oldest(config for config in self.configs(self.namespace) if takes_all(config))
+
+    def by_labels(self, labels: Mapping[str, str]) -> Merged | None:
+        """What a pod with `labels` gets that names no config; None when nothing is there for it."""
+        matching = (config for config in self.configs(self.namespace) if not takes_all(config))
+        return self.with_level(_oldest(item for item in matching if item.selector and item.selector.matches(labels)))
+
+    def by_name(self, wanted: Reference) -> Merged | None:
+        """What a pod gets that names `wanted`; None when there is no such config, or no consent."""
+        found = self.find(wanted)
+        return None if found is None or not self.admits(found) else self.with_level(found)
+
+    def find(self, wanted: Reference) -> TracingConfig | None:
+        """The config that `wanted` means, whether it may be used here or not."""
+        return next((config for config in self.configs(wanted.namespace) if config.name == wanted.name), None)
+
+    def with_level(self, config: TracingConfig | None) -> Merged | None:
+        """`config` over what the namespace and the root namespace have; None when none of the three is there."""
+        default = self.default()
+        levels = [level for level in (default, self.base(), config) if level is not None]
+        if not levels:
+            return None
+        return merge(levels, default.spec.enforced or () if default is not None else ())
+
+
+def takes_all(config: TracingConfig) -> bool:
+    """Whether it is for every pod: it has no selector, or one that asks for nothing."""
+    return config.selector is None or config.selector.empty
+
+
+def _oldest(configs: Iterable[TracingConfig]) -> TracingConfig | None:
+    return min(configs, key=_age, default=None)
+
+
+def _age(config: TracingConfig) -> tuple[str, str]:
+    return config.created, config.name
