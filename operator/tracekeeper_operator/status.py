@@ -39,6 +39,20 @@ class Reason(StrEnum):
     HOST_PATH_NOT_ALLOWED = "HostPathNotAllowed"
     POLICY_TOO_LARGE = "PolicyTooLarge"
     PUBLISH_FAILED = "PublishFailed"
+    DELIVERING = "Delivering"
+    DEGRADED = "Degraded"
+    NO_SIDECARS = "NoSidecars"
+    NOT_REPORTED = "NotReported"
+    REFUSING_SPANS = "RefusingSpans"
+    SPANS_DROPPED = "SpansDropped"
+    BACKEND_UNAVAILABLE = "BackendUnavailable"
+    POLICY_REFUSED = "PolicyRefused"
+    INJECTED = "Injected"
+    NO_PODS = "NoPods"
+    PODS_MISSED = "PodsMissed"
+    SIDECARS_FAIL = "SidecarsFail"
+    OLDER_IMAGE = "OlderImage"
+    NO_IMAGE = "NoImage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +215,12 @@ def status(
     found: Sequence[Condition],
     outcome: Outcome,
     now: float,
-    present: Mapping[str, Any] | None = None,
     kept: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The status to apply; equal to the present one when nothing changed. The `present` one is that of the config's
-    manifest, unless it is given; conditions of the types `kept` are taken from it as they are."""
+    """The status to apply, without what other sources say; equal to the present one when nothing changed. Conditions of
+    the types `kept` are taken from that as they are."""
     generation = item.meta.get("generation", 0)
-    if present is None:
-        present = item.manifest.get("status")
+    present = item.manifest.get("status")
     before = _by_type(present if isinstance(present, Mapping) else {})
     body: dict[str, Any] = {
         "observedGeneration": generation,

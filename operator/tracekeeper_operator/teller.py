@@ -29,7 +29,7 @@ COUNTS_EVERY = 300.0
 """Seconds between two writes of a status in which only counts are new."""
 GATHER = 2.0
 """Seconds for which changes of one namespace are gathered."""
-LEAST_PAUSE = 15.0
+LEAST_PAUSE = 30.0
 """Seconds between two looks at a namespace because of what sidecars say: thousands may say the same, one by one."""
 
 
@@ -139,6 +139,8 @@ class Teller:
         manifest = self._store.get(*key_of(item.manifest))
         if manifest is None or identity(manifest) != identity(item.manifest):
             return  # It is another one by now: a round of it is due.
+        if manifest is not item.manifest and "status" in manifest:
+            item.manifest["status"] = manifest["status"]  # as an event has brought it
         present = manifest.get("status")
         present = present if isinstance(present, Mapping) else {}
         found = status.conditions(item, last.plan, last.secrets, last.outcome, self._host_paths)
@@ -176,7 +178,7 @@ class Teller:
                 conditions += section.conditions
                 members |= {**section.members, **section.counts}
                 counts |= section.counts.keys()
-        body = status.status(item, last.plan, conditions, last.outcome, self._clock.now(), present, kept)
+        body = status.status(item, last.plan, conditions, last.outcome, self._clock.now(), kept)
         return {**body, **members}, frozenset(counts)
 
     def _due_to_count(self, item: Assessed, present: Mapping[str, Any], body: Mapping[str, Any]) -> bool:

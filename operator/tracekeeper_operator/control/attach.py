@@ -21,6 +21,7 @@ from ..clock import Clock
 from ..metrics import ControllerMetrics
 from .attached import Attached, End
 from .circles import Circles
+from .ledgers import Ledgers, grew, matters
 from .messages import BadMessage, read
 from .tokens import PodIdentity, TokenRefused
 
@@ -45,6 +46,8 @@ COMPLAIN_EVERY = 30.0
 Verify = Callable[[str], Awaitable[PodIdentity]]
 """A token to whose it is. Raises TokenRefused."""
 DumpStates = Callable[[Attached, pb.DumpState], None]
+Standings = Callable[[str], None]
+"""Told the UID of a config about whose sidecars there is something new."""
 
 REPLACED = End("replaced", grpc.StatusCode.ABORTED, "another stream of the same pod has begun")
 EXPIRED = End(
@@ -60,7 +63,9 @@ class Attach(grpc.GenericRpcHandler):
         self._verify, self._circles, self._clock, self._metrics = verify, circles, clock, metrics
         self._pods: dict[str, Attached] = {}
         self._arriving = 0
+        self.ledgers = Ledgers()
         self._dump_states: list[DumpStates] = []
+        self._standings: list[Standings] = []
         self._complained = float("-inf")
         self.hurry = True
         """Whether parts are told now. Else reports can wait, and let all others attach before."""
@@ -78,6 +83,14 @@ class Attach(grpc.GenericRpcHandler):
         """Sidecars that work by that config."""
         return [each for each in self._pods.values() if each.config_uid == config_uid]
 
+    def pods(self) -> dict[str, Attached]:
+        """Sidecars by the UIDs of their pods. Not to be changed."""
+        return self._pods
+
+    def on_standing(self, callback: Standings) -> None:
+        """Also call this when sidecars of a config come or go, or say something new that is more than a count."""
+        self._standings.append(callback)
+
     def on_dump_state(self, callback: DumpStates) -> None:
         """Also call this with what sidecars say of dumps."""
         self._dump_states.append(callback)
@@ -85,6 +98,7 @@ class Attach(grpc.GenericRpcHandler):
     def sweep(self, hello_within: float) -> None:
         """End streams whose token is over, and those without a Hello for so many seconds."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
+        self.ledgers.sweep(monotonic, self._circles.known)
         for attached in list(self._pods.values()):
             if 0.0 < attached.identity.expires <= now:
                 attached.finish(EXPIRED)
@@ -177,6 +191,8 @@ class Attach(grpc.GenericRpcHandler):
             now = self._clock.monotonic()
             for kept in message.kept.kept:
                 circle.spread.add(now, kept, len(self._pods))
+        elif kind == "standing":
+            self._note(attached, message.standing)
         elif kind == "dump":
             for callback in self._dump_states:
                 callback(attached, message.dump)
@@ -188,18 +204,47 @@ class Attach(grpc.GenericRpcHandler):
             self._metrics.control_refused.labels("config").inc()
             text = f"no TracingConfig with the UID {hello.config_uid} applies to pods of the namespace {namespace}"
             return End("forbidden", grpc.StatusCode.PERMISSION_DENIED, text)
-        attached.config_uid = hello.config_uid
+        if attached.config_uid != hello.config_uid:
+            self._part(attached)
+            attached.config_uid = hello.config_uid
+        attached.version, attached.revision = hello.version, hello.policy_revision
         self._circles.enter(attached, self._clock.monotonic())
+        self._tell_of(attached.config_uid)
         attached.every = 0.0
         self.welcome(attached)
         return None
+
+    def _note(self, attached: Attached, standing: pb.Standing) -> None:
+        """What a sidecar says of itself."""
+        before, now = attached.standing, self._clock.monotonic()
+        if before is None:
+            self.ledgers.back(attached.config_uid, attached.identity.uid, standing)
+        elif grew(before, standing):
+            attached.lost_at = now
+        attached.standing, attached.revision = standing, standing.policy_revision
+        if before is None or attached.lost_at == now or matters(before) != matters(standing):
+            self._tell_of(attached.config_uid)
+
+    def _part(self, attached: Attached) -> None:
+        """It does not work by its config any more, for now or for good."""
+        if attached.standing is not None:
+            self.ledgers.away(attached.config_uid, attached.identity.uid, attached.standing, self._clock.monotonic())
+            attached.standing = None
+        if attached.config_uid:
+            self._tell_of(attached.config_uid)
+
+    def _tell_of(self, config_uid: str) -> None:
+        for callback in self._standings:
+            callback(config_uid)
 
     def welcome(self, attached: Attached) -> None:
         """Tell it how often to report, unless it knows about that."""
         every = max(report_every(len(self._pods)), 0.0 if self.hurry else AT_LEISURE)
         if not 0.8 <= attached.every / every <= 1.25:
             attached.every = every
-            attached.send(pb.ToSidecar(welcome=pb.Welcome(report_every_seconds=every)))
+            standing = standing_every(len(self._pods))
+            welcome = pb.Welcome(report_every_seconds=every, standing_every_seconds=standing)
+            attached.send(pb.ToSidecar(welcome=welcome))
             self._metrics.control_messages.labels("out", "welcome").inc()
 
     def _replace(self, attached: Attached) -> None:
@@ -208,6 +253,7 @@ class Attach(grpc.GenericRpcHandler):
         if older is not None:
             older.finish(REPLACED)
             self._circles.leave(older, self._clock.monotonic(), for_good=False)
+            self._part(older)
         self._pods[attached.identity.uid] = attached
         self._metrics.control_sidecars.set(len(self._pods))
 
@@ -215,6 +261,7 @@ class Attach(grpc.GenericRpcHandler):
         self._circles.leave(attached, self._clock.monotonic(), for_good=for_good)
         if self._pods.get(attached.identity.uid) is attached:
             del self._pods[attached.identity.uid]
+            self._part(attached)
         self._metrics.control_sidecars.set(len(self._pods))
         await attached.close()
 
@@ -229,3 +276,8 @@ class Attach(grpc.GenericRpcHandler):
 def report_every(sidecars: int) -> float:
     """Seconds between two reports of a sidecar, such that no more than some thousand come in a second."""
     return min(30.0, max(2.0, sidecars / 1000.0))
+
+
+def standing_every(sidecars: int) -> float:
+    """Seconds between two Standings of a sidecar in which only counts are new: no more than some 200 in a second."""
+    return min(300.0, max(30.0, sidecars / 200.0))

@@ -60,15 +60,26 @@ class Attached:
         "every",
         "group",
         "identity",
+        "lost_at",
+        "revision",
         "since",
+        "standing",
         "told",
         "told_at",
+        "version",
     )
 
     def __init__(self, identity: PodIdentity, write: Write, task: asyncio.Task[None], since: float) -> None:
         self.identity = identity
         self.config_uid = ""
         """As in its Hello; empty until that has come."""
+        self.version = ""
+        self.revision = 0
+        """Of the policy that it works by; 0 while it has none."""
+        self.standing: pb.Standing | None = None
+        """What it has said of itself last; None while it has not, and for good where it is too old for that."""
+        self.lost_at = float("-inf")
+        """When it last told of spans that were dropped since it had told before; monotonic seconds."""
         self.since = since
         """When the stream began; monotonic seconds."""
         self.group: object = None
@@ -91,6 +102,11 @@ class Attached:
     def end(self) -> End | None:
         """Why the server has ended it; None while it has not."""
         return self._end
+
+    @property
+    def silent(self) -> bool:
+        """Whether no span ever came to it, as far as it says."""
+        return self.standing is not None and self.standing.received == 0
 
     def send(self, message: pb.ToSidecar) -> None:
         """Never waits; to a stream that has ended, nothing happens. Each message goes out unless the stream ends."""

@@ -34,6 +34,10 @@ class Circles:
         """None before its Hello."""
         return self._circles.get(attached.group) if isinstance(attached.group, tuple) else None
 
+    def known(self, config_uid: str) -> bool:
+        """Whether there is such a config."""
+        return self._configs(config_uid) is not None
+
     def allowed(self, config_uid: str, namespace: str) -> bool:
         """Whether sidecars of that namespace may work by that config."""
         facts = self._configs(config_uid)

@@ -19,6 +19,12 @@ LONGEST_NAME = 253
 TRACE_ID = 16
 NEVER = 1 << 56
 """The threshold that keeps nothing."""
+MOST_ENTRIES = 16
+"""Delivery entries, and backends."""
+LONGEST_TEXT = 512
+"""Characters of a fault in words."""
+MOST_SPANS = 1 << 48
+"""Of any count: sums of them over 20,000 sidecars are less than what the API server takes."""
 LONGEST_MESSAGE = 4 * 1024 * 1024
 """Bytes."""
 
@@ -41,6 +47,8 @@ def read(data: bytes) -> pb.FromSidecar:
         _check_report(message.report)
     elif kind == "kept":
         _check_kept(message.kept)
+    elif kind == "standing":
+        _check_standing(message.standing)
     return message
 
 
@@ -76,3 +84,20 @@ def _check_kept(decisions: pb.Decisions) -> None:
     traces = sum(len(kept.trace_ids) for kept in decisions.kept) // TRACE_ID
     if traces > MOST_IDS:
         raise BadMessage(f"Decisions: {traces} traces; at most {MOST_IDS}")
+
+
+def _check_standing(standing: pb.Standing) -> None:
+    if max(len(standing.delivery), len(standing.backends)) > MOST_ENTRIES:
+        raise BadMessage(f"Standing: more than {MOST_ENTRIES} delivery entries or backends")
+    faults = [backend.fault for backend in standing.backends]
+    for text in (standing.policy_problem, standing.log_problem, *faults):
+        if len(text) > LONGEST_TEXT:
+            raise BadMessage(f"Standing: a text has {len(text)} characters; at most {LONGEST_TEXT}")
+    names = [*(entry.name for entry in standing.delivery), *(backend.name for backend in standing.backends)]
+    for text in (standing.policy_digest, *names, *(backend.circuit for backend in standing.backends)):
+        if len(text) > LONGEST_NAME:
+            raise BadMessage(f"Standing: a name has {len(text)} characters; at most {LONGEST_NAME}")
+    for part in (standing, *standing.delivery):
+        for field, value in part.ListFields():
+            if isinstance(value, int) and value > MOST_SPANS:
+                raise BadMessage(f"Standing: {field.name} is {value}; at most {MOST_SPANS}")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*tracekeeper_proto/control/v1/control.proto\x12\x16tracekeeper.control.v1\"\xe0\x01\n\x0b\x46romSidecar\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.tracekeeper.control.v1.HelloH\x00\x12\x30\n\x06report\x18\x02 \x01(\x0b\x32\x1e.tracekeeper.control.v1.ReportH\x00\x12\x31\n\x04kept\x18\x03 \x01(\x0b\x32!.tracekeeper.control.v1.DecisionsH\x00\x12\x31\n\x04\x64ump\x18\x04 \x01(\x0b\x32!.tracekeeper.control.v1.DumpStateH\x00\x42\t\n\x07message\"\x99\x02\n\tToSidecar\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.tracekeeper.control.v1.WelcomeH\x00\x12.\n\x05share\x18\x02 \x01(\x0b\x32\x1d.tracekeeper.control.v1.ShareH\x00\x12\x31\n\x04kept\x18\x03 \x01(\x0b\x32!.tracekeeper.control.v1.DecisionsH\x00\x12\x33\n\x04\x64ump\x18\x04 \x01(\x0b\x32#.tracekeeper.control.v1.DumpCommandH\x00\x12\x35\n\tdump_stop\x18\x05 \x01(\x0b\x32 .tracekeeper.control.v1.DumpStopH\x00\x42\t\n\x07message\"E\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x12\n\nconfig_uid\x18\x02 \x01(\t\x12\x17\n\x0fpolicy_revision\x18\x03 \x01(\x04\"\'\n\x07Welcome\x12\x1c\n\x14report_every_seconds\x18\x01 \x01(\x01\"P\n\x06Report\x12-\n\x04keys\x18\x01 \x03(\x0b\x32\x1f.tracekeeper.control.v1.KeyRate\x12\x17\n\x0fpolicy_revision\x18\x02 \x01(\x04\"$\n\x07KeyRate\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04rate\x18\x02 \x01(\x01\"C\n\x05Share\x12\x19\n\x11traces_per_second\x18\x01 \x01(\x01\x12\x10\n\x08sidecars\x18\x02 \x01(\r\x12\r\n\x05\x66loor\x18\x03 \x01(\x01\"7\n\tDecisions\x12*\n\x04kept\x18\x01 \x03(\x0b\x32\x1c.tracekeeper.control.v1.Kept\"Z\n\x04Kept\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x06\x12\r\n\x05\x65rase\x18\x03 \x01(\x08\x12\x0f\n\x07\x64\x65\x63ided\x18\x04 \x01(\x01\x12\x11\n\ttrace_ids\x18\x05 \x01(\x0c\"\x9a\x01\n\x0b\x44umpCommand\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rsince_seconds\x18\x02 \x01(\x01\x12\r\n\x05where\x18\x03 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x11\n\tforgotten\x18\x05 \x01(\x08\x12\x17\n\x0ftimeout_seconds\x18\x06 \x01(\x01\x12\x1c\n\x14report_every_seconds\x18\x07 \x01(\x01\"\x16\n\x08\x44umpStop\x12\n\n\x02id\x18\x01 \x01(\t\"\xb4\x01\n\tDumpState\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12\x11\n\tlooked_at\x18\x04 \x01(\x04\x12\x0f\n\x07matched\x18\x05 \x01(\x04\x12\x0c\n\x04sent\x18\x06 \x01(\x04\x12\x13\n\x0bsent_before\x18\x07 \x01(\x04\x12\x11\n\tnot_known\x18\x08 \x01(\x04\x12\x11\n\tnot_taken\x18\t \x01(\x04\x12\x0c\n\x04left\x18\n \x01(\x04\"\x93\x01\n\x0b\x44umpRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x15\n\rsince_seconds\x18\x03 \x01(\x01\x12\r\n\x05where\x18\x04 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x05 \x01(\t\x12\x11\n\tforgotten\x18\x06 \x01(\x08\x12\x17\n\x0ftimeout_seconds\x18\x07 \x01(\x01\"p\n\x0c\x44umpProgress\x12\x0b\n\x03pod\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0b\x32!.tracekeeper.control.v1.DumpState\x12\x10\n\x08sidecars\x18\x03 \x01(\r\x12\x0f\n\x07pod_uid\x18\x04 \x01(\t2_\n\x07\x43ontrol\x12T\n\x06\x41ttach\x12#.tracekeeper.control.v1.FromSidecar\x1a!.tracekeeper.control.v1.ToSidecar(\x01\x30\x01\x32]\n\x06People\x12S\n\x04\x44ump\x12#.tracekeeper.control.v1.DumpRequest\x1a$.tracekeeper.control.v1.DumpProgress0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*tracekeeper_proto/control/v1/control.proto\x12\x16tracekeeper.control.v1\"\x96\x02\n\x0b\x46romSidecar\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.tracekeeper.control.v1.HelloH\x00\x12\x30\n\x06report\x18\x02 \x01(\x0b\x32\x1e.tracekeeper.control.v1.ReportH\x00\x12\x31\n\x04kept\x18\x03 \x01(\x0b\x32!.tracekeeper.control.v1.DecisionsH\x00\x12\x31\n\x04\x64ump\x18\x04 \x01(\x0b\x32!.tracekeeper.control.v1.DumpStateH\x00\x12\x34\n\x08standing\x18\x05 \x01(\x0b\x32 .tracekeeper.control.v1.StandingH\x00\x42\t\n\x07message\"\x99\x02\n\tToSidecar\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.tracekeeper.control.v1.WelcomeH\x00\x12.\n\x05share\x18\x02 \x01(\x0b\x32\x1d.tracekeeper.control.v1.ShareH\x00\x12\x31\n\x04kept\x18\x03 \x01(\x0b\x32!.tracekeeper.control.v1.DecisionsH\x00\x12\x33\n\x04\x64ump\x18\x04 \x01(\x0b\x32#.tracekeeper.control.v1.DumpCommandH\x00\x12\x35\n\tdump_stop\x18\x05 \x01(\x0b\x32 .tracekeeper.control.v1.DumpStopH\x00\x42\t\n\x07message\"E\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x12\n\nconfig_uid\x18\x02 \x01(\t\x12\x17\n\x0fpolicy_revision\x18\x03 \x01(\x04\"G\n\x07Welcome\x12\x1c\n\x14report_every_seconds\x18\x01 \x01(\x01\x12\x1e\n\x16standing_every_seconds\x18\x02 \x01(\x01\"P\n\x06Report\x12-\n\x04keys\x18\x01 \x03(\x0b\x32\x1f.tracekeeper.control.v1.KeyRate\x12\x17\n\x0fpolicy_revision\x18\x02 \x01(\x04\"$\n\x07KeyRate\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04rate\x18\x02 \x01(\x01\"\xb9\x02\n\x08Standing\x12\x17\n\x0fpolicy_revision\x18\x01 \x01(\x04\x12\x15\n\rpolicy_digest\x18\x02 \x01(\t\x12\x16\n\x0epolicy_problem\x18\x03 \x01(\t\x12\x13\n\x0blog_problem\x18\x04 \x01(\t\x12\x10\n\x08received\x18\x05 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x06 \x01(\x04\x12\x0f\n\x07refused\x18\x07 \x01(\x04\x12\x10\n\x08\x66iltered\x18\x08 \x01(\x04\x12\x11\n\tsuspended\x18\t \x01(\x04\x12\x37\n\x08\x64\x65livery\x18\n \x03(\x0b\x32%.tracekeeper.control.v1.EntryStanding\x12\x39\n\x08\x62\x61\x63kends\x18\x0b \x03(\x0b\x32\'.tracekeeper.control.v1.BackendStanding\"\xad\x01\n\rEntryStanding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x11\n\tdelivered\x18\x03 \x01(\x04\x12\x13\n\x0bsampled_out\x18\x04 \x01(\x04\x12\x11\n\tunmatched\x18\x05 \x01(\x04\x12\x0f\n\x07pending\x18\x06 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x07 \x01(\x04\x12\x13\n\x0bredelivered\x18\x08 \x01(\x04\x12\r\n\x05stuck\x18\t \x01(\x08\"?\n\x0f\x42\x61\x63kendStanding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ircuit\x18\x02 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x03 \x01(\t\"C\n\x05Share\x12\x19\n\x11traces_per_second\x18\x01 \x01(\x01\x12\x10\n\x08sidecars\x18\x02 \x01(\r\x12\r\n\x05\x66loor\x18\x03 \x01(\x01\"7\n\tDecisions\x12*\n\x04kept\x18\x01 \x03(\x0b\x32\x1c.tracekeeper.control.v1.Kept\"Z\n\x04Kept\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x06\x12\r\n\x05\x65rase\x18\x03 \x01(\x08\x12\x0f\n\x07\x64\x65\x63ided\x18\x04 \x01(\x01\x12\x11\n\ttrace_ids\x18\x05 \x01(\x0c\"\x9a\x01\n\x0b\x44umpCommand\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rsince_seconds\x18\x02 \x01(\x01\x12\r\n\x05where\x18\x03 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x11\n\tforgotten\x18\x05 \x01(\x08\x12\x17\n\x0ftimeout_seconds\x18\x06 \x01(\x01\x12\x1c\n\x14report_every_seconds\x18\x07 \x01(\x01\"\x16\n\x08\x44umpStop\x12\n\n\x02id\x18\x01 \x01(\t\"\xb4\x01\n\tDumpState\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12\x11\n\tlooked_at\x18\x04 \x01(\x04\x12\x0f\n\x07matched\x18\x05 \x01(\x04\x12\x0c\n\x04sent\x18\x06 \x01(\x04\x12\x13\n\x0bsent_before\x18\x07 \x01(\x04\x12\x11\n\tnot_known\x18\x08 \x01(\x04\x12\x11\n\tnot_taken\x18\t \x01(\x04\x12\x0c\n\x04left\x18\n \x01(\x04\"\x93\x01\n\x0b\x44umpRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x15\n\rsince_seconds\x18\x03 \x01(\x01\x12\r\n\x05where\x18\x04 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x05 \x01(\t\x12\x11\n\tforgotten\x18\x06 \x01(\x08\x12\x17\n\x0ftimeout_seconds\x18\x07 \x01(\x01\"p\n\x0c\x44umpProgress\x12\x0b\n\x03pod\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0b\x32!.tracekeeper.control.v1.DumpState\x12\x10\n\x08sidecars\x18\x03 \x01(\r\x12\x0f\n\x07pod_uid\x18\x04 \x01(\t2_\n\x07\x43ontrol\x12T\n\x06\x41ttach\x12#.tracekeeper.control.v1.FromSidecar\x1a!.tracekeeper.control.v1.ToSidecar(\x01\x30\x01\x32]\n\x06People\x12S\n\x04\x44ump\x12#.tracekeeper.control.v1.DumpRequest\x1a$.tracekeeper.control.v1.DumpProgress0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,35 +32,41 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tracekeeper_proto.control.v
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FROMSIDECAR']._serialized_start=71
-  _globals['_FROMSIDECAR']._serialized_end=295
-  _globals['_TOSIDECAR']._serialized_start=298
-  _globals['_TOSIDECAR']._serialized_end=579
-  _globals['_HELLO']._serialized_start=581
-  _globals['_HELLO']._serialized_end=650
-  _globals['_WELCOME']._serialized_start=652
-  _globals['_WELCOME']._serialized_end=691
-  _globals['_REPORT']._serialized_start=693
-  _globals['_REPORT']._serialized_end=773
-  _globals['_KEYRATE']._serialized_start=775
-  _globals['_KEYRATE']._serialized_end=811
-  _globals['_SHARE']._serialized_start=813
-  _globals['_SHARE']._serialized_end=880
-  _globals['_DECISIONS']._serialized_start=882
-  _globals['_DECISIONS']._serialized_end=937
-  _globals['_KEPT']._serialized_start=939
-  _globals['_KEPT']._serialized_end=1029
-  _globals['_DUMPCOMMAND']._serialized_start=1032
-  _globals['_DUMPCOMMAND']._serialized_end=1186
-  _globals['_DUMPSTOP']._serialized_start=1188
-  _globals['_DUMPSTOP']._serialized_end=1210
-  _globals['_DUMPSTATE']._serialized_start=1213
-  _globals['_DUMPSTATE']._serialized_end=1393
-  _globals['_DUMPREQUEST']._serialized_start=1396
-  _globals['_DUMPREQUEST']._serialized_end=1543
-  _globals['_DUMPPROGRESS']._serialized_start=1545
-  _globals['_DUMPPROGRESS']._serialized_end=1657
-  _globals['_CONTROL']._serialized_start=1659
-  _globals['_CONTROL']._serialized_end=1754
-  _globals['_PEOPLE']._serialized_start=1756
-  _globals['_PEOPLE']._serialized_end=1849
+  _globals['_FROMSIDECAR']._serialized_end=349
+  _globals['_TOSIDECAR']._serialized_start=352
+  _globals['_TOSIDECAR']._serialized_end=633
+  _globals['_HELLO']._serialized_start=635
+  _globals['_HELLO']._serialized_end=704
+  _globals['_WELCOME']._serialized_start=706
+  _globals['_WELCOME']._serialized_end=777
+  _globals['_REPORT']._serialized_start=779
+  _globals['_REPORT']._serialized_end=859
+  _globals['_KEYRATE']._serialized_start=861
+  _globals['_KEYRATE']._serialized_end=897
+  _globals['_STANDING']._serialized_start=900
+  _globals['_STANDING']._serialized_end=1213
+  _globals['_ENTRYSTANDING']._serialized_start=1216
+  _globals['_ENTRYSTANDING']._serialized_end=1389
+  _globals['_BACKENDSTANDING']._serialized_start=1391
+  _globals['_BACKENDSTANDING']._serialized_end=1454
+  _globals['_SHARE']._serialized_start=1456
+  _globals['_SHARE']._serialized_end=1523
+  _globals['_DECISIONS']._serialized_start=1525
+  _globals['_DECISIONS']._serialized_end=1580
+  _globals['_KEPT']._serialized_start=1582
+  _globals['_KEPT']._serialized_end=1672
+  _globals['_DUMPCOMMAND']._serialized_start=1675
+  _globals['_DUMPCOMMAND']._serialized_end=1829
+  _globals['_DUMPSTOP']._serialized_start=1831
+  _globals['_DUMPSTOP']._serialized_end=1853
+  _globals['_DUMPSTATE']._serialized_start=1856
+  _globals['_DUMPSTATE']._serialized_end=2036
+  _globals['_DUMPREQUEST']._serialized_start=2039
+  _globals['_DUMPREQUEST']._serialized_end=2186
+  _globals['_DUMPPROGRESS']._serialized_start=2188
+  _globals['_DUMPPROGRESS']._serialized_end=2300
+  _globals['_CONTROL']._serialized_start=2302
+  _globals['_CONTROL']._serialized_end=2397
+  _globals['_PEOPLE']._serialized_start=2399
+  _globals['_PEOPLE']._serialized_end=2492
 # @@protoc_insertion_point(module_scope)

@@ -7,16 +7,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FromSidecar(_message.Message):
-    __slots__ = ("hello", "report", "kept", "dump")
+    __slots__ = ("hello", "report", "kept", "dump", "standing")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
     DUMP_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     report: Report
     kept: Decisions
     dump: DumpState
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpState, _Mapping]] = ...) -> None: ...
+    standing: Standing
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpState, _Mapping]] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ...) -> None: ...
 
 class ToSidecar(_message.Message):
     __slots__ = ("welcome", "share", "kept", "dump", "dump_stop")
@@ -43,10 +45,12 @@ class Hello(_message.Message):
     def __init__(self, version: _Optional[str] = ..., config_uid: _Optional[str] = ..., policy_revision: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("report_every_seconds",)
+    __slots__ = ("report_every_seconds", "standing_every_seconds")
     REPORT_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STANDING_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
     report_every_seconds: float
-    def __init__(self, report_every_seconds: _Optional[float] = ...) -> None: ...
+    standing_every_seconds: float
+    def __init__(self, report_every_seconds: _Optional[float] = ..., standing_every_seconds: _Optional[float] = ...) -> None: ...
 
 class Report(_message.Message):
     __slots__ = ("keys", "policy_revision")
@@ -63,6 +67,64 @@ class KeyRate(_message.Message):
     key: str
     rate: float
     def __init__(self, key: _Optional[str] = ..., rate: _Optional[float] = ...) -> None: ...
+
+class Standing(_message.Message):
+    __slots__ = ("policy_revision", "policy_digest", "policy_problem", "log_problem", "received", "acknowledged", "refused", "filtered", "suspended", "delivery", "backends")
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    POLICY_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    LOG_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
+    policy_revision: int
+    policy_digest: str
+    policy_problem: str
+    log_problem: str
+    received: int
+    acknowledged: int
+    refused: int
+    filtered: int
+    suspended: int
+    delivery: _containers.RepeatedCompositeFieldContainer[EntryStanding]
+    backends: _containers.RepeatedCompositeFieldContainer[BackendStanding]
+    def __init__(self, policy_revision: _Optional[int] = ..., policy_digest: _Optional[str] = ..., policy_problem: _Optional[str] = ..., log_problem: _Optional[str] = ..., received: _Optional[int] = ..., acknowledged: _Optional[int] = ..., refused: _Optional[int] = ..., filtered: _Optional[int] = ..., suspended: _Optional[int] = ..., delivery: _Optional[_Iterable[_Union[EntryStanding, _Mapping]]] = ..., backends: _Optional[_Iterable[_Union[BackendStanding, _Mapping]]] = ...) -> None: ...
+
+class EntryStanding(_message.Message):
+    __slots__ = ("name", "start", "delivered", "sampled_out", "unmatched", "pending", "dropped", "redelivered", "stuck")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_OUT_FIELD_NUMBER: _ClassVar[int]
+    UNMATCHED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    REDELIVERED_FIELD_NUMBER: _ClassVar[int]
+    STUCK_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    start: int
+    delivered: int
+    sampled_out: int
+    unmatched: int
+    pending: int
+    dropped: int
+    redelivered: int
+    stuck: bool
+    def __init__(self, name: _Optional[str] = ..., start: _Optional[int] = ..., delivered: _Optional[int] = ..., sampled_out: _Optional[int] = ..., unmatched: _Optional[int] = ..., pending: _Optional[int] = ..., dropped: _Optional[int] = ..., redelivered: _Optional[int] = ..., stuck: _Optional[bool] = ...) -> None: ...
+
+class BackendStanding(_message.Message):
+    __slots__ = ("name", "circuit", "fault")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CIRCUIT_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    circuit: str
+    fault: str
+    def __init__(self, name: _Optional[str] = ..., circuit: _Optional[str] = ..., fault: _Optional[str] = ...) -> None: ...
 
 class Share(_message.Message):
     __slots__ = ("traces_per_second", "sidecars", "floor")
