@@ -28,6 +28,8 @@ ENDPOINT_KEY = "endpoint"
 IMAGES_CONFIG_MAP = "tracekeeper-sidecar-images"
 """In the operator's own namespace: what the controller knows of the sidecar's images, for the injectors."""
 IMAGES_KEY = "images.json"
+PREFLIGHT_POD = "tracekeeper-preflight"
+"""In the operator's own namespace, for seconds: it shows whether a new image can be pulled, and starts."""
 CONTROL_PORT = 9444
 """Of the control stream's Service, and of the controller where it is told nothing else."""
 

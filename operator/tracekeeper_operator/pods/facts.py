@@ -27,6 +27,8 @@ class PodFacts:
     """`namespace/name@generation` of every TracingConfig that its injection was made from; empty if there was none."""
     image: str
     """Of its sidecar, as it was given at admission or since; empty if it does not say."""
+    own_image: bool
+    """Whether the pod itself asked for another image than others get."""
     version: str
     """Of the operator that injected it."""
     owner: Owner | None
@@ -69,6 +71,7 @@ def read(manifest: Mapping[str, Any]) -> PodFacts:
         inject=str(annotations.get(names.INJECT, "")),
         resolved_from=tuple(source.strip() for source in sources if source.strip() not in ("", NO_CONFIG)),
         image=str(annotations.get(names.SIDECAR_IMAGE, "")),
+        own_image=names.IMAGE in annotations,
         version=str(annotations.get(names.SIDECAR_VERSION, "")),
         owner=controller_of(manifest, namespace),
         created=str(meta.get("creationTimestamp", "")),

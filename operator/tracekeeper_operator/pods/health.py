@@ -1,0 +1,85 @@
+"""How the sidecar of one pod fares: pure, from the pod as the API server shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import names
+
+UNPULLABLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+"""What the kubelet says of a container whose image it cannot get."""
+FAILING = UNPULLABLE | {
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "ImageInspectError",
+}
+"""What it says of one that does not run, and will not without somebody's doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The sidecar's container."""
+
+    image: str
+    """As the pod asks for it."""
+    path: str
+    """Where it is in the pod, for a JSON patch: `/spec/initContainers/0`."""
+    reason: str
+    """Why it waits, in the kubelet's word; empty while it does not."""
+    message: str
+    running: bool
+    """Whether it runs and has passed its startup probe."""
+    shown: str
+    """The image that its status is about; during an update, that may be the one before."""
+
+    @property
+    def unpullable(self) -> bool:
+        return self.reason in UNPULLABLE
+
+    @property
+    def failing(self) -> bool:
+        return self.reason in FAILING
+
+
+def health(pod: Mapping[str, Any]) -> Health | None:
+    """None when the pod has no container of ours."""
+    for group, statuses in (
+        ("initContainers", "initContainerStatuses"),
+        ("containers", "containerStatuses"),
+    ):
+        for index, container in enumerate(_list(pod, "spec", group)):
+            if container.get("name") == names.SIDECAR:
+                found = next((each for each in _list(pod, "status", statuses) if each.get("name") == names.SIDECAR), {})
+                return _health(container, f"/spec/{group}/{index}", found)
+    return None
+
+
+def _health(container: Mapping[str, Any], path: str, status: Mapping[str, Any]) -> Health:
+    state = status.get("state")
+    state = state if isinstance(state, Mapping) else {}
+    waiting = state.get("waiting")
+    waiting = waiting if isinstance(waiting, Mapping) else {}
+    return Health(
+        image=str(container.get("image", "")),
+        path=path,
+        reason=str(waiting.get("reason") or ""),
+        message=str(waiting.get("message") or ""),
+        running="running" in state and status.get("started") is True,
+        shown=str(status.get("image", "")),
+    )
+
+
+def ready(pod: Mapping[str, Any]) -> bool:
+    """Whether the whole pod is."""
+    conditions = _list(pod, "status", "conditions")
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+
+
+def _list(pod: Mapping[str, Any], section: str, key: str) -> list[Mapping[str, Any]]:
+    body = pod.get(section)
+    found = body.get(key) if isinstance(body, Mapping) else None
+    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
