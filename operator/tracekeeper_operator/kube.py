@@ -8,7 +8,7 @@ verb, object and status. Objects are plain dictionaries as the API server sent t
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,7 +19,7 @@ import aiohttp
 from . import names
 from .access import Access
 from .errors import AccessError, Gone, KubeError, NotFound, Unavailable, from_status
-from .kinds import Kind
+from .kinds import PODS, Kind
 
 Object = dict[str, Any]
 
@@ -75,8 +75,9 @@ class WatchEvent:
 class Kube:
     """A connection pool to one API server; use as `async with Kube(access) as kube`."""
 
-    def __init__(self, access: Access, *, timeout: float = 10.0) -> None:
-        self._access = access
+    def __init__(self, access: Access, *, timeout: float = 10.0, fence: Callable[[], bool] = lambda: True) -> None:
+        """Nothing is written unless `fence` says yes at that moment: who leads may have lost that without knowing."""
+        self._access, self._fence = access, fence
         self._timeout = timeout
         self._tls = access.tls()
         self._session: aiohttp.ClientSession | None = None
@@ -200,6 +201,18 @@ class Kube:
         """
         return await self._request("create", kind, namespace, None, body=body)
 
+    async def evict(self, namespace: str, name: str, uid: str) -> None:
+        """Ask that this pod goes, as far as PodDisruptionBudgets let it. Raises KubeError: with status 429 where they
+        do not, Conflict where the name is another pod's by now.
+        """
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        await self._request("create", PODS, namespace, name, subresource="eviction", body=body)
+
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> bool:
         """Delete one object, only if it still has this `uid`; False when it was not there. Raises
         KubeError.
@@ -246,6 +259,8 @@ class Kube:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Object:
+        if verb in _WRITES and not self._fence():
+            raise Unavailable(verb, target, 0, "not sent, because this controller does not lead any more")
         try:
             async with self._open(
                 _METHODS[verb],
@@ -289,6 +304,7 @@ class Kube:
         )
 
 
+_WRITES = frozenset({"patch", "create", "delete"})
 _METHODS = {"get": "GET", "list": "GET", "patch": "PATCH", "create": "POST", "delete": "DELETE"}
 
 
