@@ -115,12 +115,16 @@ def _text(description: str, most: int, **more: object) -> dict[str, Any]:
     return {"description": description, "type": "string", "maxLength": most, **more}
 
 
+def _count(description: str) -> dict[str, Any]:
+    return {"description": description, "type": "integer", "format": "int64", "minimum": 0}
+
+
 def _status() -> dict[str, Any]:
     condition = {
         "type": "object",
         "required": ["type", "status", "lastTransitionTime", "reason", "message"],
         "properties": {
-            "type": _text("Accepted, ResolvedRefs or Ready.", 316),
+            "type": _text("Accepted, ResolvedRefs, Ready or Delivering.", 316),
             "status": {"description": "Whether it holds.", "type": "string", "enum": ["True", "False", "Unknown"]},
             "observedGeneration": {
                 "description": "The generation of the config that this is about.",
@@ -149,7 +153,7 @@ def _status() -> dict[str, Any]:
             },
             "conditions": {
                 "description": "Accepted: the config has no faults. ResolvedRefs: the Secrets that it names are "
-                "there. Ready: sidecars get it.",
+                "there. Ready: sidecars get it. Delivering: what sidecars say of their backends.",
                 "type": "array",
                 "maxItems": 16,
                 "x-kubernetes-list-type": "map",
@@ -169,6 +173,64 @@ def _status() -> dict[str, Any]:
                     "current": _text("Digest of the policy, `sha256:…`.", 128),
                 },
             },
+            "backends": {
+                "description": "Backends as sidecars find them.",
+                "type": "array",
+                "maxItems": 16,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "items": _backend_status(),
+            },
+            "ledger": _ledger_status(),
+        },
+    }
+
+
+def _backend_status() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["name", "circuit"],
+        "properties": {
+            "name": _text("Of the backend.", 253),
+            "circuit": _text("The worst at any sidecar; Closed is best.", 253),
+            "sidecars": _count("Sidecars that have this circuit, where it does not serve."),
+            "message": _text("The last fault, also after it has passed.", 512),
+        },
+    }
+
+
+def _ledger_status() -> dict[str, Any]:
+    entry = {
+        "name": _text("Of the delivery entry.", 253),
+        "earlier": _count("Spans acknowledged before the entry was there."),
+        "delivered": _count("Spans that a backend has taken."),
+        "sampledOut": _count("Spans that sampling left out."),
+        "unmatched": _count("Spans that the entry's `match` does not take."),
+        "dropped": _count("Spans given up."),
+        "pending": _count("Spans that wait in sidecars that are attached."),
+        "unsent": _count("Spans that waited in the others when they were heard of last."),
+    }
+    return {
+        "description": "Sum over all sidecars that were attached since `since`.",
+        "type": "object",
+        "properties": {
+            "time": {"description": "When it was added up.", "type": "string", "format": "date-time"},
+            "since": {"description": "When the controller's leader began.", "type": "string", "format": "date-time"},
+            "sidecars": _count("Sidecars whose counts are in it."),
+            "away": _count("Sidecars of them that are not attached."),
+            "received": _count("Spans that came."),
+            "acknowledged": _count("Spans answered OK, and on disk."),
+            "refused": _count("Spans refused; the sender was told."),
+            "filtered": _count("Spans that a processor has thrown away."),
+            "suspended": _count("Spans answered OK and not stored, because of `suspend`."),
+            "delivery": {
+                "description": "What became of those that were acknowledged.",
+                "type": "array",
+                "maxItems": 16,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "items": {"type": "object", "required": ["name"], "properties": entry},
+            },
         },
     }
 
@@ -179,9 +241,11 @@ def _columns() -> list[dict[str, Any]]:
 
     rows: list[tuple[str, str, str, str, int]] = [
         ("Ready", "string", condition("Ready", "status"), "Whether sidecars get this config", 0),
-        ("Accepted", "string", condition("Accepted", "status"), "Whether this config has no faults", 0),
+        ("Delivering", "string", condition("Delivering", "status"), "Whether spans reach the backends", 0),
         ("Reason", "string", condition("Ready", "reason"), "Why it is ready or not", 0),
         ("Suspended", "boolean", ".spec.suspend", "Whether tracing is switched off", 0),
+        ("Accepted", "string", condition("Accepted", "status"), "Whether this config has no faults", 1),
+        ("Received", "integer", ".status.ledger.received", "Spans that came to its sidecars", 1),
         ("Revision", "integer", ".status.policy.revision", "Revision of the namespace's policy", 1),
         ("Message", "string", condition("Ready", "message"), "What to do about it", 1),
         ("Age", "date", ".metadata.creationTimestamp", "Time since it was created", 0),
