@@ -100,8 +100,9 @@ def demand(pod: Pod, spec: ResolvedSpec, storage: Storage, bounds: Bounds) -> De
         wish = _Pair(asked.get(name), capped.get(name))
         tied = firm and name in COMPUTE
         pair = _tie(name, wish) if tied else _capped(name, wish, bounds)
-        fitted = _fit(name, pair, bounds.container.get(name, NO_BOUND), _most(pod, bounds, name), tied=tied)
-        _check(name, pair, fitted)
+        bound = bounds.container.get(name, NO_BOUND)
+        fitted = _fit(name, pair, bound, _most(pod, bounds, name), tied=tied)
+        _check(name, bound, pair, fitted)
         for field, found, old, given in (
             ("requests", requests, pair.request, fitted.request),
             ("limits", limits, pair.limit, fitted.limit),
@@ -182,12 +183,12 @@ def _between(value: Decimal | None, least: Decimal | None, most: Decimal | None)
     return raised if most is None else min(raised, most)
 
 
-def _check(name: str, pair: _Pair, fitted: _Pair) -> None:
-    needed = {CPU: LEAST_CPU, MEMORY: LEAST_MEMORY}.get(name, Decimal(0))
+def _check(name: str, bound: Bound, pair: _Pair, fitted: _Pair) -> None:
+    needed = max({CPU: LEAST_CPU, MEMORY: LEAST_MEMORY}.get(name, Decimal(0)), bound.least or Decimal(0))
     given = fitted.limit if fitted.limit is not None else fitted.request
     if fitted != pair and given is not None and given < needed:
         raise NoRoom(
-            f"its LimitRange leaves {_text(name, max(given, Decimal(0)))} of {name}, and the sidecar needs "
+            f"its LimitRange leaves {_text(name, max(given, Decimal(0)))} of {name}, and the sidecar must have "
             f"{_text(name, needed)} or more: raise the maximum"
         )
 
