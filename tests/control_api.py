@@ -30,6 +30,7 @@ GROUPS = {
         },
     ),
     "apps": ("v1", {"replicasets": "ReplicaSet"}),
+    "coordination.k8s.io": ("v1", {"leases": "Lease"}),
     "batch": ("v1", {"jobs": "Job"}),
 }
 CORE = {"secrets": "Secret", "configmaps": "ConfigMap", "events": "Event", "namespaces": "Namespace", "pods": "Pod"}
@@ -205,6 +206,8 @@ class Api:
         if (key[0], sub) == ("serviceaccounts", "token"):
             made = {"token": f"token-of-{key[1]}-{key[2]}", "expirationTimestamp": "2036-01-01T00:00:00Z"}
             return web.json_response({**body, "status": made}, status=201)
+        if (key[0], key[1], body["metadata"].get("name", "")) in self.objects:
+            return web.json_response({"message": "it exists already"}, status=409)
         return web.json_response(self.put(key[0], body), status=201)
 
     def _delete(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
@@ -224,6 +227,9 @@ class Api:
             for item in body:
                 if item["op"] == "add":
                     set_at(new, item["path"], item["value"])
+                elif item["op"] == "remove":
+                    path, _, last = item["path"].rpartition("/")
+                    del value_at(new, path)[last.replace("~1", "/").replace("~0", "~")]
         elif sub == "status":
             new["status"] = body["status"]
         else:

@@ -80,6 +80,7 @@ async def installed() -> AsyncIterator[Api]:
         for plural, name in (("mutating", "tracekeeper-injector"), ("validating", "tracekeeper-validator")):
             hooks = [{"name": "x.tracekeeper.dev", "clientConfig": {}}]
             api.put(f"{plural}webhookconfigurations", {"metadata": {"name": name}, "webhooks": hooks})
+        api.put("leases", {"metadata": {"namespace": "tk", "name": "tracekeeper-controller"}})
         yield api
 
 

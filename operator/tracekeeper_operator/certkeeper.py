@@ -17,7 +17,7 @@ from typing import Any
 
 from . import certs, names
 from .backoff import Backoff
-from .certs import Lives, Material
+from .certs import LIVES, Lives, Material
 from .clock import Clock
 from .errors import CertificateError, KubeError, NotFound
 from .kinds import CONFIG_MAPS, MUTATING, SECRETS, VALIDATING, Kind
@@ -25,8 +25,8 @@ from .kube import Kube, Object
 
 logger = logging.getLogger(__name__)
 
-SPREAD = 900.0
-"""Seconds from a new authority to what it signs: the kubelet brings a changed policy to its pods within two minutes."""
+ROUNDS = 30
+"""Rounds in the life of a serving certificate, at least: a third of it is left when it is renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,13 @@ class CertKeeper:
         clock: Clock,
         *,
         period: float = 60.0,
-        lives: Lives | None = None,
+        lives: Lives = LIVES,
         on_expiry: Callable[[float], None] | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
         self._kube, self._place, self._clock = kube, place, clock
-        self._period, self._lives = period, lives or Lives(spread=SPREAD)
+        self._lives = lives
+        self._period = min(period, self._lives.serving / ROUNDS)
         self._on_expiry, self._on_change = on_expiry, on_change
         self._trusted = False
         self.material: Material | None = None

@@ -26,6 +26,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from .errors import CertificateError
 
 DAY = 86400.0
+SPREAD = 900.0
+"""Seconds from a new authority to what it signs: the kubelet brings a changed policy to its pods within two minutes."""
 SKEW = 300.0
 """Seconds by which a certificate is valid before it was made: clocks of nodes differ."""
 KEYS = ("tls.crt", "tls.key", "ca.crt", "ca.key")
@@ -39,6 +41,18 @@ class Lives:
     serving: float = 90 * DAY
     spread: float = 0.0
     """What a new authority waits at least before it signs, while there is an old one that can."""
+
+    @classmethod
+    def of(cls, authority: float, serving: float) -> Lives:
+        """With as long a wait as there is time for. Raises ValueError when one of them is too short for the other."""
+        if serving < 10:
+            raise ValueError(f"the certificate's life of {serving:g} s is too short; the least is 10s")
+        if authority < 2 * serving:
+            raise ValueError("the authority has to live for at least twice as long as the certificates that it signs")
+        return cls(authority, serving, min(SPREAD, authority / 12))
+
+
+LIVES = Lives.of(730 * DAY, 90 * DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,12 @@ def expires(material: Material) -> float:
     """Unix time at which the serving certificate or its authority ends. Raises CertificateError."""
     ends = [_certificates(material.certificate, "tls.crt")[0], _certificates(material.ca, "ca.crt")[0]]
     return min(certificate.not_valid_after_utc.timestamp() for certificate in ends)
+
+
+def life(material: Material) -> float:
+    """Seconds for which the serving certificate was made. Raises CertificateError."""
+    serving = _certificates(material.certificate, "tls.crt")[0]
+    return (serving.not_valid_after_utc - serving.not_valid_before_utc).total_seconds() - SKEW
 
 
 def _with_new_authority(old: Material, authorities: list[x509.Certificate], now: float, lives: Lives) -> Material:

@@ -5,6 +5,7 @@
     ├── AccessError            no usable way to the API server: names the file and the field
     ├── CertificateError       certificate material cannot be used: names the Secret and the key
     ├── ListenError            a port could not be bound: names the address
+    ├── LeadLost               another controller leads, or may: names the Lease
     ├── TokenRefused           who attaches to the control stream is not who may: says why
     ├── PersonUnknown          the API server does not know a person's token: says why
     ├── AccessDenied           a person may not do what they ask for: names both
@@ -57,6 +58,14 @@ class ListenError(OperatorError):
     def __init__(self, address: str, cause: str) -> None:
         self.address = address
         super().__init__(f"cannot listen on {address}: {cause}")
+
+
+class LeadLost(OperatorError):
+    """This process led, and must not act any more."""
+
+    def __init__(self, lease: str, why: str) -> None:
+        self.lease = lease
+        super().__init__(f"lost the lease {lease}: {why}; ending, to begin anew as a standby")
 
 
 class TokenRefused(OperatorError):

@@ -16,9 +16,11 @@ from .certs import LIVES, Lives
 from .errors import SettingsError
 from .lease import MOST as MOST_LEASE
 from .lease import TERMS, Terms
+from .pods.options import NO_PODS, PodOptions
 from .storage import EVERYWHERE, NOWHERE, HostPaths
 
 LEVELS = ("Debug", "Info", "Warning", "Error")
+BOOLEANS = ("true", "false")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 T = TypeVar("T")
@@ -62,6 +64,9 @@ class ControllerSettings:
     """The pod that this process runs in, which gets a label while it leads; empty where there is none."""
     lives: Lives = LIVES
     """Of the certificates that it makes."""
+    root_namespace: str = ""
+    """Where the defaults of the whole cluster are; empty where there are none."""
+    pods: PodOptions = NO_PODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class InjectorSettings:
     """What an image that a pod's annotation names must begin with, up to a slash."""
     pull_secrets: tuple[str, ...] = ()
     """Names that are added to injected pods' imagePullSecrets."""
+    root_namespace: str = ""
 
 
 Settings = ControllerSettings | InjectorSettings
@@ -109,6 +115,8 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
             terms=_read(options.lease_duration, "--lease-duration", _terms),
             pod=options.pod,
             lives=_lives(options.authority_life, options.certificate_life),
+            root_namespace=_namespace(options.root_namespace or namespace, "--root-namespace"),
+            pods=_pods(namespace, options),
         )
     return InjectorSettings(
         namespace=namespace,
@@ -120,6 +128,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         host_paths=host_paths,
         image_registries=tuple(text.rstrip("/") for text in _listed(options.image_registries)),
         pull_secrets=_secrets(options.pull_secrets),
+        root_namespace=_namespace(options.root_namespace or namespace, "--root-namespace"),
     )
 
 
@@ -147,6 +156,9 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 
     for command in (controller, injector):
         flag(command, "namespace", None, "the operator's own namespace")
+        flag(
+            command, "root-namespace", "", "where the whole cluster's default TracingConfigs are; that of the operator"
+        )
         flag(command, "metrics-listen", ":8080", "plain HTTP: /metrics, /healthz, /readyz")
         flag(command, "log-level", "Info", "Debug, Info, Warning or Error")
         flag(command, "host-path", "", "folder on every node for buffers of storage type HostPath")
@@ -162,6 +174,13 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag(controller, "pod", "", "the pod that this runs in, which is labelled while it leads")
     flag(controller, "authority-life", "17520h", "how long an authority lives; renewed when a third is left")
     flag(controller, "certificate-life", "2160h", "how long a certificate lives; renewed when a third is left")
+    flag(controller, "sidecar-image", "", "the injected sidecars' image; without it, nothing is done about images")
+    flag(controller, "sidecar-pull-policy", "IfNotPresent", "with which the pre-flight pod tries it, too")
+    flag(controller, "preflight-pull-secrets", "", "Secrets by which that pod pulls it, separated by commas")
+    flag(controller, "excluded-namespaces", "", "where no pod is ever injected, separated by commas")
+    flag(controller, "sweep", "5m", "how often all pods are looked at, for those without a sidecar")
+    flag(controller, "eviction", "false", "whether sidecar.repair: Evict is allowed")
+    flag(controller, "image-updates", "false", "whether sidecars may get another image in place")
     flag(injector, "sidecar-image", None, "the image of the injected sidecar")
     flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
     flag(
@@ -176,6 +195,12 @@ def _needed(value: str | None, flag: str, variable: str) -> str:
     if not value:
         raise SettingsError(flag, f"is required (or set {variable})")
     return value
+
+
+def _namespace(name: str, flag: str) -> str:
+    if not (re.fullmatch(DNS_LABEL.pattern, name) and len(name) <= DNS_LABEL.max_length):
+        raise SettingsError(flag, f"{name!r} is no name of a namespace")
+    return name
 
 
 def _host_paths(path: str, namespaces: str) -> HostPaths:
@@ -199,6 +224,19 @@ def _secrets(text: str) -> tuple[str, ...]:
         if re.fullmatch(DNS_SUBDOMAIN.pattern, name) is None:
             raise SettingsError("--pull-secrets", f"{name!r} is no name of a Secret")
     return _listed(text)
+
+
+def _pods(namespace: str, options: argparse.Namespace) -> PodOptions:
+    return PodOptions(
+        namespace=namespace,
+        image=options.sidecar_image,
+        pull_policy=_one_of(options.sidecar_pull_policy, "--sidecar-pull-policy", PULL_POLICIES),
+        pull_secrets=_listed(options.preflight_pull_secrets),
+        excluded=frozenset(_listed(options.excluded_namespaces)),
+        eviction=_one_of(options.eviction, "--eviction", BOOLEANS) == "true",
+        updates=_one_of(options.image_updates, "--image-updates", BOOLEANS) == "true",
+        period=_read(options.sweep, "--sweep", _resync),
+    )
 
 
 def _one_of(value: str, flag: str, allowed: Sequence[str]) -> str:

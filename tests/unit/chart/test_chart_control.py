@@ -18,9 +18,12 @@ def test_sidecars_are_led_to_the_controller(helm: Helm) -> None:
     labels = [found["spec"]["template"]["metadata"]["labels"] for found in of_kind(objects, "Deployment", "DaemonSet")]
     labels += [found["metadata"].get("labels", {}) for found in of_kind(objects, "Pod")]
     assert len(labels) == 4
+    # Of the controllers' pods the leader's, which labels itself.
+    assert service["selector"].pop("tracekeeper.dev/leader") == "true"
     assert [found for found in labels if service["selector"].items() <= found.items()] == [
         controller["metadata"]["labels"]
     ]
+    assert not any("tracekeeper.dev/leader" in found for found in labels)
     (container,) = controller["spec"]["containers"]
     assert "--control-service=prod-tracekeeper-control" in container["args"]
     (port,) = service["ports"]

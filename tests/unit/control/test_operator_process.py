@@ -74,11 +74,12 @@ async def test_kopf_writes_nothing_of_its_own(api: Api, start: Start) -> None:
     meta = api.get("tracingconfigs", "shop", "agents")["metadata"]
     assert "finalizers" not in meta and "annotations" not in meta
     written = {item.path.rsplit("/", 1)[-1] for item in api.seen if item.method not in ("GET",)}
-    assert written == {"status", "tracekeeper-policy", "tracekeeper-webhook-tls", *WEBHOOKS}
+    assert written == {"status", "tracekeeper-policy", "tracekeeper-webhook-tls", LEASE, *WEBHOOKS}
     read = {item.path for item in api.seen if item.method == "GET" and item.path.startswith(("/api/v1/", "/apis/"))}
     assert not [path for path in read if re.search(r"/(secrets|pods|namespaces|customresourcedefinitions)$", path)]
 
 
+LEASE = "tracekeeper-controller"
 WEBHOOKS = ("tracekeeper-injector", "tracekeeper-validator")
 
 
@@ -230,3 +231,50 @@ def test_the_injector_loads_neither_kopf_nor_grpc() -> None:
     code = "import sys, tracekeeper_operator.injector; print('kopf' in sys.modules, 'grpc' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "False False"
+
+
+async def test_of_two_controllers_one_leads_and_the_other_one_takes_over(api: Api, start: Start) -> None:
+    """Both are ready. One is killed, without a word; the one after it is told to stop, and says so."""
+    for name in ("one", "two", "three"):
+        labels = {"app": "controller"}
+        api.put("pods", {"metadata": {"namespace": "tk", "name": name, "labels": labels}})
+    api.put("tracingconfigs", config())
+    flags = ("controller", "--service=localhost", "--lease-duration=3s")
+
+    async def leads(name: str) -> None:
+        def is_labelled() -> bool:
+            found = {key[2]: item["metadata"]["labels"] for key, item in api.objects.items() if key[0] == "pods"}
+            return [pod for pod, labels in found.items() if "tracekeeper.dev/leader" in labels] == [name]
+
+        await until(is_labelled)
+        assert api.get("leases", "tk", LEASE)["spec"]["holderIdentity"].startswith(f"{name}_")
+
+    async with start(*flags, "--pod=one") as one:
+        await one.ready()
+        await leads("one")
+        async with start(*flags, "--pod=two") as two:
+            await two.ready()
+            await until(lambda: any("standing by: one_" in line["message"] for line in two.lines))
+            assert "tracekeeper_controller_leader 1.0" in (await one.get("/metrics"))[1]
+            assert "tracekeeper_controller_leader 0.0" in (await two.get("/metrics"))[1]
+            one.process.kill()
+            await leads("two")
+            api.put("tracingconfigs", config(suspend=True))
+            await until(lambda: api.get("tracingconfigs", "shop", "agents")["status"]["observedGeneration"] == 2)
+            async with start(*flags, "--pod=three") as three:
+                await until(lambda: any("standing by: two_" in line["message"] for line in three.lines))
+                assert await two.stop() == 0
+                assert any(line["message"] == "gave the lease back" for line in two.lines)
+                await leads("three")
+                assert await three.stop() == 0
+            assert three.faults() == two.faults() == []
+
+
+async def test_a_controller_that_has_lost_the_lease_ends(api: Api, start: Start) -> None:
+    async with start("controller", "--service=localhost", "--lease-duration=3s") as controller:
+        await controller.ready()
+        lease = api.get("leases", "tk", LEASE)
+        api.put("leases", {**lease, "spec": {**lease["spec"], "holderIdentity": "somebody-else"}})
+        async with asyncio.timeout(30):
+            assert await controller.process.wait() == 1
+    assert "somebody-else leads now; ending" in controller.lines[-1]["message"]
