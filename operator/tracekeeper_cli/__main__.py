@@ -45,7 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     ledger.set_defaults(command=_ledger)
     dump = commands.add_parser("dump", help="have all pods of a config send what sampling has left out")
     _add_dump(dump)
-    for command in (status, ledger, dump):
+    network = commands.add_parser("network-policy", help="what sidecars need where everything is denied by default")
+    network.add_argument("-n", "--namespace", help="where pods are injected (default: the context's)")
+    network.add_argument(
+        "--operator-namespace", default="tracekeeper-system", metavar="NAMESPACE", help="of the operator"
+    )
+    network.set_defaults(command=_network_policy)
+    for command in (status, ledger, dump, network):
         command.add_argument("--context", help="kube context (default: the current one)")
     return parser
 
@@ -134,6 +140,12 @@ def _ledger(options: argparse.Namespace) -> int:
         raise CLIError(f"{where} answers with something else than a ledger: {error}") from None
     print(ledger_text(ledger))
     return 0
+
+
+def _network_policy(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_network_policy import run
+
+    return run(options)
 
 
 def _dump(options: argparse.Namespace) -> int:

@@ -130,6 +130,20 @@ class Cluster:
             if str((pod.metadata.annotations or {}).get(RESOLVED_FROM, "")).startswith(picked)
         ]
 
+    def service(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """A Service as the API server has it; None where there is none, or none that the user may read."""
+        with self._asking(f"cannot read Service {namespace}/{name}"):
+            try:
+                answer: Any = self._core.read_namespaced_service(
+                    name, namespace, _request_timeout=TIMEOUT, _preload_content=False
+                )
+            except ApiException as error:
+                if error.status not in (403, 404):
+                    raise
+                return None
+        found: Mapping[str, Any] = json.loads(answer.data)
+        return found
+
     def _metrics_port(self, namespace: str, name: str) -> int:
         with self._asking(f"cannot read pod {namespace}/{name}"):
             pod: Any = self._core.read_namespaced_pod(name, namespace, _request_timeout=TIMEOUT)
