@@ -1,0 +1,250 @@
+"""Every kind of workload runs with a sidecar, in namespaces as strict as they come, and beside a service mesh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from cluster.errors import CommandFailed
+from cluster.fixtures import RELEASE, SYSTEM
+from cluster.node import Cluster
+from cluster.wait import wait_for
+from cluster.workload import RESTRICTED, SIDECAR, Workload, otlp
+
+pytestmark = pytest.mark.cluster
+
+RUNS, SPANS = 3, 12
+"""Of each application: traces, and the spans in them."""
+AGENT = ["python3", "/demo/agent.py"]
+PROXY = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(time.sleep(2))); signal.pause()"
+"""Like a mesh's: it is asked to end, and takes its time."""
+IDLE = ["python3", "-c", "import signal; signal.pause()"]
+TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
+STRICT = {
+    "default": {"cpu": "500m", "memory": "128Mi"},
+    "defaultRequest": {"cpu": "20m", "memory": "64Mi"},
+    "min": {"cpu": "10m", "memory": "64Mi"},
+    "max": {"cpu": "2", "memory": "512Mi", "ephemeral-storage": "256Mi"},
+    "maxLimitRequestRatio": {"memory": "2"},
+}
+QUOTA = {
+    "requests.cpu": "2",
+    "limits.cpu": "12",
+    "limits.memory": "8Gi",
+    "limits.ephemeral-storage": "8Gi",
+    "pods": "20",
+}
+
+
+@pytest.fixture
+def user(cluster: Cluster, tracekeeper: str, demo_image: str, namespace: str) -> Workload:
+    """A namespace like any other."""
+    assert tracekeeper
+    return Workload(cluster, namespace, demo_image)
+
+
+@pytest.fixture
+def strict(user: Workload) -> Workload:
+    """A namespace that takes `restricted` pods only, bounds every container, and counts all that they ask for."""
+    user.cluster.kubectl("label", "namespace", user.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    for kind, spec in (
+        ("LimitRange", {"limits": [{"type": "Container", **STRICT}]}),
+        ("ResourceQuota", {"hard": QUOTA}),
+    ):
+        user.cluster.apply({"apiVersion": "v1", "kind": kind, "metadata": in_it(user, "strict"), "spec": spec})
+    return user
+
+
+def in_it(user: Workload, name: str) -> dict[str, Any]:
+    return {"name": name, "namespace": user.namespace}
+
+
+def template(
+    user: Workload, name: str, linger: int, annotations: Mapping[str, str] = {}, **spec: Any
+) -> dict[str, Any]:
+    """A pod template of an application that makes its traces, stays for a while, and ends."""
+    variables = {
+        "AGENT_RUNS": RUNS,
+        "AGENT_RUNS_PER_SECOND": 10,
+        "AGENT_LINGER": linger,
+        "OTEL_BSP_SCHEDULE_DELAY": 200,
+    }
+    environment = {"OTEL_SERVICE_NAME": name, **{key: str(value) for key, value in variables.items()}}
+    opted = {"tracekeeper.dev/inject": "true", **annotations}
+    pod = user.pod(name, AGENT, annotations=opted, environment=environment, **spec)
+    del pod["metadata"]["name"], pod["metadata"]["namespace"]
+    return {"metadata": pod["metadata"], "spec": pod["spec"]}
+
+
+def controller(user: Workload, kind: str, name: str, group: str = "apps/v1", **more: Any) -> dict[str, Any]:
+    """A controller of pods that stay."""
+    spec = {"selector": {"matchLabels": {"app": name}}, **more}
+    return {"apiVersion": group, "kind": kind, "metadata": in_it(user, name), "spec": spec}
+
+
+def job_template(user: Workload, name: str, **spec: Any) -> dict[str, Any]:
+    return {"backoffLimit": 0, "template": template(user, name, linger=0, **spec)}
+
+
+def meshed(user: Workload) -> list[dict[str, Any]]:
+    """A mesh's native proxy as its webhook puts it there, and an init container of the application's, which traces."""
+    common = {"image": user.image, "imagePullPolicy": "Never", "securityContext": RESTRICTED}
+    variables = {"AGENT_RUNS": RUNS, "AGENT_RUNS_PER_SECOND": 10, "OTEL_SERVICE_NAME": "prepare"}
+    return [
+        {"name": "istio-proxy", "command": ["python3", "-c", PROXY], "restartPolicy": "Always", **common},
+        {
+            "name": "prepare",
+            "command": AGENT,
+            "env": [{"name": key, "value": str(value)} for key, value in variables.items()],
+            **common,
+        },
+    ]
+
+
+def guaranteed(found: dict[str, Any]) -> dict[str, Any]:
+    """The same template with limits alone, which are requests too."""
+    (app,) = found["spec"]["containers"]
+    app["resources"] = {"limits": {"cpu": "400m", "memory": "128Mi"}}
+    return found
+
+
+def pods(user: Workload, name: str) -> list[dict[str, Any]]:
+    return list(user.cluster.get("pods", "-l", f"app={name}", namespace=user.namespace)["items"])
+
+
+def sidecar(pod: dict[str, Any]) -> dict[str, Any]:
+    (found,) = [item for item in pod["spec"].get("initContainers", []) if item["name"] == SIDECAR]
+    return dict(found)
+
+
+def described(user: Workload, *what: str) -> str:
+    return user.cluster.kubectl("describe", *what, "-n", user.namespace, check=False)
+
+
+def injectors(cluster: Cluster) -> list[Any]:
+    """Their pods, those that are about to end included: they answer until they do."""
+    return list(cluster.get("pods", "-l", "app.kubernetes.io/component=injector", namespace=SYSTEM)["items"])
+
+
+def ended(pod: dict[str, Any], name: str) -> datetime:
+    """When a native sidecar of the pod ended, which must have been once."""
+    (status,) = [item for item in pod["status"]["initContainerStatuses"] if item["name"] == name]
+    assert status["restartCount"] == 0, status
+    return datetime.fromisoformat(status["state"]["terminated"]["finishedAt"])
+
+
+@pytest.mark.timeout(240, func_only=True)
+def test_jobs_and_controllers_of_every_kind_run_injected_where_only_restricted_and_bounded_pods_may(
+    strict: Workload,
+) -> None:
+    cluster = strict.cluster
+    strict.backends("backend-a")
+    strict.configured(otlp("backend-a", "HTTP"), sidecar={"drainTimeout": "5s"})
+    cron = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job_template(strict, "cron", restartPolicy="Never")}}
+    stays: dict[str, Any] = {"linger": 3600, "restartPolicy": "Always", "terminationGracePeriodSeconds": 3}
+    deployment = controller(strict, "Deployment", "deployed", template=template(strict, "deployed", **stays))
+    ports = {"tracekeeper.dev/http-port": "14318"}
+    stateful = guaranteed(template(strict, "stateful", annotations=ports, **stays))
+    scale = {"kind": "Deployment", "name": "deployed", "apiVersion": "apps/v1"}
+    use = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+    cluster.apply(
+        [
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": in_it(strict, "job"),
+                "spec": job_template(strict, "job", initContainers=meshed(strict)),
+            },
+            {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": in_it(strict, "cron"), "spec": cron},
+            deployment,
+            controller(strict, "DaemonSet", "daemon", template=template(strict, "daemon", **stays)),
+            controller(strict, "StatefulSet", "stateful", serviceName="stateful", template=stateful),
+            {
+                "apiVersion": "autoscaling/v2",
+                "kind": "HorizontalPodAutoscaler",
+                "metadata": in_it(strict, "deployed"),
+                "spec": {"scaleTargetRef": scale, "maxReplicas": 2, "metrics": [use]},
+            },
+        ]
+    )
+    cluster.kubectl("create", "job", "of-cron", "--from=cronjob/cron", "-n", strict.namespace)
+
+    def complete() -> bool:
+        jobs = [cluster.get("job", name, namespace=strict.namespace) for name in ("job", "of-cron")]
+        conditions = [item for job in jobs for item in job.get("status", {}).get("conditions", [])]
+        return [item["status"] for item in conditions if item["type"] == "Complete"] == ["True", "True"]
+
+    wait_for(complete, 120, lambda: f"both jobs complete: {described(strict, 'pods')}")
+    # The Job's init container is an application of its own.
+    everything = 6 * SPANS
+
+    def seen() -> int:
+        return len(strict.ids("backend-a"))
+
+    wait_for(lambda: seen() == everything, 90, lambda: f"{seen()} of {everything}: {described(strict, 'pods')}")
+
+    (job,) = pods(strict, "job")
+    assert [item["name"] for item in job["spec"]["initContainers"]] == ["istio-proxy", SIDECAR, "prepare"]
+    assert "exec" in sidecar(job)["livenessProbe"]
+    assert ended(job, SIDECAR) < ended(job, "istio-proxy")
+    ours = {name: pods(strict, name)[0] for name in ("job", "cron", "deployed", "daemon", "stateful")}
+    for name, pod in ours.items():
+        assert pod["metadata"]["labels"]["tracekeeper.dev/injected"] == "true", name
+        assert sidecar(pod)["resources"]["limits"].keys() == {"cpu", "memory", "ephemeral-storage"}, name
+    assert {name: pod["status"]["qosClass"] for name, pod in ours.items() if name in ("deployed", "stateful")} == {
+        "deployed": "Burstable",
+        "stateful": "Guaranteed",
+    }
+    # What the autoscaler divides by: without a request in each container it does nothing.
+    scaled = [*ours["deployed"]["spec"]["initContainers"], *ours["deployed"]["spec"]["containers"]]
+    assert all("cpu" in item["resources"]["requests"] for item in scaled)
+
+
+def test_a_label_on_the_namespace_opts_in_and_the_sidecar_never_sees_the_applications_token(user: Workload) -> None:
+    user.backends("backend-a")
+    user.cluster.kubectl("label", "namespace", user.namespace, "tracekeeper.dev/inject=true")
+    out = {"tracekeeper.dev/inject": "false"}
+    user.cluster.apply(
+        [
+            user.pod("labelled", IDLE, automountServiceAccountToken=True, terminationGracePeriodSeconds=1),
+            user.pod("declined", IDLE, annotations=out, terminationGracePeriodSeconds=1),
+        ]
+    )
+    user.running("labelled-0")
+    (labelled,), (declined,), (earlier,) = (pods(user, name) for name in ("labelled", "declined", "backend-a"))
+    assert sidecar(labelled)["name"] == SIDECAR
+    assert "initContainers" not in declined["spec"] and "initContainers" not in earlier["spec"]
+    look = ("--", "python3", "-c", f"import os; print(sorted(os.listdir({TOKENS!r})))")
+    inside = ("exec", "labelled-0", "-n", user.namespace, "-c")
+    assert "'token'" in user.cluster.kubectl(*inside, "app", *look)
+    assert user.cluster.kubectl(*inside, SIDECAR, *look).strip() == "[]"
+    write = ("--", "python3", "-c", f"open({TOKENS!r} + '/token', 'w')")
+    with pytest.raises(CommandFailed, match="Read-only file system"):
+        user.cluster.kubectl(*inside, SIDECAR, *write)
+
+
+def test_while_no_injector_answers_pods_start_without_a_sidecar(user: Workload) -> None:
+    cluster, injector = user.cluster, f"deployment/{RELEASE}-injector"
+    replicas = cluster.get("deployment", f"{RELEASE}-injector", namespace=SYSTEM)["spec"]["replicas"]
+    cluster.kubectl("scale", injector, "-n", SYSTEM, "--replicas=0")
+    try:
+        wait_for(lambda: not injectors(cluster), 60, "the injectors are gone, and every connection to them")
+        opted = {"tracekeeper.dev/inject": "true"}
+        user.cluster.apply(user.pod("missed", IDLE, annotations=opted, terminationGracePeriodSeconds=1))
+        user.running("missed-0")
+        (missed,) = pods(user, "missed")
+        assert "initContainers" not in missed["spec"]
+    finally:
+        cluster.kubectl("scale", injector, "-n", SYSTEM, f"--replicas={replicas}")
+        cluster.kubectl("rollout", "status", injector, "-n", SYSTEM, "--timeout=90s", timeout=100)
+
+    def injected() -> bool:
+        made = user.pod("found", IDLE, annotations=opted)
+        printed = cluster.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(made))
+        return "initContainers" in json.loads(printed)["spec"]
+
+    wait_for(injected, 30, "pods are injected again")
