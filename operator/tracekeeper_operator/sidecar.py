@@ -25,6 +25,7 @@ class Options:
     """What the operator was told about sidecars."""
 
     image: str
+    """Empty while there is none that can be expected to start."""
     pull_policy: str
     version: str
     """The operator's own version, written on each injected pod."""

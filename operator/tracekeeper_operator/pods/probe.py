@@ -1,45 +1,34 @@
-"""Does an injector answer? Asked as the API server would: by its Service's name, with TLS that our authority signed."""
+"""Is an injector there to answer? Told by the endpoints of its Service: one that is ready has its certificate, and
+knows every TracingConfig.
+
+The API server is asked rather than the injector, because that is how pods are admitted: by what the Service leads to.
+Should the way from there be closed all the same, `repair` notices by the pods that come without a sidecar.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import ssl
-from collections.abc import Callable
+from ..errors import KubeError
+from ..kinds import ENDPOINT_SLICES
+from ..kube import Kube, Only
 
-WITHIN = 5.0
-"""Seconds for an answer."""
+SERVICE_NAME = "kubernetes.io/service-name"
 
 
 class Probe:
-    """Any HTTP answer counts: who has the certificate and speaks HTTP is an injector at work."""
+    """Of the injector's Service in the operator's own namespace."""
 
-    def __init__(
-        self, host: str, port: int, authority: Callable[[], str | None], *, connect: str | None = None
-    ) -> None:
-        self._host, self._port, self._authority = host, port, authority
-        self._connect = connect if connect is not None else host
-        """The address to connect to, where that is not the name in the certificate."""
+    def __init__(self, kube: Kube, namespace: str, service: str) -> None:
+        self._kube, self._namespace = kube, namespace
+        self._only = Only(labels=f"{SERVICE_NAME}={service}")
 
     async def answers(self) -> bool:
-        """Never raises for what goes wrong on the way."""
-        authority = self._authority()
-        if authority is None:
-            return False
+        """Whether one is ready; False as well when that is not to be found out."""
         try:
-            async with asyncio.timeout(WITHIN):
-                return await self._ask(authority)
-        except (OSError, TimeoutError, ssl.SSLError, ValueError):
+            listing = await self._kube.list(ENDPOINT_SLICES, self._namespace, self._only)
+        except KubeError:
             return False
-
-    async def _ask(self, authority: str) -> bool:
-        context = ssl.create_default_context(cadata=authority)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        reader, writer = await asyncio.open_connection(
-            self._connect, self._port, ssl=context, server_hostname=self._host
+        return any(
+            (endpoint.get("conditions") or {}).get("ready") is True
+            for item in listing.items
+            for endpoint in item.get("endpoints") or []
         )
-        try:
-            writer.write(f"GET /healthz HTTP/1.1\r\nHost: {self._host}\r\nConnection: close\r\n\r\n".encode())
-            await writer.drain()
-            return (await reader.readline()).startswith(b"HTTP/1.1 ")
-        finally:
-            writer.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from tracekeeper_spec.config import ImageUpdate, Repair
@@ -21,6 +20,7 @@ from .findings import Findings, Key
 from .health import Health
 from .image_keeper import ImageKeeper
 from .index import INJECTED, PodIndex
+from .options import PodOptions
 from .repair import Repair as Repairer
 from .repair import repairable
 from .sweep import Judge, Sweep
@@ -28,27 +28,6 @@ from .telling import PodTeller, Sidecars
 from .update import Update
 
 MEASURE_EVERY = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class PodOptions:
-    """What the controller was told about pods."""
-
-    namespace: str
-    """The operator's own."""
-    image: str = ""
-    """Of the sidecars that are injected; empty: nothing is done about images."""
-    pull_policy: str = "IfNotPresent"
-    pull_secrets: tuple[str, ...] = ()
-    """In the operator's own namespace, for the pre-flight pod."""
-    excluded: frozenset[str] = frozenset()
-    """Namespaces in which no pod is ever injected."""
-    eviction: bool = False
-    """Whether the operator may evict pods that miss their sidecar, where a config wants that."""
-    updates: bool = False
-    """Whether it may give sidecars another image in place."""
-    period: float = 300.0
-    """Seconds between two looks at all pods."""
 
 
 class PodService:
