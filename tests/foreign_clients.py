@@ -153,11 +153,19 @@ KUBE_SCORE = Client(
     (),
 )
 """No client at all: it judges the objects that the chart renders."""
+GLUA = Client(
+    "glua",
+    (),
+    lambda folder: _build_tool(folder, "github.com/yuin/gopher-lua/cmd/glua"),
+    lambda folder: [str(folder / "glua")],
+    (),
+)
+"""Nor is this: the Lua that Argo CD runs health checks with."""
 
 
 def main() -> int:
     """Build every client that this machine can build."""
-    for client in (*CLIENTS, H2SPEC, KUBE_SCORE):
+    for client in (*CLIENTS, H2SPEC, KUBE_SCORE, GLUA):
         try:
             client.ensure()
         except ToolMissing as missing:
