@@ -98,7 +98,8 @@ def demand(pod: Pod, spec: ResolvedSpec, storage: Storage, bounds: Bounds) -> De
     changes: list[str] = []
     for name in (CPU, MEMORY, EPHEMERAL_STORAGE):
         wish = _Pair(asked.get(name), capped.get(name))
-        tied = firm and name in COMPUTE
+        # A share with no room between request and limit keeps whatever ratio the pod has as a whole.
+        tied = (firm and name in COMPUTE) or bounds.pod.get(name, NO_BOUND).ratio is not None
         pair = _tie(name, wish) if tied else _capped(name, wish, bounds)
         bound = bounds.container.get(name, NO_BOUND)
         fitted = _fit(name, pair, bound, _most(pod, bounds, name), tied=tied)

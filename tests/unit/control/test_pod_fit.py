@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_api import set_at
-from control_objects import OPTIONS, config, pod
+from control_objects import OPTIONS, config, pod, scope
 from injection_golden import bounds
 from tracekeeper_operator import resources
 from tracekeeper_operator.bounds import UNBOUND, Limits
@@ -43,7 +43,7 @@ def injected(found: Object, limits: Any = UNBOUND, **spec: Any) -> Object | Skip
     """The pod after injection."""
     parsed, faults = parse_manifest(config(**spec))
     assert parsed is not None, faults
-    outcome = inject(found, "shop", [parsed], OPTIONS, bounds=limits)
+    outcome = inject(found, scope([parsed]), OPTIONS, bounds=limits)
     if isinstance(outcome, Skip):
         return outcome
     assert isinstance(outcome, Injection)
@@ -169,6 +169,13 @@ def test_a_buffer_that_was_made_smaller_is_smaller_everywhere() -> None:
     (volume,) = [item for item in after["spec"]["volumes"] if item["name"] == "tracekeeper-buffer"]
     assert volume["emptyDir"] == {"sizeLimit": "100Mi"}
     assert f"--storage-size={100 * 1024**2 * 95 // 100}" in after["spec"]["initContainers"][0]["args"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_ratio_for_the_pod_as_a_whole_is_not_made_worse(name: str) -> None:
+    limits = bounds("shop", [{"limits": [{"type": "Pod", "maxLimitRequestRatio": {name: "2"}}]}], [])
+    found = sidecar(injected(with_containers(container({"cpu": "1"}, {"cpu": "2"})), limits))
+    assert found["requests"][name] == found["limits"][name]
 
 
 def test_the_share_of_a_budget_counts_what_the_pod_has_already() -> None:
