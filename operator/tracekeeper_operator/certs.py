@@ -92,7 +92,7 @@ def renew(
     if old is None:
         return make(now, hosts, lives)
     authorities = _certificates(old.ca, "ca.crt")
-    if _due(authorities[0], now, 3):
+    if _due(authorities[0], now, 3) or _too_long(authorities[0], now, lives.authority):
         if _expired(authorities[0], now):
             return make(now, hosts, lives)
         return _with_new_authority(old, authorities, now, lives)
@@ -100,7 +100,8 @@ def renew(
     current = _signed_by(serving, authorities[0]) and _names(serving) == list(hosts)
     useless = not _names(serving) or not _fits(old.key, serving)
     known = trusted and not (len(authorities) > 1 and _young(authorities[0], now, lives.spread))
-    if (known and (not current or _due(serving, now, 3))) or _due(serving, now, 6) or useless:
+    due = _due(serving, now, 3) or _too_long(serving, now, lives.serving)
+    if (known and (not current or due)) or _due(serving, now, 6) or useless:
         return _with_new_serving(old, now, hosts, lives)
     return _without_expired(old, authorities, serving, now)
 
@@ -206,6 +207,11 @@ def _due(certificate: x509.Certificate, now: float, part: int) -> bool:
     end = certificate.not_valid_after_utc.timestamp()
     life = end - certificate.not_valid_before_utc.timestamp() - SKEW
     return end - now < life / part
+
+
+def _too_long(certificate: x509.Certificate, now: float, life: float) -> bool:
+    """Whether it was made for longer than certificates are to live now, by more than clocks may explain."""
+    return certificate.not_valid_after_utc.timestamp() - now > life + max(SKEW, life / 10)
 
 
 def _young(certificate: x509.Certificate, now: float, seconds: float) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tracekeeper_operator.certs import Lives
 from tracekeeper_operator.errors import SettingsError
+from tracekeeper_operator.lease import Terms
 from tracekeeper_operator.settings import Address, ControllerSettings, InjectorSettings, parse, parse_address
 
 
@@ -29,6 +31,14 @@ def test_the_control_stream_is_off_unless_a_service_leads_to_it() -> None:
     found = parse(["controller", "--namespace", "tk"], environ)
     assert isinstance(found, ControllerSettings)
     assert (found.control_service, found.control_listen) == ("tk-control", Address("127.0.0.1", 0))
+
+
+def test_who_leads_and_for_how_long_certificates_live() -> None:
+    flags = ["--lease=other", "--lease-duration=30s", "--pod=a", "--authority-life=1h", "--certificate-life=1m"]
+    found = parse(["controller", "--namespace", "tk", *flags], {})
+    assert isinstance(found, ControllerSettings)
+    assert (found.lease, found.terms, found.pod) == ("other", Terms(30.0), "a")
+    assert found.lives == Lives(authority=3600.0, serving=60.0, spread=300.0)
 
 
 def test_injector_from_the_environment_and_flags() -> None:
@@ -60,6 +70,10 @@ def test_injector_from_the_environment_and_flags() -> None:
         (["controller", "--namespace", "tk", "--control-service", "a.b"], "--control-service: 'a.b' is no name of a"),
         (["controller", "--namespace", "tk", "--control-listen", "x"], "--control-listen: 'x' is not host:port"),
         (["controller", "--namespace", "tk", "--resync", "soon"], "--resync: "),
+        (["controller", "--namespace", "tk", "--lease-duration", "1s"], "--lease-duration: 1s is not from 3s to 300s"),
+        (["controller", "--namespace", "tk", "--certificate-life", "1s"], "--certificate-life: the certificate's life"),
+        (["controller", "--namespace", "tk", "--authority-life", "99h"], "--certificate-life: the authority has to"),
+        (["controller", "--namespace", "tk", "--authority-life", "long"], "--authority-life: "),
         (["controller", "--namespace", "tk", "--resync", "10ms"], "--resync: 10ms is too often"),
     ],
 )
