@@ -12,7 +12,7 @@ from cluster.workload import SIDECAR, Workload, otlp
 pytestmark = pytest.mark.cluster
 
 KINDS = (
-    "deployments,services,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,"
+    "deployments,services,secrets,leases,serviceaccounts,roles,rolebindings,poddisruptionbudgets,"
     "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations"
 )
 
