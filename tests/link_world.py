@@ -19,6 +19,7 @@ from tracekeeper_sidecar.clock import Clock, SystemClock
 from tracekeeper_sidecar.control.dumps import Dumps
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.link import Link
+from tracekeeper_sidecar.control.standing import Standing
 from tracekeeper_sidecar.coordination import KeptBatch, Report
 from tracekeeper_sidecar.forward import h2_frames as h2
 from tracekeeper_sidecar.forward.dump import Progress
@@ -67,6 +68,8 @@ class Operator:
         self.calls: list[Attached] = []
         self.welcome: float | None = 0.5
         """Seconds between reports; None: a Hello is not answered."""
+        self.standings = 0.0
+        """Seconds between standings in which only counts are new; 0: they are not asked for."""
         self.refusal: Callable[[Attached], Refusal | None] = lambda call: None
         self._credentials = grpc.ssl_server_credentials([(pair.key, pair.certificate)])
         self._server: grpc.aio.Server | None = None
@@ -118,7 +121,8 @@ class Operator:
     async def _read(self, call: Attached, requests: AsyncIterator[pb.FromSidecar]) -> None:
         async for message in requests:
             if message.WhichOneof("message") == "hello" and self.welcome is not None:
-                call.say(pb.ToSidecar(welcome=pb.Welcome(report_every_seconds=self.welcome)))
+                welcome = pb.Welcome(report_every_seconds=self.welcome, standing_every_seconds=self.standings)
+                call.say(pb.ToSidecar(welcome=welcome))
             call.said.append(message)
         call.left = True
         call.end(grpc.StatusCode.OK)
@@ -240,10 +244,18 @@ class World:
         self.authority = Authority()
         self.sampling: Sampling | None = Sampling()
         self.recording = Recording()
+        self.standing = Standing(revision=7, digest="sha256:7")
+        self.looks: list[Standing] = []
         self.token = folder / "token"
         self.token.write_text(TOKEN + "\n")
         self.folder = folder
-        self.link = Link(str(self.token), lambda: self.sampling, Dumps(self.recording, clock), clock, uniform)
+        dumps = Dumps(self.recording, clock)
+        self.link = Link(str(self.token), lambda: self.sampling, self.look, dumps, clock, uniform)
+
+    def look(self) -> Standing:
+        """How the sidecar fares."""
+        self.looks.append(self.standing)
+        return self.standing
 
     @property
     def hub(self) -> Sampling:

@@ -10,11 +10,13 @@ import logging
 import os
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar import logs, memory
+from tracekeeper_sidecar.admin.health import is_stuck
 from tracekeeper_sidecar.adopt.adopter import Adopter
 from tracekeeper_sidecar.adopt.adoption import Means
 from tracekeeper_sidecar.adopt.folders import Folders
@@ -22,7 +24,8 @@ from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
-from tracekeeper_sidecar.control.watcher import Watcher
+from tracekeeper_sidecar.control.standing import BackendStanding, EntryStanding, Standing
+from tracekeeper_sidecar.control.watcher import PolicyState, Watcher
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.letter import Letter
@@ -39,6 +42,8 @@ from tracekeeper_sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.control.link import Link
+    from tracekeeper_sidecar.forward.backend import BackendHealth
+    from tracekeeper_sidecar.forward.entry import EntryHealth
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +198,32 @@ class Delivery:
         from tracekeeper_sidecar.control.link import Link  # noqa: PLC0415
 
         dumps = Dumps(recorder, self._clock)
-        return Link(self._settings.control_token, lambda: routes.hub, dumps, self._clock, random.random)
+        token = self._settings.control_token
+        return Link(token, lambda: routes.hub, self.standing, dumps, self._clock, random.random)
+
+    def standing(self) -> Standing:
+        """What the operator is told of this sidecar."""
+        routes, log = self.routes, self._buffer.log
+        state = self.watcher.state if self.watcher is not None else PolicyState()
+        instruction, intake = state.instruction, self._intake
+        acknowledged = log.end.seq if log is not None else 0
+        backends = routes.backends() if routes is not None else ()
+        return Standing(
+            revision=instruction.revision if instruction is not None else 0,
+            digest=instruction.digest if instruction is not None else "",
+            policy_problem="; ".join(state.faults),
+            log_problem=log.stats().problem if log is not None else self._buffer.problem,
+            received=intake.received(acknowledged),
+            acknowledged=acknowledged,
+            refused=sum(intake.refused.values()),
+            filtered=sum(intake.filtered.values()),
+            suspended=intake.suspended,
+            delivery=tuple(_entry(entry, backends) for entry in (routes.entries() if routes is not None else ())),
+            backends=tuple(
+                BackendStanding(each.name, each.circuit if each.usable else "Unusable", each.last_error)
+                for each in backends
+            ),
+        )
 
     def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Routes:
         settings = self._settings
@@ -285,3 +315,18 @@ class Delivery:
 
     def _not_open(self) -> str:
         return f"the log was not opened: {self._buffer.problem or 'there was no time to'}"
+
+
+def _entry(entry: EntryHealth, backends: Sequence[BackendHealth]) -> EntryStanding:
+    account = entry.account
+    return EntryStanding(
+        name=entry.name,
+        start=account.start,
+        delivered=sum(account.delivered.values()),
+        sampled_out=sum(account.sampled_out.values()),
+        unmatched=account.unmatched,
+        pending=entry.pending,
+        dropped=sum(account.dropped.values()),
+        redelivered=sum(account.redelivered.values()),
+        stuck=is_stuck(entry, backends),
+    )

@@ -30,6 +30,8 @@ class Instruction:
     """Of the TracingConfig; a manifest has none."""
     control: Control | None = None
     """Where the operator hears and tells what sidecars do; None where each works for itself."""
+    digest: str = ""
+    """Of the policy document; a manifest has none."""
 
 
 class Source(Protocol):
@@ -130,6 +132,7 @@ class PolicySource:
             document.lookup(),
             entry.uid,
             document.control,
+            document.digest,
         )
 
     def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:

@@ -171,6 +171,9 @@ def test_link_is_shown_and_missed_only_after_a_while() -> None:
     body = report(replace(IDLE, link=replace(link, seconds=130.0)))
     assert body["status"] == "degraded"
     assert "the operator at operator:9444 has not been heard for 130 s: connection refused" in str(body["warnings"])
+    assert "status says nothing of this pod" in str(body["warnings"])
+    alone = report(replace(IDLE, link=replace(link, seconds=130.0), sampling=SAMPLING))
+    assert "this pod samples by itself" in str(alone["warnings"])
     assert report(replace(IDLE, link=replace(link, seconds=130.0, attached=True)))["status"] == "healthy"
     assert report(replace(IDLE, link=replace(link, seconds=130.0, endpoint="")))["status"] == "healthy"
     assert report(IDLE)["control"] is None

@@ -9,7 +9,7 @@ import pytest
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import ManifestSource, PolicySource, parse_downward_map
 from tracekeeper_sidecar.errors import PolicyError
-from tracekeeper_spec.policy import Control
+from tracekeeper_spec.policy import Control, PolicyDocument
 
 BACKEND = {"name": "a", "type": "OTLP", "otlp": {"protocol": "GRPC", "endpoint": "http://127.0.0.1:4317"}}
 MANIFEST = """\
@@ -158,9 +158,11 @@ def test_a_policy_says_whom_to_attach_to_and_as_whom(tmp_path: Path) -> None:
     unsampled = source.read()
     assert unsampled is not None
     assert unsampled.control == Control(**control)
-    assert Goal.of(unsampled) is None
+    assert Goal.of(unsampled) == Goal(Control(**control), "agents", 9)
     sampled = config("agents", sampling={"default": {"type": "Probabilistic", "probabilistic": {"probability": 0.5}}})
     (tmp_path / "policy.json").write_text(json.dumps({**policy, "configs": [sampled], "control": control}))
     instruction = source.read()
     assert instruction is not None
     assert Goal.of(instruction) == Goal(Control(**control), "agents", 9)
+    assert instruction.digest == PolicyDocument.from_json((tmp_path / "policy.json").read_text()).digest
+    assert instruction.digest != unsampled.digest
