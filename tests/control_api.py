@@ -206,6 +206,8 @@ class Api:
         if (key[0], sub) == ("serviceaccounts", "token"):
             made = {"token": f"token-of-{key[1]}-{key[2]}", "expirationTimestamp": "2036-01-01T00:00:00Z"}
             return web.json_response({**body, "status": made}, status=201)
+        if sub == "eviction":
+            return self._delete(_, key, sub, body)
         if (key[0], key[1], body["metadata"].get("name", "")) in self.objects:
             return web.json_response({"message": "it exists already"}, status=409)
         return web.json_response(self.put(key[0], body), status=201)

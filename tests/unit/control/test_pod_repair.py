@@ -1,0 +1,310 @@
+"""Evicting pods without a sidecar, and giving sidecars another image in place: what is chosen, and what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_api import Api, serve
+from control_objects import StoodClock
+from tracekeeper_operator.access import Access
+from tracekeeper_operator.errors import KubeError
+from tracekeeper_operator.kube import Kube
+from tracekeeper_operator.metrics import ControllerMetrics
+from tracekeeper_operator.pods import repair, update
+from tracekeeper_operator.pods.facts import PodFacts, read
+from tracekeeper_operator.pods.findings import Findings, Missed
+from tracekeeper_operator.pods.health import health
+from tracekeeper_operator.pods.index import PodIndex
+from tracekeeper_operator.pods.probe import Probe
+
+Object = dict[str, Any]
+OLD, NEW = "r.example/tracekeeper-sidecar:1", "r.example/tracekeeper-sidecar:2"
+NOW = StoodClock().wall
+
+
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def pod(
+    name: str,
+    *,
+    kind: str = "ReplicaSet",
+    age: float = 600.0,
+    owner: str = "",
+    image: str = OLD,
+    state: Object | None = None,
+    **more: Any,
+) -> Object:
+    """A pod with a sidecar; those without one differ in nothing that matters here."""
+    apps = "v1" if kind == "Node" else "batch/v1" if kind == "Job" else "apps/v1"
+    owners = [{"apiVersion": apps, "kind": kind, "name": owner or name, "uid": f"uid-{owner or name}"}]
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": f"uid-of-{name}",
+            "creationTimestamp": moment(NOW - age),
+            "labels": {"tracekeeper.dev/injected": "true"},
+            "annotations": {"tracekeeper.dev/inject": "true", "tracekeeper.dev/sidecar-image": image},
+            "ownerReferences": [{**each, "controller": True} for each in owners] if kind else [],
+            **more,
+        },
+        "spec": {
+            "initContainers": [{"name": "first", "image": "x"}, {"name": "tracekeeper-sidecar", "image": image}],
+            "containers": [{"name": "app", "image": "app:1"}],
+        },
+        "status": {
+            "initContainerStatuses": [
+                {
+                    "name": "tracekeeper-sidecar",
+                    "image": image,
+                    "started": state is None,
+                    "state": state or {"running": {}},
+                }
+            ]
+        },
+    }
+
+
+def missed(*pods: Object) -> list[Missed]:
+    return [Missed(read(each), by_namespace=False) for each in pods]
+
+
+def everybody(pod: PodFacts) -> bool:
+    return True
+
+
+def test_evicts_the_oldest_that_somebody_makes_anew() -> None:
+    pods = missed(
+        pod("bare", kind=""),
+        pod("job", kind="Job"),
+        pod("young", age=20),
+        pod("leaving", deletionTimestamp=moment(NOW)),
+        pod("b", age=700),
+        pod("a", age=900, kind="StatefulSet"),
+    )
+    chosen = repair.choose(pods, everybody, {}, {}, NOW)
+    assert chosen is not None and chosen.name == "a"
+    assert repair.choose(pods, lambda pod: False, {}, {}, NOW) is None
+
+
+def test_an_owner_whose_new_pod_has_no_sidecar_either_is_left_alone() -> None:
+    new = missed(pod("new", owner="app", age=100))
+    past = {"uid-app": repair.Past(NOW - 120)}
+    assert repair.choose(new, everybody, past, {}, NOW) is None
+    assert repair.choose(new, everybody, past, {}, NOW + repair.GIVE_UP) is not None
+    older = missed(pod("older", owner="app", age=900))
+    assert repair.choose(older, everybody, past, {}, NOW) is not None
+
+
+AGES = st.floats(0, 5000)
+PODS = st.lists(st.tuples(st.sampled_from("abc"), AGES, st.booleans(), st.sampled_from(["ReplicaSet", "Job", ""])))
+
+
+@given(PODS, st.dictionaries(st.sampled_from(["uid-a", "uid-b"]), AGES), st.dictionaries(st.integers(0, 5), AGES))
+def test_never_evicts_one_that_is_young_unwanted_or_in_vain(
+    pods: list[tuple[str, float, bool, str]], past: dict[str, float], refused: dict[int, float]
+) -> None:
+    wanted = {f"pod-{number}": want for number, (_, _, want, _) in enumerate(pods)}
+    there = missed(
+        *(pod(f"pod-{number}", owner=owner, age=age, kind=kind) for number, (owner, age, _, kind) in enumerate(pods))
+    )
+    done = {uid: repair.Past(NOW - ago) for uid, ago in past.items()}
+    not_now = {f"uid-of-pod-{number}": NOW - ago for number, ago in refused.items()}
+    chosen = repair.choose(there, lambda pod: wanted[pod.name], done, not_now, NOW)
+    if chosen is not None:
+        assert wanted[chosen.name] and repair.repairable(chosen) and chosen.owner is not None
+        assert repair.seconds(chosen.created) <= NOW - repair.YOUNG
+        assert not_now.get(chosen.uid, 0.0) <= NOW - repair.REFUSED
+        before = done.get(chosen.owner.uid)
+        if before is not None and NOW < before.at + repair.GIVE_UP:
+            assert repair.seconds(chosen.created) < before.at
+
+
+class Rig:
+    def __init__(self, api: Api, kube: Kube) -> None:
+        self.api, self.kube, self.clock = api, kube, StoodClock()
+        self.metrics, self.findings, self.index = ControllerMetrics(), Findings(), PodIndex()
+        self.answering = True
+        self.images: dict[str, str | None] = {}
+        self.wanted = True
+        self.repair = repair.Repair(kube, self.findings, everybody, self._answers, self.clock, self.metrics)
+        self.update = update.Update(
+            kube,
+            self.index,
+            self.findings,
+            lambda pod: self.wanted,
+            lambda namespace: self.images.get(namespace, NEW),
+            self.clock,
+            self.metrics,
+        )
+
+    async def _answers(self) -> bool:
+        return self.answering
+
+    def miss(self, *pods: Object) -> None:
+        for each in pods:
+            self.api.put("pods", each)
+        self.findings.missed["shop"] = tuple(missed(*pods))
+
+    def there(self, *pods: Object) -> None:
+        for each in pods:
+            self.index.put(self.api.put("pods", each))
+
+    def evicted(self) -> list[str]:
+        return [seen.body["metadata"]["name"] for seen in self.api.requests("POST", "/eviction")]
+
+    def image(self, name: str) -> str:
+        found = self.api.get("pods", "shop", name)
+        image = found["spec"]["initContainers"][1]["image"]
+        assert found["metadata"]["annotations"]["tracekeeper.dev/sidecar-image"] == image
+        assert found["spec"]["containers"][0]["image"] == "app:1"
+        return str(image)
+
+    def runs(self, name: str) -> None:
+        """The kubelet has done what the pod says."""
+        found = self.api.get("pods", "shop", name)
+        image = found["spec"]["initContainers"][1]["image"]
+        found["status"] = pod(name, image=image)["status"]
+        self.index.put(self.api.put("pods", found))
+
+    def count(self, name: str, result: str) -> float:
+        return self.metrics.registry.get_sample_value(f"tracekeeper_controller_{name}_total", {"result": result}) or 0.0
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with serve() as api, Kube(Access(api.url), timeout=2.0) as kube:
+        yield Rig(api, kube)
+
+
+async def test_evicts_one_at_a_time_and_only_that_pod(rig: Rig) -> None:
+    rig.miss(pod("a", age=900), pod("b", age=800))
+    first = await rig.repair.once()
+    assert first is not None and first.name == "a"
+    (asked,) = rig.api.requests("POST", "/eviction")
+    assert asked.path == "/api/v1/namespaces/shop/pods/a/eviction"
+    assert asked.body["deleteOptions"] == {"preconditions": {"uid": "uid-of-a"}}
+    assert [item.pod.name for item in rig.findings.missed["shop"]] == ["b"]
+    await rig.repair.once()
+    assert (rig.evicted(), rig.findings.missed, rig.count("repairs", "evicted")) == (["a", "b"], {}, 2)
+    assert await rig.repair.once() is None
+
+
+async def test_a_disruption_budget_is_respected(rig: Rig) -> None:
+    rig.miss(pod("a", age=900), pod("b", age=800))
+    rig.api.fail("POST", "/pods/a/eviction", 429, '{"message": "Cannot evict pod: it would violate the budget"}')
+    assert await rig.repair.once() is None
+    assert rig.count("repairs", "refused") == 1
+    await rig.repair.once()
+    assert rig.evicted() == ["a", "b"]
+    assert [item.pod.name for item in rig.findings.missed["shop"]] == ["a"]
+    rig.clock.wall += repair.REFUSED
+    await rig.repair.once()
+    assert rig.evicted() == ["a", "b", "a"]
+
+
+async def test_nothing_is_evicted_while_no_injector_answers(rig: Rig) -> None:
+    rig.miss(pod("a"))
+    rig.answering = False
+    await rig.repair.once()
+    assert (rig.evicted(), rig.count("repairs", "waiting")) == ([], 1)
+    rig.answering = True
+    await rig.repair.once()
+    assert rig.evicted() == ["a"]
+
+
+async def test_one_that_may_not_be_evicted_is_told(rig: Rig) -> None:
+    rig.miss(pod("a"))
+    rig.api.fail("POST", "/eviction", 403, '{"message": "RBAC"}')
+    with pytest.raises(KubeError, match=r"create pods shop/a \(eviction\): RBAC"):
+        await rig.repair.once()
+
+
+async def test_an_injector_answers_when_its_service_has_one_that_is_ready(rig: Rig) -> None:
+    probe = Probe(rig.kube, "tk", "tk-injector")
+    assert not await probe.answers()
+    slices = {"metadata": {"name": "s", "namespace": "tk", "labels": {"kubernetes.io/service-name": "tk-injector"}}}
+    rig.api.put("endpointslices", {**slices, "endpoints": [{"conditions": {"ready": False}}, {}]})
+    assert not await probe.answers()
+    rig.api.put("endpointslices", {**slices, "endpoints": [{"conditions": {"ready": True}}]})
+    assert await probe.answers()
+    rig.api.fail("GET", "/endpointslices", 500, "etcd")
+    assert not await probe.answers()
+
+
+async def test_gives_a_few_sidecars_at_a_time_the_new_image(rig: Rig) -> None:
+    names = [f"app-{number}" for number in range(5)]
+    rig.there(*(pod(name, age=900 - number) for number, name in enumerate(names)))
+    await rig.update.once()
+    assert [rig.image(name) for name in names] == [NEW] * 3 + [OLD] * 2
+    await rig.update.once()
+    assert [rig.image(name) for name in names] == [NEW] * 3 + [OLD] * 2
+    rig.runs("app-1")
+    await rig.update.once()
+    assert [rig.image(name) for name in names] == [NEW] * 4 + [OLD]
+    for name in names[:4]:
+        rig.runs(name)
+    await rig.update.once()
+    rig.runs("app-4")
+    await rig.update.once()
+    assert {rig.image(name) for name in names} == {NEW}
+    assert rig.count("image_updates", "done") == 5
+    patches = len(rig.api.requests("PATCH"))
+    await rig.update.once()
+    assert len(rig.api.requests("PATCH")) == patches == 5
+
+
+async def test_one_that_does_not_run_with_it_stops_the_others(rig: Rig) -> None:
+    rig.there(*(pod(f"app-{number}", owner="app", age=900 - number) for number in range(2)))
+    await rig.update.once()
+    assert (rig.image("app-0"), rig.image("app-1")) == (NEW, OLD)
+    rig.clock.mono += update.WITHIN + 1
+    for _ in range(3):
+        await rig.update.once()
+    assert (rig.image("app-1"), rig.count("image_updates", "stuck")) == (OLD, 1)
+
+
+async def test_one_that_cannot_pull_its_image_gets_one_that_works_whatever_the_config_says(rig: Rig) -> None:
+    rig.wanted = False
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
+    rig.there(pod("fine", image=NEW), pod("stuck", image=NEW, state=waiting))
+    rig.images["shop"] = OLD
+    await rig.update.once()
+    assert not rig.api.requests("PATCH")
+    rig.findings.note(("shop", "stuck"), health(rig.api.get("pods", "shop", "stuck")))
+    await rig.update.once()
+    assert (rig.image("stuck"), rig.image("fine")) == (OLD, NEW)
+
+
+async def test_a_pod_that_changed_meanwhile_is_left_alone(rig: Rig) -> None:
+    rig.there(pod("a"))
+    rig.api.put("pods", {**pod("a"), "metadata": {**pod("a")["metadata"], "uid": "another"}})
+    await rig.update.once()
+    assert not rig.api.requests("PATCH")
+    rig.there(pod("b", age=1000, annotations={"tracekeeper.dev/image": OLD, "tracekeeper.dev/sidecar-image": OLD}))
+    await rig.update.once()
+    assert not rig.api.requests("PATCH", "/b")
+
+
+@given(st.lists(st.tuples(st.sampled_from([OLD, NEW, ""]), st.sampled_from("xyz"), st.booleans(), st.booleans())))
+def test_never_more_than_a_few_nor_two_of_one_owner(pods: list[tuple[str, str, bool, bool]]) -> None:
+    facts = [read(pod(f"p-{n}", image=image, owner=owner)) for n, (image, owner, _, _) in enumerate(pods)]
+    stuck = {f"p-{n}": is_stuck for n, (_, _, is_stuck, _) in enumerate(pods)}
+    want = {f"p-{n}": wanted for n, (_, _, _, wanted) in enumerate(pods)}
+    busy = facts[:2]
+    steps = update.choose(facts, lambda p: want[p.name], lambda _: NEW, lambda p: stuck[p.name], busy, frozenset())
+    assert len(steps) + len(busy) <= max(update.AT_ONCE, len(busy))
+    owners = [each.owner.uid for each in (*busy[:1], *(step.pod for step in steps)) if each.owner is not None]
+    assert len(set(owners)) == len(owners)
+    for step in steps:
+        assert step.pod.image == OLD and (stuck[step.pod.name] or want[step.pod.name])
+    assert not update.choose(facts, everybody, lambda _: NEW, everybody, [], frozenset({NEW}))
+    assert not update.choose(facts, everybody, lambda _: None, everybody, [], frozenset())
