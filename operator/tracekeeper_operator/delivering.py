@@ -46,8 +46,8 @@ class Sidecars(Protocol):
 class Delivering:
     """A source of statuses: see `teller`."""
 
-    conditions = ("Delivering",)
-    members = ("backends", "ledger")
+    conditions: tuple[str, ...] = ("Delivering",)
+    members: tuple[str, ...] = ("backends", "ledger")
 
     def __init__(self, sidecars: Sidecars, clock: Clock) -> None:
         self._sidecars, self._clock = sidecars, clock
