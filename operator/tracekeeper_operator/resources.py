@@ -185,13 +185,15 @@ def _between(value: Decimal | None, least: Decimal | None, most: Decimal | None)
 
 
 def _check(name: str, bound: Bound, pair: _Pair, fitted: _Pair) -> None:
-    needed = max({CPU: LEAST_CPU, MEMORY: LEAST_MEMORY}.get(name, Decimal(0)), bound.least or Decimal(0))
-    given = fitted.limit if fitted.limit is not None else fitted.request
-    if fitted != pair and given is not None and given < needed:
-        raise NoRoom(
-            f"its LimitRange leaves {_text(name, max(given, Decimal(0)))} of {name}, and the sidecar must have "
-            f"{_text(name, needed)} or more: raise the maximum"
-        )
+    """What the config asks for may be as small as it likes, as long as the API server takes it."""
+    found = [value for value in (fitted.request, fitted.limit) if value is not None]
+    useful = {CPU: LEAST_CPU, MEMORY: LEAST_MEMORY}.get(name, Decimal(0)) if fitted != pair else Decimal(0)
+    for given, needed in ((min(found, default=None), bound.least), (max(found, default=None), useful)):
+        if given is not None and needed is not None and given < needed:
+            raise NoRoom(
+                f"its LimitRange leaves {_text(name, max(given, Decimal(0)))} of {name}, and the sidecar must have "
+                f"{_text(name, needed)} or more: raise the maximum"
+            )
 
 
 def _most(pod: Pod, bounds: Bounds, name: str) -> Decimal | None:
