@@ -9,8 +9,8 @@ from __future__ import annotations
 
 BUDGET = 0.35
 """Reads a second, on average, that a cluster at rest has to bear for this."""
-MOST = 1800.0
-"""Seconds that a rotated credential takes to arrive at most, whatever the size of the cluster."""
+MOST = 1200.0
+"""Seconds that a rotated credential takes to arrive, whatever the size of the cluster; half as much again, at most."""
 
 
 class Pace:
@@ -32,7 +32,7 @@ class Pace:
             self._missing.add(namespace)
 
     def wait(self, namespace: str) -> float:
-        """Seconds to the namespace's next round, where nothing happens. What is missing is somebody about to make."""
+        """Seconds to the namespace's next round, on average, at rest. What is missing is looked for soon."""
         if namespace in self._missing:
             return self._least
         return max(self._least, min(self._total / BUDGET, MOST))
