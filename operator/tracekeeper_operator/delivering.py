@@ -68,9 +68,11 @@ class Delivering:
 
     def _ledger(self, item: Assessed, total: Totals, since: str) -> dict[str, Any]:
         names = [entry.name for entry in resolve(item.spec).delivery]
-        before = (item.manifest.get("status") or {}).get("ledger") or {}
+        status = item.manifest.get("status")
+        before = status.get("ledger") if isinstance(status, dict) else None
+        before = before if isinstance(before, dict) and "time" in before else {}
         body = ledger(total, names, since)
-        same = {**before, "time": None} == {**body, "time": None}
+        same = before and {**before, "time": None} == {**body, "time": None}
         return {**body, "time": before["time"] if same else timestamp(self._clock.now())}
 
 

@@ -29,7 +29,9 @@ COUNTS_EVERY = 300.0
 """Seconds between two writes of a status in which only counts are new."""
 GATHER = 2.0
 """Seconds for which changes of one namespace are gathered."""
-LEAST_PAUSE = 30.0
+UNKNOWN_AGAIN = 15.0
+"""Seconds after which a source is asked again that did not know."""
+LEAST_PAUSE = 15.0
 """Seconds between two looks at a namespace because of what sidecars say: thousands may say the same, one by one."""
 
 
@@ -83,8 +85,8 @@ class Teller:
         self._due: dict[str, float] = {}
         self._looked: dict[str, float] = {}
         """When a namespace was looked at last."""
-        self._counted: dict[str, float] = {}
-        """When a config's counts were written last, by UID."""
+        self._counted: dict[str, dict[str, float]] = {}
+        """When a config's status was written last, by namespace and UID."""
         self._locks: dict[str, asyncio.Lock] = {}
         self._wake = asyncio.Event()
 
@@ -92,9 +94,11 @@ class Teller:
         """Write every status of a namespace that can be written; why the first of the others could not."""
         namespace = plan.namespace
         if not plan.configs:
-            for known in (self._last, self._due, self._looked, self._locks):
+            for known in (self._last, self._due, self._looked, self._counted, self._locks):
                 known.pop(namespace, None)
             return None
+        uids = {item.uid for item in plan.configs}
+        self._counted[namespace] = {u: at for u, at in self._counted.get(namespace, {}).items() if u in uids}
         self._last[namespace] = _Told(plan, secrets, outcome)
         return await self._tell_all(namespace)
 
@@ -120,57 +124,59 @@ class Teller:
 
     async def _tell_all(self, namespace: str) -> KubeError | None:
         first: KubeError | None = None
+        known = True
         async with self._locks.setdefault(namespace, asyncio.Lock()):
             last = self._last.get(namespace)
             if last is None:
                 return None
             for item in last.plan.configs:
                 try:
-                    await self._tell(item, last)
+                    known = await self._tell(item, last) and known
                 except KubeError as error:
                     logger.warning("tracingconfig %s/%s: its status is not written: %s", *key_of(item.manifest), error)
                     first = first or error
         self._looked[namespace] = self._clock.monotonic()
-        self._schedule(namespace, self._clock.monotonic() + COUNTS_EVERY * self._uniform(0.9, 1.1))
+        again = COUNTS_EVERY if known else UNKNOWN_AGAIN
+        self._schedule(namespace, self._clock.monotonic() + again * self._uniform(0.9, 1.1))
         return first
 
-    async def _tell(self, item: Assessed, last: _Told) -> None:
-        """Write one config's status if it says something new. Raises KubeError."""
+    async def _tell(self, item: Assessed, last: _Told) -> bool:
+        """Write one config's status if it says something new; whether every source knew. Raises KubeError."""
         manifest = self._store.get(*key_of(item.manifest))
         if manifest is None or identity(manifest) != identity(item.manifest):
-            return  # It is another one by now: a round of it is due.
+            return True  # It is another one by now: a round of it is due.
         if manifest is not item.manifest and "status" in manifest:
             item.manifest["status"] = manifest["status"]  # as an event has brought it
-        present = manifest.get("status")
-        present = present if isinstance(present, Mapping) else {}
+        present = _mapping(manifest.get("status"))
         found = status.conditions(item, last.plan, last.secrets, last.outcome, self._host_paths)
-        body, counts = self._body(item, last, found, present)
-        if _without(present, counts) == _without(body, counts) and not self._due_to_count(item, present, body):
-            return
+        sections = [(source, source.say(item, last.plan)) for source in self._sources]
+        known = all(section is not None for _, section in sections)
+        body, counts = self._body(item, last, found, sections)
+        if _without(present, counts) == _without(body, counts):
+            counted = self._counted[key_of(item.manifest)[0]].get(item.uid, float("-inf"))
+            if present == body or self._clock.monotonic() < counted + 0.8 * COUNTS_EVERY:
+                return known
         told = await apply.set_status(self._kube, item, body)
         self._metrics.status_writes.inc()
-        self._counted[item.uid] = self._clock.monotonic()
-        for condition in found:
-            if condition.status == "False":
-                logger.warning(
-                    "tracingconfig %s/%s: %s=False %s: %s",
-                    *key_of(item.manifest),
-                    condition.type,
-                    condition.reason,
-                    condition.message,
-                )
+        self._counted[key_of(item.manifest)[0]][item.uid] = self._clock.monotonic()
+        _log_news(item, found, present)
         if told is not None:
             manifest["status"] = told.get("status", body)
+        return known
 
     def _body(
-        self, item: Assessed, last: _Told, found: Sequence[Condition], present: Mapping[str, Any]
+        self,
+        item: Assessed,
+        last: _Told,
+        found: Sequence[Condition],
+        sections: Sequence[tuple[Source, Section | None]],
     ) -> tuple[dict[str, Any], frozenset[str]]:
         """The whole status, and which of its members are mere counts."""
         conditions, kept = list(found), list[str]()
         members: dict[str, Any] = {}
         counts: set[str] = set()
-        for source in self._sources:
-            section = source.say(item, last.plan)
+        present = _mapping(item.manifest.get("status"))
+        for source, section in sections:
             if section is None:
                 kept += source.conditions
                 members |= {name: present[name] for name in source.members if name in present}
@@ -180,11 +186,6 @@ class Teller:
                 counts |= section.counts.keys()
         body = status.status(item, last.plan, conditions, last.outcome, self._clock.now(), kept)
         return {**body, **members}, frozenset(counts)
-
-    def _due_to_count(self, item: Assessed, present: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-        if present == body:
-            return False
-        return self._clock.monotonic() - self._counted.get(item.uid, float("-inf")) >= 0.8 * COUNTS_EVERY
 
     def _schedule(self, namespace: str, due: float) -> None:
         self._due[namespace] = min(due, self._due.get(namespace, due))
@@ -202,3 +203,24 @@ class Teller:
 
 def _without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in names}
+
+
+def _log_news(item: Assessed, found: Sequence[Condition], present: Mapping[str, Any]) -> None:
+    """What is wrong now and was not told before."""
+    before = present.get("conditions")
+    known = [
+        (each.get("type"), each.get("message")) for each in map(_mapping, before if isinstance(before, list) else ())
+    ]
+    for condition in found:
+        if condition.status == "False" and (condition.type, condition.message) not in known:
+            logger.warning(
+                "tracingconfig %s/%s: %s=False %s: %s",
+                *key_of(item.manifest),
+                condition.type,
+                condition.reason,
+                condition.message,
+            )
+
+
+def _mapping(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, Mapping) else {}
