@@ -244,7 +244,9 @@ class Api:
         meta: Object = {"resourceVersion": str(self.version)}
         if start + self.page < len(items):
             meta["continue"] = str(start + self.page)
-        return web.json_response({"metadata": meta, "items": items[start : start + self.page]})
+        page = items[start : start + self.page]
+        nothing = None if "PartialObjectMetadataList" in request.headers["Accept"] else []
+        return web.json_response({"metadata": meta, "items": page or nothing})
 
     async def _watch(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         if not request.query["timeoutSeconds"].isdigit():

@@ -119,7 +119,8 @@ class Kube:
         headers = {"Accept": only.accept("List")}
         while True:
             page = await self._request("list", kind, namespace, None, query=query, headers=headers)
-            found = page.get("items")
+            # Lists of metadata that hold nothing have null there, and so had lists of old API servers.
+            found = [] if page.get("items", "") is None else page.get("items")
             meta = page.get("metadata")
             if not isinstance(found, list) or not isinstance(meta, dict):
                 raise Unavailable("list", kind.target(namespace), 0, "the answer is not a list of objects")
