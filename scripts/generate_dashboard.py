@@ -89,7 +89,51 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
     ),
+    "Pods": (
+        Panel(
+            "Pods",
+            "Opted-in pods by state: `missed` have no sidecar, `failed` one that does not run, `stale` an old policy.",
+            "short",
+            (("sum by (state) (tracekeeper_controller_pods{})", "{{state}}"),),
+        ),
+        Panel(
+            "Looks at all pods",
+            "By which missed ones are found. Errors are tried again.",
+            "ops",
+            rate("tracekeeper_controller_sweeps_total", "result"),
+        ),
+        Panel(
+            "What was done about them",
+            "Evictions of missed pods, and sidecars that got another image in place; only where it is asked for.",
+            "ops",
+            (
+                (
+                    "sum by (result) (rate(tracekeeper_controller_repairs_total{}[$__rate_interval]))",
+                    "eviction {{result}}",
+                ),
+                (
+                    "sum by (result) (rate(tracekeeper_controller_image_updates_total{}[$__rate_interval]))",
+                    "image {{result}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Images that do not work",
+            "1 while this release's sidecar cannot be pulled or started, and in how many namespaces it was refused.",
+            "short",
+            (
+                ("max(tracekeeper_controller_sidecar_image_broken{})", "broken"),
+                ("max(tracekeeper_controller_sidecar_image_refused_namespaces{})", "namespaces"),
+            ),
+        ),
+    ),
     "Configuration": (
+        Panel(
+            "Who leads",
+            "1 for the controller that leads. More than one at a time, or none for minutes, is a fault.",
+            "short",
+            (("max by (pod) (tracekeeper_controller_leader{})", "{{pod}}"),),
+        ),
         Panel(
             "TracingConfigs",
             "As many as each process knows. They differ for moments only.",

@@ -26,14 +26,16 @@ MINDED = 5
 """kube-score's grades are 1 (critical), 5 (warning), 7 (almost) and 10 (well)."""
 
 OF_ONE = "a small cluster that runs one of it says so by its values"
+AT_RUN_TIME = "the control Service selects the pod that leads, by a label that is set at run time"
 ACCEPTED = {
+    **{
+        (example, "controller", "service-targets-pod"): AT_RUN_TIME
+        for example in ("default", "ha", "isolated", "single")
+    },
     ("single", "injector", "deployment-replicas"): OF_ONE,
     ("default", "controller", "deployment-replicas"): "sidecars and injectors work without it; values-ha.yaml has two",
     ("isolated", "controller", "deployment-replicas"): "likewise",
     ("single", "controller", "deployment-replicas"): OF_ONE,
-    ("default", "controller", "deployment-strategy"): "one writer, so never two at once",
-    ("isolated", "controller", "deployment-strategy"): "likewise",
-    ("single", "controller", "deployment-strategy"): "likewise",
     ("full", "controller", "pod-networkpolicy"): "this example leaves them out",
     ("full", "injector", "pod-networkpolicy"): "likewise",
     ("full", "test", "pod-networkpolicy"): "likewise",
