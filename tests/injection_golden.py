@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from control_objects import OPTIONS
+from control_objects import OPTIONS, scope
 from tracekeeper_operator.bounds import Bounds, Limits
 from tracekeeper_operator.inject import Skip, inject
 from tracekeeper_operator.storage import HostPaths
@@ -49,8 +49,7 @@ def outcome(name: str) -> dict[str, Any]:
     )
     found = inject(
         fixture["pod"],
-        namespace,
-        configs,
+        scope(configs, namespace),
         options,
         by_namespace=fixture.get("byNamespace", False),
         bounds=bounds(namespace, fixture.get("limitRanges", []), fixture.get("resourceQuotas", [])),

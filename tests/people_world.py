@@ -186,10 +186,10 @@ async def world(directory: Path) -> AsyncIterator[World]:
             await made.end()
 
 
-def facts(store: Store, uid: str) -> ConfigFacts | None:
-    """What the control server asks of a config, by its UID."""
+def facts(store: Store, uid: str, of: str = "") -> ConfigFacts | None:
+    """What the control server asks of a config, by its UID; nothing is lent to another namespace."""
     for namespace, name in store.keys():
         found = store.get(namespace, name)
-        if found is not None and found["metadata"]["uid"] == uid:
+        if found is not None and found["metadata"]["uid"] == uid and of in ("", namespace):
             return ConfigFacts(uid, namespace, name, None)
     return None

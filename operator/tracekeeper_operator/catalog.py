@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.parse import parse_manifest
+from tracekeeper_spec.scope import Scope
 
 from . import names
+from .namespaces import Namespaces
 from .store import Object, key_of
 
 logger = logging.getLogger(__name__)
@@ -22,13 +24,20 @@ class Catalog:
     the published policy goes on with its last good version.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, namespaces: Namespaces | None = None, root: str = "") -> None:
+        self._namespaces = namespaces or Namespaces()
+        self.root = root
+        """The root namespace; empty where there is none."""
         self._configs: dict[str, dict[str, TracingConfig]] = {}
         self.synced_at = 0.0
         """Unix time at which the API server was last heard; 0 until the first complete list."""
 
     def of(self, namespace: str) -> list[TracingConfig]:
         return list(self._configs.get(namespace, {}).values())
+
+    def scope(self, namespace: str) -> Scope:
+        """What is there for the pods of a namespace."""
+        return Scope(namespace, self._namespaces.labels(namespace), self.of, self.root)
 
     def __len__(self) -> int:
         return sum(len(known) for known in self._configs.values())

@@ -13,7 +13,7 @@ import kopf
 
 from tracekeeper_spec.policy import Control
 
-from . import handlers, namespaces
+from . import __version__, handlers, names, namespaces
 from .access import Access
 from .backoff import Backoff
 from .badge import Badge
@@ -24,12 +24,17 @@ from .control.index import ConfigIndex
 from .control.service import ControlService
 from .delivering import Delivering
 from .errors import KubeError, NotFound
-from .kube import Kube
+from .inject import Injection, inject
+from .kube import Kube, Object
 from .leadership import Leadership
 from .metrics import ControllerMetrics
 from .namespaces import Namespaces
+from .pods.probe import Probe
+from .pods.service import PodService, judge_by
+from .pods.telling import Alone
 from .reconcile import Reconciler
 from .settings import ControllerSettings
+from .sidecar import Options
 from .store import Store
 from .tasks import run_until, stop_on_signals
 from .teller import Source
@@ -54,6 +59,16 @@ class Controller:
         self._book = Book(self._store, self._namespaces, settings.root_namespace)
         self._index = ConfigIndex(self._book)
         self._control = self._control_service() if settings.control_service else None
+        self._pods = PodService(
+            self._kube,
+            settings.pods,
+            judge_by(self._would_inject),
+            self._control.sidecars if self._control is not None else Alone(),
+            Probe(self._kube, settings.namespace, settings.service).answers,
+            lambda namespace: self._reconciler.retell(namespace),
+            clock,
+            self._metrics,
+        )
         self._reconciler = Reconciler(
             self._kube,
             self._store,
@@ -63,9 +78,12 @@ class Controller:
             host_paths=settings.host_paths,
             control=self._where,
             book=self._book,
+            demand=self._pods.index,
+            on_planned=self._pods.planned,
             sources=self._sources(),
         )
         self._namespaces.subscribe(self._reconciler.relabelled)
+        self._pods.index.subscribe(self._reconciler.offer)
         self._place = Place(
             settings.namespace,
             settings.service,
@@ -125,7 +143,8 @@ class Controller:
             self._book.assessed(namespace)
         control = self._control.tasks() if self._control is not None else {}
         watches = {"namespaces": Watch(self._kube, namespaces.ALL, self._namespaces, self._clock).run()}
-        await run_until(stop, {"reconcile": self._reconciler.run(), "kopf": self._kopf(stop), **control, **watches})
+        work = {"reconcile": self._reconciler.run(), "kopf": self._kopf(stop)}
+        await run_until(stop, {**work, **control, **watches, **self._pods.tasks()})
 
     def _control_service(self) -> ControlService:
         return ControlService(
@@ -141,7 +160,15 @@ class Controller:
 
     def _sources(self) -> list[Source]:
         """What statuses tell of besides rounds."""
-        return [Delivering(self._control.sidecars, self._clock)] if self._control is not None else []
+        found: list[Source] = [self._pods.teller]
+        if self._control is not None:
+            found.insert(0, Delivering(self._control.sidecars, self._clock))
+        return found
+
+    def _would_inject(self, pod: Object, namespace: str, by_namespace: bool) -> bool:
+        """What the injector would do with a pod, if it were made now."""
+        options = Options(self._settings.pods.image or names.SIDECAR, "IfNotPresent", __version__)
+        return isinstance(inject(pod, self._book.scope(namespace), options, by_namespace=by_namespace), Injection)
 
     def _where(self, published: Control | None) -> Control | None:
         """What policies say of the control stream, given what they say now: that stays until the certificate is

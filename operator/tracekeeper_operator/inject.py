@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tracekeeper_spec.config import ConfigSpec, TracingConfig
+from tracekeeper_spec.config import ConfigSpec
+from tracekeeper_spec.merge import Merged
 from tracekeeper_spec.resolve import ResolvedSpec, resolve
-from tracekeeper_spec.selector import pick
+from tracekeeper_spec.scope import Scope
+from tracekeeper_spec.wish import Reference, parse_wish
 
 from . import mesh, names, resources, sidecar, storage
 from .bounds import UNBOUND, Bounds
@@ -29,6 +31,9 @@ from .storage import Storage
 
 Operation = dict[str, Any]
 """One operation of RFC 6902; always `add`."""
+
+NO_CONFIG = "none"
+"""In place of sources, when no TracingConfig is there for a pod."""
 
 GRPC, HTTP = "grpc", "http/protobuf"
 """OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, as OpenTelemetry writes it; HTTP is the default."""
@@ -45,6 +50,7 @@ class SkipReason(StrEnum):
     UNSUPPORTED_OS = "UnsupportedOS"
     MIRROR_POD = "MirrorPod"
     MALFORMED_POD = "MalformedPod"
+    NO_IMAGE = "NoImage"
     NO_ROOM = "NoRoom"
 
 
@@ -68,7 +74,8 @@ class Injection:
 
     patch: tuple[Operation, ...]
     resolved_from: str
-    """`namespace/name@generation`, or `none` when no TracingConfig selects the pod."""
+    """`namespace/name@generation` of each TracingConfig that takes part, the most specific first, separated by commas;
+    `none` when there is none for the pod."""
     message: str
     """For the Event on the pod's owner; empty when there is nothing new to say."""
     warning: bool
@@ -79,31 +86,37 @@ class Injection:
 
 def inject(
     body: Mapping[str, Any],
-    namespace: str,
-    configs: Iterable[TracingConfig],
+    scope: Scope,
     options: Options,
     *,
     by_namespace: bool = False,
     bounds: Bounds = UNBOUND,
 ) -> Injection | Skip:
-    """Decide about one pod. `configs` are the valid ones of `namespace`; never raises for what the pod says.
+    """Decide about one pod of the namespace that `scope` is about; never raises for what the pod says.
 
     `by_namespace` is True when the namespace's label opted in, so that the pod itself need not say anything. `bounds`
     are what the namespace asks of every container.
     """
     try:
         pod = parse(body)
-        config = pick(configs, pod.labels, pod.annotations)
-        spec = resolve(config.spec if config is not None else ConfigSpec())
+        named = _named(pod, scope.namespace)
+        merged = scope.by_name(named) if named is not None else scope.by_labels(pod.labels)
+        spec = resolve(merged.spec if merged is not None else ConfigSpec())
         wish = override(pod, spec, options)
-        skip = _skip(pod, wish.spec, by_namespace=by_namespace)
+        skip = _skip(pod, wish.spec, by_namespace=by_namespace) or _no_image(wish)
         if skip is not None:
             return _again(pod, wish.spec) or skip if skip.reason is SkipReason.ALREADY_INJECTED else skip
-        return _injection(pod, namespace, config, wish, options, bounds)
+        return _injection(pod, scope, merged, wish, options, bounds)
     except MalformedPod as error:
         return Skip(SkipReason.MALFORMED_POD, f"{error}: the pod was not understood and is left as it is")
     except resources.NoRoom as error:
-        return Skip(SkipReason.NO_ROOM, f"namespace {namespace}: {error}; the pod starts without tracing")
+        return Skip(SkipReason.NO_ROOM, f"namespace {scope.namespace}: {error}; the pod starts without tracing")
+
+
+def _named(pod: Pod, namespace: str) -> Reference | None:
+    """The config that the pod asks for by name."""
+    wish = parse_wish(pod.annotations.get(names.INJECT, "true"), namespace)
+    return wish.named if wish is not None else None
 
 
 def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
@@ -115,10 +128,11 @@ def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
         return Skip(SkipReason.ALREADY_INJECTED, f"the pod has a container named {names.SIDECAR} already")
     if names.MIRROR in pod.annotations:
         return Skip(SkipReason.MIRROR_POD, "the pod only shows a static pod, which runs already")
-    if wish != "true":
+    if parse_wish(wish, "") is None:
         return Skip(
             SkipReason.INVALID_ANNOTATION,
-            f'annotation {names.INJECT} is {wish[:63]!r}: write "true" or "false"; the pod starts without tracing',
+            f'annotation {names.INJECT} is {wish[:63]!r}: write "true", "false", or the name of a TracingConfig, '
+            "NAME or NAMESPACE/NAME; the pod starts without tracing",
         )
     if _foreign_os(pod) is not None:
         return Skip(
@@ -132,6 +146,16 @@ def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
             "the pod starts without tracing",
         )
     return _port_conflict(pod, spec)
+
+
+def _no_image(wish: Overridden) -> Skip | None:
+    if wish.image:
+        return None
+    return Skip(
+        SkipReason.NO_IMAGE,
+        "the sidecar's image cannot be pulled here, and no older one is known to work (see the condition Injected of "
+        "the TracingConfig); the pod starts without tracing, because with it, it would not start at all",
+    )
 
 
 def _foreign_os(pod: Pod) -> str | None:
@@ -159,12 +183,12 @@ def _port_conflict(pod: Pod, spec: ResolvedSpec) -> Skip | None:
 
 
 def _injection(
-    pod: Pod, namespace: str, config: TracingConfig | None, wish: Overridden, options: Options, bounds: Bounds
+    pod: Pod, scope: Scope, merged: Merged | None, wish: Overridden, options: Options, bounds: Bounds
 ) -> Injection:
     """Raises MalformedPod, NoRoom."""
-    source = f"{namespace}/{config.name}@{config.generation}" if config is not None else "none"
+    namespace, source = scope.namespace, ",".join(merged.sources) if merged is not None else NO_CONFIG
     spec, smaller = resources.fit_buffer(pod, wish.spec, namespace, bounds, options.host_paths)
-    buffer = storage.plan(pod, spec, namespace, config.name if config is not None else "", options.host_paths)
+    buffer = storage.plan(pod, spec, namespace, merged.head.name if merged is not None else "", options.host_paths)
     demand = resources.demand(pod, spec, buffer, bounds)
     fit = Fit(
         image=wish.image,
@@ -184,7 +208,7 @@ def _injection(
         # Last, because it moves the places of the other init containers.
         *_insert(pod, sidecar.container(spec, options, buffer, fit), mesh.place(pod)),
     )
-    message, warning = _message(pod, namespace, source, spec)
+    message, warning = _message(pod, scope, merged, spec)
     advice = [note for note in (buffer.note, smaller, demand.note) if note]
     faults = [*wish.faults, *_odd_protocol(pod)]
     text = "; ".join([message, *advice, *faults])
@@ -206,7 +230,7 @@ def _again(pod: Pod, spec: ResolvedSpec) -> Injection | None:
         return None
     places = [index for index, item in enumerate(pod.init_containers) if item.name == names.SIDECAR]
     patch = tuple(_environment(pod, spec, *places[:1])) + tuple(_probes(pod, spec))
-    source = pod.annotations.get(names.RESOLVED_FROM, "none")
+    source = pod.annotations.get(names.RESOLVED_FROM, NO_CONFIG)
     return Injection(patch, source, "", False, again=True) if patch else None
 
 
@@ -224,14 +248,10 @@ def _probes(pod: Pod, spec: ResolvedSpec) -> list[Operation]:
     ]
 
 
-def _message(pod: Pod, namespace: str, source: str, spec: ResolvedSpec) -> tuple[str, bool]:
-    if source == "none":
-        text = (
-            f"injected {names.SIDECAR}, but no valid TracingConfig in namespace {namespace} selects this pod: "
-            "its spans wait in the buffer until one does (kubectl get tracingconfigs)"
-        )
-        return text, True
-    text = f"injected {names.SIDECAR} as {source} says"
+def _message(pod: Pod, scope: Scope, merged: Merged | None, spec: ResolvedSpec) -> tuple[str, bool]:
+    if merged is None:
+        return f"injected {names.SIDECAR}, but {_lack(pod, scope)}", True
+    text = f"injected {names.SIDECAR} as {' over '.join(merged.sources)} says"
     if spec.suspend:
         text += "; it is suspended: spans are answered and not stored"
     from_env = [item.name for item in pod.containers if item.body.get("envFrom") and not item.sets_traces_exporter]
@@ -241,6 +261,25 @@ def _message(pod: Pod, namespace: str, source: str, spec: ResolvedSpec) -> tuple
             "name it in env"
         )
     return text, False
+
+
+def _lack(pod: Pod, scope: Scope) -> str:
+    """Why no TracingConfig is there for a pod, and what to do."""
+    named, until = _named(pod, scope.namespace), "its spans wait in the buffer until"
+    if named is None:
+        return (
+            f"no valid TracingConfig in namespace {scope.namespace} selects this pod: {until} one does "
+            "(kubectl get tracingconfigs)"
+        )
+    if scope.find(named) is None:
+        return (
+            f"there is no valid TracingConfig {named}, which it names: {until} there is "
+            f"(kubectl get tracingconfigs -n {named.namespace})"
+        )
+    return (
+        f"TracingConfig {named}, which it names, may not be used in namespace {scope.namespace}: {until} its owner "
+        "allows that (spec.allowedNamespaces), or another config is named"
+    )
 
 
 def _marks(image: str, options: Options, source: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from . import __version__
+from . import __version__, namespaces
 from .access import Access
 from .admission import Admission
 from .bounds import Limits
@@ -13,9 +13,11 @@ from .catalog import Catalog
 from .clock import Clock
 from .events import Events
 from .identity import Identity
+from .images import ImageMemory, scope
 from .kinds import LIMIT_RANGES, RESOURCE_QUOTAS, TRACING_CONFIGS, Kind
 from .kube import Kube
 from .metrics import InjectorMetrics
+from .namespaces import Namespaces
 from .settings import InjectorSettings
 from .sidecar import Options
 from .tasks import run_until
@@ -32,13 +34,19 @@ class Injector:
         self._settings, self._clock = settings, clock
         self._kube = Kube(access)
         self._metrics = InjectorMetrics()
-        self._catalog, self._limits = Catalog(), Limits()
+        self._namespaces, self._limits = Namespaces(), Limits()
+        self._catalog = Catalog(self._namespaces, settings.root_namespace)
+        self._images = ImageMemory()
         self._identity = Identity(self._kube, settings.namespace, self._metrics)
         self._serving = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`. Raises ListenError, AccessError."""
-        checks = {"certificate": self._certificate, "tracingconfigs": self._configs}
+        checks = {
+            "certificate": self._certificate,
+            "tracingconfigs": self._configs,
+            "images": lambda: "" if self._images.synced else "not heard of yet: is the API server reachable?",
+        }
         async with self._kube, Server(health(self._metrics, checks), self._settings.metrics_listen):
             events = Events(self._kube, self._clock, self._metrics)
             watch = Watch(self._kube, Scope(TRACING_CONFIGS), self._catalog, self._clock, self._heard)
@@ -47,8 +55,10 @@ class Injector:
                 {
                     "certificate": self._identity.run(),
                     "watch": watch.run(),
+                    "namespaces": Watch(self._kube, namespaces.ALL, self._namespaces, self._clock).run(),
                     "ranges": self._watch(LIMIT_RANGES, self._limits.ranges).run(),
                     "quotas": self._watch(RESOURCE_QUOTAS, self._limits.quotas).run(),
+                    "images": Watch(self._kube, scope(self._settings.namespace), self._images, self._clock).run(),
                     "events": events.run(),
                     "admission": self._serve(events),
                 },
@@ -65,7 +75,9 @@ class Injector:
             registries=self._settings.image_registries,
             pull_secrets=self._settings.pull_secrets,
         )
-        admission = Admission(self._catalog, options, self._metrics, self._clock, events.offer, self._limits)
+        admission = Admission(
+            self._catalog, options, self._metrics, self._clock, events.offer, self._limits, self._images
+        )
         await self._identity.ready.wait()
         async with Server(admission.application(), self._settings.listen, tls=self._identity.context):
             logger.info("answering admission requests on %s", self._settings.listen)

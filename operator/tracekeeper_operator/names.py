@@ -59,8 +59,8 @@ SIDECAR_IMAGE = "tracekeeper.dev/sidecar-image"
 SIDECAR_VERSION = "tracekeeper.dev/sidecar-version"
 """Annotation set on injected pods: the version of the operator that did it, and of the sidecar that came with it."""
 RESOLVED_FROM = "tracekeeper.dev/resolved-from"
-"""Set on injected pods: `namespace/name@generation` of each TracingConfig that takes part at admission, the most specific
-first, separated by commas; or `none`."""
+"""Set on injected pods: `namespace/name@generation` of each TracingConfig that takes part at admission, the most
+specific first, separated by commas; or `none`."""
 
 MIRROR = "kubernetes.io/config.mirror"
 """Annotation of the kubelet on its copy of a static pod in the API; changing the copy changes no container."""

@@ -1,4 +1,5 @@
-"""What one namespace should have: pure, from its TracingConfigs, their Secrets and what is published now.
+"""What one namespace should have: pure, from its TracingConfigs, those that are lent to it, their Secrets and what is
+published now.
 
 A config with faults does not take down what works: the version of it that was published last stays in the
 document until the faults are mended. The revision only grows, across restarts of the operator and deletions
@@ -9,21 +10,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tracekeeper_spec.aliases import Aliases
 from tracekeeper_spec.config import ConfigSpec, TracingConfig
 from tracekeeper_spec.faults import Fault
-from tracekeeper_spec.merge import merge
+from tracekeeper_spec.merge import Merged, SecretKey, merge
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
 from tracekeeper_spec.resolve import check_resolved, resolve
-from tracekeeper_spec.secrets import secret_uses
+from tracekeeper_spec.scope import Scope
+from tracekeeper_spec.wish import Reference
 
 from . import names
 from .errors import KubeError
+from .retire import Known, Staying, staying
 
 Object = dict[str, Any]
 
@@ -49,9 +52,10 @@ class Published:
 
     document: PolicyDocument | None
     """None when there is none, or none that can be read."""
-    owners: frozenset[str] = frozenset()
-    """UIDs in its ownerReferences."""
-    exists: bool = False
+    owned: bool = False
+    """Whether it would be deleted with a TracingConfig (earlier versions had it so), and so before it is retired."""
+    ours: bool = False
+    """Whether it was written by an operator, and not by somebody else under its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,16 @@ class Assessed:
     """One TracingConfig, and what of it goes into the policy."""
 
     manifest: Object
-    config: TracingConfig | None
     faults: tuple[Fault, ...]
-    entry: PolicyEntry | None
-    """The config's own, or the last good one of it; None when there never was one."""
-    spec: ConfigSpec
-    """Of `entry`."""
+    config: TracingConfig | None
+    """What is in force of it: its own spec, or the last good one; None when there never was one."""
+    merged: Merged | None
+    """The same with what it stands over; None with `config`."""
+
+    @property
+    def spec(self) -> ConfigSpec:
+        """Merged."""
+        return self.merged.spec if self.merged is not None else ConfigSpec()
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -81,8 +89,10 @@ class Assessed:
 
     @property
     def secrets(self) -> list[tuple[str, str]]:
-        """Name and key of every Secret value that the entry needs."""
-        return [(use.name, use.key) for use in secret_uses(self.spec)]
+        """Name and key of every Secret value of its own namespace that is needed for it."""
+        if self.config is None or self.merged is None:
+            return []
+        return [(use.name, use.key) for use in self.merged.secrets if use.namespace == self.config.namespace]
 
     @property
     def unresolved(self) -> list[Fault]:
@@ -101,22 +111,15 @@ class Plan:
     write: bool
     """Whether the Secret has to be written."""
     delete: bool
-    """Whether the Secret has to go, because there is no TracingConfig left."""
+    """Whether the Secret has to go, because there is nothing left to say."""
     size: Fault | None = None
     """Why the document cannot be published."""
+    due: float | None = None
+    """Unix time at which the passing of time alone makes another plan; None when it does not."""
 
     @property
     def secret(self) -> Object:
-        """The Secret to apply. It belongs to the configs: the last one that goes takes it along."""
-        owners = [
-            {
-                "apiVersion": f"{names.GROUP}/{names.VERSION}",
-                "kind": names.KIND,
-                "name": item.name,
-                "uid": item.uid,
-            }
-            for item in self.configs
-        ]
+        """The Secret to apply. It belongs to no TracingConfig: a retired one must outlive its config."""
         return {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -124,10 +127,38 @@ class Plan:
                 "name": names.POLICY_SECRET,
                 "namespace": self.namespace,
                 "labels": {names.MANAGED_BY: names.MANAGER},
-                "ownerReferences": owners,
             },
             "data": {names.POLICY_KEY: base64.b64encode(self.document.to_json().encode()).decode()},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a namespace's policy is made of."""
+
+    configs: tuple[Merged, ...] = ()
+    """For pods that are picked by labels, or name a config of their own namespace."""
+    named: tuple[Merged, ...] = ()
+    """For pods that name a config of another namespace."""
+
+    @property
+    def secrets(self) -> frozenset[SecretKey]:
+        return frozenset(key for merged in (*self.configs, *self.named) for key in merged.secrets)
+
+
+def want(scope: Scope, named: Iterable[Reference] = (), *, used: bool = True) -> Wanted:
+    """What pods of a namespace may get. `named` are the configs that they name; `used` says whether there are pods at
+    all: without one, a default of the root namespace is not published there, nor are its credentials.
+    """
+    configs = [scope.with_level(config) for config in scope.own]
+    if used and scope.base() is None:
+        configs.append(scope.with_level(None))
+    foreign = sorted({str(wanted): wanted for wanted in named if wanted.namespace != scope.namespace}.items())
+    return Wanted(_there(configs), _there(scope.by_name(wanted) for _, wanted in foreign))
+
+
+def _there(found: Iterable[Merged | None]) -> tuple[Merged, ...]:
+    return tuple(merged for merged in found if merged is not None)
 
 
 def assess(manifests: Sequence[Object], published: PolicyDocument | None) -> tuple[Assessed, ...]:
@@ -137,13 +168,16 @@ def assess(manifests: Sequence[Object], published: PolicyDocument | None) -> tup
 
 def _assess(manifest: Object, published: PolicyDocument | None) -> Assessed:
     config, faults = parse_manifest(_bare(manifest))
-    if config is not None:
-        return Assessed(manifest, config, tuple(faults), PolicyEntry.of(merge([config]), Aliases(config.namespace, ())), config.spec)
-    uid = (manifest.get("metadata") or {}).get("uid")
-    known = published.configs if published is not None else ()
-    kept = next((entry for entry in known if entry.uid == uid and not entry.parse()[1]), None)
-    spec = kept.parse()[0] if kept is not None else ConfigSpec()
-    return Assessed(manifest, None, tuple(faults), kept, spec)
+    if config is None and published is not None:
+        meta = manifest.get("metadata") or {}
+        config = last_good(published, str(meta.get("uid", "")))
+    return Assessed(manifest, tuple(faults), config, merge([config]) if config is not None else None)
+
+
+def last_good(published: PolicyDocument, uid: str) -> TracingConfig | None:
+    """The config with that UID as its namespace's document tells of it."""
+    entries = (entry for entry in published.configs if entry.uid == uid and not entry.retired)
+    return next((entry.own() for entry in entries), None)
 
 
 def _bare(manifest: Object) -> Object:
@@ -160,43 +194,93 @@ def plan(
     floor: int,
     now: float,
     control: Control | None = None,
+    scope: Scope | None = None,
+    named: Iterable[Reference] = (),
+    used: bool = True,
+    known: Known | None = None,
 ) -> Plan:
-    """Decide about one namespace. `floor` is the highest revision known of it; `now` is Unix time; `control` is where
-    its sidecars find the control stream.
+    """Decide about one namespace.
+
+    `secrets` are by name, those of other namespaces as `namespace/name`. `floor` is the highest revision known of it;
+    `now` is Unix time; `control` is where its sidecars find the control stream. `scope` has the configs of other
+    namespaces too (without it, there are none); for `named` and `used` see `want`, for `known` see `retire`.
     """
+    scope = scope or alone(namespace, configs)
     old = published.document
-    wanted = PolicyDocument(
+    wanted = want(scope, named, used=used)
+    configs = tuple(_placed(item, scope) for item in configs)
+    aliases = Aliases(namespace, wanted.secrets)
+    living = PolicyDocument(
         revision=0,
-        configs=tuple(item.entry for item in configs if item.entry is not None),
-        secrets=_values(configs, secrets, old),
+        configs=tuple(PolicyEntry.of(merged, aliases) for merged in wanted.configs),
+        secrets=_values(wanted, aliases, secrets, old),
         control=control,
+        named=tuple(PolicyEntry.of(merged, aliases, named=True) for merged in wanted.named),
+        namespace=namespace,
     )
-    if not configs:
-        return Plan(namespace, (), wanted, write=False, delete=published.exists)
-    owners = frozenset(item.uid for item in configs)
-    if old is not None and old.revision >= floor and wanted.same_content(old):
-        return Plan(namespace, configs, old, write=owners != published.owners, delete=False)
-    known = max(floor, old.revision if old is not None else 0)
-    document = replace(wanted, revision=max(known + 1, int(now)))
+    stays = staying(old, living.configs, living.named, scope, known or _known(configs), now)
+    whole = _with(living, stays, old, scope)
+    if not (whole.configs or whole.named):
+        return Plan(namespace, configs, whole, write=False, delete=published.ours)
+    if old is not None and old.revision >= floor and whole.same_content(old):
+        return Plan(namespace, configs, old, write=published.owned, delete=False, due=stays.until)
+    revision = max(max(floor, old.revision if old is not None else 0) + 1, int(now))
+    document = replace(whole, revision=revision)
+    if document.size_fault() is not None:
+        document = replace(living, revision=revision)  # Those that work come before those that are gone.
     if (size := document.size_fault()) is not None:
-        kept = old if old is not None else replace(document, configs=(), secrets={})
+        kept = old if old is not None else replace(document, configs=(), named=(), secrets={})
         return Plan(namespace, configs, kept, write=False, delete=False, size=size)
-    return Plan(namespace, configs, document, write=True, delete=False)
+    return Plan(namespace, configs, document, write=True, delete=False, due=stays.until)
+
+
+def alone(namespace: str, configs: Iterable[Assessed]) -> Scope:
+    """A namespace to which nobody lends anything."""
+    own = [item.config for item in configs if item.config is not None]
+    return Scope(namespace, None, lambda wanted: own if wanted == namespace else [])
+
+
+def secret_name(use: SecretKey, namespace: str) -> str:
+    """Under which name `plan` for `namespace` looks for a Secret that was read."""
+    return use.name if use.namespace == namespace else f"{use.namespace}/{use.name}"
+
+
+def _placed(item: Assessed, scope: Scope) -> Assessed:
+    return item if item.config is None else replace(item, merged=scope.with_level(item.config))
+
+
+def _known(configs: Iterable[Assessed]) -> Known:
+    uids = {item.uid for item in configs}
+    return lambda reference, uid: uid in uids
+
+
+def _with(living: PolicyDocument, stays: Staying, old: PolicyDocument | None, scope: Scope) -> PolicyDocument:
+    """The document with what stays; values that are read now come before those of old."""
+    secrets = stays.secrets(old, scope) if old is not None else {}
+    for name, keys in living.secrets.items():
+        secrets[name] = {**secrets.get(name, {}), **keys}
+    return replace(
+        living,
+        configs=(*living.configs, *stays.configs),
+        named=(*living.named, *stays.named),
+        secrets=secrets,
+    )
 
 
 def _values(
-    configs: Sequence[Assessed], secrets: Mapping[str, SecretRead], old: PolicyDocument | None
+    wanted: Wanted, aliases: Aliases, secrets: Mapping[str, SecretRead], old: PolicyDocument | None
 ) -> dict[str, dict[str, bytes]]:
     """The values to publish. One that cannot be read just now stays as published; one that is gone goes."""
     values: dict[str, dict[str, bytes]] = {}
-    for name, key in sorted({use for item in configs for use in item.secrets}):
-        read = secrets.get(name)
+    for use in sorted(wanted.secrets, key=lambda use: (use.namespace, use.name, use.key)):
+        alias = aliases.of(use.namespace, use.name)
+        read = secrets.get(secret_name(use, aliases.namespace))
         if read is None or (read.data is None and not read.absent):
-            source = (old.secrets.get(name) if old is not None else None) or {}
+            source = (old.secrets.get(alias) if old is not None else None) or {}
         else:
             source = read.data or {}
-        if key in source:
-            values.setdefault(name, {})[key] = source[key]
+        if use.key in source:
+            values.setdefault(alias, {})[use.key] = source[use.key]
     return values
 
 
@@ -215,10 +299,10 @@ def read_secret(secret: Mapping[str, Any]) -> SecretRead:
 def read_published(secret: Mapping[str, Any]) -> Published:
     """The policy Secret as the API server sends it; a document that cannot be read counts as none."""
     meta = secret.get("metadata") or {}
-    owners = frozenset(str(owner.get("uid")) for owner in meta.get("ownerReferences") or [])
+    ours = (meta.get("labels") or {}).get(names.MANAGED_BY) == names.MANAGER
     text = (read_secret(secret).data or {}).get(names.POLICY_KEY)
     try:
         document = PolicyDocument.from_json(text) if text is not None else None
     except PolicyFormatError:
         document = None
-    return Published(document, owners, exists=True)
+    return Published(document, owned=bool(meta.get("ownerReferences")), ours=ours)

@@ -1,8 +1,9 @@
-"""The controller's loop: namespaces come due, and each is brought to what its TracingConfigs say.
+"""The controller's loop: namespaces come due, and each is brought to what the TracingConfigs in force there say.
 
-A namespace is due when one of its configs changed, when a round failed (with backoff), and once in every
-resync period, because a rotated Secret and a deleted policy tell nobody. At most `PARALLEL` rounds run at
-once, and never two of one namespace.
+A namespace is due when one of its configs or of those lent to it changed, when its pods ask for others, when a round
+failed (with backoff), and once in every resync period, because a rotated Secret and a deleted policy tell nobody. One
+that has no config and no policy is looked at once in a long while, for what may have been left there. At most
+`PARALLEL` rounds run at once, and never two of one namespace.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from tracekeeper_spec.policy import Control
+from tracekeeper_spec.wish import Reference
 
 from . import apply, names, plan, status
 from .backoff import Backoff
+from .book import Book
 from .clock import Clock
 from .errors import Forbidden, KubeError, NotFound
 from .kinds import SECRETS, TRACING_CONFIGS
 from .kube import Kube
 from .metrics import ControllerMetrics
-from .plan import Assessed, Published, SecretRead
+from .namespaces import Namespaces
+from .pace import Pace
+from .plan import Plan, Published, SecretRead
 from .storage import NOWHERE, HostPaths
 from .store import Store
 from .teller import Source, Teller
@@ -30,6 +36,35 @@ logger = logging.getLogger(__name__)
 
 PARALLEL = 4
 """Rounds at once: each is a few short requests, and the API server is everybody's."""
+IDLE_ROUND = 6 * 3600.0
+"""Seconds between two rounds of a namespace that has nothing of ours, as far as is known."""
+UNUSED_FOR = 3600.0
+"""Seconds for which a namespace without injected pods keeps its policy: those of a CronJob come and go."""
+
+
+class Demand(Protocol):
+    """What injected pods ask for."""
+
+    synced: bool
+    """Whether it is known by now; before that, what is published stays."""
+
+    def namespaces(self) -> Iterable[str]:
+        """Those in which there is one."""
+
+    def named(self, namespace: str) -> Iterable[tuple[str, str]]:
+        """Namespace and name of each TracingConfig that pods of `namespace` ask for by name."""
+
+
+class NoDemand:
+    """There are no injected pods."""
+
+    synced = True
+
+    def namespaces(self) -> Iterable[str]:
+        return ()
+
+    def named(self, namespace: str) -> Iterable[tuple[str, str]]:
+        return ()
 
 
 class Reconciler:
@@ -45,16 +80,24 @@ class Reconciler:
         resync: float = 60.0,
         host_paths: HostPaths = NOWHERE,
         control: Callable[[Control | None], Control | None] = lambda published: None,
-        on_assessed: Callable[[str, Sequence[Assessed]], None] = lambda namespace, configs: None,
+        book: Book | None = None,
+        demand: Demand | None = None,
+        on_planned: Callable[[Plan], None] = lambda plan: None,
         sources: Sequence[Source] = (),
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """`sources` have more to say in statuses than rounds know of."""
         self._kube, self._store, self._clock, self._metrics = kube, store, clock, metrics
-        self._resync, self._uniform = resync, uniform
+        self._resync, self._uniform, self._pace = resync, uniform, Pace(resync)
         self._teller = Teller(kube, store, clock, metrics, host_paths, sources, uniform)
-        self._control, self._on_assessed = control, on_assessed
-        """Where the control stream is, given what is published of it; and who is told of a namespace's configs."""
+        self._control, self._on_planned = control, on_planned
+        """Where the control stream is, given what is published of it; and who is told of each plan."""
+        self._book = book or Book(store, Namespaces())
+        self._demand: Demand = demand or NoDemand()
+        self._policies: set[str] = set()
+        """Namespaces that have a policy."""
+        self._used: dict[str, float] = {}
+        """When there was an injected pod in a namespace last."""
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
         self._backoffs: dict[str, Backoff] = {}
@@ -69,9 +112,21 @@ class Reconciler:
         """A source has something new to say about its configs; that takes no round."""
         self._teller.offer(namespace)
 
+    def changed(self, namespace: str) -> None:
+        """A TracingConfig there is new, changed or gone: it is due, and all to which that may be lent."""
+        self.offer(namespace)
+        root = namespace == self._book.root
+        for other in self._active():
+            if root or any(owner == namespace for owner, _ in self._demand.named(other)):
+                self.offer(other)
+
+    def relabelled(self, namespace: str) -> None:
+        """The namespace is new, gone, or has other labels."""
+        self.offer(namespace)
+
     def offer_all(self) -> None:
         """Something changed that is in every policy."""
-        for namespace in self._store.namespaces():
+        for namespace in self._active():
             self.offer(namespace)
 
     async def run(self) -> None:
@@ -90,29 +145,85 @@ class Reconciler:
         mark = self._store.mark()
         listing = await self._kube.list(TRACING_CONFIGS)
         for namespace in self._store.replace(listing.items, mark):
-            self.offer(namespace)
+            self.changed(namespace)
         self._metrics.configs.set(len(self._store))
 
     async def round(self, namespace: str) -> None:
         """Bring one namespace to what it should be. Raises KubeError, after writing what could be written."""
-        manifests = self._store.of(namespace)
         published = await self._published(namespace)
-        configs = plan.assess(manifests, published.document)
-        self._on_assessed(namespace, configs)
-        secrets = await self._secrets(namespace, configs)
-        floor = max(self._revisions.get(namespace, 0), status.known_revision(manifests))
-        control = self._control(published.document.control if published.document is not None else None)
-        decided = plan.plan(namespace, configs, secrets, published, floor=floor, now=self._clock.now(), control=control)
+        decided, secrets = await self._decide(namespace, published)
+        missing = any(read.absent for read in secrets.values())
+        self._pace.note(namespace, 1 + len(secrets), missing=missing)
+        self._on_planned(decided)
         outcome = await apply.publish(self._kube, decided)
         if decided.write and not outcome.problem:
             self._metrics.policy_writes.inc()
             self._revisions[namespace] = decided.document.revision
             logger.info("namespace %s: published revision %d", namespace, decided.document.revision)
+        if not outcome.problem:
+            self._note(decided, published)
         untold = await self._teller.tell(decided, secrets, outcome)
         # Only now, so that the statuses tell of it; raised all the same, so that it is tried again soon.
         for error in (outcome.error, *(read.error for read in secrets.values()), untold):
             if error is not None:
                 raise error
+
+    async def _decide(self, namespace: str, published: Published) -> tuple[Plan, dict[str, SecretRead]]:
+        """Raises KubeError."""
+        document = published.document
+        if document is not None:
+            self._book.recall(namespace, document)
+        named = [Reference(*key) for key in self._demand.named(namespace)]
+        if document is not None and not self._demand.synced:
+            named += [Reference(entry.namespace, entry.name) for entry in document.named]
+        for other in {self._book.root, *(reference.namespace for reference in named)} - {namespace, ""}:
+            await self._recall(other)
+        configs, scope = self._book.assessed(namespace), self._book.scope(namespace)
+        used = self._is_used(namespace, published)
+        secrets = await self._secrets(namespace, plan.want(scope, named, used=used))
+        decided = plan.plan(
+            namespace,
+            configs,
+            secrets,
+            published,
+            floor=max(self._revisions.get(namespace, 0), status.known_revision([item.manifest for item in configs])),
+            now=self._clock.now(),
+            control=self._control(document.control if document is not None else None),
+            scope=scope,
+            named=named,
+            used=used,
+            known=self._book.known,
+        )
+        return decided, secrets
+
+    async def _recall(self, namespace: str) -> None:
+        """Know the last good versions of another namespace's configs. Raises KubeError."""
+        if self._book.lacks(namespace):
+            document = (await self._published(namespace)).document
+            if document is not None:
+                self._book.recall(namespace, document)
+
+    def _is_used(self, namespace: str, published: Published) -> bool:
+        """Whether there are pods for the policy, were until just now, or will be."""
+        if not self._demand.synced:
+            return published.ours
+        now = self._clock.monotonic()
+        if namespace in self._demand.namespaces() or self._book.namespaces.opted_in(namespace):
+            self._used[namespace] = now
+        return now - self._used.get(namespace, float("-inf")) < UNUSED_FOR
+
+    def _note(self, decided: Plan, published: Published) -> None:
+        """What of a plan that was carried out decides when the next one is due."""
+        if decided.delete or not (decided.write or published.ours):
+            self._policies.discard(decided.namespace)
+        else:
+            self._policies.add(decided.namespace)
+        if decided.due is not None:
+            self._schedule(decided.namespace, max(1.0, decided.due - self._clock.now()))
+
+    def _active(self) -> set[str]:
+        """Namespaces that have a config or a policy, or are to get one."""
+        return {*self._store.namespaces(), *self._demand.namespaces(), *self._policies}
 
     async def _relist(self) -> None:
         """Events can be missed (a watch that died while an object was deleted); lists cannot."""
@@ -135,7 +246,8 @@ class Reconciler:
             await self.round(namespace)
             result = "ok"
             backoff.reset()
-            wait = self._resync * self._uniform(0.9, 1.1)
+            # Far apart, because they all begin together.
+            wait = self._pace.wait(namespace) * self._uniform(0.5, 1.5)
         except KubeError as error:
             wait = backoff.next(error.retry_after)
             logger.warning("namespace %s: %s; trying again in %.1f s", namespace, error, wait)
@@ -147,8 +259,12 @@ class Reconciler:
             self._busy.discard(namespace)
             self._metrics.reconciles.labels(result).inc()
             self._metrics.reconcile_seconds.observe(self._clock.monotonic() - start)
-        if result == "ok" and namespace not in self._store.namespaces():
+        if result == "ok" and namespace not in self._active():
             self._backoffs.pop(namespace, None)
+            self._used.pop(namespace, None)
+            self._pace.note(namespace, 0)
+            if namespace in self._book.namespaces:
+                self._schedule(namespace, IDLE_ROUND * self._uniform(0.9, 1.1))
             self._wake.set()
         else:
             self._schedule(namespace, wait)
@@ -159,9 +275,9 @@ class Reconciler:
         except NotFound:
             return Published(None)
 
-    async def _secrets(self, namespace: str, configs: tuple[Assessed, ...]) -> dict[str, SecretRead]:
-        wanted = sorted({name for item in configs for name, _ in item.secrets})
-        return {name: await self._secret(namespace, name) for name in wanted}
+    async def _secrets(self, namespace: str, wanted: plan.Wanted) -> dict[str, SecretRead]:
+        found = {(use.namespace, use.name): plan.secret_name(use, namespace) for use in wanted.secrets}
+        return {key: await self._secret(*place) for place, key in sorted(found.items())}
 
     async def _secret(self, namespace: str, name: str) -> SecretRead:
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tracekeeper_spec.consent import ONLY_OWN
 from tracekeeper_spec.resolve import resolve
 
 from . import names
@@ -110,13 +111,13 @@ def _accepted(item: Assessed) -> Condition:
 
 
 def _effect(item: Assessed) -> str:
-    if item.entry is None:
+    if item.config is None:
         return "; it takes no part until they are mended"
-    return f"; generation {item.entry.generation} stays in effect until they are mended"
+    return f"; generation {item.config.generation} stays in effect until they are mended"
 
 
 def _resolved_refs(item: Assessed, lacks: Sequence[Lack]) -> Condition:
-    if item.entry is None:
+    if item.config is None:
         return Condition("ResolvedRefs", "Unknown", Reason.INVALID, "the spec could not be read: see Accepted")
     if not lacks:
         count = len(set(item.secrets))
@@ -185,7 +186,7 @@ def _obstacle(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcom
         return Reason.NO_BACKENDS, "; ".join(str(fault) for fault in item.unresolved)
     if (other := shadowed_by(item, plan.configs)) is not None:
         return Reason.SHADOWED, (
-            f"no pod gets this config, because the older {other.name} selects every pod too: "
+            f"no pod gets this config unless it names it, because the older {other.name} selects every pod too: "
             "give one of them a selector, or delete one"
         )
     if missing := [lack for lack in lacks if not lack.published]:
@@ -194,12 +195,13 @@ def _obstacle(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcom
 
 
 def shadowed_by(item: Assessed, configs: Sequence[Assessed]) -> Assessed | None:
-    """The older config that takes every pod as this one does; None when this one has pods of its own."""
-    if item.entry is None or not _takes_all(item):
+    """The older config that takes every pod as this one does; None when this one has pods of its own, or may have them
+    in other namespaces."""
+    if item.config is None or not _takes_all(item) or item.config.consent != ONLY_OWN:
         return None
-    rank = (item.entry.created, item.name)
+    rank = (item.config.created, item.name)
     for other in configs:
-        older = other.entry is not None and (other.entry.created, other.name) < rank
+        older = other.config is not None and (other.config.created, other.name) < rank
         if older and _takes_all(other):
             return other
     return None

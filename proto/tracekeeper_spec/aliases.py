@@ -22,7 +22,7 @@ class Aliases:
     def __init__(self, namespace: str, uses: Iterable[SecretKey]) -> None:
         """`uses` are all that the document needs; their order does not matter."""
         known = {(use.namespace, use.name) for use in uses}
-        self._namespace = namespace
+        self.namespace = namespace
         self._names: dict[tuple[str, str], str] = {}
         taken = {name for owner, name in known if owner == namespace}
         for owner, name in sorted(known):
@@ -32,7 +32,7 @@ class Aliases:
 
     def of(self, namespace: str, name: str) -> str:
         """The name in the document of a Secret."""
-        return name if namespace == self._namespace else self._names[namespace, name]
+        return name if namespace == self.namespace else self._names[namespace, name]
 
     def within(self, namespace: str) -> Callable[[str], str]:
         """The names in the document of one namespace's Secrets."""

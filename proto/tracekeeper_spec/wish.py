@@ -9,6 +9,8 @@ from tracekeeper_spec.schema import Text
 from tracekeeper_spec.texts import DNS_LABEL, DNS_SUBDOMAIN
 
 ANNOTATION = "tracekeeper.dev/inject"
+NO_NAMES = frozenset({"yes", "no", "on", "off", "enabled", "disabled", "0", "1"})
+"""Whoever writes one of these means `true` or `false`, and no TracingConfig."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ def parse_wish(value: str, namespace: str) -> Wish | None:
     """`true`, `false`, `NAME` of a config in the pod's `namespace`, or `NAMESPACE/NAME`; None for anything else."""
     if value in ("true", "false"):
         return Wish(value == "true")
+    if value in NO_NAMES:
+        return None
     first, slash, second = value.partition("/")
     wanted = Reference(first, second) if slash else Reference(namespace, first)
     if slash and not _is(DNS_LABEL, wanted.namespace):

@@ -1,44 +1,52 @@
-"""What the control server asks of TracingConfigs, by their UIDs; kept current by the reconciler."""
+"""What the control server asks of TracingConfigs, by their UIDs and the namespaces of their pods."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from tracekeeper_spec.config import Section
+from tracekeeper_spec.merge import Merged
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.sampling import DefaultType
 
-from ..plan import Assessed
+from ..book import Book
 from .facts import ConfigFacts
 
 
 class ConfigIndex:
-    """One task writes it; reading never waits.
+    """Worked out when it is asked for, and remembered until something that is in force changes.
 
     A config with faults is here as sidecars have it: as its last version without any, or not at all.
     """
 
-    def __init__(self) -> None:
-        self._facts: dict[str, ConfigFacts] = {}
-        self._uids: dict[str, frozenset[str]] = {}
-        """By namespace."""
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._version = book.version
+        self._facts: dict[tuple[str, str], ConfigFacts | None] = {}
 
-    def take(self, namespace: str, configs: Iterable[Assessed]) -> None:
-        """Replace what is known of a namespace."""
-        found = {item.uid: facts_of(namespace, item) for item in configs if item.entry is not None}
-        for uid in self._uids.pop(namespace, frozenset()) - found.keys():
-            self._facts.pop(uid, None)
-        self._facts.update(found)
-        if found:
-            self._uids[namespace] = frozenset(found)
+    def find(self, uid: str, namespace: str = "") -> ConfigFacts | None:
+        """What the config is for the pods of `namespace`, of its own if none is given; None when there is no such
+        config, none that was ever without faults, or no consent to use it there.
+        """
+        if self._version != self._book.version:
+            self._facts.clear()
+            self._version = self._book.version
+        if (uid, namespace) not in self._facts:
+            self._facts[uid, namespace] = self._work_out(uid, namespace)
+        return self._facts[uid, namespace]
 
-    def find(self, uid: str) -> ConfigFacts | None:
-        """None when there is no such config, or none that was ever without faults."""
-        return self._facts.get(uid)
+    def _work_out(self, uid: str, namespace: str) -> ConfigFacts | None:
+        config = self._book.find(uid)
+        if config is None:
+            return None
+        scope = self._book.scope(namespace or config.namespace)
+        merged = scope.with_level(config) if scope.admits(config) else None
+        return facts_of(merged) if merged is not None else None
 
 
-def facts_of(namespace: str, item: Assessed) -> ConfigFacts:
-    """Of a config that has been published."""
-    sampling = resolve(item.spec).sampling
+def facts_of(merged: Merged) -> ConfigFacts:
+    """Of a config over what it stands over somewhere."""
+    sampling = resolve(merged.spec).sampling
     default = sampling.default if sampling is not None else None
     adaptive = default.adaptive if default is not None and default.type is DefaultType.ADAPTIVE else None
-    return ConfigFacts(item.uid, namespace, item.name, adaptive)
+    head = merged.head
+    own = merged.sections.get(Section.SAMPLING, head) is head
+    return ConfigFacts(head.uid, head.namespace, head.name, adaptive, inherited=not own)

@@ -355,7 +355,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
             Address("127.0.0.1", port),
             lambda: world.material,
             world.verify,
-            world.configs.get,
+            world.find,
             world.clock,
             world.metrics,
         )

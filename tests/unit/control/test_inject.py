@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from control_objects import OPTIONS, config, pod
+from control_objects import OPTIONS, config, pod, scope
 from tracekeeper_operator.inject import Injection, Skip, inject
 from tracekeeper_spec.parse import parse_manifest
 
@@ -14,7 +14,7 @@ from tracekeeper_spec.parse import parse_manifest
 def judged(found: dict[str, Any], *, with_config: bool = True, by_namespace: bool = False) -> Injection | Skip:
     parsed, _ = parse_manifest(config())
     configs = [parsed] if parsed is not None and with_config else []
-    return inject(found, "shop", configs, OPTIONS, by_namespace=by_namespace)
+    return inject(found, scope(configs), OPTIONS, by_namespace=by_namespace)
 
 
 @pytest.mark.parametrize(("system", "skipped"), [("windows", True), ("linux", False), (None, False), (7, True)])

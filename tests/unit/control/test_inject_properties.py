@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_api import set_at
-from control_objects import OPTIONS, config
+from control_objects import OPTIONS, config, scope
 from tracekeeper_operator.inject import Injection, Skip, SkipReason, inject
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.parse import parse_manifest
@@ -94,10 +94,10 @@ def applied(pod: dict[str, Any], outcome: Injection) -> dict[str, Any]:
 
 @given(PODS, st.sampled_from(CONFIGS), st.booleans())
 def test_injecting_again_adds_nothing(pod: dict[str, Any], configs: list[TracingConfig], by_namespace: bool) -> None:
-    first = inject(pod, "shop", configs, OPTIONS, by_namespace=by_namespace)
+    first = inject(pod, scope(configs), OPTIONS, by_namespace=by_namespace)
     if isinstance(first, Skip):
         return
-    again = inject(applied(pod, first), "shop", configs, OPTIONS, by_namespace=by_namespace)
+    again = inject(applied(pod, first), scope(configs), OPTIONS, by_namespace=by_namespace)
     assert isinstance(again, Skip)
     assert again.reason is SkipReason.ALREADY_INJECTED
     assert again.silent
@@ -106,7 +106,7 @@ def test_injecting_again_adds_nothing(pod: dict[str, Any], configs: list[Tracing
 @given(PODS, st.sampled_from(CONFIGS))
 def test_the_application_keeps_everything(pod: dict[str, Any], configs: list[TracingConfig]) -> None:
     before = copy.deepcopy(pod)
-    outcome = inject(pod, "shop", configs, OPTIONS)
+    outcome = inject(pod, scope(configs), OPTIONS)
     assert pod == before
     if isinstance(outcome, Skip):
         return
@@ -153,7 +153,7 @@ def ours_of(spec: dict[str, Any]) -> dict[str, Any]:
 
 @given(PODS)
 def test_every_mount_has_its_volume(pod: dict[str, Any]) -> None:
-    outcome = inject(pod, "shop", [], OPTIONS)
+    outcome = inject(pod, scope([]), OPTIONS)
     if isinstance(outcome, Skip):
         return
     spec = applied(pod, outcome)["spec"]
@@ -163,7 +163,7 @@ def test_every_mount_has_its_volume(pod: dict[str, Any]) -> None:
 
 @given(ODD_PODS | JSON.filter(lambda value: isinstance(value, dict)), st.booleans())
 def test_no_pod_makes_it_fail(pod: dict[str, Any], by_namespace: bool) -> None:
-    outcome = inject(pod, "shop", CONFIGS[1], OPTIONS, by_namespace=by_namespace)
+    outcome = inject(pod, scope(CONFIGS[1]), OPTIONS, by_namespace=by_namespace)
     if isinstance(outcome, Skip):
         assert outcome.message
     else:

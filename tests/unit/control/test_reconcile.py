@@ -13,6 +13,7 @@ import pytest
 from control_api import Api, serve
 from control_objects import StoodClock, backend, config, secret
 from tracekeeper_operator.access import Access
+from tracekeeper_operator.book import Book
 from tracekeeper_operator.clock import SystemClock
 from tracekeeper_operator.control.facts import ConfigFacts
 from tracekeeper_operator.control.index import ConfigIndex
@@ -20,7 +21,9 @@ from tracekeeper_operator.errors import KubeError
 from tracekeeper_operator.handlers import take
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
+from tracekeeper_operator.namespaces import Namespaces
 from tracekeeper_operator.reconcile import Reconciler
+from tracekeeper_operator.retire import RETIRED_FOR
 from tracekeeper_operator.store import Store
 from tracekeeper_operator.tasks import run_until
 from tracekeeper_spec.policy import Control, PolicyDocument
@@ -33,7 +36,9 @@ class Rig:
     def __init__(self, api: Api, kube: Kube, clock: Any, resync: float) -> None:
         self.api, self.store = api, Store()
         self.metrics = ControllerMetrics()
-        self.index = ConfigIndex()
+        self.namespaces = Namespaces()
+        self.book = Book(self.store, self.namespaces, "observability")
+        self.index = ConfigIndex(self.book)
         self.control: Callable[[Control | None], Control | None] = lambda published: None
         self.reconciler = Reconciler(
             kube,
@@ -42,7 +47,7 @@ class Rig:
             self.metrics,
             resync=resync,
             control=lambda published: self.control(published),
-            on_assessed=self.index.take,
+            book=self.book,
         )
 
     def create(self, manifest: dict[str, Any]) -> None:
@@ -211,16 +216,22 @@ async def test_a_config_that_goes_meanwhile_is_no_fault(rig: MakeRig) -> None:
     await it.reconciler.round("shop")
 
 
-async def test_the_last_config_takes_the_policy_along(rig: MakeRig) -> None:
-    it = rig()
+async def test_the_last_config_takes_the_policy_along_once_it_has_retired(rig: MakeRig) -> None:
+    clock = StoodClock()
+    it = rig(clock)
     it.create(config("a"))
     it.create(config("b"))
     await it.reconciler.round("shop")
     it.delete("shop", "a")
     await it.reconciler.round("shop")
     document = it.document()
-    assert document is not None and [entry.name for entry in document.configs] == ["b"]
+    assert document is not None
+    assert [(entry.name, entry.retired) for entry in document.configs] == [("b", False), ("a", True)]
     it.delete("shop", "b")
+    await it.reconciler.round("shop")
+    document = it.document()
+    assert document is not None and all(entry.retired for entry in document.configs)
+    clock.wall += RETIRED_FOR
     await it.reconciler.round("shop")
     assert it.document() is None
 
@@ -235,7 +246,7 @@ async def test_serves_many_namespaces(rig: MakeRig) -> None:
         it.create(config(namespace="ns3", suspend=True))
         await until(lambda: it.condition("Ready", "ns3") == ("True", "Suspended"))
         it.delete("ns4", "agents")
-        await until(lambda: it.document("ns4") is None)
+        await until(lambda: (found := it.document("ns4")) and found.configs[0].retired)
 
 
 async def test_a_namespace_that_fails_holds_no_other_up(rig: MakeRig) -> None:
@@ -261,7 +272,7 @@ async def test_resync_brings_rotated_secrets_and_missed_deletions(rig: MakeRig) 
         await until(lambda: (found := it.document()) and found.secrets == {"tempo": {"token": b"new"}})
         # Nobody tells of this deletion, as when a watch dies at the wrong moment.
         it.api.remove("tracingconfigs", "else", "other")
-        await until(lambda: it.document("else") is None)
+        await until(lambda: (found := it.document("else")) and found.configs[0].retired)
 
 
 async def test_every_namespace_hears_where_the_control_stream_is(rig: MakeRig) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from control_objects import config, pod
+from control_objects import config, pod, scope
 from tracekeeper_operator import pod as pods
 from tracekeeper_operator import resources as demands
 from tracekeeper_operator.bounds import UNBOUND
@@ -216,10 +216,12 @@ def test_the_status_says_that_the_type_is_not_allowed_and_what_pods_get() -> Non
 
 def test_whoever_writes_it_is_warned_and_not_refused() -> None:
     manifest = config(namespace="bank", sidecar={"storage": {"type": "HostPath"}})
-    verdict = validate(manifest, None, [], ALLOWED)
+    verdict = validate(manifest, None, scope([]), ALLOWED)
     assert verdict.allowed
     assert any(text.startswith("spec.sidecar.storage.type HostPath is not allowed") for text in verdict.warnings)
-    assert not [text for text in validate(manifest, None, [], HostPaths("/x", ("*",))).warnings if "HostPath" in text]
+    assert not [
+        text for text in validate(manifest, None, scope([]), HostPaths("/x", ("*",))).warnings if "HostPath" in text
+    ]
 
 
 def test_what_is_allowed_comes_from_the_flags() -> None:

@@ -221,6 +221,8 @@ def test_a_named_config_takes_the_place_of_the_selected_one() -> None:
         ("care/true", Wish(True, Reference(THERE, "true"))),
         ("", None),
         ("True", None),
+        ("no", None),
+        ("care/no", Wish(True, Reference(THERE, "no"))),
         ("care/", None),
         ("/agents", None),
         ("care/agents/x", None),
