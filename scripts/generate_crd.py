@@ -124,7 +124,7 @@ def _status() -> dict[str, Any]:
         "type": "object",
         "required": ["type", "status", "lastTransitionTime", "reason", "message"],
         "properties": {
-            "type": _text("Accepted, ResolvedRefs, Ready or Delivering.", 316),
+            "type": _text("Accepted, ResolvedRefs, Ready, Injected or Delivering.", 316),
             "status": {"description": "Whether it holds.", "type": "string", "enum": ["True", "False", "Unknown"]},
             "observedGeneration": {
                 "description": "The generation of the config that this is about.",
@@ -153,7 +153,8 @@ def _status() -> dict[str, Any]:
             },
             "conditions": {
                 "description": "Accepted: the config has no faults. ResolvedRefs: the Secrets that it names are "
-                "there. Ready: sidecars get it. Delivering: what sidecars say of their backends.",
+                "there. Ready: sidecars get it. Injected: its pods have sidecars. Delivering: what sidecars say of "
+                "their backends.",
                 "type": "array",
                 "maxItems": 16,
                 "x-kubernetes-list-type": "map",
@@ -173,6 +174,7 @@ def _status() -> dict[str, Any]:
                     "current": _text("Digest of the policy, `sha256:…`.", 128),
                 },
             },
+            "pods": _pods_status(),
             "backends": {
                 "description": "Backends as sidecars find them.",
                 "type": "array",
@@ -183,6 +185,24 @@ def _status() -> dict[str, Any]:
             },
             "ledger": _ledger_status(),
         },
+    }
+
+
+def _pods_status() -> dict[str, Any]:
+    about = {
+        "matched": "Those that opted in and have this config: injected and missed.",
+        "injected": "Those with a sidecar.",
+        "current": "Those that are attached to the control stream and work by the newest policy.",
+        "stale": "Those that are attached and work by an older one, or by none yet.",
+        "outdatedImage": "Those whose sidecar has an older image than new pods get.",
+        "silent": "Those that are attached and never got a span.",
+        "missed": "Those that opted in and have no sidecar.",
+        "failed": "Those whose sidecar does not run.",
+    }
+    return {
+        "description": "How many pods this config is for, and how they are. Looked at every few minutes.",
+        "type": "object",
+        "properties": {name: _count(text) for name, text in about.items()},
     }
 
 
@@ -241,6 +261,8 @@ def _columns() -> list[dict[str, Any]]:
 
     rows: list[tuple[str, str, str, str, int]] = [
         ("Ready", "string", condition("Ready", "status"), "Whether sidecars get this config", 0),
+        ("Pods", "integer", ".status.pods.injected", "Pods that have a sidecar by this config", 0),
+        ("Missed", "integer", ".status.pods.missed", "Pods that opted in and have no sidecar", 0),
         ("Delivering", "string", condition("Delivering", "status"), "Whether spans reach the backends", 0),
         ("Reason", "string", condition("Ready", "reason"), "Why it is ready or not", 0),
         ("Suspended", "boolean", ".spec.suspend", "Whether tracing is switched off", 0),
