@@ -165,7 +165,7 @@ class Ledgers:
 
 def matters(standing: pb.Standing) -> object:
     """What somebody may wait for; equal while only counts, or words about a fault, are new. A circuit that is half open
-    is open: it goes to and fro between them while a backend is away."""
+    is open: it changes between them all the time while a backend is away."""
     return (
         standing.policy_revision,
         standing.policy_digest,

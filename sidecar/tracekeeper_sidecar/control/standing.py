@@ -52,7 +52,7 @@ class Standing:
     @property
     def matters(self) -> object:
         """What somebody may wait for; equal while only counts, or words about a fault, are new. A circuit that is half
-        open is open: it goes to and fro between them while a backend is away."""
+        open is open: it changes between them all the time while a backend is away."""
         return (
             self.revision,
             self.digest,

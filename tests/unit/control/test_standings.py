@@ -70,7 +70,7 @@ async def test_what_matters_is_news_and_counts_are_none(world: World, news: list
         assert len(news) == 3
         wide = [pb.BackendStanding(name="tempo", circuit="Open", fault="timeout")]
         await say(world, client, standing(7, backends=wide))
-        assert len(news) == 3, "it goes to and fro between these"
+        assert len(news) == 3, "it changes between these all the time"
         for dropped, heard in ((2, 4), (2, 4), (3, 5)):
             entry = pb.EntryStanding(name="primary", dropped=dropped)
             said = standing(8 + heard, backends=wide, delivery=[entry])
