@@ -98,3 +98,12 @@ def test_the_injector_listens_on_every_address_by_default() -> None:
     found = parse(["injector", "--namespace", "tk", "--sidecar-image", "image:1"], {})
     assert isinstance(found, InjectorSettings)
     assert (found.listen, found.metrics_listen) == (Address("", 9443), Address("", 8080))
+
+
+def test_where_the_sidecars_image_may_come_from_and_by_which_secrets() -> None:
+    own = ["injector", "--namespace", "tk", "--sidecar-image", "image:1"]
+    found = parse([*own, "--image-registries", "a.example/x/, b.example", "--pull-secrets", "one, two"], {})
+    assert isinstance(found, InjectorSettings)
+    assert (found.image_registries, found.pull_secrets) == (("a.example/x", "b.example"), ("one", "two"))
+    with pytest.raises(SettingsError, match="--pull-secrets: 'No_Secret' is no name of a Secret"):
+        parse([*own, "--pull-secrets", "No_Secret"], {})
