@@ -22,7 +22,7 @@ import pytest
 
 from control_api import Api
 from control_objects import config, pod, review
-from operator_process import control_of, free_port, installed, policy, started
+from operator_process import control_of, document, free_port, installed, policy, started
 from service_tokens import Signer, publish
 from tracekeeper_operator import __version__
 from tracekeeper_operator.certs import Material
@@ -56,9 +56,9 @@ async def test_the_controller_serves_and_stops(api: Api, start: Start) -> None:
         await until(lambda: policy(api)["data"] != first["data"])
         await until(lambda: api.get("tracingconfigs", "shop", "agents")["status"]["observedGeneration"] == 2)
         api.remove("tracingconfigs", "shop", "agents")
-        await until(lambda: policy(api) is None)
+        await until(lambda: document(api).configs[0].retired)
         _, metrics = await controller.get("/metrics")
-        assert "tracekeeper_controller_policy_writes_total 2.0" in metrics
+        assert "tracekeeper_controller_policy_writes_total 3.0" in metrics
         assert await controller.get("/healthz") == (200, "ok\n")
         assert await controller.stop() == 0
     assert controller.faults() == []
@@ -76,7 +76,7 @@ async def test_kopf_writes_nothing_of_its_own(api: Api, start: Start) -> None:
     written = {item.path.rsplit("/", 1)[-1] for item in api.seen if item.method not in ("GET",)}
     assert written == {"status", "tracekeeper-policy", "tracekeeper-webhook-tls", LEASE, *WEBHOOKS}
     read = {item.path for item in api.seen if item.method == "GET" and item.path.startswith(("/api/v1/", "/apis/"))}
-    assert not [path for path in read if re.search(r"/(secrets|pods|namespaces|customresourcedefinitions)$", path)]
+    assert not [path for path in read if re.search(r"/(secrets|customresourcedefinitions)$", path)]
 
 
 LEASE = "tracekeeper-controller"
