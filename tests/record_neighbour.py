@@ -40,10 +40,12 @@ def listen(said: Said) -> None:
 
         return note
 
-    sidecar_side.Attachment._say = noting("sidecar", sidecar_side.Attachment._say)  # type: ignore[method-assign]
-    side = operator_side.Attached
-    side.send_bytes = noting("operator", side.send_bytes)  # type: ignore[method-assign]
-    side.send_share = noting("operator", side.send_share)  # type: ignore[method-assign]
+    for who, side, sends in (
+        ("sidecar", sidecar_side.Attachment, ["_say"]),
+        ("operator", operator_side.Attached, ["send_bytes", "send_share"]),
+    ):
+        for send in sends:
+            setattr(side, send, noting(who, getattr(side, send)))
 
 
 async def talk(folder: Path) -> None:

@@ -49,9 +49,13 @@ class Section:
 class Source(Protocol):
     """One part of the operator that has something to say. It must answer at once, from memory."""
 
-    conditions: tuple[str, ...]
-    """The types of all its conditions, and below the names of all its members, counts too."""
-    members: tuple[str, ...]
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The types of all its conditions."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of all its members, counts too."""
 
     def say(self, item: Assessed, plan: Plan) -> Section | None:
         """None while it is not known: what the status says of it then stays."""

@@ -122,6 +122,6 @@ def still(pod: Pod, call: Attached, operator: Operator) -> bool:
 def inside(message: Any) -> bytes:
     """Serialised, with an unknown field in its only member."""
     (field, member), *_ = message.ListFields()
-    data = member.SerializeToString() + UNKNOWN
+    data: bytes = member.SerializeToString() + UNKNOWN
     assert len(data) < 128
     return bytes([field.number << 3 | 2, len(data)]) + data
