@@ -252,6 +252,7 @@ class Attachment:
             return End(Why.POLICY, "the policy names another place" if goal else "the policy names no place any more")
         if goal != self._goal:
             self._goal = goal
+            self._stood = Standing()  # The operator may take it for one of another config now.
             self._say(messages.hello(VERSION, goal.config_uid, goal.revision))
         if self._welcome_by == NEVER and self._means.hub() is not self._hub:
             self._attach_to(self._means.hub())

@@ -116,6 +116,18 @@ async def test_a_first_span_is_told_soon(world: World, clock: ShiftedClock) -> N
         assert [each.received for each in told(operator)] == [0, 1]
 
 
+async def test_with_another_config_all_of_it_is_told_again(world: World, clock: ShiftedClock) -> None:
+    world.standing = WHOLE
+    async with world.operator() as operator:
+        operator.standings = 300.0
+        await until(lambda: len(told(operator)) == 1, "it has been told")
+        world.attach_to(operator.port, uid="uid-of-others")
+        await later(world, clock, 6.0)
+        await until(lambda: len(told(operator)) == 2, "it has been told again")
+        kinds = [message.WhichOneof("message") for message in operator.last.said]
+        assert kinds.index("standing") < kinds.index("hello", 1) < len(kinds) - 1 - kinds[::-1].index("standing")
+
+
 async def test_counts_alone_are_told_once_in_a_while_and_when_it_leaves(world: World, clock: ShiftedClock) -> None:
     world.standing = WHOLE
     async with world.operator() as operator:
