@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chart_render import CHART, CI, DEFAULT, NAMESPACE, Helm, Object, named, of_kind, render, rules
+from tracekeeper_operator import preflight
 
 pytestmark = pytest.mark.cluster  # Helm is one of the programs that `make setup` builds as root.
 
@@ -32,7 +33,8 @@ def policies(objects: list[Object]) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("options", [[], ["--set", "sidecar.hostPath.prepare=true"]], ids=["default", "with-folder"])
 def test_every_pod_of_the_chart_has_a_policy_of_its_own(helm: Helm, options: list[str]) -> None:
     objects = render(helm, "-f", DEFAULT, *options)
-    listed, labels = policies(objects), pods(objects)
+    labels = pods(objects) | {"preflight": preflight.pod(NAMESPACE, "image", "Always")["metadata"]["labels"]}
+    listed = policies(objects)
     assert listed.keys() == labels.keys()
     for component, spec in listed.items():
         assert spec["policyTypes"] == ["Ingress", "Egress"]
@@ -56,20 +58,23 @@ def test_without_the_control_stream_its_port_is_shut(helm: Helm) -> None:
 
 
 def test_the_only_way_out_is_to_the_api_server(default: list[Object]) -> None:
-    for spec in policies(default).values():
+    for spec in (spec for spec in policies(default).values() if "egress" in spec):
         (way,) = spec["egress"]
         assert {port["port"] for port in way["ports"]} == {443, 6443, 8443, 16443}
         assert {port["protocol"] for port in way["ports"]} == {"TCP"}
 
 
-def test_the_folders_keeper_reaches_nothing(helm: Helm) -> None:
-    spec = policies(render(helm, "-f", DEFAULT, "--set", "sidecar.hostPath.prepare=true"))["node-folder"]
-    assert "egress" not in spec
-    assert "ingress" not in spec
+def test_the_folders_keeper_and_a_new_image_reach_nothing(helm: Helm) -> None:
+    listed = policies(render(helm, "-f", DEFAULT, "--set", "sidecar.hostPath.prepare=true"))
+    for spec in (listed["node-folder"], listed["preflight"]):
+        assert "egress" not in spec
+        assert "ingress" not in spec
 
 
 def test_the_api_servers_address_and_who_scrapes_can_be_named(helm: Helm) -> None:
     for component, spec in policies(render(helm, "-f", ISOLATED)).items():
+        if component == "preflight":
+            continue
         (way,) = spec["egress"]
         assert way["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
         assert [port["port"] for port in way["ports"]] == [6443]
