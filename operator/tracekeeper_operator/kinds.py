@@ -51,6 +51,7 @@ ENDPOINT_SLICES = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlic
 REPLICA_SETS = Kind("apps", "v1", "replicasets", "ReplicaSet")
 LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 JOBS = Kind("batch", "v1", "jobs", "Job")
+DEFINITIONS = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
 MUTATING = Kind(
     "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", False
 )

@@ -52,8 +52,8 @@ class Published:
 
     document: PolicyDocument | None
     """None when there is none, or none that can be read."""
-    owned: bool = False
-    """Whether it would be deleted with a TracingConfig (earlier versions had it so), and so before it is retired."""
+    owners: frozenset[str] = frozenset()
+    """UIDs of what it is deleted with. Earlier versions named TracingConfigs, and so it went before it was retired."""
     ours: bool = False
     """Whether it was written by an operator, and not by somebody else under its name."""
 
@@ -114,12 +114,16 @@ class Plan:
     """Whether the Secret has to go, because there is nothing left to say."""
     size: Fault | None = None
     """Why the document cannot be published."""
+    owner: Object | None = None
+    """What the Secret is to be deleted with, as a reference; None where that is not known."""
     due: float | None = None
     """Unix time at which the passing of time alone makes another plan; None when it does not."""
 
     @property
     def secret(self) -> Object:
-        """The Secret to apply. It belongs to no TracingConfig: a retired one must outlive its config."""
+        """The Secret to apply. It belongs to no TracingConfig, because a retired one must outlive its config, but to
+        the definition of all of them: with that, Kubernetes removes it when no operator is there to do so.
+        """
         return {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -127,6 +131,7 @@ class Plan:
                 "name": names.POLICY_SECRET,
                 "namespace": self.namespace,
                 "labels": {names.MANAGED_BY: names.MANAGER},
+                **({"ownerReferences": [self.owner]} if self.owner is not None else {}),
             },
             "data": {names.POLICY_KEY: base64.b64encode(self.document.to_json().encode()).decode()},
         }
@@ -198,12 +203,14 @@ def plan(
     named: Iterable[Reference] = (),
     used: bool = True,
     known: Known | None = None,
+    owner: Object | None = None,
 ) -> Plan:
     """Decide about one namespace.
 
     `secrets` are by name, those of other namespaces as `namespace/name`. `floor` is the highest revision known of it;
     `now` is Unix time; `control` is where its sidecars find the control stream. `scope` has the configs of other
-    namespaces too (without it, there are none); for `named` and `used` see `want`, for `known` see `retire`.
+    namespaces too (without it, there are none); for `named` and `used` see `want`, for `known` see `retire`; `owner` is
+    what the Secret is to be deleted with.
     """
     scope = scope or alone(namespace, configs)
     old = published.document
@@ -223,7 +230,10 @@ def plan(
     if not (whole.configs or whole.named):
         return Plan(namespace, configs, whole, write=False, delete=published.ours)
     if old is not None and old.revision >= floor and whole.same_content(old):
-        return Plan(namespace, configs, old, write=published.owned, delete=False, due=stays.until)
+        owners = published.owners if owner is None else frozenset({str(owner["uid"])})
+        return Plan(
+            namespace, configs, old, write=owners != published.owners, delete=False, owner=owner, due=stays.until
+        )
     revision = max(max(floor, old.revision if old is not None else 0) + 1, int(now))
     document = replace(whole, revision=revision)
     if document.size_fault() is not None:
@@ -231,7 +241,7 @@ def plan(
     if (size := document.size_fault()) is not None:
         kept = old if old is not None else replace(document, configs=(), named=(), secrets={})
         return Plan(namespace, configs, kept, write=False, delete=False, size=size)
-    return Plan(namespace, configs, document, write=True, delete=False, due=stays.until)
+    return Plan(namespace, configs, document, write=True, delete=False, owner=owner, due=stays.until)
 
 
 def alone(namespace: str, configs: Iterable[Assessed]) -> Scope:
@@ -305,4 +315,5 @@ def read_published(secret: Mapping[str, Any]) -> Published:
         document = PolicyDocument.from_json(text) if text is not None else None
     except PolicyFormatError:
         document = None
-    return Published(document, owned=bool(meta.get("ownerReferences")), ours=ours)
+    owners = frozenset(str(owner.get("uid")) for owner in meta.get("ownerReferences") or [])
+    return Published(document, owners=owners, ours=ours)

@@ -22,8 +22,8 @@ from .backoff import Backoff
 from .book import Book
 from .clock import Clock
 from .errors import Forbidden, KubeError, NotFound
-from .kinds import SECRETS, TRACING_CONFIGS
-from .kube import Kube
+from .kinds import DEFINITIONS, SECRETS, TRACING_CONFIGS
+from .kube import Kube, Object
 from .metrics import ControllerMetrics
 from .namespaces import Namespaces
 from .pace import Pace
@@ -93,7 +93,9 @@ class Reconciler:
         self._control, self._on_planned = control, on_planned
         """Where the control stream is, given what is published of it; and who is told of each plan."""
         self._book = book or Book(store, Namespaces())
-        self._demand: Demand = demand or NoDemand()
+        self._demand: Demand = demand if demand is not None else NoDemand()
+        self._owner: Object | None = None
+        """What every policy is deleted with."""
         self._policies: set[str] = set()
         """Namespaces that have a policy."""
         self._used: dict[str, float] = {}
@@ -193,8 +195,22 @@ class Reconciler:
             named=named,
             used=used,
             known=self._book.known,
+            owner=await self._definition(),
         )
         return decided, secrets
+
+    async def _definition(self) -> Object | None:
+        """A reference to the CustomResourceDefinition of TracingConfigs; None where it may not be read."""
+        if self._owner is None:
+            name = f"{names.PLURAL}.{names.GROUP}"
+            try:
+                found = await self._kube.get(DEFINITIONS, None, name, metadata_only=True)
+            except (NotFound, Forbidden):
+                return None
+            uid = (found.get("metadata") or {}).get("uid")
+            kind, version = DEFINITIONS.kind, DEFINITIONS.api_version
+            self._owner = {"apiVersion": version, "kind": kind, "name": name, "uid": uid}
+        return self._owner
 
     async def _recall(self, namespace: str) -> None:
         """Know the last good versions of another namespace's configs. Raises KubeError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracekeeper_spec.config import Section
+from tracekeeper_spec.config import ConfigSpec, Section
 from tracekeeper_spec.merge import Merged
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.sampling import DefaultType
@@ -33,13 +33,21 @@ class ConfigIndex:
             self._facts[uid, namespace] = self._work_out(uid, namespace)
         return self._facts[uid, namespace]
 
+    def spec(self, uid: str) -> ConfigSpec | None:
+        """What the config says in its own namespace, together with what it stands over."""
+        merged = self._merged(uid, "")
+        return merged.spec if merged is not None else None
+
     def _work_out(self, uid: str, namespace: str) -> ConfigFacts | None:
+        merged = self._merged(uid, namespace)
+        return facts_of(merged) if merged is not None else None
+
+    def _merged(self, uid: str, namespace: str) -> Merged | None:
         config = self._book.find(uid)
         if config is None:
             return None
         scope = self._book.scope(namespace or config.namespace)
-        merged = scope.with_level(config) if scope.admits(config) else None
-        return facts_of(merged) if merged is not None else None
+        return scope.with_level(config) if scope.admits(config) else None
 
 
 def facts_of(merged: Merged) -> ConfigFacts:

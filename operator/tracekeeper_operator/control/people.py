@@ -21,6 +21,7 @@ from grpc import aio
 
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from tracekeeper_spec.condition import find_problems
+from tracekeeper_spec.config import ConfigSpec
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.texts import DNS_LABEL, DNS_SUBDOMAIN
@@ -67,8 +68,17 @@ class Refused(Exception):
 class People:
     """Owned by the event loop of the control server."""
 
-    def __init__(self, persons: Persons, configs: Configs, sidecars: Sidecars, clock: Clock) -> None:
+    def __init__(
+        self,
+        persons: Persons,
+        configs: Configs,
+        sidecars: Sidecars,
+        clock: Clock,
+        merged: Callable[[str], ConfigSpec | None] = lambda uid: None,
+    ) -> None:
+        """`merged` has what a config says together with what it inherits, by its UID."""
         self._persons, self._configs, self._sidecars, self._clock = persons, configs, sidecars, clock
+        self._merged = merged
         self._dumps: dict[str, Dumping] = {}
         """By the config's UID."""
         self._owners: dict[str, str] = {}
@@ -93,7 +103,7 @@ class People:
             await context.abort(refused.code, refused.text[:MOST_TEXT])
         try:
             async with asyncio.timeout(asked.timeout_seconds + 2 * GRACE):
-                await self._follow(uid, dumping, context)
+                await self._follow(uid, asked, dumping, context)
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "what is told about the dump was not read in time")
         finally:
@@ -147,7 +157,7 @@ class People:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "; ".join(faults))
         config, _ = parse_manifest(manifest)
         if config is not None:  # With faults, sidecars go on with what they have; they know whether it can be done.
-            spec = resolve(config.spec)
+            spec = resolve(self._merged(config.uid) or config.spec)
             names = [backend.name for backend in spec.backends]
             if asked.backend not in names:
                 hint = nearest(asked.backend, names) or f"there are {', '.join(names) or 'none'}"
@@ -169,8 +179,7 @@ class People:
             )
         if len(self._dumps) >= MOST_DUMPS:
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MOST_DUMPS} dumps are under way: wait for an end")
-        attached = self._sidecars.attached(uid)
-        if not attached:
+        if not self._attached(uid, asked):
             raise Refused(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f"no sidecar of {name} is attached to the operator. Are there pods with one, made after the operator "
@@ -183,9 +192,13 @@ class People:
         logger.info("dump %s: %s may, and asks for %s", dumping.name, person.name, _described(asked))
         return dumping
 
-    async def _follow(self, uid: str, dumping: Dumping, context: Context) -> None:
+    def _attached(self, uid: str, asked: pb.DumpRequest) -> list[Sidecar]:
+        """Those of the config's own namespace: who may dump there has no say over pods elsewhere that it is lent to."""
+        return [each for each in self._sidecars.attached(uid) if each.identity.namespace == asked.namespace]
+
+    async def _follow(self, uid: str, asked: pb.DumpRequest, dumping: Dumping, context: Context) -> None:
         while True:
-            dumping.look(self._sidecars.attached(uid), self._clock.monotonic())
+            dumping.look(self._attached(uid, asked), self._clock.monotonic())
             done = dumping.done
             for progress in dumping.news():
                 await context.write(progress)

@@ -40,7 +40,7 @@ class ControlService:
         self._server = ControlServer(listen, material, verify, index.find, clock, metrics)
         self._index, self._on_news = index, on_news
         self._server.on_standing(self._tell_of)
-        self._server.add(People(Persons(kube), store.get, self._server, clock).handler())
+        self._server.add(People(Persons(kube), store.get, self._server, clock, index.spec).handler())
 
     def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
         """To be run together, each until cancelled. The server's raises ListenError."""

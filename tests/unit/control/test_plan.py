@@ -95,9 +95,13 @@ def test_an_older_document_that_was_put_back_gets_a_new_revision() -> None:
 
 def test_owners_of_earlier_versions_are_taken_off_without_a_new_revision() -> None:
     first = decide([config()])
-    owned = replace(published(first), owned=True)
-    again = decide([config()], owned)
+    definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "name": "x", "uid": "crd"}
+    configs = assess([config()], first.document)
+    owned = replace(published(first), owners=frozenset({"uid-agents"}))
+    again = plan("shop", configs, {}, owned, floor=0, now=NOW, owner=definition)
     assert again.write and again.document == first.document
+    assert again.secret["metadata"]["ownerReferences"] == [definition]
+    assert not plan("shop", configs, {}, published(again), floor=0, now=NOW, owner=definition).write
 
 
 def test_a_deleted_config_retires_before_it_goes() -> None:
