@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster import images as image_store
 from cluster.errors import CommandFailed
-from cluster.fixtures import RELEASE, SYSTEM
+from cluster.fixtures import RELEASE, SYSTEM, install
 from cluster.node import Cluster
 from cluster.wait import wait_for
 from cluster.workload import RESTRICTED, SIDECAR, Workload, otlp
@@ -23,6 +26,7 @@ AGENT = ["python3", "/demo/agent.py"]
 PROXY = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(time.sleep(2))); signal.pause()"
 """Like a mesh's: it is asked to end, and takes its time."""
 IDLE = ["python3", "-c", "import signal; signal.pause()"]
+REGISTRY, LOGIN = "127.0.0.1:5055", "puller:in-the-namespace-only"
 TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
 STRICT = {
     "default": {"cpu": "500m", "memory": "128Mi"},
@@ -130,6 +134,11 @@ def injectors(cluster: Cluster) -> list[Any]:
     return list(cluster.get("pods", "-l", "app.kubernetes.io/component=injector", namespace=SYSTEM)["items"])
 
 
+def replicas(cluster: Cluster) -> int:
+    """How many injectors there are to be."""
+    return int(cluster.get("deployment", f"{RELEASE}-injector", namespace=SYSTEM)["spec"]["replicas"])
+
+
 def ended(pod: dict[str, Any], name: str) -> datetime:
     """When a native sidecar of the pod ended, which must have been once."""
     (status,) = [item for item in pod["status"]["initContainerStatuses"] if item["name"] == name]
@@ -229,7 +238,7 @@ def test_a_label_on_the_namespace_opts_in_and_the_sidecar_never_sees_the_applica
 
 def test_while_no_injector_answers_pods_start_without_a_sidecar(user: Workload) -> None:
     cluster, injector = user.cluster, f"deployment/{RELEASE}-injector"
-    replicas = cluster.get("deployment", f"{RELEASE}-injector", namespace=SYSTEM)["spec"]["replicas"]
+    wanted = replicas(cluster)
     cluster.kubectl("scale", injector, "-n", SYSTEM, "--replicas=0")
     try:
         wait_for(lambda: not injectors(cluster), 60, "the injectors are gone, and every connection to them")
@@ -239,7 +248,7 @@ def test_while_no_injector_answers_pods_start_without_a_sidecar(user: Workload) 
         (missed,) = pods(user, "missed")
         assert "initContainers" not in missed["spec"]
     finally:
-        cluster.kubectl("scale", injector, "-n", SYSTEM, f"--replicas={replicas}")
+        cluster.kubectl("scale", injector, "-n", SYSTEM, f"--replicas={wanted}")
         cluster.kubectl("rollout", "status", injector, "-n", SYSTEM, "--timeout=90s", timeout=100)
 
     def injected() -> bool:
@@ -248,3 +257,48 @@ def test_while_no_injector_answers_pods_start_without_a_sidecar(user: Workload) 
         return "initContainers" in json.loads(printed)["spec"]
 
     wait_for(injected, 30, "pods are injected again")
+
+
+def test_a_pod_with_a_budget_of_its_own_is_admitted_with_the_sidecars_share_on_top(user: Workload) -> None:
+    budget = {"requests": {"cpu": "100m", "memory": "100Mi"}, "limits": {"memory": "200Mi"}}
+    made = user.pod("budget", IDLE, annotations={"tracekeeper.dev/inject": "true"}, resources=budget)
+    made["spec"]["containers"][0]["resources"] = {"requests": budget["requests"]}
+    printed = user.cluster.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(made))
+    assert json.loads(printed)["spec"]["resources"] == {
+        "requests": {"cpu": "150m", "memory": "196Mi"},
+        "limits": {"memory": "456Mi"},
+    }
+
+
+@pytest.fixture
+def registry(user: Workload, project_images: dict[str, str]) -> Iterator[str]:
+    """A registry on the node that wants credentials; the name of the sidecar's image there."""
+    folder = user.cluster.state / "registry"
+    image_store.unpack(project_images["sidecar"], folder)
+    source = (Path(__file__).parent / "registry_pod.py").read_text()
+    command = ["python3", "-c", source, "/images", REGISTRY.rpartition(":")[2], LOGIN]
+    pod = user.pod("registry", command, hostNetwork=True, terminationGracePeriodSeconds=1)
+    pod["spec"]["volumes"] = [{"name": "images", "hostPath": {"path": str(folder)}}]
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "images", "mountPath": "/images", "readOnly": True}]
+    user.cluster.apply(pod)
+    user.running("registry-0")
+    install(user.cluster, "--set", "sidecar.pullSecrets={private}", "--set", f"sidecar.imageRegistries={{{REGISTRY}}}")
+    # Those that are about to end still answer, as they were told.
+    wait_for(lambda: len(injectors(user.cluster)) == replicas(user.cluster), 60, "the old injectors are gone")
+    yield f"{REGISTRY}/private/tracekeeper-sidecar:{user.namespace}"
+    install(user.cluster)
+
+
+def test_nodes_pull_the_sidecars_image_from_a_private_registry(user: Workload, registry: str) -> None:
+    entry = {"auths": {REGISTRY: {"auth": base64.b64encode(LOGIN.encode()).decode()}}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": in_it(user, "private")}
+    kind = "kubernetes.io/dockerconfigjson"
+    user.cluster.apply({**secret, "type": kind, "stringData": {".dockerconfigjson": json.dumps(entry)}})
+    wanted = {"tracekeeper.dev/inject": "true", "tracekeeper.dev/image": registry}
+    user.cluster.apply(user.pod("pulls", IDLE, annotations=wanted, terminationGracePeriodSeconds=1))
+    user.running("pulls-0")
+    (pulls,) = pods(user, "pulls")
+    assert pulls["spec"]["imagePullSecrets"] == [{"name": "private"}]
+    assert pulls["metadata"]["annotations"]["tracekeeper.dev/sidecar-image"] == registry
+    (status,) = pulls["status"]["initContainerStatuses"]
+    assert status["image"] == registry
