@@ -141,6 +141,10 @@ class Api:
     def requests(self, method: str, path_end: str = "") -> list[Seen]:
         return [item for item in self.seen if item.method == method and item.path.endswith(path_end)]
 
+    def watched(self, plural: str) -> bool:
+        """Whether somebody watches objects of that kind."""
+        return any(watcher.asked.plural == plural for watcher in self.watchers)
+
     def close_watches(self) -> None:
         for watcher in self.watchers:
             watcher.queue.put_nowait(None)

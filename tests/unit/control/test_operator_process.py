@@ -51,7 +51,7 @@ async def test_the_controller_serves_and_stops(api: Api, start: Start) -> None:
     async with start("controller", "--service=localhost") as controller:
         await controller.ready()
         first = await until(lambda: policy(api))
-        await until(lambda: api.watchers)
+        await until(lambda: api.watched("tracingconfigs"))
         api.put("tracingconfigs", config(suspend=True))
         await until(lambda: policy(api)["data"] != first["data"])
         await until(lambda: api.get("tracingconfigs", "shop", "agents")["status"]["observedGeneration"] == 2)
@@ -69,7 +69,7 @@ async def test_kopf_writes_nothing_of_its_own(api: Api, start: Start) -> None:
     api.put("tracingconfigs", config())
     async with start("controller") as controller:
         await until(lambda: "status" in api.get("tracingconfigs", "shop", "agents"))
-        await until(lambda: api.watchers)
+        await until(lambda: api.watched("tracingconfigs"))
         assert await controller.stop() == 0
     meta = api.get("tracingconfigs", "shop", "agents")["metadata"]
     assert "finalizers" not in meta and "annotations" not in meta

@@ -7,6 +7,7 @@ import pytest
 from tracekeeper_operator.certs import Lives
 from tracekeeper_operator.errors import SettingsError
 from tracekeeper_operator.lease import Terms
+from tracekeeper_operator.pods.options import PodOptions
 from tracekeeper_operator.settings import Address, ControllerSettings, InjectorSettings, parse, parse_address
 
 
@@ -20,6 +21,8 @@ def test_controller_defaults() -> None:
         metrics_listen=Address("", 8080),
         resync_seconds=60.0,
         log_level="Info",
+        root_namespace="tk",
+        pods=PodOptions("tk"),
     )
 
 
@@ -55,6 +58,7 @@ def test_injector_from_the_environment_and_flags() -> None:
         sidecar_pull_policy="Never",
         listen=Address("::", 9443),
         metrics_listen=Address("", 8080),
+        root_namespace="tk",
         log_level="Debug",
     )
     assert str(found.listen) == "[::]:9443"
