@@ -1,4 +1,4 @@
-"""`tracekeeper`, also as `kubectl tracekeeper`: check a manifest, status of configs, a pod's ledger, dumps."""
+"""`tracekeeper`, also as `kubectl tracekeeper`: check, status, ledger, dump, explain, doctor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tracekeeper_cli.errors import CLIError
 from tracekeeper_spec.units import parse_duration
@@ -51,9 +52,33 @@ def _parser() -> argparse.ArgumentParser:
         "--operator-namespace", default="tracekeeper-system", metavar="NAMESPACE", help="of the operator"
     )
     network.set_defaults(command=_network_policy)
-    for command in (status, ledger, dump, network):
+    looks = _add_looks(commands)
+    for command in (status, ledger, dump, network, *looks):
         command.add_argument("--context", help="kube context (default: the current one)")
     return parser
+
+
+def _add_looks(commands: Any) -> list[argparse.ArgumentParser]:
+    """Commands that judge what is there."""
+    explain = commands.add_parser("explain", help="which TracingConfigs apply to a pod, and why it is as it is")
+    explain.add_argument("kind", choices=["pod"])
+    explain.add_argument("name", metavar="NAME")
+    explain.add_argument("-n", "--namespace")
+    explain.set_defaults(command=_explain)
+    doctor = commands.add_parser("doctor", help="what is wrong, and what to do about it; exit code 1 if anything is")
+    scope = doctor.add_mutually_exclusive_group()
+    scope.add_argument("-n", "--namespace")
+    scope.add_argument("-A", "--all-namespaces", action="store_true")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.set_defaults(command=_doctor)
+    uninstall = commands.add_parser("uninstall", help="what an uninstall would remove and keep; it changes nothing")
+    uninstall.add_argument("--dry-run", action="store_true", required=True, help="the only way: Helm uninstalls")
+    uninstall.set_defaults(command=_uninstall)
+    for command in (explain, doctor, uninstall):
+        command.add_argument(
+            "--operator-namespace", metavar="NAMESPACE", help="of the operator (default: found by its webhook)"
+        )
+    return [explain, doctor, uninstall]
 
 
 def _add_dump(dump: argparse.ArgumentParser) -> None:
@@ -146,6 +171,24 @@ def _network_policy(options: argparse.Namespace) -> int:
     from tracekeeper_cli.cli_network_policy import run
 
     return run(options)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_looks import explain
+
+    return explain(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_looks import doctor
+
+    return doctor(options)
+
+
+def _uninstall(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_looks import uninstall
+
+    return uninstall(options)
 
 
 def _dump(options: argparse.Namespace) -> int:

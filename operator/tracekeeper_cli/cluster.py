@@ -14,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from tracekeeper_cli.errors import CLIError
+from tracekeeper_cli.objects import Objects, reason
 
 GROUP, VERSION, PLURAL = "tracekeeper.dev", "v1alpha1", "tracingconfigs"
 CONTAINER = "tracekeeper-sidecar"
@@ -42,7 +43,7 @@ class Cluster:
         settings.retries = False
         self._server = settings.host
         self._settings, self._context = settings, context
-        api = client.ApiClient(settings)
+        self._api = api = client.ApiClient(settings)
         self._core = client.CoreV1Api(api)
         self._custom = client.CustomObjectsApi(api)
 
@@ -144,6 +145,10 @@ class Cluster:
         found: Mapping[str, Any] = json.loads(answer.data)
         return found
 
+    def objects(self) -> Objects:
+        """To look at whatever else is there."""
+        return Objects(self._api, self._asking)
+
     def _metrics_port(self, namespace: str, name: str) -> int:
         with self._asking(f"cannot read pod {namespace}/{name}"):
             pod: Any = self._core.read_namespaced_pod(name, namespace, _request_timeout=TIMEOUT)
@@ -161,7 +166,7 @@ class Cluster:
         try:
             yield
         except ApiException as error:
-            raise CLIError(f"{failure}: {_reason(error)}") from None
+            raise CLIError(f"{failure}: {reason(error)}") from None
         except HTTPError as error:
             raise CLIError(
                 f"{failure}: the API server {self._server} does not answer ({error}). Is it up, and is this the right "
@@ -178,12 +183,3 @@ def _context_namespace(file: str, context: str | None) -> str:
     chosen = next((c for c in contexts if c["name"] == context), active)
     namespace: str = (chosen or {}).get("context", {}).get("namespace") or "default"
     return namespace
-
-
-def _reason(error: ApiException) -> str:
-    """What the API server said, as one line."""
-    try:
-        message: str = json.loads(error.body or "")["message"]
-    except (TypeError, ValueError, KeyError):
-        return f"{error.status} {error.reason}"
-    return f"{error.status} {message}"

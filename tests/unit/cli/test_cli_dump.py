@@ -277,7 +277,7 @@ async def test_pods_that_the_operator_does_not_know_are_named(there: World, run:
     spec = {"containers": [{"name": "app"}]}
     for name, picked in (("app-1", "shop/agents@3"), ("app-9", "shop/agents@1"), ("app-8", "shop/other@1")):
         meta = {"name": name, "namespace": "shop", "annotations": {"tracekeeper.dev/resolved-from": picked}}
-        there.api.put("pods", {"metadata": meta, "spec": spec})
+        there.api.put("pods", {"metadata": meta, "spec": spec, "status": {"phase": "Running"}})
     (one,) = await there.attach("app-1")
     running = asyncio.ensure_future(run())
     await one.say(sent=4)
