@@ -22,7 +22,10 @@ from tracekeeper_operator.pods.index import PodIndex
 from tracekeeper_operator.reconcile import UNUSED_FOR, Reconciler
 from tracekeeper_operator.retire import RETIRED_FOR
 from tracekeeper_operator.store import Store
+from tracekeeper_operator.validate import validate
+from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.policy import PolicyDocument, PolicyEntry
+from tracekeeper_spec.scope import Scope
 from waiting import until
 
 ROOT = "observability"
@@ -224,3 +227,40 @@ async def test_a_change_of_the_default_is_offered_to_all_who_may_have_it(rig: Ri
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def warned(name: str, namespace: str, others: list[dict[str, Any]], **spec: Any) -> str:
+    """What the API server's client prints when the config is written."""
+    parsed = [found for other in others if (found := parse_manifest(other)[0]) is not None]
+    here = Scope(namespace, {}, lambda wanted: [item for item in parsed if item.namespace == wanted], ROOT)
+    verdict = validate(config(name, namespace, **spec), None, here)
+    assert verdict.allowed
+    return "\n".join(verdict.warnings)
+
+
+def test_what_has_no_effect_is_said_when_it_is_written() -> None:
+    default = config("default", ROOT, allowedNamespaces=OPEN, enforced=["Backends"])
+    assert "spec.enforced: has no effect in namespace shop" in warned("own", "shop", [], enforced=["Backends"])
+    selected = {"selector": {"matchLabels": {"app": "x"}}, "enforced": ["Backends"]}
+    assert "spec.enforced: has no effect together with a selector" in warned("own", ROOT, [], **selected)
+    assert "spec.sampling is not written" in warned("own", ROOT, [], enforced=["Sampling"])
+    assert "spec.backends: has no effect, because observability/default" in warned("own", "shop", [default])
+    assert "has no effect" not in warned("default", ROOT, [default], enforced=["Backends"], allowedNamespaces=OPEN)
+
+
+def test_lending_credentials_is_said_when_it_is_written() -> None:
+    text = warned("default", ROOT, [], backends=TEMPO, allowedNamespaces=OPEN)
+    assert "hands the values that it needs of Secret tempo over to every namespace that uses this config" in text
+    assert "hands" not in warned("default", ROOT, [], backends=TEMPO)
+
+
+def test_a_config_is_judged_with_what_it_stands_over() -> None:
+    default = config("default", ROOT, allowedNamespaces=OPEN)
+    own = config("own", "shop")
+    del own["spec"]["backends"]
+    parsed, _ = parse_manifest(default)
+    assert parsed is not None
+    here = Scope("shop", {}, lambda wanted: [parsed] if wanted == ROOT else [], ROOT)
+    assert not [text for text in validate(own, None, here).warnings if "is required" in text]
+    alone = Scope("shop", {}, lambda wanted: [], ROOT)
+    assert [text for text in validate(own, None, alone).warnings if "is required" in text]
