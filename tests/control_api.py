@@ -249,7 +249,7 @@ class Api:
         if start + self.page < len(items):
             meta["continue"] = str(start + self.page)
         page = items[start : start + self.page]
-        nothing = None if "PartialObjectMetadataList" in request.headers["Accept"] else []
+        nothing: list[Object] | None = None if "PartialObjectMetadataList" in request.headers["Accept"] else []
         return web.json_response({"metadata": meta, "items": page or nothing})
 
     async def _watch(self, request: web.Request, asked: Asked) -> web.StreamResponse:

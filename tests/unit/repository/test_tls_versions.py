@@ -21,6 +21,7 @@ from tracekeeper_operator.metrics import InjectorMetrics
 from tracekeeper_sidecar.control import link
 from tracekeeper_sidecar.forward.connection import Connection
 from tracekeeper_sidecar.forward.tls import client_context
+from tracekeeper_spec.config import Protocol
 
 ROOT = Path(__file__).parents[3]
 MATERIAL = certs.make(time.time(), ["localhost"], certs.Lives())
@@ -69,7 +70,7 @@ def of_the_link() -> ssl.SSLContext:
 
 
 def of_a_backend() -> ssl.SSLContext:
-    return client_context(Connection("GRPC", "https://a:1", "a:1", secure=True, ca=MATERIAL.ca.encode()))
+    return client_context(Connection(Protocol.GRPC, "https://a:1", "a:1", secure=True, ca=MATERIAL.ca.encode()))
 
 
 def of_the_api_server() -> ssl.SSLContext:
