@@ -118,7 +118,7 @@ def _stuck(standing: pb.Standing) -> str:
 
 def _failing(standing: pb.Standing) -> str:
     return "; ".join(
-        f"backend {each.name}: {each.fault or 'nothing is sent to it'}"
+        each.fault or f"backend {each.name!r}: nothing is sent to it"  # a fault names it already
         for each in standing.backends
         if each.circuit not in SERVING
     )

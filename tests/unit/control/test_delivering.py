@@ -13,8 +13,8 @@ from tracekeeper_operator.delivering import RECENT, SETTLE, Delivering, backends
 from tracekeeper_operator.plan import Published, assess, plan
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
-WAITS = "spans of delivery a wait on disk: backend a:"
-REFUSED = "10.0.0.1:4317: connection refused"
+WAITS = "spans of delivery a wait on disk:"
+REFUSED = "backend 'a': 10.0.0.1:4317: connection refused"
 
 
 @dataclass
@@ -61,8 +61,8 @@ WELL, AWAY = said(), said("Open", REFUSED, stuck=True)
         ([WELL], ("True", "Delivering"), "every sidecar"),
         ([said(fault=REFUSED)], ("True", "Delivering"), "every sidecar"),
         ([said("Disabled")], ("True", "Delivering"), "every sidecar"),
-        ([WELL, said("Open", REFUSED)], ("True", "Degraded"), f"1 of 2 sidecars: backend a: {REFUSED}"),
-        ([said("ForcedOpen")], ("True", "Degraded"), "backend a: nothing is sent to it"),
+        ([WELL, said("Open", REFUSED)], ("True", "Degraded"), f"1 of 2 sidecars: {REFUSED}"),
+        ([said("ForcedOpen")], ("True", "Degraded"), "backend 'a': nothing is sent to it"),
         ([WELL, AWAY, AWAY], ("False", "BackendUnavailable"), f"2 of 3 sidecars: {WAITS} {REFUSED}"),
         ([said("Unusable", "no Secret", stuck=True)], ("False", "BackendUnavailable"), "no Secret"),
         ([said(policy_problem="spec.x: is unknown"), WELL], ("False", "PolicyRefused"), "spec.x: is unknown"),
