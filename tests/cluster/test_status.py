@@ -53,7 +53,7 @@ def test_the_status_tells_whether_spans_are_delivered_and_what_became_of_all_of_
     user.agent(runs=20, rate=20, name="later")
     away = user.condition("Delivering", "False", deadline=60)
     assert away["reason"] == "BackendUnavailable"
-    assert away["message"].startswith("1 of 2 sidecars: spans of delivery backend-a wait on disk: backend 'backend-a': ")
+    assert away["message"].startswith("1 of 2 sidecars: spans of delivery backend-a wait on disk: backend 'backend-a'")
     backend = status(user)["backends"][0]
     assert backend["circuit"] in ("Open", "HalfOpen") and backend["sidecars"] == 1 and backend["message"]
     first = ledger(user)
