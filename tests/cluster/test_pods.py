@@ -122,7 +122,7 @@ def test_an_image_that_cannot_be_pulled_keeps_no_application_from_starting_and_a
     assert sidecar_image(before) == current
     wait_for(lambda: current in known(user.cluster), 60, lambda: f"the image is known: {known(user.cluster)}")
     give(user.cluster, MISSING)
-    condition = user.condition("Injected", "False", deadline=60)
+    condition = user.condition("Injected", "False", deadline=90)
     assert (condition["reason"], MISSING in condition["message"]) == ("OlderImage", True)
     deploy(user, "late", inject="true")
     assert [sidecar_image(pod) for pod in pods(user, "late")] == [current]

@@ -98,7 +98,7 @@ class ImageKeeper:
         while True:
             try:
                 if not self.loaded.is_set():
-                    await self._load()
+                    await self.load()
                 self._take(self._images.forget(self.wanted, self._clock.now() - AGAIN_AFTER), None)
                 await self._write()
                 backoff.reset()
@@ -114,8 +114,8 @@ class ImageKeeper:
             except TimeoutError:
                 continue
 
-    async def _load(self) -> None:
-        """Raises KubeError."""
+    async def load(self) -> None:
+        """Read what was known before. Raises KubeError."""
         try:
             found = await self._kube.get(CONFIG_MAPS, self._namespace, names.IMAGES_CONFIG_MAP)
         except NotFound:

@@ -88,6 +88,14 @@ class PodService:
             found["repair"] = self._repair.run()
         return found
 
+    async def sweep_once(self) -> None:
+        """Look at all pods now. Raises KubeError."""
+        await self._sweep.once()
+
+    async def load_images(self) -> None:
+        """Read what was known of images before. Raises KubeError."""
+        await self._images.load()
+
     def planned(self, plan: Plan) -> None:
         """A namespace's policy is now this."""
         self.teller.take(plan)

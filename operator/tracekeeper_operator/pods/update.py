@@ -29,6 +29,7 @@ from .index import PodIndex
 logger = logging.getLogger(__name__)
 
 EVERY = 5.0
+AFTER_FAILURE = 30.0
 AT_ONCE = 3
 """Pods whose sidecar is restarting for its new image."""
 WITHIN = 180.0
@@ -101,7 +102,8 @@ class Update:
                 await self.once()
             except KubeError as error:
                 self._metrics.updates.labels("failed").inc()
-                logger.warning("%s; trying again in %.0f s", error, self._every)
+                logger.warning("%s; trying again in %.0f s", error, AFTER_FAILURE)
+                await asyncio.sleep(AFTER_FAILURE)
 
     async def once(self) -> None:
         """See how those fare that were updated, then take the next. Raises KubeError."""

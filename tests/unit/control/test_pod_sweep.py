@@ -57,7 +57,7 @@ def injected(name: str, namespace: str = "shop", *, phase: str = "Running", **st
     return pod
 
 
-UNPULLABLE = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
+UNPULLABLE: dict[str, Any] = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
 
 
 class Rig:
