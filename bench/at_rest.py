@@ -35,8 +35,8 @@ def kind(item: Seen) -> str:
     return f"{'watch' if 'watch' in item.query else verb[item.method]} {what}{' status' if 'status' in parts else ''}"
 
 
-async def measure(namespaces: int, seconds: float) -> Counter[str]:
-    """Requests by kind, in so many seconds after everything was published."""
+async def measure(namespaces: int, seconds: float) -> None:
+    """Print requests by kind, in so many seconds after everything was published."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         async with installed() as api, AsyncExitStack() as stack:
@@ -57,7 +57,14 @@ async def measure(namespaces: int, seconds: float) -> Counter[str]:
             await until(lambda: ready(api) == namespaces, lambda: f"{ready(api)} of {namespaces} are published", 120)
             api.seen.clear()
             await asyncio.sleep(seconds)
-            return Counter(map(kind, api.seen))
+            show(namespaces, seconds, Counter(map(kind, api.seen)))
+
+
+def show(namespaces: int, seconds: float, found: Counter[str]) -> None:
+    print(f"{namespaces} namespaces, two controllers, two injectors, {seconds:g} s at rest:")
+    for what, count in found.most_common():
+        print(f"  {what:32} {count:6}  {count / seconds:.3f}/s")
+    print(f"  {'all':32} {found.total():6}  {found.total() / seconds:.3f}/s", flush=True)
 
 
 def ready(api: Api) -> int:
@@ -71,11 +78,7 @@ def main() -> None:
     parser.add_argument("--namespaces", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=300.0)
     told = parser.parse_args()
-    found = asyncio.run(measure(told.namespaces, told.seconds))
-    print(f"{told.namespaces} namespaces, two controllers, two injectors, {told.seconds:g} s at rest:")
-    for what, count in found.most_common():
-        print(f"  {what:32} {count:6}  {count / told.seconds:.3f}/s")
-    print(f"  {'all':32} {found.total():6}  {found.total() / told.seconds:.3f}/s")
+    asyncio.run(measure(told.namespaces, told.seconds))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from .kube import Kube, Object
 
 logger = logging.getLogger(__name__)
 
+SHORTEST = 0.2
+"""Seconds between two rounds, at least, however short certificates live."""
 ROUNDS = 30
 """Rounds in the life of a serving certificate, at least: a third of it is left when it is renewed."""
 
@@ -75,7 +77,7 @@ class CertKeeper:
     ) -> None:
         self._kube, self._place, self._clock = kube, place, clock
         self._lives = lives
-        self._period = min(period, self._lives.serving / ROUNDS)
+        self._period = period
         self._on_expiry, self._on_change = on_expiry, on_change
         self._trusted = False
         self.material: Material | None = None
@@ -94,11 +96,17 @@ class CertKeeper:
                 backoff.reset()
                 # After a change, look again soon: a new serving certificate waits for the authority to be
                 # trusted.
-                wait = self._period if settled else min(1.0, self._period)
+                wait = self.pause if settled else min(1.0, self.pause)
             except KubeError as error:
                 wait = backoff.next(error.retry_after)
                 logger.warning("certificates: %s; trying again in %.1f s", error, wait)
             await asyncio.sleep(wait)
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two rounds: by the life that is to be, and by that of what is there, if it is shorter."""
+        life = certs.life(self.material) if self.material is not None else self._lives.serving
+        return min(self._period, max(SHORTEST, min(life, self._lives.serving) / ROUNDS))
 
     async def once(self) -> bool:
         """One round; True when nothing had to be changed. Raises KubeError."""

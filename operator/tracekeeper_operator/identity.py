@@ -41,7 +41,7 @@ class Identity:
             try:
                 await self.once()
                 backoff.reset()
-                wait = min(self._period, self._life / 30)
+                wait = min(self._period, max(0.2, self._life / 30))
             except (KubeError, CertificateError) as error:
                 wait = backoff.next(getattr(error, "retry_after", None))
                 kept = "the loaded one stays in use" if self._loaded is not None else "the injector is not ready"

@@ -12,6 +12,7 @@ from cryptography import x509
 
 from control_api import Api, serve
 from control_objects import StoodClock
+from tracekeeper_operator import certs
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.certkeeper import CertKeeper, Place, bundle_patch
 from tracekeeper_operator.certs import Lives, Material
@@ -212,6 +213,23 @@ async def test_tells_of_every_change_once(api: Api, kube: Kube) -> None:
 def known(keeper: CertKeeper) -> Material:
     assert keeper.material is not None
     return keeper.material
+
+
+async def test_looks_as_often_as_the_shortest_of_lives_asks_for(api: Api, kube: Kube) -> None:
+    """Also when lives were shorter before: what they made ends soon."""
+    clock = StoodClock()
+    assert CertKeeper(kube, PLACE, clock).pause == 60.0
+    short = CertKeeper(kube, PLACE, clock, lives=Lives(authority=60.0, serving=25.0))
+    assert short.pause == pytest.approx(25 / 30)
+    await settle(short)
+    later = CertKeeper(kube, PLACE, clock)
+    await later.once()
+    assert later.pause == pytest.approx(25 / 30)
+    for _ in range(200):
+        clock.wall += later.pause
+        await later.once()
+        assert certs.expires(known(later)) > clock.now()
+    assert certs.expires(known(later)) - clock.now() > 80 * certs.DAY and later.pause == 60.0
 
 
 async def test_goes_on_after_failures(api: Api, kube: Kube) -> None:
