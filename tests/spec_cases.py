@@ -42,6 +42,8 @@ FULL: dict[str, Any] = {
             "ephemeral": {"storageClassName": "fast.example"},
         },
         "drainTimeout": "1m30s",
+        "repair": "Evict",
+        "imageUpdate": "InPlace",
     },
     "sampling": {
         "decisionWait": "1m",
