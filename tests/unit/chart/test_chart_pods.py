@@ -51,7 +51,9 @@ def test_who_may_patch_pods_is_held_to_the_image_of_the_sidecar(helm: Helm) -> N
     (binding,) = of_kind(objects, "ValidatingAdmissionPolicyBinding")
     assert policy["spec"]["failurePolicy"] == "Fail"
     assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
-    assert "system:serviceaccount:tracekeeper-system:prod-tracekeeper-controller" in json.dumps(policy["spec"]["matchConditions"])
+    assert "system:serviceaccount:tracekeeper-system:prod-tracekeeper-controller" in json.dumps(
+        policy["spec"]["matchConditions"]
+    )
 
 
 def test_pods_are_made_in_its_own_namespace_only(helm: Helm) -> None:

@@ -50,14 +50,15 @@ def test_reads_what_the_injector_wrote() -> None:
 
 
 def test_tells_of_namespaces_and_names_only_when_they_change() -> None:
-    index, told = PodIndex(), []
+    index = PodIndex()
+    told: list[str] = []
     index.subscribe(told.append)
     index.put(pod("a"))
     index.put(pod("b"))
-    assert (told, index.namespaces()) == (["shop"], {"shop"})
+    assert (told, index.namespaces()) == (["shop"], frozenset({"shop"}))
     index.put(pod("c", inject="platform/strict"))
     index.put(pod("d", inject="platform/strict"))
-    assert (told, index.named("shop")) == (["shop"] * 2, {("platform", "strict")})
+    assert (told, index.named("shop")) == (["shop"] * 2, frozenset({("platform", "strict")}))
     index.remove(pod("c"))
     assert len(told) == 2
     index.remove(pod("d"))
@@ -65,7 +66,7 @@ def test_tells_of_namespaces_and_names_only_when_they_change() -> None:
     index.remove(pod("a", uid="an older one of that name"))
     assert len(list(index.of("shop"))) == 2
     index.replace([pod("a", "else")])
-    assert (told[3:], index.namespaces()) == (["shop", "else"], {"else"})
+    assert (told[3:], index.namespaces()) == (["shop", "else"], frozenset({"else"}))
 
 
 ACTIONS = st.lists(
@@ -84,7 +85,8 @@ ACTIONS = st.lists(
 
 @given(ACTIONS)
 def test_is_what_it_would_be_if_it_were_filled_anew(actions: list[tuple[str, list[tuple[str, str, str]]]]) -> None:
-    index, model = PodIndex(), {}
+    index = PodIndex()
+    model: dict[tuple[str, str], dict[str, Any]] = {}
     known: dict[str, tuple[bool, frozenset[tuple[str, str]]]] = {}
 
     def told(namespace: str) -> None:
