@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from control_objects import StoodClock, backend, config
+from spec_crd import crd_schema
 from tracekeeper_operator.control.ledgers import Began, Ledgers
 from tracekeeper_operator.delivering import RECENT, SETTLE, Delivering, backends, condition
 from tracekeeper_operator.plan import Published, assess, plan
@@ -147,3 +149,15 @@ def test_the_ledger_says_since_when_and_its_time_stays_while_nothing_comes() -> 
     control.of["uid-agents"].append(Sidecar(WELL))
     later = section(control, clock, {"ledger": first}).counts["ledger"]
     assert (later["time"], later["since"], later["received"]) == ("2027-01-15T08:03:20Z", "2027-01-15T08:00:00Z", 30)
+
+
+def test_the_definition_knows_all_that_is_said() -> None:
+    """The API server leaves out what it does not know; the status would then be written again and again."""
+    clock = StoodClock()
+    control = Control({"uid-agents": [Sidecar(AWAY)]}, began=Began(clock.monotonic(), clock.now()))
+    clock.mono += SETTLE
+    found = section(control, clock)
+    schema = crd_schema()["properties"]["status"]
+    faults = list(Draft202012Validator(schema).iter_errors({**found.members, **found.counts}))
+    assert faults == []
+    assert "ledger" in found.counts and found.members["backends"]
