@@ -28,6 +28,10 @@ class Namespaces:
         """Whether its pods get sidecars without asking."""
         return (self._labels.get(namespace) or {}).get(names.INJECT, "false") != "false"
 
+    def opting_in(self) -> list[str]:
+        """Those whose pods get sidecars without asking."""
+        return [namespace for namespace in self._labels if self.opted_in(namespace)]
+
     def __contains__(self, namespace: str) -> bool:
         return namespace in self._labels
 

@@ -239,7 +239,8 @@ class Reconciler:
 
     def _active(self) -> set[str]:
         """Namespaces that have a config or a policy, or are to get one."""
-        return {*self._store.namespaces(), *self._demand.namespaces(), *self._policies}
+        opting_in = self._book.namespaces.opting_in()
+        return {*self._store.namespaces(), *self._demand.namespaces(), *self._policies, *opting_in}
 
     async def _relist(self) -> None:
         """Events can be missed (a watch that died while an object was deleted); lists cannot."""

@@ -214,16 +214,19 @@ async def test_before_pods_are_known_nothing_is_taken_back(rig: Rig) -> None:
 
 
 async def test_a_change_of_the_default_is_offered_to_all_who_may_have_it(rig: Rig) -> None:
-    rig.write("default", ROOT, backends=TEMPO, allowedNamespaces=OPEN)
+    """With pods, with a config of their own, or with the label that opts in all pods to come."""
+    rig.namespaces.put({"metadata": {"name": "new", "labels": {INJECT: "true"}}})
     rig.run("shop")
     rig.write("own", "care", logLevel="Debug", backends=None)
     task = asyncio.create_task(rig.reconciler.run())
     try:
-        wanted = {("secrets", name, "tracekeeper-policy") for name in ("shop", "care")}
-        await until(lambda: wanted <= rig.api.objects.keys(), "both namespaces have the default")
+        await until(lambda: ("secrets", "care", "tracekeeper-policy") in rig.api.objects, "rounds are made")
+        rig.write("default", ROOT, backends=TEMPO, allowedNamespaces=OPEN)
+        wanted = {("secrets", name, "tracekeeper-policy") for name in ("shop", "care", "new")}
+        await until(lambda: wanted <= rig.api.objects.keys(), "all of them have the default")
         before = {key: rig.api.objects[key]["data"] for key in wanted}
         rig.write("default", ROOT, 2, backends=TEMPO, buffer={"whenFull": "DropOldest"}, allowedNamespaces=OPEN)
-        await until(lambda: all(rig.api.objects[key]["data"] != before[key] for key in wanted), "both have the change")
+        await until(lambda: all(rig.api.objects[key]["data"] != before[key] for key in wanted), "all have the change")
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
