@@ -44,10 +44,7 @@ class Objects:
             "cronjobs": (batch.list_cron_job_for_all_namespaces, batch.list_namespaced_cron_job),
             "mutatingwebhookconfigurations": (hooks.list_mutating_webhook_configuration, None),
             "validatingwebhookconfigurations": (hooks.list_validating_webhook_configuration, None),
-            "customresourcedefinitions": (
-                client.ApiextensionsV1Api(bare).list_custom_resource_definition,
-                None,
-            ),
+            "customresourcedefinitions": (client.ApiextensionsV1Api(api).list_custom_resource_definition, None),
         }
         self._pod, self._namespace = core.read_namespaced_pod, core.read_namespace
         self._secret = client.CoreV1Api(bare).read_namespaced_secret

@@ -34,6 +34,7 @@ def found(user: Workload) -> dict[str, str]:
     return {each["reason"]: each["about"] for each in body["findings"]}
 
 
+@pytest.mark.timeout(300, func_only=True)
 def test_explain_and_doctor_tell_what_runs_what_was_missed_and_which_backend_is_away(
     cluster: Cluster, user: Workload
 ) -> None:
@@ -77,7 +78,7 @@ def test_explain_and_doctor_tell_what_runs_what_was_missed_and_which_backend_is_
     user.agent(runs=100, rate=10, name="busy")
     wait_for(
         lambda: "CircuitOpen" in found(user),
-        90,
+        120,
         lambda: f"the backend is away, and it is told: {found(user)}",
         interval=2,
     )

@@ -124,7 +124,7 @@ async def test_what_the_pod_itself_makes_impossible(
 async def test_what_the_injector_has_said_is_told(api: Api, run: Run, found: Found) -> None:
     maker = workload(api, on_template="true")
     api.put("pods", pod(owner=maker))
-    event = {
+    event: dict[str, Any] = {
         "metadata": {"name": "e", "namespace": "shop"},
         "involvedObject": {"kind": "Deployment", "namespace": "shop", "name": "care"},
         "reason": "InjectionSkipped",
