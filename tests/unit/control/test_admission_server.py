@@ -23,8 +23,8 @@ from tracekeeper_operator.bounds import Limits
 from tracekeeper_operator.catalog import Catalog
 from tracekeeper_operator.clock import SystemClock
 from tracekeeper_operator.events import Notice
-from tracekeeper_operator.inject import SkipReason
 from tracekeeper_operator.images import ImageMemory, Images, manifest
+from tracekeeper_operator.inject import SkipReason
 from tracekeeper_operator.metrics import InjectorMetrics
 from tracekeeper_operator.settings import Address
 from tracekeeper_operator.web import Server
