@@ -28,6 +28,7 @@ from tracekeeper_spec.policy import PolicyDocument, PolicyEntry
 from tracekeeper_spec.scope import Scope
 from waiting import until
 
+Object = dict[str, Any]
 ROOT = "observability"
 INJECT = "tracekeeper.dev/inject"
 OPEN = {"from": "All"}
@@ -179,7 +180,7 @@ async def test_a_namespace_that_lost_its_pods_keeps_its_policy_for_a_while(rig: 
 
 
 async def test_what_is_enforced_stays_and_the_suspension_too(rig: Rig) -> None:
-    spec = {"backends": TEMPO, "logLevel": "Error", "enforced": ["Backends"], "allowedNamespaces": OPEN}
+    spec: Object = {"backends": TEMPO, "logLevel": "Error", "enforced": ["Backends"], "allowedNamespaces": OPEN}
     rig.write("default", ROOT, **spec)
     rig.write("own", "shop", backends=[backend("mine", "tempo")], logLevel="Debug", suspend=True)
     entry = picked(await rig.document())
@@ -244,7 +245,7 @@ def warned(name: str, namespace: str, others: list[dict[str, Any]], **spec: Any)
 def test_what_has_no_effect_is_said_when_it_is_written() -> None:
     default = config("default", ROOT, allowedNamespaces=OPEN, enforced=["Backends"])
     assert "spec.enforced: has no effect in namespace shop" in warned("own", "shop", [], enforced=["Backends"])
-    selected = {"selector": {"matchLabels": {"app": "x"}}, "enforced": ["Backends"]}
+    selected: Object = {"selector": {"matchLabels": {"app": "x"}}, "enforced": ["Backends"]}
     assert "spec.enforced: has no effect together with a selector" in warned("own", ROOT, [], **selected)
     assert "spec.sampling is not written" in warned("own", ROOT, [], enforced=["Sampling"])
     assert "spec.backends: has no effect, because observability/default" in warned("own", "shop", [default])
