@@ -41,6 +41,7 @@ def ledger(user: Workload) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.timeout(300, func_only=True)
 def test_the_status_tells_whether_spans_are_delivered_and_what_became_of_all_of_them(user: Workload) -> None:
     user.backends("backend-a")
     user.configured(otlp("backend-a"))
