@@ -35,12 +35,13 @@ def kind(item: Seen) -> str:
     return f"{'watch' if 'watch' in item.query else verb[item.method]} {what}{' status' if 'status' in parts else ''}"
 
 
-async def measure(namespaces: int, seconds: float) -> None:
+async def measure(namespaces: int, settle: float, seconds: float) -> None:
     """Print requests by kind, in so many seconds after everything was published."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         async with installed() as api, AsyncExitStack() as stack:
             publish(api, Signer())
+            api.put("customresourcedefinitions", {"metadata": {"name": "tracingconfigs.tracekeeper.dev"}})
             for number in range(namespaces):
                 name = f"team-{number:03}"
                 api.put("namespaces", {"metadata": {"name": name}})
@@ -55,6 +56,7 @@ async def measure(namespaces: int, seconds: float) -> None:
                 flags = ["--sidecar-image=registry.example/sidecar:1", f"--listen=127.0.0.1:{free_port()}"]
                 await stack.enter_async_context(started(api, folder, "injector", *flags))
             await until(lambda: ready(api) == namespaces, lambda: f"{ready(api)} of {namespaces} are published", 120)
+            await asyncio.sleep(settle)
             api.seen.clear()
             await asyncio.sleep(seconds)
             show(namespaces, seconds, Counter(map(kind, api.seen)))
@@ -76,9 +78,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--namespaces", type=int, default=200)
+    parser.add_argument(
+        "--settle", type=float, default=120.0, help="seconds from when all is published until it counts"
+    )
     parser.add_argument("--seconds", type=float, default=300.0)
     told = parser.parse_args()
-    asyncio.run(measure(told.namespaces, told.seconds))
+    asyncio.run(measure(told.namespaces, told.settle, told.seconds))
 
 
 if __name__ == "__main__":

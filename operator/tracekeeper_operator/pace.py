@@ -7,9 +7,9 @@ the API server for no more than `BUDGET` objects a second; up to `MOST` seconds,
 
 from __future__ import annotations
 
-BUDGET = 0.35
+BUDGET = 0.25
 """Reads a second, on average, that a cluster at rest has to bear for this."""
-MOST = 1200.0
+MOST = 1800.0
 """Seconds that a rotated credential takes to arrive, whatever the size of the cluster; half as much again, at most."""
 
 
