@@ -132,7 +132,8 @@ def test_an_image_that_cannot_be_pulled_keeps_no_application_from_starting_and_a
     def updated() -> bool:
         found = [*pods(user, "app"), *pods(user, "late")]
         statuses = [each for pod in found for each in pod["status"]["initContainerStatuses"] if each["name"] == SIDECAR]
-        return {sidecar_image(pod) for pod in found} == {NEXT} and all(each["started"] for each in statuses)
+        restarted = all(each["started"] and each["restartCount"] == 1 for each in statuses)
+        return {sidecar_image(pod) for pod in found} == {NEXT} and restarted
 
     wait_for(updated, 90, lambda: f"both have the new image: {known(user.cluster)}", interval=1)
     (after,) = pods(user, "app")

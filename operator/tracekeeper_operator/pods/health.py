@@ -34,7 +34,9 @@ class Health:
     running: bool
     """Whether it runs and has passed its startup probe."""
     shown: str
-    """The image that its status is about; during an update, that may be the one before."""
+    """The image that its status is about: another name of the same one, it may be, or the one before an update."""
+    container: str = ""
+    """The ID of the container; another one after each restart."""
 
     @property
     def unpullable(self) -> bool:
@@ -70,6 +72,7 @@ def _health(container: Mapping[str, Any], path: str, status: Mapping[str, Any]) 
         message=str(waiting.get("message") or ""),
         running="running" in state and status.get("started") is True,
         shown=str(status.get("image", "")),
+        container=str(status.get("containerID", "")),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import names
 from ..clock import Clock
@@ -42,6 +42,8 @@ class Step:
 
     pod: PodFacts
     image: str
+    container: str = ""
+    """The ID of the sidecar's container before."""
 
 
 def choose(
@@ -128,7 +130,7 @@ class Update:
         found = await self._health(step.pod)
         if found is None or found.image != step.image:
             del self._busy[step.pod.uid]
-        elif found.running and found.shown == step.image:
+        elif found.running and found.container != step.container:
             del self._busy[step.pod.uid]
             self._metrics.updates.labels("done").inc()
         elif self._clock.monotonic() - since > WITHIN:
@@ -156,7 +158,7 @@ class Update:
             logger.warning("%s; its sidecar stays as it is for now", error)
             self._metrics.updates.labels("refused").inc()
             return
-        self._busy[step.pod.uid] = (step, self._clock.monotonic())
+        self._busy[step.pod.uid] = (replace(step, container=found.container), self._clock.monotonic())
         logger.info(
             "the sidecar of pod %s/%s gets %s in place of %s",
             step.pod.namespace,

@@ -65,6 +65,7 @@ def pod(
                 {
                     "name": "tracekeeper-sidecar",
                     "image": image,
+                    "containerID": f"containerd://{name}-of-{image}",
                     "started": state is None,
                     "state": state or {"running": {}},
                 }
