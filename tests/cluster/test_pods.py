@@ -1,4 +1,4 @@
-"""Missed pods are replaced; an image that cannot be pulled keeps nothing from starting; a new one restarts no application."""
+"""Missed pods are replaced; a bad image keeps nothing from starting; a new one restarts no application."""
 
 from __future__ import annotations
 
