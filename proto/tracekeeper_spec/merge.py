@@ -17,6 +17,8 @@ SUSPEND = "suspend"
 SELECTOR = "selector"
 ABOUT_CONFIGS = ("allowedNamespaces", "enforced")
 """Sections that no sidecar hears of."""
+FOR_OPERATOR = {Section.SIDECAR.field: ("repair", "imageUpdate")}
+"""Fields that no sidecar hears of, by section: those of earlier versions would refuse the whole entry."""
 
 
 @dataclass(frozen=True, slots=True)

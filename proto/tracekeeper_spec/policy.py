@@ -9,6 +9,7 @@ It is JSON, in key `policy.json` of the Secret `tracekeeper-policy`:
                   "created": "2026-01-01T00:00:00Z", "retired": false,
                   "sources": ["shop/agents@3", "observability/default@1"],
                   "origins": {"backends": "observability/default"},
+                  "operator": {"sidecar": {…}},       fields of sections that sidecars need not know
                   "spec": {…}}],                      merged, as written, without defaults
      "named": [{…}],                                  configs of other namespaces, for pods that name them
      "secrets": {"tempo": {"token": "<base64>"}},     only keys that the configs refer to
@@ -34,7 +35,7 @@ from tracekeeper_spec import selector
 from tracekeeper_spec.aliases import Aliases, renamed
 from tracekeeper_spec.config import ConfigSpec, TracingConfig
 from tracekeeper_spec.faults import Fault
-from tracekeeper_spec.merge import ABOUT_CONFIGS, SUSPEND, Merged
+from tracekeeper_spec.merge import ABOUT_CONFIGS, FOR_OPERATOR, SUSPEND, Merged
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.secrets import DocumentSecrets
 from tracekeeper_spec.selector import Selector
@@ -66,7 +67,7 @@ class PolicyEntry:
     generation: int
     created: str
     spec: Mapping[str, Any]
-    """Merged, as it was written; see `parse`."""
+    """Merged, as it was written, without what is for the operator; see `parse`."""
     retired: bool = False
     """Deleted: its sidecars drain what they hold, then answer OK, store nothing and count."""
     retired_at: int = 0
@@ -77,6 +78,9 @@ class PolicyEntry:
     """Sections that come from another config, by their names in the spec: `namespace/name`."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the config says about configs, for the operator: whom it may be used by, what may not be replaced."""
+    operator: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By section, the fields in `FOR_OPERATOR`: a sidecar of an earlier version refuses a spec with one that it does not
+    know."""
 
     @classmethod
     def of(cls, merged: Merged, aliases: Aliases, *, named: bool = False) -> PolicyEntry:
@@ -90,6 +94,9 @@ class PolicyEntry:
             origins[SUSPEND] = f"{merged.suspended[0].namespace}/{merged.suspended[0].name}"
         if named:
             spec.pop("selector", None)
+        operator = {name: found for name in FOR_OPERATOR if name in spec and (found := _for_operator(spec, name))}
+        for name, found in operator.items():
+            spec[name] = {key: value for key, value in spec[name].items() if key not in found}
         return cls(
             head.name,
             head.namespace,
@@ -100,13 +107,14 @@ class PolicyEntry:
             sources=merged.sources,
             origins=origins,
             about={} if named else {key: head.written[key] for key in ABOUT_CONFIGS if key in head.written},
+            operator=operator,
         )
 
     def own(self) -> TracingConfig | None:
         """The config itself as far as it can be told from here: without what it inherits. Only for an entry in its own
         namespace's document; None when it cannot be read.
         """
-        written = {key: value for key, value in self.spec.items() if key not in self.origins} | dict(self.about)
+        written = {key: value for key, value in self._whole().items() if key not in self.origins} | dict(self.about)
         spec, faults = parse_spec(written)
         if faults:
             return None
@@ -116,6 +124,17 @@ class PolicyEntry:
         """The spec as types, and what is wrong with it (nothing, unless operator and sidecar differ in
         version)."""
         return parse_spec(self.spec)
+
+    def parse_whole(self) -> tuple[ConfigSpec, list[Fault]]:
+        """The same with what is for the operator."""
+        return parse_spec(self._whole())
+
+    def _whole(self) -> dict[str, Any]:
+        spec = dict(self.spec)
+        for name, found in self.operator.items():
+            if isinstance(spec.get(name), Mapping):
+                spec[name] = {**spec[name], **found}
+        return spec
 
     @property
     def selector(self) -> Selector | None:
@@ -239,6 +258,7 @@ def _written(entry: PolicyEntry) -> dict[str, Any]:
         "sources": list(entry.sources),
         "origins": entry.origins,
         "about": entry.about,
+        "operator": entry.operator,
     }
     return found | {key: value for key, value in optional.items() if value}
 
@@ -303,7 +323,12 @@ def _entry(obj: object, where: str) -> PolicyEntry:
         tuple(_texts(_list(item, "sources", where), f"{where}.sources")),
         _text_map(item, "origins", where),
         _mapping(item.get("about", {}), f"{where}.about"),
+        _mappings(item, "operator", where),
     )
+
+
+def _for_operator(spec: Mapping[str, Any], section: str) -> dict[str, Any]:
+    return {key: spec[section][key] for key in FOR_OPERATOR[section] if key in spec[section]}
 
 
 def _list(obj: Mapping[str, Any], key: str, where: str) -> list[Any]:
@@ -320,6 +345,11 @@ def _texts(items: list[Any], where: str) -> list[str]:
 def _text_map(obj: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
     value = _mapping(obj.get(key, {}), _path(where, key))
     return {name: _text(value, name, _path(where, key)) for name in value}
+
+
+def _mappings(obj: Mapping[str, Any], key: str, where: str) -> dict[str, dict[str, Any]]:
+    path = _path(where, key)
+    return {name: _mapping(value, f"{path}.{name}") for name, value in _mapping(obj.get(key, {}), path).items()}
 
 
 def _path(where: str, key: str) -> str:

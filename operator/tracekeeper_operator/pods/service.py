@@ -121,7 +121,7 @@ class PodService:
         entry = document.pick(pod.labels, pod.annotations) if document is not None else None
         if entry is None:
             return None
-        spec, faults = entry.parse()
+        spec, faults = entry.parse_whole()
         return None if faults else resolve(spec).sidecar
 
     def _wants_repair(self, pod: PodFacts) -> bool:

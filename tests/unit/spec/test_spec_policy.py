@@ -97,10 +97,13 @@ def test_an_entry_holds_what_was_written() -> None:
     assert config is not None
     made = PolicyEntry.of(merge([config]), Aliases("shop", ()))
     about = {"allowedNamespaces": FULL["allowedNamespaces"], "enforced": FULL["enforced"]}
-    # A sidecar of an earlier version would not know what is said about configs.
-    assert {**made.spec, **about, "suspend": False} == FULL and "enforced" not in made.spec
+    # A sidecar of an earlier version would not know what is said about configs, or to the operator.
+    operator = {"repair": "Evict", "imageUpdate": "InPlace"}
+    sidecar = {**made.spec["sidecar"], **operator}
+    assert {**made.spec, **about, "sidecar": sidecar, "suspend": False} == FULL and "enforced" not in made.spec
+    assert made.operator == {"sidecar": operator} and not operator.keys() & made.spec["sidecar"].keys()
     assert made.name == "agents" and not made.retired and made.sources == ("shop/agents@0",)
-    assert made.parse() == (replace(config.spec, suspend=None, allowed_namespaces=None, enforced=None), [])
+    assert made.parse_whole() == (replace(config.spec, suspend=None, allowed_namespaces=None, enforced=None), [])
     own = made.own()
     assert own is not None and own.spec == replace(config.spec, suspend=None)
 
