@@ -79,7 +79,7 @@ class PolicyEntry:
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the config says about configs, for the operator: whom it may be used by, what may not be replaced."""
     operator: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By section, the fields in `FOR_OPERATOR`: a sidecar of an earlier version refuses a spec with one that it does not
+    """By section, the fields in `FOR_OPERATOR`: sidecars of earlier versions refuse a spec with one that they do not
     know."""
 
     @classmethod
