@@ -63,7 +63,9 @@ class Delivering:
         return Section(
             conditions=(condition(attached, now),),
             members={"backends": backends([backend.name for backend in resolve(item.spec).backends], said)},
-            counts={"ledger": self._ledger(item, total, timestamp(began.wall))} if total.sidecars else {},
+            counts={"ledger": self._ledger(item, total, timestamp(began.wall))}
+            if total.sidecars and total.exact
+            else {},
         )
 
     def _ledger(self, item: Assessed, total: Totals, since: str) -> dict[str, Any]:

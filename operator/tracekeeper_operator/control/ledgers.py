@@ -21,6 +21,9 @@ MOST_AWAY = 5000
 """Pods that are known so, of all configs together; beyond that the first to go is summed up."""
 MOST_ENTRIES = 64
 """Names of entries in one sum: more than a config has, but it may have changed them."""
+MOST = (1 << 63) - 1
+"""What the API holds in a count. A sum ends there: sidecars say what they like, and the API server would refuse the
+whole status for a larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,12 @@ class EntryTotals:
 
     def add(self, other: EntryTotals) -> None:
         for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+            setattr(self, each.name, _sum(getattr(self, each.name), getattr(other, each.name)))
+
+    @property
+    def exact(self) -> bool:
+        """Whether no sum has come to its end."""
+        return all(getattr(self, each.name) < MOST for each in fields(self))
 
 
 @dataclass(slots=True)
@@ -69,10 +77,20 @@ class Totals:
         """Also count these."""
         for each in fields(self):
             if each.name != "delivery":
-                setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+                setattr(self, each.name, _sum(getattr(self, each.name), getattr(other, each.name)))
         for name, entry in other.delivery.items():
             if name in self.delivery or len(self.delivery) < MOST_ENTRIES:
                 self.delivery.setdefault(name, EntryTotals()).add(entry)
+
+    @property
+    def exact(self) -> bool:
+        """Whether no sum has come to its end."""
+        own = all(getattr(self, each.name) < MOST for each in fields(self) if each.name != "delivery")
+        return own and all(entry.exact for entry in self.delivery.values())
+
+
+def _sum(a: int, b: int) -> int:
+    return min(a + b, MOST)
 
 
 def totals(standing: pb.Standing, *, away: bool) -> Totals:

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from control_objects import StoodClock, backend, config
 from spec_crd import crd_schema
-from tracekeeper_operator.control.ledgers import Began, Ledgers
+from tracekeeper_operator.control.ledgers import MOST, Began, Ledgers
 from tracekeeper_operator.delivering import RECENT, SETTLE, Delivering, backends, condition
 from tracekeeper_operator.plan import Published, assess, plan
 from tracekeeper_proto.control.v1 import control_pb2 as pb
@@ -149,6 +149,17 @@ def test_the_ledger_says_since_when_and_its_time_stays_while_nothing_comes() -> 
     control.of["uid-agents"].append(Sidecar(WELL))
     later = section(control, clock, {"ledger": first}).counts["ledger"]
     assert (later["time"], later["since"], later["received"]) == ("2027-01-15T08:03:20Z", "2027-01-15T08:00:00Z", 30)
+
+
+def test_counts_are_left_out_that_the_api_server_would_refuse() -> None:
+    clock = StoodClock()
+    control = Control({"uid-agents": [Sidecar(WELL)]}, began=Began(clock.monotonic(), clock.now()))
+    clock.mono += SETTLE
+    for _ in range(2):
+        control.ledgers.away("uid-agents", "gone", pb.Standing(received=MOST, acknowledged=MOST), 0.0)
+        control.ledgers.back("uid-agents", "gone", pb.Standing())
+    found = section(control, clock, {"ledger": {"time": "2027-01-15T08:00:00Z"}})
+    assert found.counts == {} and [each.reason for each in found.conditions] == ["Delivering"]
 
 
 def test_the_definition_knows_all_that_is_said() -> None:

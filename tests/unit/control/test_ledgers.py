@@ -76,6 +76,20 @@ def test_names_that_change_all_the_time_have_a_bound() -> None:
     assert len(total.delivery) == ledgers.MOST_ENTRIES
 
 
+def test_sums_stop_at_what_the_api_takes() -> None:
+    known = Ledgers()
+    for life in range(3):
+        known.back("agents", "a", standing(0))  # its log was lost
+        known.away("agents", "a", standing(ledgers.MOST // 2, delivered=ledgers.MOST // 2), float(life))
+        total = known.total("agents", [])
+        assert total.exact is (life < 2)
+    entry = total.delivery["primary"]
+    assert (total.received, total.acknowledged, entry.delivered) == (ledgers.MOST, ledgers.MOST, ledgers.MOST)
+    assert ledgers.MOST == (1 << 63) - 1 and total.sidecars == 3
+    full = Totals(delivery={"a": EntryTotals(dropped=ledgers.MOST)})
+    assert not full.exact and Totals(delivery={"a": EntryTotals(dropped=1)}).exact
+
+
 Step = tuple[str, int, int, int]
 STEPS = st.lists(
     st.tuples(
