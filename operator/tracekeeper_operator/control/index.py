@@ -20,7 +20,7 @@ class ConfigIndex:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._version = book.version
-        self._facts: dict[tuple[str, str], ConfigFacts | None] = {}
+        self._facts: dict[tuple[str, str], ConfigFacts] = {}
 
     def find(self, uid: str, namespace: str = "") -> ConfigFacts | None:
         """What the config is for the pods of `namespace`, of its own if none is given; None when there is no such
@@ -29,9 +29,14 @@ class ConfigIndex:
         if self._version != self._book.version:
             self._facts.clear()
             self._version = self._book.version
-        if (uid, namespace) not in self._facts:
-            self._facts[uid, namespace] = self._work_out(uid, namespace)
-        return self._facts[uid, namespace]
+        facts = self._facts.get((uid, namespace)) or self._work_out(uid, namespace)
+        if facts is not None:  # What there is not has no bound: sidecars say what they like.
+            self._facts[uid, namespace] = facts
+        return facts
+
+    def __len__(self) -> int:
+        """How much is remembered."""
+        return len(self._facts)
 
     def spec(self, uid: str) -> ConfigSpec | None:
         """What the config says in its own namespace, together with what it stands over."""

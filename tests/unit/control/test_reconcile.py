@@ -37,6 +37,7 @@ class Rig:
         self.api, self.store = api, Store()
         self.metrics = ControllerMetrics()
         self.namespaces = Namespaces()
+        self.namespaces.replace([])
         self.book = Book(self.store, self.namespaces, "observability")
         self.index = ConfigIndex(self.book)
         self.control: Callable[[Control | None], Control | None] = lambda published: None
@@ -332,6 +333,19 @@ async def test_the_control_stream_knows_configs_as_sidecars_do(rig: MakeRig) -> 
     found.delete("shop", "never")
     await found.reconciler.round("shop")
     assert found.index.find("uid-plain") is None
+
+
+async def test_made_up_configs_take_no_memory(rig: MakeRig) -> None:
+    """A sidecar says itself by which config it works."""
+    found = rig()
+    found.create(config("plain"))
+    await found.reconciler.round("shop")
+    assert found.index.find("uid-plain") is not None and len(found.index) == 1
+    for number in range(100):
+        assert found.index.find(f"made-up-{number}") is None
+        assert found.index.find(f"made-up-{number}", "shop") is None
+        assert found.index.find("uid-plain", f"elsewhere-{number}") is None, "nobody has lent it"
+    assert len(found.index) == 1
 
 
 async def test_a_deleted_policy_comes_back(rig: MakeRig) -> None:
