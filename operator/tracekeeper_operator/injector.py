@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from . import __version__, namespaces
 from .access import Access
@@ -14,7 +15,7 @@ from .clock import Clock
 from .events import Events
 from .identity import Identity
 from .images import ImageMemory, scope
-from .kinds import LIMIT_RANGES, RESOURCE_QUOTAS, TRACING_CONFIGS, Kind
+from .kinds import LIMIT_RANGES, NAMESPACES, RESOURCE_QUOTAS, TRACING_CONFIGS, Kind
 from .kube import Kube
 from .metrics import InjectorMetrics
 from .namespaces import Namespaces
@@ -39,6 +40,8 @@ class Injector:
         self._images = ImageMemory()
         self._identity = Identity(self._kube, settings.namespace, self._metrics)
         self._serving = asyncio.Event()
+        self._listed: set[Kind] = set()
+        """What has been heard of completely at least once."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`. Raises ListenError, AccessError."""
@@ -46,6 +49,8 @@ class Injector:
             "certificate": self._certificate,
             "tracingconfigs": self._configs,
             "images": lambda: "" if self._images.synced else "not heard of yet: is the API server reachable?",
+            # Without these, a sidecar could break what its namespace asks for, and cost the pod.
+            **{kind.plural: partial(self._unlisted, kind) for kind in (NAMESPACES, LIMIT_RANGES, RESOURCE_QUOTAS)},
         }
         async with self._kube, Server(health(self._metrics, checks), self._settings.metrics_listen):
             events = Events(self._kube, self._clock, self._metrics)
@@ -55,9 +60,9 @@ class Injector:
                 {
                     "certificate": self._identity.run(),
                     "watch": watch.run(),
-                    "namespaces": Watch(self._kube, namespaces.ALL, self._namespaces, self._clock).run(),
-                    "ranges": self._watch(LIMIT_RANGES, self._limits.ranges).run(),
-                    "quotas": self._watch(RESOURCE_QUOTAS, self._limits.quotas).run(),
+                    "namespaces": self._watch(namespaces.ALL, self._namespaces).run(),
+                    "ranges": self._watch(Scope(LIMIT_RANGES), self._limits.ranges).run(),
+                    "quotas": self._watch(Scope(RESOURCE_QUOTAS), self._limits.quotas).run(),
                     "images": Watch(self._kube, scope(self._settings.namespace), self._images, self._clock).run(),
                     "events": events.run(),
                     "admission": self._serve(events),
@@ -84,8 +89,11 @@ class Injector:
             self._serving.set()
             await asyncio.Event().wait()
 
-    def _watch(self, kind: Kind, memory: Memory) -> Watch:
-        return Watch(self._kube, Scope(kind), memory, self._clock)
+    def _watch(self, scope: Scope, memory: Memory) -> Watch:
+        return Watch(self._kube, scope, memory, self._clock, lambda: self._listed.add(scope.kind))
+
+    def _unlisted(self, kind: Kind) -> str:
+        return "" if kind in self._listed else "not listed yet: is the API server reachable?"
 
     def _heard(self) -> None:
         self._catalog.synced_at = self._clock.now()

@@ -110,6 +110,31 @@ async def test_the_injector_is_ready_with_certificate_and_list(api: Api, start: 
     assert injector.faults() == []
 
 
+async def test_the_injector_is_not_ready_before_it_knows_what_namespaces_ask_for(api: Api, start: Start) -> None:
+    """It would break a LimitRange that it has not heard of, and the API server would refuse the pod."""
+    kinds = {"namespaces", "limitranges", "resourcequotas"}
+    for kind in sorted(kinds) * 60:
+        api.fail("GET", f"/{kind}", 500)
+    async with start("injector", "--sidecar-image=registry.example/sidecar:1") as injector:
+
+        async def missing() -> set[str]:
+            status, text = await injector.get("/readyz")
+            assert status in (0, 503)
+            return {line.split(":")[0] for line in text.splitlines()} if status else set()
+
+        async def all_lack() -> bool:
+            return kinds <= await missing()
+
+        async def none_lacks() -> bool:
+            found = await missing()
+            return "certificate" in found and not kinds & found
+
+        await attempted(all_lack, "they are told of as missing")
+        api.failures.clear()
+        await attempted(none_lacks, "they have been listed")
+        assert await injector.stop() == 0
+
+
 async def assert_injects(port: int, data: dict[str, str]) -> None:
     material = Material.from_secret(data, "the Secret")
     assert material is not None
