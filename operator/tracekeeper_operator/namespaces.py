@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 from . import names
@@ -19,6 +20,13 @@ class Namespaces:
     def __init__(self) -> None:
         self._labels: dict[str, Mapping[str, str]] = {}
         self._callbacks: list[Callable[[str], None]] = []
+        self.listed = asyncio.Event()
+        """Set with the first complete list: from then on, a namespace that is not known is new or gone."""
+
+    @property
+    def synced(self) -> bool:
+        """Whether they are known by now."""
+        return self.listed.is_set()
 
     def labels(self, namespace: str) -> Mapping[str, str] | None:
         """None when it is not known, or not yet: then it satisfies no selector."""
@@ -46,6 +54,7 @@ class Namespaces:
             self._set(name, None)
         for name, labels in listed.items():
             self._set(name, labels)
+        self.listed.set()
 
     def put(self, manifest: Object) -> None:
         """Take over one namespace."""

@@ -2,7 +2,8 @@
 published now.
 
 A config with faults does not take down what works: the version of it that was published last stays in the
-document until the faults are mended. The revision only grows, across restarts of the operator and deletions
+document until the faults are mended. So do all of the namespace's own when they become too large together, and what is
+lent to it changes all the same. The revision only grows, across restarts of the operator and deletions
 of the Secret too, because it is never below the seconds since 1970.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +27,7 @@ from tracekeeper_spec.wish import Reference
 
 from . import names
 from .errors import KubeError
-from .retire import Known, Staying, staying
+from .retire import Known, Staying, left, staying
 
 Object = dict[str, Any]
 
@@ -107,13 +108,13 @@ class Plan:
     namespace: str
     configs: tuple[Assessed, ...]
     document: PolicyDocument
-    """What sidecars should have; with a size fault, what they have now."""
+    """What sidecars should have; with a size fault, as much of it as there is room for."""
     write: bool
     """Whether the Secret has to be written."""
     delete: bool
     """Whether the Secret has to go, because there is nothing left to say."""
     size: Fault | None = None
-    """Why the document cannot be published."""
+    """Why what is wanted cannot be published."""
     owner: Object | None = None
     """What the Secret is to be deleted with, as a reference; None where that is not known."""
     due: float | None = None
@@ -149,6 +150,14 @@ class Wanted:
     @property
     def secrets(self) -> frozenset[SecretKey]:
         return frozenset(key for merged in (*self.configs, *self.named) for key in merged.secrets)
+
+    def without(self, stays: Staying) -> Wanted:
+        """Those of which something else stays are left out."""
+        configs, named = stays.uids
+        return Wanted(
+            tuple(merged for merged in self.configs if merged.head.uid not in configs),
+            tuple(merged for merged in self.named if merged.head.uid not in named),
+        )
 
 
 def want(scope: Scope, named: Iterable[Reference] = (), *, used: bool = True) -> Wanted:
@@ -214,34 +223,139 @@ def plan(
     """
     scope = scope or alone(namespace, configs)
     old = published.document
-    wanted = want(scope, named, used=used)
     configs = tuple(_placed(item, scope) for item in configs)
-    aliases = Aliases(namespace, wanted.secrets)
-    living = PolicyDocument(
-        revision=0,
-        configs=tuple(PolicyEntry.of(merged, aliases) for merged in wanted.configs),
-        secrets=_values(wanted, aliases, secrets, old),
-        control=control,
-        named=tuple(PolicyEntry.of(merged, aliases, named=True) for merged in wanted.named),
-        namespace=namespace,
-    )
-    stays = staying(old, living.configs, living.named, scope, known or _known(configs), now)
-    whole = _with(living, stays, old, scope)
-    if not (whole.configs or whole.named):
-        return Plan(namespace, configs, whole, write=False, delete=published.ours)
-    if old is not None and old.revision >= floor and whole.same_content(old):
-        owners = published.owners if owner is None else frozenset({str(owner["uid"])})
-        return Plan(
-            namespace, configs, old, write=owners != published.owners, delete=False, owner=owner, due=stays.until
-        )
     revision = max(max(floor, old.revision if old is not None else 0) + 1, int(now))
-    document = replace(whole, revision=revision)
-    if document.size_fault() is not None:
-        document = replace(living, revision=revision)  # Those that work come before those that are gone.
-    if (size := document.size_fault()) is not None:
-        kept = old if old is not None else replace(document, configs=(), named=(), secrets={})
-        return Plan(namespace, configs, kept, write=False, delete=False, size=size)
-    return Plan(namespace, configs, document, write=True, delete=False, owner=owner, due=stays.until)
+    maker = _Maker(scope, secrets, old, known or _known(configs), now, control, revision)
+    asked = _Asked(tuple(named), used)
+    made = maker.make(scope, asked)
+    if made.empty:
+        return Plan(namespace, configs, made.document, write=False, delete=published.ours)
+    if (size := made.document.size_fault()) is not None:
+        made = next(candidate for candidate in _smaller(maker, asked, configs) if candidate.fits)
+    if old is not None and old.revision >= floor and made.document.same_content(old):
+        owners = published.owners if owner is None else frozenset({str(owner["uid"])})
+        write = owners != published.owners
+        return Plan(namespace, configs, old, write, delete=False, size=size, owner=owner, due=made.until)
+    write = old is not None or not made.empty
+    return Plan(namespace, configs, made.document, write, delete=False, size=size, owner=owner, due=made.until)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What pods ask for: see `want`."""
+
+    named: tuple[Reference, ...]
+    used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A document that may be published."""
+
+    document: PolicyDocument
+    until: int | None = None
+    """Unix time at which something in it is due to go."""
+    last: bool = False
+    """There is no smaller one."""
+
+    @property
+    def empty(self) -> bool:
+        return not (self.document.configs or self.document.named)
+
+    @property
+    def fits(self) -> bool:
+        return self.last or not (self.empty or self.document.size_fault() is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes the documents of a namespace, as they may be now."""
+
+    scope: Scope
+    secrets: Mapping[str, SecretRead]
+    old: PolicyDocument | None
+    known: Known
+    now: float
+    control: Control | None
+    revision: int
+
+    def make(self, scope: Scope, asked: _Asked, *, frozen: bool = False, alone: bool = False) -> _Made:
+        """What `scope` gives. `frozen`: with the values of the namespace's own Secrets as they are published. `alone`:
+        without what only stays."""
+        wanted = want(scope, asked.named, used=asked.used)
+        stays = Staying()
+        if not alone:
+            configs, named = ({merged.head.uid for merged in found} for found in (wanted.configs, wanted.named))
+            stays = staying(self.old, configs, named, self.scope, self.known, self.now)
+        wanted = wanted.without(stays)
+        aliases = Aliases(scope.namespace, wanted.secrets)
+        living = PolicyDocument(
+            revision=self.revision,
+            configs=tuple(PolicyEntry.of(merged, aliases) for merged in wanted.configs),
+            secrets=_values(wanted, aliases, self._readable(frozen), self.old),
+            control=self.control,
+            named=tuple(PolicyEntry.of(merged, aliases, named=True) for merged in wanted.named),
+            namespace=scope.namespace,
+        )
+        return _Made(_with(living, stays, self.old, self.scope), stays.until)
+
+    def make_left(self) -> _Made:
+        """What of the document before may stay, whatever is wanted now."""
+        stays = left(self.old, self.scope, self.known, self.now) if self.old is not None else Staying()
+        empty = PolicyDocument(self.revision, control=self.control, namespace=self.scope.namespace)
+        return _Made(_with(empty, stays, self.old, self.scope), stays.until, last=True)
+
+    def _readable(self, frozen: bool) -> Mapping[str, SecretRead]:
+        if not frozen:
+            return self.secrets
+        return {name: read for name, read in self.secrets.items() if "/" in name}  # see `secret_name`
+
+
+def _smaller(maker: _Maker, asked: _Asked, configs: Sequence[Assessed]) -> Iterator[_Made]:
+    """Documents to publish in place of one that is too large, the best first.
+
+    What the namespace itself has, or asks for, gives way to what the root namespace says: it may not keep that from
+    arriving by being too large.
+    """
+    yield maker.make(maker.scope, asked, alone=True)  # Those that work come before those that are gone.
+    if maker.old is not None:
+        found = (last_good(maker.old, item.uid) for item in configs)
+        own = sorted((item for item in found if item is not None), key=lambda item: (item.created, item.name))
+        held = _holding(maker.scope, own)
+        yield maker.make(held, asked, frozen=True)
+        yield maker.make(held, asked, frozen=True, alone=True)
+        yield from _most(
+            len(own) + len(asked.named),
+            lambda count: maker.make(
+                _holding(maker.scope, own[:count]),
+                replace(asked, named=asked.named[: max(0, count - len(own))]),
+                frozen=True,
+                alone=True,
+            ),
+        )
+    else:
+        yield maker.make(_holding(maker.scope, ()), replace(asked, named=()))
+    yield maker.make_left()
+
+
+def _holding(scope: Scope, own: Sequence[TracingConfig]) -> Scope:
+    """With these in place of the namespace's own configs."""
+    return replace(scope, configs=lambda wanted: own if wanted == scope.namespace else scope.configs(wanted))
+
+
+def _most(most: int, make: Callable[[int], _Made]) -> Iterator[_Made]:
+    """The largest that fits of those that `make` gives for fewer than `most`."""
+    best: _Made | None = None
+    low, high = -1, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        made = make(middle)
+        if made.fits:
+            low, best = middle, made
+        else:
+            high = middle
+    if best is not None:
+        yield best
 
 
 def alone(namespace: str, configs: Iterable[Assessed]) -> Scope:
@@ -267,6 +381,10 @@ def _known(configs: Iterable[Assessed]) -> Known:
 def _with(living: PolicyDocument, stays: Staying, old: PolicyDocument | None, scope: Scope) -> PolicyDocument:
     """The document with what stays; values that are read now come before those of old."""
     secrets = stays.secrets(old, scope) if old is not None else {}
+    kept, used = owners((*stays.configs, *stays.named)), owners((*living.configs, *living.named))
+    for name in kept.keys() & used.keys():
+        if kept[name] != used[name]:
+            secrets.pop(name, None)  # What stays is of somebody else, who happens to be called so in the document.
     for name, keys in living.secrets.items():
         secrets[name] = {**secrets.get(name, {}), **keys}
     return replace(
@@ -280,18 +398,32 @@ def _with(living: PolicyDocument, stays: Staying, old: PolicyDocument | None, sc
 def _values(
     wanted: Wanted, aliases: Aliases, secrets: Mapping[str, SecretRead], old: PolicyDocument | None
 ) -> dict[str, dict[str, bytes]]:
-    """The values to publish. One that cannot be read just now stays as published; one that is gone goes."""
+    """The values to publish. One that cannot be read just now stays as published, if it was published as the same
+    Secret's; one that is gone goes.
+    """
+    before = owners((*old.configs, *old.named)) if old is not None else {}
     values: dict[str, dict[str, bytes]] = {}
     for use in sorted(wanted.secrets, key=lambda use: (use.namespace, use.name, use.key)):
         alias = aliases.of(use.namespace, use.name)
         read = secrets.get(secret_name(use, aliases.namespace))
         if read is None or (read.data is None and not read.absent):
-            source = (old.secrets.get(alias) if old is not None else None) or {}
+            same = before.get(alias) == {use.namespace}
+            source = (old.secrets.get(alias) if old is not None and same else None) or {}
         else:
             source = read.data or {}
         if use.key in source:
             values.setdefault(alias, {})[use.key] = source[use.key]
     return values
+
+
+def owners(entries: Iterable[PolicyEntry]) -> dict[str, set[str]]:
+    """The namespaces whose Secrets are meant by each name in a document. With the name, the namespace says which Secret
+    it is, since the other names are digests."""
+    found: dict[str, set[str]] = {}
+    for entry in entries:
+        for _, use in entry.secrets:
+            found.setdefault(use.name, set()).add(use.namespace)
+    return found
 
 
 def read_secret(secret: Mapping[str, Any]) -> SecretRead:

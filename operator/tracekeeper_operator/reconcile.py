@@ -132,7 +132,10 @@ class Reconciler:
             self.offer(namespace)
 
     async def run(self) -> None:
-        """Serve until cancelled; a round that fails is tried again and never ends this."""
+        """Serve until cancelled; a round that fails is tried again and never ends this. Begins once the namespaces are
+        known: before that, nobody's consent can be judged.
+        """
+        await self._book.namespaces.listed.wait()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._relist())
             group.create_task(self._teller.run())

@@ -3,18 +3,17 @@
 The entry of a TracingConfig that is deleted, or may not be used here any longer, is published as retired for a while:
 its sidecars send what they hold, then answer OK, store nothing and count. It is made from what was published, because
 the object is gone, and no finalizer keeps it. Credentials stay with it only as far as their owners still consent.
+
+Consent that depends on labels which are not known yet is neither given nor taken back: what was published stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tracekeeper_spec.config import Section
-from tracekeeper_spec.merge import only
 from tracekeeper_spec.policy import PolicyDocument, PolicyEntry
 from tracekeeper_spec.scope import Scope
-from tracekeeper_spec.secrets import secret_uses
 from tracekeeper_spec.wish import Reference
 
 RETIRED_FOR = 600
@@ -26,10 +25,15 @@ Known = Callable[[Reference, str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Staying:
-    """Entries that are published although nothing gives them now."""
+    """Entries that are published although nothing gives them now; before any other with their UID."""
 
     configs: tuple[PolicyEntry, ...] = ()
     named: tuple[PolicyEntry, ...] = ()
+
+    @property
+    def uids(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Of `configs` and of `named`."""
+        return frozenset(entry.uid for entry in self.configs), frozenset(entry.uid for entry in self.named)
 
     @property
     def until(self) -> int | None:
@@ -40,21 +44,21 @@ class Staying:
         """The values for them, as they were published in `old`."""
         values: dict[str, dict[str, bytes]] = {}
         for entry in (*self.configs, *self.named):
-            for name, key in _keys(entry, scope):
-                if key in old.secrets.get(name, {}):
-                    values.setdefault(name, {})[key] = old.secrets[name][key]
+            for config, use in entry.secrets:
+                if not _revoked(config, scope) and use.key in old.secrets.get(use.name, {}):
+                    values.setdefault(use.name, {})[use.key] = old.secrets[use.name][use.key]
         return values
 
 
 def staying(
     old: PolicyDocument | None,
-    configs: Sequence[PolicyEntry],
-    named: Sequence[PolicyEntry],
+    configs: Collection[str],
+    named: Collection[str],
     scope: Scope,
     known: Known,
     now: float,
 ) -> Staying:
-    """What of `old` stays beside the entries `configs` and `named`."""
+    """What of `old` stays. `configs` and `named` are the UIDs of those for which there are entries now."""
     if old is None:
         return Staying()
     return Staying(
@@ -62,16 +66,33 @@ def staying(
     )
 
 
-def _staying(
-    old: Sequence[PolicyEntry], living: Sequence[PolicyEntry], scope: Scope, known: Known, now: float
-) -> Iterator[PolicyEntry]:
-    uids = {entry.uid for entry in living}
+def left(old: PolicyDocument, scope: Scope, known: Known, now: float) -> Staying:
+    """What of `old` may stay when nothing new can be said: what works, but nothing whose owner takes it back."""
+    return Staying(tuple(_left(old.configs, scope, known, now)), tuple(_left(old.named, scope, known, now)))
+
+
+def _left(old: Sequence[PolicyEntry], scope: Scope, known: Known, now: float) -> Iterator[PolicyEntry]:
     for entry in old:
-        if entry.uid in uids:
+        reference = Reference(entry.namespace, entry.name)
+        config = scope.find(reference)
+        there = (config is not None and config.uid == entry.uid) or known(reference, entry.uid)
+        if entry.retired:
+            yield from _in_time(entry, now)
+        else:
+            yield entry if there and not _any_revoked(entry, scope) else _retired(entry, now)
+
+
+def _staying(
+    old: Sequence[PolicyEntry], living: Collection[str], scope: Scope, known: Known, now: float
+) -> Iterator[PolicyEntry]:
+    for entry in old:
+        if not entry.retired and _undecided(entry, scope):
+            yield entry
+            continue
+        if entry.uid in living:
             continue
         if entry.retired:
-            if now < entry.retired_at + RETIRED_FOR:
-                yield entry
+            yield from _in_time(entry, now)
             continue
         config = scope.find(Reference(entry.namespace, entry.name))
         if config is not None and config.uid == entry.uid:
@@ -79,7 +100,8 @@ def _staying(
                 yield _retired(entry, now)
             # Else another one has taken its place, or no pod asks for it.
         elif known(Reference(entry.namespace, entry.name), entry.uid):
-            yield entry  # It has faults that nobody can see past: what works goes on.
+            # It has faults that nobody can see past: what works goes on.
+            yield _retired(entry, now) if _any_revoked(entry, scope) else entry
         else:
             yield _retired(entry, now)
 
@@ -88,11 +110,29 @@ def _retired(entry: PolicyEntry, now: float) -> PolicyEntry:
     return replace(entry, retired=True, retired_at=int(now), about={})
 
 
-def _keys(entry: PolicyEntry, scope: Scope) -> Iterator[tuple[str, str]]:
-    """Name in the document and key of every value that it may have."""
-    spec, _ = entry.parse()
-    for section in Section:
-        namespace, _, name = entry.origins.get(section.field, f"{entry.namespace}/{entry.name}").partition("/")
-        config = scope.find(Reference(namespace, name))
-        if config is None or scope.admits(config):
-            yield from ((use.name, use.key) for use in secret_uses(only(spec, section)))
+def _in_time(entry: PolicyEntry, now: float) -> Iterator[PolicyEntry]:
+    if now < entry.retired_at + RETIRED_FOR:
+        yield entry
+
+
+def _sources(entry: PolicyEntry) -> Iterator[Reference]:
+    """The configs that take part in an entry."""
+    for source in entry.sources or (f"{entry.namespace}/{entry.name}@{entry.generation}",):
+        namespace, _, rest = source.partition("/")
+        yield Reference(namespace, rest.rpartition("@")[0])
+
+
+def _undecided(entry: PolicyEntry, scope: Scope) -> bool:
+    """Whether somebody's consent to it cannot be told, and nobody's is known to have been taken back."""
+    found = [config for source in _sources(entry) if (config := scope.find(source)) is not None]
+    return any(map(scope.undecided, found)) and not _any_revoked(entry, scope)
+
+
+def _any_revoked(entry: PolicyEntry, scope: Scope) -> bool:
+    return any(_revoked(source, scope) for source in _sources(entry))
+
+
+def _revoked(source: Reference, scope: Scope) -> bool:
+    """Whether a config's owner says that it may not be used here; one that is gone says nothing."""
+    config = scope.find(source)
+    return config is not None and not scope.admits(config) and not scope.undecided(config)

@@ -2,6 +2,7 @@
 
 The Secrets of the document's own namespace keep their names. Those of others get one that is made of a digest and
 that no Secret in use there has: so a Secret that somebody creates in one namespace never stands in for one of another.
+It begins as no name does that people may write (`secrets.RESERVED`), and so is the same in every revision.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tracekeeper_spec.merge import SecretKey
+from tracekeeper_spec.secrets import RESERVED
 
 REF, CERTIFICATE = "secretKeyRef", "secretName"
 """The members of a spec that name a Secret: `{secretKeyRef: {name, key}}` and `{secretName: …}`."""
@@ -57,6 +59,6 @@ def _member(key: str, value: Any, name_of: Callable[[str], str]) -> Any:
 def _free(owner: str, name: str, taken: set[str]) -> str:
     for attempt in range(len(taken) + 1):
         digest = hashlib.sha256(f"{owner}/{name}/{attempt}".encode()).hexdigest()
-        if (alias := f"tracekeeper-{digest[:32]}") not in taken:
+        if (alias := f"{RESERVED}{digest[:32]}") not in taken:
             return alias
     raise AssertionError("one of so many names is free")

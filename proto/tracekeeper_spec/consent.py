@@ -25,6 +25,11 @@ class AllowedNamespaces:
     selector: Selector | None = None
     """Over the labels of namespaces; there for SELECTOR only."""
 
+    @property
+    def by_labels(self) -> bool:
+        """Whether it depends on the labels of the namespace that asks."""
+        return self.from_ is NamespacesFrom.SELECTOR
+
     def admits(self, own: str, namespace: str, labels: Mapping[str, str] | None) -> bool:
         """Whether a config of the namespace `own` consents to `namespace`, which has `labels`.
 

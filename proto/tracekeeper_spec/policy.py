@@ -29,15 +29,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from tracekeeper_spec import selector
 from tracekeeper_spec.aliases import Aliases, renamed
-from tracekeeper_spec.config import ConfigSpec, TracingConfig
+from tracekeeper_spec.config import ConfigSpec, Section, TracingConfig
 from tracekeeper_spec.faults import Fault
-from tracekeeper_spec.merge import ABOUT_CONFIGS, FOR_OPERATOR, SUSPEND, Merged
+from tracekeeper_spec.merge import ABOUT_CONFIGS, FOR_OPERATOR, SUSPEND, Merged, SecretKey, only
 from tracekeeper_spec.parse import parse_spec
-from tracekeeper_spec.secrets import DocumentSecrets
+from tracekeeper_spec.secrets import DocumentSecrets, reserved_names, secret_uses
 from tracekeeper_spec.selector import Selector
 from tracekeeper_spec.units import show
 from tracekeeper_spec.wish import ANNOTATION, Reference, parse_wish
@@ -116,7 +117,7 @@ class PolicyEntry:
         """
         written = {key: value for key, value in self._whole().items() if key not in self.origins} | dict(self.about)
         spec, faults = parse_spec(written)
-        if faults:
+        if faults or reserved_names(spec):
             return None
         return TracingConfig(self.name, self.namespace, self.uid, self.generation, self.created, spec, written)
 
@@ -137,6 +138,19 @@ class PolicyEntry:
         return spec
 
     @property
+    def secrets(self) -> tuple[tuple[Reference, SecretKey], ...]:
+        """Every value that it refers to: the config which needs that, and with the config's namespace the name *in the
+        document* and the key.
+        """
+        spec, _ = self.parse()
+        found: list[tuple[Reference, SecretKey]] = []
+        for section in Section:
+            namespace, _, name = self.origins.get(section.field, f"{self.namespace}/{self.name}").partition("/")
+            config = Reference(namespace, name)
+            found += [(config, SecretKey(namespace, use.name, use.key)) for use in secret_uses(only(spec, section))]
+        return tuple(found)
+
+    @property
     def selector(self) -> Selector | None:
         """The spec's selector; one that cannot be read counts as absent here, and is passed over by `pick`."""
         return parse_spec({"selector": self.spec["selector"]})[0].selector if "selector" in self.spec else None
@@ -153,7 +167,25 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An entry that a pod may get by its labels, with its selector read."""
+
+    entry: PolicyEntry
+    selector: Selector | None
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def created(self) -> str:
+        return self.entry.created
+
+
+@dataclass(frozen=True)
 class PolicyDocument:
+    """Never changed, so that what was read of it once stays true."""
+
     revision: int
     configs: tuple[PolicyEntry, ...] = ()
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
@@ -213,9 +245,10 @@ class PolicyDocument:
         wish = parse_wish(annotations.get(ANNOTATION, "true"), self._home)
         if wish is not None and wish.named is not None:
             return self.find(wish.named)
-        readable = [entry for entry in self.configs if not _selector_is_bad(entry)]
-        living = selector.pick((entry for entry in readable if not entry.retired), labels, annotations)
-        return living or selector.pick((entry for entry in readable if entry.retired), labels, annotations)
+        living = (each for each in self._candidates if not each.entry.retired)
+        retired = (each for each in self._candidates if each.entry.retired)
+        found = selector.pick(living, labels, annotations) or selector.pick(retired, labels, annotations)
+        return found.entry if found is not None else None
 
     def find(self, wanted: Reference) -> PolicyEntry | None:
         """The entry of that config, a living one before one that is retired."""
@@ -227,6 +260,12 @@ class PolicyDocument:
             if (entry.namespace, entry.name) == (wanted.namespace, wanted.name)
         ]
         return min(found, key=lambda entry: entry.retired, default=None)
+
+    @cached_property
+    def _candidates(self) -> tuple[_Candidate, ...]:
+        """Those whose selector can be read. The operator asks for each of thousands of pods."""
+        found = [_Candidate(entry, entry.selector) for entry in self.configs]
+        return tuple(each for each in found if each.selector is not None or "selector" not in each.entry.spec)
 
     @property
     def _home(self) -> str:
@@ -261,10 +300,6 @@ def _written(entry: PolicyEntry) -> dict[str, Any]:
         "operator": entry.operator,
     }
     return found | {key: value for key, value in optional.items() if value}
-
-
-def _selector_is_bad(entry: PolicyEntry) -> bool:
-    return "selector" in entry.spec and entry.selector is None
 
 
 def _dump(obj: Mapping[str, Any]) -> str:

@@ -44,6 +44,10 @@ class Scope:
         """Whether the owner of `config` lets it be used here."""
         return config.consent.admits(config.namespace, self.namespace, self.labels)
 
+    def undecided(self, config: TracingConfig) -> bool:
+        """Whether that cannot be told yet, because it depends on labels that are not known."""
+        return self.labels is None and config.namespace != self.namespace and config.consent.by_labels
+
     def base(self) -> TracingConfig | None:
         """The namespace's own config without a selector."""
         return _oldest(config for config in self.configs(self.namespace) if takes_all(config))

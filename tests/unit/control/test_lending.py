@@ -216,7 +216,7 @@ async def test_before_pods_are_known_nothing_is_taken_back(rig: Rig) -> None:
 
 async def test_a_change_of_the_default_is_offered_to_all_who_may_have_it(rig: Rig) -> None:
     """With pods, with a config of their own, or with the label that opts in all pods to come."""
-    rig.namespaces.put({"metadata": {"name": "new", "labels": {INJECT: "true"}}})
+    rig.namespaces.replace([{"metadata": {"name": "new", "labels": {INJECT: "true"}}}])
     rig.run("shop")
     rig.write("own", "care", logLevel="Debug", backends=None)
     task = asyncio.create_task(rig.reconciler.run())

@@ -15,11 +15,11 @@ from spec_cases import BACKEND, FULL, SCHEDULED, manifest
 from tracekeeper_spec.aliases import Aliases
 from tracekeeper_spec.config import ConfigSpec, Section, TracingConfig
 from tracekeeper_spec.fields import SPEC
-from tracekeeper_spec.merge import ABOUT_CONFIGS, merge
+from tracekeeper_spec.merge import ABOUT_CONFIGS, SecretKey, merge
 from tracekeeper_spec.parse import parse_manifest, parse_spec
 from tracekeeper_spec.policy import PolicyDocument, PolicyEntry
 from tracekeeper_spec.scope import Scope
-from tracekeeper_spec.secrets import secret_refs
+from tracekeeper_spec.secrets import RESERVED, secret_refs
 from tracekeeper_spec.wish import Reference, Wish, parse_wish
 
 ROOT, HERE, THERE = "observability", "shop", "care"
@@ -277,8 +277,8 @@ def test_no_secret_stands_in_for_one_of_another_namespace() -> None:
     foreign = config("default", {"backends": [backend("a", "tempo")], **OPEN}, ROOT)
     first = Aliases(HERE, merge([foreign]).secrets)
     guessed = first.of(ROOT, "tempo")
-    sly = config("sly", {"backends": [backend("a", guessed)]})
-    second = Aliases(HERE, (*merge([sly]).secrets, *merge([foreign]).secrets))
+    assert guessed.startswith(RESERVED), "so nobody may write it; and if somebody had:"
+    second = Aliases(HERE, (SecretKey(HERE, guessed, "token"), *merge([foreign]).secrets))
     assert second.of(HERE, guessed) == guessed
     assert second.of(ROOT, "tempo") not in (guessed, "tempo")
 
