@@ -43,6 +43,8 @@ from .web import Server, health
 
 logger = logging.getLogger(__name__)
 
+UNLISTED = "not listed yet: is the API server reachable? Until then, no policy is changed"
+
 
 class Controller:
     """One process: `run` until `stop` is set."""
@@ -103,7 +105,11 @@ class Controller:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Stand by, lead, and serve until `stop`. Raises ListenError, AccessError, LeadLost."""
-        checks = {"certificate": self._certificate, "tracingconfigs": self._configs}
+        checks = {
+            "certificate": self._certificate,
+            "tracingconfigs": self._configs,
+            "namespaces": lambda: "" if self._namespaces.synced else UNLISTED,
+        }
         if self._control is not None:
             checks["control"] = self._control.problem
         ready = {"lease": self._lead.unknown, **{name: self._if_leading(check) for name, check in checks.items()}}
