@@ -226,7 +226,7 @@ def plan(
     configs = tuple(_placed(item, scope) for item in configs)
     revision = max(max(floor, old.revision if old is not None else 0) + 1, int(now))
     maker = _Maker(scope, secrets, old, known or _known(configs), now, control, revision)
-    asked = _Asked(tuple(named), used)
+    asked = _Asked(tuple(sorted(set(named), key=str)), used)
     made = maker.make(scope, asked)
     if made.empty:
         return Plan(namespace, configs, made.document, write=False, delete=published.ours)

@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from tracekeeper_spec.policy import Control
+from tracekeeper_spec.policy import Control, PolicyDocument
 from tracekeeper_spec.wish import Reference
 
 from . import apply, names, plan, status
@@ -39,7 +39,8 @@ PARALLEL = 4
 IDLE_ROUND = 6 * 3600.0
 """Seconds between two rounds of a namespace that has nothing of ours, as far as is known."""
 UNUSED_FOR = 3600.0
-"""Seconds for which a namespace without injected pods keeps its policy: those of a CronJob come and go."""
+"""Seconds for which a namespace without injected pods keeps its policy, and what only they named: those of a CronJob
+come and go."""
 
 
 class Demand(Protocol):
@@ -100,6 +101,8 @@ class Reconciler:
         """Namespaces that have a policy."""
         self._used: dict[str, float] = {}
         """When there was an injected pod in a namespace last."""
+        self._named: dict[str, dict[Reference, float]] = {}
+        """When one named a config of another namespace last, as far as that is published."""
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
         self._backoffs: dict[str, Backoff] = {}
@@ -119,7 +122,9 @@ class Reconciler:
         self.offer(namespace)
         root = namespace == self._book.root
         for other in self._active():
-            if root or any(owner == namespace for owner, _ in self._demand.named(other)):
+            owners = {owner for owner, _ in self._demand.named(other)}
+            owners |= {reference.namespace for reference in self._named.get(other, ())}
+            if root or namespace in owners:
                 self.offer(other)
 
     def relabelled(self, namespace: str) -> None:
@@ -178,9 +183,7 @@ class Reconciler:
         document = published.document
         if document is not None:
             self._book.recall(namespace, document)
-        named = [Reference(*key) for key in self._demand.named(namespace)]
-        if document is not None and not self._demand.synced:
-            named += [Reference(entry.namespace, entry.name) for entry in document.named]
+        named = self._names(namespace, document)
         for other in {self._book.root, *(reference.namespace for reference in named)} - {namespace, ""}:
             await self._recall(other)
         configs, scope = self._book.assessed(namespace), self._book.scope(namespace)
@@ -222,6 +225,22 @@ class Reconciler:
             if document is not None:
                 self._book.recall(namespace, document)
 
+    def _names(self, namespace: str, published: PolicyDocument | None) -> list[Reference]:
+        """The configs that pods name, did until just now, or may have before this process began."""
+        now = self._clock.monotonic()
+        entries = published.named if published is not None else ()
+        there = [Reference(entry.namespace, entry.name) for entry in entries if not entry.retired]
+        asked = {Reference(*key): now for key in self._demand.named(namespace)}
+        if not self._demand.synced:
+            return [*asked, *(reference for reference in there if reference not in asked)]
+        before = self._named.get(namespace, {})
+        found = {reference: before.get(reference, now) for reference in there} | asked
+        if found:
+            self._named[namespace] = found
+        else:
+            self._named.pop(namespace, None)
+        return [reference for reference, last in found.items() if now - last < UNUSED_FOR]
+
     def _is_used(self, namespace: str, published: Published) -> bool:
         """Whether there are pods for the policy, were until just now, or will be."""
         if not self._demand.synced:
@@ -229,6 +248,9 @@ class Reconciler:
         now = self._clock.monotonic()
         if namespace in self._demand.namespaces() or self._book.namespaces.opted_in(namespace):
             self._used[namespace] = now
+        entries = published.document.configs if published.document is not None else ()
+        if any(entry.namespace != namespace and not entry.retired for entry in entries):
+            self._used.setdefault(namespace, now)  # There were some before this process began.
         return now - self._used.get(namespace, float("-inf")) < UNUSED_FOR
 
     def _note(self, decided: Plan, published: Published) -> None:
@@ -282,6 +304,7 @@ class Reconciler:
         if result == "ok" and namespace not in self._active():
             self._backoffs.pop(namespace, None)
             self._used.pop(namespace, None)
+            self._named.pop(namespace, None)
             self._pace.note(namespace, 0)
             if namespace in self._book.namespaces:
                 self._schedule(namespace, IDLE_ROUND * self._uniform(0.9, 1.1))

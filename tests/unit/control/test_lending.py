@@ -138,7 +138,39 @@ async def test_a_name_leads_to_a_config_of_another_namespace_only_for_pods_that_
     assert lent.sources == ("care/lent@1", "shop/own@1") and lent.spec["logLevel"] == "Debug"
     assert await rig.values() == {b"of-shop", b"of-care"}
     rig.pods.remove({"metadata": {"namespace": "shop", "name": "namer", "uid": "uid-namer"}})
+    rig.clock.mono += UNUSED_FOR + 1
     assert await rig.values() == {b"of-shop"}
+
+
+async def test_a_config_that_no_pod_names_any_more_stays_for_a_while(rig: Rig) -> None:
+    rig.write("lent", "care", backends=TEMPO, allowedNamespaces=OPEN)
+    rig.write("other", "care", backends=TEMPO, allowedNamespaces=OPEN)
+    rig.run("shop", "job", "care/lent")
+    rig.run("shop", "gone", "care/other")
+    await rig.document()
+    for name in ("job", "gone"):
+        rig.pods.remove({"metadata": {"namespace": "shop", "name": name, "uid": f"uid-{name}"}})
+    rig.clock.mono += UNUSED_FOR - 1
+    document = await rig.document()
+    assert picked(document, "care/lent").retired is False and await rig.values() == {b"of-care"}
+    # A restart counts it from anew, and nobody asks for less than that.
+    rig.reconciler = rig.another(rig.reconciler._kube)
+    assert await rig.document() == document
+    rig.clock.mono += UNUSED_FOR - 1
+    rig.run("shop", "job", "care/lent")
+    assert await rig.document() == document, "the pods of a CronJob come back"
+    rig.pods.remove({"metadata": {"namespace": "shop", "name": "job", "uid": "uid-job"}})
+    # A change of it arrives meanwhile, and so does the end of consent.
+    rig.write("lent", "care", 2, backends=TEMPO, logLevel="Debug", allowedNamespaces=OPEN)
+    assert picked(await rig.document(), "care/lent").generation == 2
+    rig.clock.mono += 2
+    document = await rig.document()
+    assert document is not None and [entry.name for entry in document.named] == ["lent"]
+    rig.write("lent", "care", 3, backends=TEMPO)
+    assert await rig.values() == set()
+    rig.clock.mono += UNUSED_FOR
+    rig.clock.wall += RETIRED_FOR
+    assert await rig.document() is None
 
 
 async def test_taking_consent_back_takes_the_credentials_back(rig: Rig) -> None:
@@ -175,6 +207,10 @@ async def test_a_namespace_that_lost_its_pods_keeps_its_policy_for_a_while(rig: 
     rig.pods.remove({"metadata": {"namespace": "shop", "name": "app", "uid": "uid-app"}})
     rig.clock.mono += UNUSED_FOR - 1
     assert await rig.document() is not None, "the pods of a CronJob come back"
+    rig.reconciler = rig.another(rig.reconciler._kube)
+    assert await rig.document() is not None, "also after a restart, which knows nothing of them"
+    rig.clock.mono += UNUSED_FOR - 1
+    assert await rig.document() is not None
     rig.clock.mono += 2
     assert await rig.document() is None
 
@@ -231,6 +267,18 @@ async def test_a_change_of_the_default_is_offered_to_all_who_may_have_it(rig: Ri
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_change_of_a_config_is_offered_to_those_whose_pods_named_it_just_now(rig: Rig) -> None:
+    rig.namespaces.replace([])
+    rig.write("lent", "care", backends=TEMPO, allowedNamespaces=OPEN)
+    rig.run("shop", "job", "care/lent")
+    before = await rig.document()
+    rig.pods.remove({"metadata": {"namespace": "shop", "name": "job", "uid": "uid-job"}})
+    assert await rig.document() == before
+    rig.reconciler._due.clear()
+    rig.write("lent", "care", 2, backends=TEMPO)
+    assert set(rig.reconciler._due) == {"care", "shop"}
 
 
 def warned(name: str, namespace: str, others: list[dict[str, Any]], **spec: Any) -> str:
