@@ -102,7 +102,7 @@ def inject(
         named = _named(pod, scope.namespace)
         merged = scope.by_name(named) if named is not None else scope.by_labels(pod.labels)
         spec = resolve(merged.spec if merged is not None else ConfigSpec())
-        wish = override(pod, spec, options)
+        wish = override(pod, spec, options, merged)
         skip = _skip(pod, wish.spec, by_namespace=by_namespace) or _no_image(wish)
         if skip is not None:
             return _again(pod, wish.spec) or skip if skip.reason is SkipReason.ALREADY_INJECTED else skip

@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
-from tracekeeper_spec.config import Resources, Sidecar
+from tracekeeper_spec.config import Resources, Section, Sidecar
+from tracekeeper_spec.merge import Merged
 from tracekeeper_spec.resolve import ResolvedSpec
 from tracekeeper_spec.units import parse_amount, parse_quantity, show
 
@@ -26,11 +28,26 @@ AMOUNTS = {
     names.MEMORY_REQUEST: ("requests", "memory"),
     names.MEMORY_LIMIT: ("limits", "memory"),
 }
+BETWEEN = {
+    names.CPU_REQUEST: ("1m", "16"),
+    names.CPU_LIMIT: ("10m", "16"),
+    names.MEMORY_REQUEST: ("1Mi", "64Gi"),
+    names.MEMORY_LIMIT: ("64Mi", "64Gi"),
+}
+"""With less, the sidecar could not run, and the pod would not start; with more, no node would have room for it."""
 PORTS = (names.GRPC_PORT, names.HTTP_PORT, names.METRICS_PORT)
 LEAST_PORT, MOST_PORT = 1024, 65535
 LEAST_BUFFER, MOST_BUFFER = 1 << 20, 1 << 40
 """As `spec.sidecar` has them."""
-_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,510}")
+MOST_NAME = 255
+"""Characters of an image's name without tag and digest."""
+MOST_IMAGE = 600
+"""Characters of all of it."""
+_HOST = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[0-9]{1,5})?"
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
+_IMAGE = re.compile(rf"((?:{_HOST}|{_PART})(?:/{_PART})+)(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@(?:{_DIGEST}))?")
+"""As nodes read it (the grammar of distribution/reference): for a name that is not one, a pod waits for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +80,15 @@ class _Reader:
         self.faults.append(f"annotation {key} is not followed: {why}")
 
 
-def override(pod: Pod, spec: ResolvedSpec, options: Options) -> Overridden:
-    """Decide about one pod."""
-    if not any(key in pod.annotations for key in (*AMOUNTS, *PORTS, names.BUFFER_SIZE, names.IMAGE)):
+def override(pod: Pod, spec: ResolvedSpec, options: Options, merged: Merged | None = None) -> Overridden:
+    """Decide about one pod, to which `merged` applies."""
+    given = [key for key in (*AMOUNTS, *PORTS, names.BUFFER_SIZE, names.IMAGE) if key in pod.annotations]
+    if not given:
         return Overridden(spec, options.image, ())
+    if merged is not None and Section.SIDECAR in merged.fixed:
+        by = merged.levels[-1]
+        why = f"spec.sidecar is enforced by {by.namespace}/{by.name}, for single pods too"
+        return Overridden(spec, options.image, (f"of the annotations {', '.join(given)} none is followed: {why}",))
     reader = _Reader(pod.annotations)
     sidecar = replace(
         _ports(_buffer(spec.sidecar, reader), reader), resources=_resources(spec.sidecar.resources, reader)
@@ -79,7 +101,7 @@ def _resources(config: Resources, reader: _Reader) -> Resources:
     """What is not annotated follows, so that no request exceeds its limit."""
     requests, limits = dict(config.requests), dict(config.limits)
     columns = {"requests": requests, "limits": limits}
-    given = {key: amount for key in AMOUNTS if (amount := reader.read(key, _positive)) is not None}
+    given = {key: amount for key in AMOUNTS if (amount := reader.read(key, partial(_amount, key))) is not None}
     for asking, limiting in ((names.CPU_REQUEST, names.CPU_LIMIT), (names.MEMORY_REQUEST, names.MEMORY_LIMIT)):
         asked, capped = given.get(asking), given.get(limiting)
         if asked is not None and capped is not None and parse_amount(asked) > parse_amount(capped):
@@ -118,9 +140,10 @@ def _ports(sidecar: Sidecar, reader: _Reader) -> Sidecar:
     return replace(sidecar, receivers=receivers, ports=replace(sidecar.ports, metrics=metrics))
 
 
-def _positive(text: str) -> str:
-    if parse_amount(text) <= 0:
-        raise ValueError(f"{show(text)} is nothing; write an amount like 100m or 256Mi")
+def _amount(key: str, text: str) -> str:
+    least, most = BETWEEN[key]
+    if not parse_amount(least) <= parse_amount(text) <= parse_amount(most):
+        raise ValueError(f"{show(text)} is not between {least} and {most}; is it the right unit?")
     return text
 
 
@@ -138,7 +161,8 @@ def _port(text: str) -> int:
 
 
 def _image(text: str, registries: Sequence[str]) -> str:
-    if _IMAGE.fullmatch(text) is None:
+    found = _IMAGE.fullmatch(text) if len(text) <= MOST_IMAGE else None
+    if found is None or len(found[1]) > MOST_NAME:
         raise ValueError(f"{show(text)} is not the name of an image")
     if not any(text.startswith(f"{registry}/") for registry in registries):
         raise ValueError(

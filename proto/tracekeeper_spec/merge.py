@@ -38,6 +38,8 @@ class Merged:
     """The configs that take part, the most specific first; each once, and at least one."""
     sections: Mapping[Section, TracingConfig]
     """The config that each section comes from; one that nobody wrote is not in it."""
+    fixed: frozenset[Section] = frozenset()
+    """Those that nobody but the most general config may say anything of."""
 
     @property
     def head(self) -> TracingConfig:
@@ -94,7 +96,7 @@ def merge(levels: Sequence[TracingConfig], enforced: Iterable[Section] = ()) -> 
             if getattr(level.spec, section.attribute) is not None:
                 sections[section] = level
                 break
-    return Merged(distinct, sections)
+    return Merged(distinct, sections, fixed)
 
 
 def source_of(config: TracingConfig) -> str:
