@@ -120,7 +120,7 @@ class Api:
         if old is not None and "status" in old:
             manifest.setdefault("status", old["status"])
         self.objects[key] = manifest
-        self._tell(plural, "MODIFIED" if old else "ADDED", manifest)
+        self._tell(plural, "MODIFIED" if old else "ADDED", manifest, old)
         return manifest
 
     def remove(self, plural: str, namespace: str, name: str) -> None:
@@ -149,10 +149,14 @@ class Api:
         for watcher in self.watchers:
             watcher.queue.put_nowait(None)
 
-    def _tell(self, plural: str, kind: str, manifest: Object) -> None:
+    def _tell(self, plural: str, kind: str, manifest: Object, old: Object | None = None) -> None:
         for watcher in self.watchers:
-            if watcher.asked.takes(plural, manifest):
-                watcher.queue.put_nowait((kind, json.loads(json.dumps(watcher.asked.shown(manifest)))))
+            asked = watcher.asked
+            if asked.takes(plural, manifest):
+                watcher.queue.put_nowait((kind, json.loads(json.dumps(asked.shown(manifest)))))
+            elif old is not None and asked.takes(plural, old):
+                # What is no longer selected is as good as deleted, for whoever watches by a selector.
+                watcher.queue.put_nowait(("DELETED", json.loads(json.dumps(asked.shown(manifest)))))
 
     # The HTTP side.
 

@@ -18,6 +18,7 @@ from .access import Access
 from .backoff import Backoff
 from .badge import Badge
 from .book import Book
+from .bounds import Bounds
 from .certkeeper import CertKeeper, Place
 from .clock import Clock
 from .control.index import ConfigIndex
@@ -30,7 +31,7 @@ from .leadership import Leadership
 from .metrics import ControllerMetrics
 from .namespaces import Namespaces
 from .pods.probe import Probe
-from .pods.service import PodService, judge_by
+from .pods.service import PodService
 from .pods.telling import Alone
 from .reconcile import Reconciler
 from .settings import ControllerSettings
@@ -64,7 +65,7 @@ class Controller:
         self._pods = PodService(
             self._kube,
             settings.pods,
-            judge_by(self._would_inject),
+            self._would_inject,
             self._control.sidecars if self._control is not None else Alone(),
             Probe(self._kube, settings.namespace, settings.service).answers,
             lambda namespace: self._reconciler.retell(namespace),
@@ -171,10 +172,13 @@ class Controller:
             found.insert(0, Delivering(self._control.sidecars, self._clock))
         return found
 
-    def _would_inject(self, pod: Object, namespace: str, by_namespace: bool) -> bool:
+    def _would_inject(self, pod: Object, namespace: str, by_namespace: bool, bounds: Bounds) -> bool:
         """What the injector would do with a pod, if it were made now."""
-        options = Options(self._settings.pods.image or names.SIDECAR, "IfNotPresent", __version__)
-        return isinstance(inject(pod, self._book.scope(namespace), options, by_namespace=by_namespace), Injection)
+        # Which image it is decides nothing, only whether there is one.
+        image = self._pods.image(namespace) or "" if self._settings.pods.image else names.SIDECAR
+        options = Options(image, "IfNotPresent", __version__, self._settings.host_paths)
+        outcome = inject(pod, self._book.scope(namespace), options, by_namespace=by_namespace, bounds=bounds)
+        return isinstance(outcome, Injection)
 
     def _where(self, published: Control | None) -> Control | None:
         """What policies say of the control stream, given what they say now: that stays until the certificate is

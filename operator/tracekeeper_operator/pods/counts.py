@@ -63,11 +63,12 @@ def count(
     attached: Mapping[str, Attached],
     failing: Callable[[PodFacts], bool],
     image: str | None,
+    newest: str,
 ) -> dict[str, Counts]:
     """By the UID that `config_of` gives a pod, empty for those that no config selects.
 
     `revision` is that of the namespace's policy, `attached` sidecars are by the UID of their pod, and `image` is the
-    one that a pod would get now; None if it would get none.
+    one that a pod would get now, None if it would get none; `newest` that of this release.
     """
     found: dict[str, Counts] = {}
     for pod in injected:
@@ -76,7 +77,7 @@ def count(
         counts = found.setdefault(config_of(pod), Counts())
         counts.matched += 1
         counts.injected += 1
-        counts.outdated += outdated(pod, image)
+        counts.outdated += outdated(pod, image, newest)
         counts.failed += failing(pod)
         if (sidecar := attached.get(pod.uid)) is not None:
             behind = sidecar.revision < revision
@@ -90,9 +91,11 @@ def count(
     return found
 
 
-def outdated(pod: PodFacts, image: str | None) -> bool:
-    """Whether the sidecar has another image than it would get now; what a pod asks for itself never is."""
-    return image is not None and pod.image not in ("", image) and not pod.own_image
+def outdated(pod: PodFacts, image: str | None, newest: str) -> bool:
+    """Whether the sidecar has another image than it would get now. One that has this release's is not outdated where
+    others get an older one for the time being; nor is ever what a pod asks for itself.
+    """
+    return image is not None and pod.image not in ("", image, newest) and not pod.own_image
 
 
 def total(found: Iterable[Counts]) -> Counts:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import names
 from ..events import Owner
 from .facts import PodFacts, read
 from .health import Health
 
+T = TypeVar("T")
 Key = tuple[str, str]
 """Namespace and name of a pod."""
 
@@ -31,10 +32,23 @@ class Findings:
 
     missed: dict[str, tuple[Missed, ...]] = field(default_factory=dict)
     """By namespace."""
+    older: dict[str, tuple[PodFacts, ...]] = field(default_factory=dict)
+    """By namespace, pods with a sidecar that the index does not know, since they were not labelled in their time."""
     failing: dict[Key, Health] = field(default_factory=dict)
     """Pods whose sidecar does not run, and will not without somebody's doing."""
     complete: bool = False
     """Whether every pod has been looked at."""
+
+    def take(self, missed: Iterable[Missed], older: Iterable[PodFacts]) -> None:
+        """What a look at all pods without our label has shown."""
+        self.missed = {name: tuple(items) for name, items in _grouped((item.pod.namespace, item) for item in missed)}
+        self.older = {name: tuple(pods) for name, pods in _grouped((pod.namespace, pod) for pod in older)}
+
+    def keys(self) -> dict[str, frozenset[tuple[str, bool]]]:
+        """By namespace, the UID of each of these pods, and whether it has a sidecar: equal when nothing has changed."""
+        missed = ((name, (item.pod.uid, False)) for name, items in self.missed.items() for item in items)
+        older = ((name, (pod.uid, True)) for name, pods in self.older.items() for pod in pods)
+        return {name: frozenset(keys) for name, keys in _grouped((*missed, *older))}
 
     def note(self, key: Key, found: Health | None) -> bool:
         """Take over how one injected pod's sidecar fares; whether that is new."""
@@ -57,6 +71,13 @@ class Findings:
         """Forget all other injected pods."""
         there = set(keys)
         self.failing = {key: found for key, found in self.failing.items() if key in there}
+
+
+def _grouped(pairs: Iterable[tuple[str, T]]) -> Iterable[tuple[str, list[T]]]:
+    found: dict[str, list[T]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found.items()
 
 
 def opted_in(manifest: Mapping[str, Any], namespaces: frozenset[str]) -> bool | None:

@@ -43,6 +43,11 @@ class Health:
         return self.reason in UNPULLABLE
 
     @property
+    def given_up(self) -> bool:
+        """Whether the kubelet has tried more than once to get its image."""
+        return self.unpullable and self.reason != "ErrImagePull"
+
+    @property
     def failing(self) -> bool:
         return self.reason in FAILING
 
@@ -74,12 +79,6 @@ def _health(container: Mapping[str, Any], path: str, status: Mapping[str, Any]) 
         shown=str(status.get("image", "")),
         container=str(status.get("containerID", "")),
     )
-
-
-def ready(pod: Mapping[str, Any]) -> bool:
-    """Whether the whole pod is."""
-    conditions = _list(pod, "status", "conditions")
-    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
 
 
 def _list(pod: Mapping[str, Any], section: str, key: str) -> list[Mapping[str, Any]]:

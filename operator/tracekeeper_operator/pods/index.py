@@ -10,8 +10,10 @@ from ..kube import Object, Only
 from ..watch import Scope
 from .facts import PodFacts, read
 
-INJECTED = Scope(PODS, only=Only(labels=f"{names.INJECTED}=true", metadata=True))
-"""What the index is filled by: never a watch over pods that are not ours."""
+ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
+"""Of a finished pod (of a Job, say) nothing runs any more, and nothing can be changed; it may stay for days."""
+INJECTED = Scope(PODS, only=Only(labels=f"{names.INJECTED}=true", fields=ALIVE, metadata=True))
+"""What the index is filled by: never a watch over pods that are not ours. One that finishes is as good as deleted."""
 
 Key = tuple[str, str]
 

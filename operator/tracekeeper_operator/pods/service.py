@@ -6,11 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from tracekeeper_spec.config import ImageUpdate, Repair
-from tracekeeper_spec.config import Sidecar as SidecarSection
-from tracekeeper_spec.resolve import resolve
 
 from ..clock import Clock
-from ..kube import Kube, Object
+from ..kube import Kube
 from ..metrics import ControllerMetrics
 from ..plan import Plan
 from ..preflight import Preflight
@@ -20,10 +18,12 @@ from .findings import Findings, Key
 from .health import Health
 from .image_keeper import ImageKeeper
 from .index import INJECTED, PodIndex
+from .judge import Decide, Judge
 from .options import PodOptions
+from .policies import Policies
 from .repair import Repair as Repairer
 from .repair import repairable
-from .sweep import Judge, Sweep
+from .sweep import Sweep
 from .telling import PodTeller, Sidecars
 from .update import Update
 
@@ -37,7 +37,7 @@ class PodService:
         self,
         kube: Kube,
         options: PodOptions,
-        judge: Judge,
+        decide: Decide,
         sidecars: Sidecars,
         answers: Callable[[], Awaitable[bool]],
         retell: Callable[[str], None],
@@ -49,8 +49,12 @@ class PodService:
         self.index = PodIndex()
         self._findings = Findings()
         self._images = ImageKeeper(kube, options.namespace, options.image, clock, metrics)
-        self.teller = PodTeller(self.index, self._findings, self._images, metrics, sidecars, self._advice)
+        self._policies = Policies()
+        self.teller = PodTeller(
+            self.index, self._findings, self._policies, self._images, metrics, sidecars, self._advice
+        )
         self._watch = Watch(kube, INJECTED, self.index, clock)
+        judge = Judge(kube, decide)
         self._sweep = Sweep(
             kube,
             self.index,
@@ -65,8 +69,20 @@ class PodService:
         self._sweep.on_finding(self._changed)
         self.index.on_change(lambda pod: self._retell(pod.namespace))
         self._images.on_change(self._image_changed)
-        self._repair = Repairer(kube, self._findings, self._wants_repair, answers, clock, metrics)
-        self._update = Update(kube, self.index, self._findings, self._wants_update, self._images.choose, clock, metrics)
+        self._repair = Repairer(
+            kube, self.index, self._findings, self._wants_repair, judge.once, answers, clock, metrics
+        )
+        self._update = Update(
+            kube,
+            self.index,
+            self._findings,
+            self._wants_update,
+            self._images.choose,
+            options.image,
+            clock,
+            metrics,
+            on_health=self._sweep.note,
+        )
         self._preflight = Preflight(
             kube,
             options.namespace,
@@ -98,7 +114,11 @@ class PodService:
 
     def planned(self, plan: Plan) -> None:
         """A namespace's policy is now this."""
-        self.teller.take(plan)
+        self._policies.take(plan)
+
+    def image(self, namespace: str) -> str | None:
+        """The image that a pod there would get now; None for none, and where nothing is done about images."""
+        return self._images.choose(namespace)
 
     def _seen(self, key: Key, health: Health | None) -> None:
         pod = self.index.get(*key)
@@ -106,30 +126,22 @@ class PodService:
             self._images.seen(key, health, own_image=pod.own_image)
 
     def _changed(self, namespace: str) -> None:
-        self.teller.measure()
+        self.teller.changed()
         self._retell(namespace)
 
     def _image_changed(self, namespace: str | None) -> None:
-        self.teller.measure()
+        self._sweep.rejudge(namespace)
+        self.teller.changed()
         everywhere: Iterable[str] = self.index.namespaces() | self._findings.missed.keys()
         for each in [namespace] if namespace is not None else everywhere:
             self._retell(each)
 
-    def _section(self, pod: PodFacts) -> SidecarSection | None:
-        """The section `sidecar` of the config that the pod has, or would have."""
-        document = self.teller.document(pod.namespace)
-        entry = document.pick(pod.labels, pod.annotations) if document is not None else None
-        if entry is None:
-            return None
-        spec, faults = entry.parse_whole()
-        return None if faults else resolve(spec).sidecar
-
     def _wants_repair(self, pod: PodFacts) -> bool:
-        section = self._section(pod)
+        section = self._policies.section_of(pod)
         return section is not None and section.repair is Repair.EVICT
 
     def _wants_update(self, pod: PodFacts) -> bool:
-        section = self._section(pod)
+        section = self._policies.section_of(pod)
         return section is not None and section.image_update is ImageUpdate.IN_PLACE
 
     def _advice(self, pod: PodFacts) -> str:
@@ -145,15 +157,3 @@ class PodService:
                 "one was evicted, and the new one has no sidecar, either: look at the injector's log; tried again later"
             )
         return "they are evicted, one at a time, as far as PodDisruptionBudgets let them go"
-
-
-def judge_by(decide: Callable[[Object, str, bool], bool]) -> Judge:
-    """A judge that takes what it cannot judge for missed, so that it is seen."""
-
-    def judge(pod: Object, namespace: str, by_namespace: bool) -> bool:
-        try:
-            return decide(pod, namespace, by_namespace)
-        except Exception:  # whatever the injector's code raises, a sweep goes on
-            return True
-
-    return judge

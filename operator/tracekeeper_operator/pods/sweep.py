@@ -15,6 +15,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import names
@@ -22,16 +23,17 @@ from ..backoff import Backoff
 from ..clock import Clock
 from ..errors import KubeError, NotFound
 from ..kinds import NAMESPACES, PODS
-from ..kube import Kube, Object, Only
+from ..kube import Kube, Only
 from ..metrics import ControllerMetrics
-from .facts import PodFacts
-from .findings import Findings, Key, Missed, missed, opted_in
+from .facts import PodFacts, read
+from .findings import Findings, Key, Missed, opted_in
+from .findings import missed as as_missed
 from .health import Health, health
-from .index import PodIndex
+from .index import ALIVE, PodIndex
+from .judge import Judge
 
 logger = logging.getLogger(__name__)
 
-ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
 WITHOUT = Only(labels=f"{names.INJECTED}!=true", fields=ALIVE, metadata=True)
 WITHOUT_WHOLE = Only(labels=f"{names.INJECTED}!=true", fields=ALIVE)
 WITH_WHOLE = Only(labels=f"{names.INJECTED}=true", fields=ALIVE)
@@ -46,8 +48,17 @@ RECHECKED = 20
 REMEMBERED = 3600.0
 """Seconds for which a pod stays judged: what is judged of it does not change, but TracingConfigs do."""
 
-Judge = Callable[[Object, str, bool], bool]
-"""A whole pod, its namespace, and whether that opted in for it: would it get a sidecar if it were made now?"""
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What a look at the whole of a pod without our label has shown."""
+
+    at: float
+    """Monotonic seconds."""
+    namespace: str = ""
+    missed: bool = False
+    older: PodFacts | None = None
+    """Set when it has a sidecar, from an operator that did not label pods."""
 
 
 class Sweep:
@@ -73,8 +84,8 @@ class Sweep:
         self._on_health = on_health
         """Told of every injected pod that is looked at."""
         self._excluded, self._period, self._gather = excluded, period, gather
-        self._judged: dict[str, tuple[float, bool]] = {}
-        """By a pod's UID, when it was judged, and how."""
+        self._judged: dict[str, _Verdict] = {}
+        """By a pod's UID."""
         self._starting = asyncio.Event()
         self._listeners: list[Callable[[str], None]] = []
         index.on_change(self._changed)
@@ -102,20 +113,20 @@ class Sweep:
 
     async def once(self) -> None:
         """Look at every pod. Raises KubeError; what was found before then stays."""
-        before = {namespace: _keys(known) for namespace, known in self._findings.missed.items()}
+        before = self._findings.keys()
         opted = await self._opted()
         candidates = await self._candidates(opted)
         await self._judge_new(candidates)
-        found: dict[str, list[Missed]] = {}
-        for item in candidates.values():
-            if self._judged.get(item.pod.uid, (0.0, False))[1]:
-                found.setdefault(item.pod.namespace, []).append(item)
         self._judged = {uid: verdict for uid, verdict in self._judged.items() if uid in candidates}
-        self._findings.missed = {namespace: tuple(items) for namespace, items in found.items()}
+        judged = [(item, self._judged[uid]) for uid, item in candidates.items() if uid in self._judged]
+        self._findings.take(
+            [item for item, verdict in judged if verdict.missed],
+            [verdict.older for _, verdict in judged if verdict.older is not None],
+        )
         await self._healths(WITH_WHOLE)
         self._findings.keep((pod.namespace, pod.name) for pod in self._index.all())
         self._findings.complete = True
-        after = {namespace: _keys(known) for namespace, known in self._findings.missed.items()}
+        after = self._findings.keys()
         for namespace in sorted(before.keys() | after.keys()):
             if before.get(namespace) != after.get(namespace):
                 self._tell(namespace)
@@ -135,22 +146,25 @@ class Sweep:
                         continue
                     by_namespace = opted_in(item, opted)
                     if by_namespace is not None:
-                        each = missed(item, by_namespace=by_namespace)
+                        each = as_missed(item, by_namespace=by_namespace)
                         found[each.pod.uid] = each
         return found
 
     async def _judge_new(self, candidates: Mapping[str, Missed]) -> None:
         """Look at the whole of those that are new, or were judged long ago."""
         now = self._clock.monotonic()
-        stale = now - REMEMBERED
-        due = {uid: item for uid, item in candidates.items() if self._judged.get(uid, (stale, False))[0] <= stale}
+        never = _Verdict(float("-inf"))
+        due = {uid: each for uid, each in candidates.items() if self._judged.get(uid, never).at <= now - REMEMBERED}
         for namespace in sorted({item.pod.namespace for item in due.values()}):
+            judge = await self._judge.of(namespace)
             async with aclosing(self._kube.pages(PODS, namespace, WITHOUT_WHOLE, size=WHOLE_PAGE)) as pages:
                 async for page in pages:
                     for pod in page.items:
                         item = due.get(str(_meta(pod).get("uid")))
                         if item is not None:
-                            self._judged[item.pod.uid] = (now, self._judge(pod, namespace, item.by_namespace))
+                            older = _older(pod)
+                            missed = older is None and judge(pod, item.by_namespace)
+                            self._judged[item.pod.uid] = _Verdict(now, namespace, missed, older)
 
     async def _healths(self, only: Only) -> set[Key]:
         """How the sidecars of injected pods fare; which were looked at."""
@@ -161,17 +175,22 @@ class Sweep:
                     meta = _meta(pod)
                     key = (str(meta.get("namespace")), str(meta.get("name")))
                     seen.add(key)
-                    self._note(key, health(pod))
+                    self.note(key, health(pod))
         return seen
 
-    def _note(self, key: Key, found: Health | None) -> None:
+    def rejudge(self, namespace: str | None) -> None:
+        """What injection goes by is another, in a namespace or everywhere (None): judge anew with the next sweep."""
+        self._judged = {uid: each for uid, each in self._judged.items() if namespace not in (None, each.namespace)}
+
+    def note(self, key: Key, found: Health | None) -> None:
+        """That is how the sidecar of one pod fares; None when it has none any more."""
         self._on_health(key, found)
         if self._findings.note(key, found):
             self._tell(key[0])
 
     def _changed(self, pod: PodFacts) -> None:
         if self._index.get(pod.namespace, pod.name) is None:
-            self._note((pod.namespace, pod.name), None)
+            self.note((pod.namespace, pod.name), None)
         else:
             self._starting.set()
 
@@ -194,17 +213,22 @@ class Sweep:
         try:
             pod = await self._kube.get(PODS, namespace, name)
         except NotFound:
-            self._note((namespace, name), None)
+            self.note((namespace, name), None)
         else:
-            self._note((namespace, name), health(pod))
+            self.note((namespace, name), health(pod))
 
     def _tell(self, namespace: str) -> None:
         for listener in self._listeners:
             listener(namespace)
 
 
-def _keys(known: tuple[Missed, ...]) -> frozenset[str]:
-    return frozenset(item.pod.uid for item in known)
+def _older(pod: Mapping[str, Any]) -> PodFacts | None:
+    """Set when a pod without our label has our container: operators up to 0.1 wrote no label, and no image."""
+    found = health(pod)
+    if found is None:
+        return None
+    facts = read(pod)
+    return replace(facts, image=facts.image or found.image)
 
 
 def _meta(item: Mapping[str, Any]) -> Mapping[str, Any]:

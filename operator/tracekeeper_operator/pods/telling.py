@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from tracekeeper_spec.policy import PolicyDocument
-
 from ..metrics import ControllerMetrics
 from ..plan import Assessed, Plan
 from ..status import Condition, Reason
@@ -17,9 +15,12 @@ from .facts import PodFacts
 from .findings import Findings
 from .image_keeper import ImageKeeper
 from .index import PodIndex
+from .policies import Policies
 
 SHOWN = 5
 """Pods that a message names."""
+LEAST_PAUSE = 1.0
+"""Seconds between two counts."""
 STATES = ("injected", "missed", "failed", "outdated", "current", "stale", "silent")
 """Labels of the metric: the fields of `Counts` but `matched`, which is a sum."""
 
@@ -48,74 +49,87 @@ class PodTeller:
         self,
         index: PodIndex,
         findings: Findings,
+        policies: Policies,
         images: ImageKeeper,
         metrics: ControllerMetrics,
         sidecars: Sidecars,
         advice: Callable[[PodFacts], str],
     ) -> None:
-        self._index, self._findings, self._images = index, findings, images
+        self._index, self._findings, self._policies, self._images = index, findings, policies, images
         self._metrics, self._sidecars, self._advice = metrics, sidecars, advice
         """`advice` is what will be done, or is to be done, about a pod without a sidecar."""
-        self._documents: dict[str, PolicyDocument] = {}
         self._counted: dict[str, dict[str, Counts]] = {}
         """By namespace, then by the config's UID."""
-
-    def take(self, plan: Plan) -> None:
-        """A namespace's policy is now this."""
-        if plan.document.configs or plan.document.revision:
-            self._documents[plan.namespace] = plan.document
-        else:
-            self._documents.pop(plan.namespace, None)
-
-    def document(self, namespace: str) -> PolicyDocument | None:
-        """The namespace's policy, as it was planned last."""
-        return self._documents.get(namespace)
-
-    def config_of(self, pod: PodFacts) -> str:
-        """The UID of the config that a pod has, or would have; empty if there is none."""
-        document = self._documents.get(pod.namespace)
-        entry = document.pick(pod.labels, pod.annotations) if document is not None else None
-        return entry.uid if entry is not None else ""
+        self._measured: set[str] = set()
+        """Namespaces of which there are metrics."""
+        self._changed = asyncio.Event()
 
     def say(self, item: Assessed, plan: Plan) -> Section | None:
         """None while not every pod has been looked at."""
-        self.take(plan)
+        self._policies.take(plan)
         if not (self._index.synced and self._findings.complete):
             return None
         self._count(plan.namespace)
         counts = total(found[item.uid] for found in self._counted.values() if item.uid in found)
         return Section((self._condition(item, plan.namespace, counts),), {}, {"pods": counts.body()})
 
-    async def run(self, every: float) -> None:
-        """Until cancelled: what sidecars say changes without a change of any pod."""
-        while True:
-            self.measure()
-            await asyncio.sleep(every)
+    def changed(self) -> None:
+        """Something is otherwise: count anew, once for all that changes at about the same time."""
+        self._changed.set()
 
-    def measure(self) -> None:
-        """Set the metrics by what is known now."""
+    async def run(self, every: float) -> None:
+        """Until cancelled. What sidecars say changes without a change of any pod, so it is counted after so many
+        seconds as well.
+        """
+        while True:
+            self._changed.clear()
+            await self.measure()
+            # At least this long, so that a sweep that finds something in every namespace is followed by one count.
+            await asyncio.sleep(min(LEAST_PAUSE, every))
+            try:
+                async with asyncio.timeout(every):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def measure(self) -> None:
+        """Set the metrics by what is known now. It lets others work after each namespace: leading depends on that."""
         if not (self._index.synced and self._findings.complete):
             return
-        namespaces = self._index.namespaces() | self._findings.missed.keys()
-        for namespace in (self._counted.keys() | namespaces) - namespaces:
-            del self._counted[namespace]
-        self._metrics.pods.clear()
-        for namespace in namespaces:
-            self._count(namespace)
-            found = total(self._counted[namespace].values())
-            for state in STATES:
-                self._metrics.pods.labels(namespace, state).set(getattr(found, state))
+        for namespace in sorted(self._namespaces() | self._counted.keys() | self._measured):
+            self._measure(namespace)
+            await asyncio.sleep(0)
+
+    def _namespaces(self) -> frozenset[str]:
+        return self._index.namespaces() | self._findings.missed.keys() | self._findings.older.keys()
+
+    def _measure(self, namespace: str) -> None:
+        if namespace not in self._namespaces():
+            self._counted.pop(namespace, None)
+            if namespace in self._measured:
+                self._measured.discard(namespace)
+                for state in STATES:
+                    self._metrics.pods.remove(namespace, state)
+            return
+        self._count(namespace)
+        self._measured.add(namespace)
+        found = total(self._counted[namespace].values())
+        for state in STATES:
+            self._metrics.pods.labels(namespace, state).set(getattr(found, state))
 
     def _count(self, namespace: str) -> None:
-        document = self._documents.get(namespace)
+        injected = (*self._index.of(namespace), *self._findings.older.get(namespace, ()))
+        missed = [each.pod for each in self._findings.missed.get(namespace, ())]
+        self._policies.keep(namespace, {pod.uid for pod in (*injected, *missed)})
         self._counted[namespace] = count(
-            self._index.of(namespace),
-            (each.pod for each in self._findings.missed.get(namespace, ())),
-            config_of=self.config_of,
-            revision=document.revision if document is not None else 0,
+            injected,
+            missed,
+            config_of=self._policies.config_of,
+            revision=self._policies.revision(namespace),
             attached=self._sidecars.pods(),
             failing=lambda pod: (pod.namespace, pod.name) in self._findings.failing,
             image=self._images.choose(namespace),
+            newest=self._images.wanted,
         )
 
     def _condition(self, item: Assessed, namespace: str, counts: Counts) -> Condition:
@@ -140,7 +154,7 @@ class PodTeller:
         found = [
             (pod, self._findings.failing[pod.namespace, pod.name])
             for pod in self._index.all()
-            if (pod.namespace, pod.name) in self._findings.failing and self.config_of(pod) == item.uid
+            if (pod.namespace, pod.name) in self._findings.failing and self._policies.config_of(pod) == item.uid
         ]
         names = _names(pod for pod, _ in found)
         why = "; ".join(sorted({f"{health.reason}: {health.message}"[:300] for _, health in found})[:3])
@@ -154,7 +168,7 @@ class PodTeller:
             each.pod
             for known in self._findings.missed.values()
             for each in known
-            if self.config_of(each.pod) == item.uid
+            if self._policies.config_of(each.pod) == item.uid
         ]
         advice = "; ".join(sorted({self._advice(pod) for pod in found})[:3])
         opted = "opted in and has no sidecar" if counts.missed == 1 else "opted in and have no sidecar"

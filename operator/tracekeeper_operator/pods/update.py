@@ -1,17 +1,18 @@
 """Gives sidecars another image in place, a few at a time: the kubelet restarts that container and no other.
 
-Where the config wants it, those with an older image get that of this release. And wherever it is allowed at all, one
-whose image cannot be pulled gets one that can, because until then its application does not start.
+Where the config wants it, those that run with another image get that of this release, and nothing else: one that new
+pods get for the time being is not for them. And wherever it is allowed at all, one whose image cannot be pulled gets
+one that can, whichever that is, because until then its application does not start.
 
-One that does not run with its new image stops all further updates to that image. The choice is pure (`choose`);
-`Update` carries it out.
+One that does not run with its new image stops further updates to that image in its namespace for some hours, where the
+cause may be; in two namespaces, it stops them everywhere. The choice is pure (`choose`); `Update` carries it out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, replace
 
 from .. import names
@@ -20,9 +21,8 @@ from ..errors import KubeError, NotFound, Rejected
 from ..kinds import PODS
 from ..kube import Kube, Object
 from ..metrics import ControllerMetrics
-from .counts import outdated
 from .facts import PodFacts
-from .findings import Findings
+from .findings import Findings, Key
 from .health import Health, health
 from .index import PodIndex
 
@@ -34,6 +34,13 @@ AT_ONCE = 3
 """Pods whose sidecar is restarting for its new image."""
 WITHIN = 180.0
 """Seconds in which a sidecar is to run with its new image."""
+STOPPED = 6 * 3600.0
+"""Seconds for which no other sidecar of a namespace gets an image with which one did not run."""
+SEVERAL = 2
+"""Namespaces in which one did not run with an image, before it is given nowhere any more."""
+LATER = 600.0
+"""Seconds until a sidecar is looked at again that did not run when it was to be updated."""
+FINISHED = frozenset({"Succeeded", "Failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +57,15 @@ def choose(
     pods: Iterable[PodFacts],
     wanted: Callable[[PodFacts], bool],
     image: Callable[[str], str | None],
+    newest: str,
     stuck: Callable[[PodFacts], bool],
     busy: Iterable[PodFacts],
-    stopped: frozenset[str],
+    stopped: Callable[[str, str], bool] = lambda namespace, image: False,
+    later: Set[str] = frozenset(),
 ) -> list[Step]:
-    """What to do now, those that are stuck first. `image` is the one for a namespace; `busy` pods are being updated, of
-    each owner one at a time; `stopped` images are not given to any other pod.
+    """What to do now, those that are stuck first. `image` is the one that new pods of a namespace get, `newest` that of
+    this release; `busy` pods are being updated, of each owner one at a time; where an image is `stopped`, no other pod
+    of the namespace gets it; of pods with a UID in `later`, only those are looked at that are stuck.
     """
     owners = {pod.owner.uid for pod in busy if pod.owner is not None}
     names_of_busy = {pod.uid for pod in busy}
@@ -65,9 +75,11 @@ def choose(
         if len(found) >= room:
             break
         new = image(pod.namespace)
-        if new is None or new in stopped or pod.deleted or not outdated(pod, new) or pod.uid in names_of_busy:
+        if new is None or stopped(pod.namespace, new) or pod.deleted or pod.uid in names_of_busy:
             continue
-        if not (stuck(pod) or wanted(pod)) or (pod.owner is not None and pod.owner.uid in owners):
+        if pod.image in ("", new) or pod.own_image or (pod.owner is not None and pod.owner.uid in owners):
+            continue
+        if not stuck(pod) and (new != newest or pod.uid in later or not wanted(pod)):
             continue
         found.append(Step(pod, new))
         if pod.owner is not None:
@@ -85,17 +97,23 @@ class Update:
         findings: Findings,
         wanted: Callable[[PodFacts], bool],
         image: Callable[[str], str | None],
+        newest: str,
         clock: Clock,
         metrics: ControllerMetrics,
         *,
         every: float = EVERY,
+        on_health: Callable[[Key, Health | None], None] = lambda key, health: None,
     ) -> None:
         self._kube, self._index, self._findings = kube, index, findings
-        self._wanted, self._image = wanted, image
+        self._wanted, self._image, self._newest, self._on_health = wanted, image, newest, on_health
+        """`on_health` is told of every sidecar that has another image now, and how it fares."""
         self._clock, self._metrics, self._every = clock, metrics, every
         self._busy: dict[str, tuple[Step, float]] = {}
         """By a pod's UID, what it was given, and when; monotonic seconds."""
-        self._stopped: set[str] = set()
+        self._stopped: dict[Key, float] = {}
+        """By namespace and image, since when; monotonic seconds."""
+        self._later: dict[str, float] = {}
+        """By a pod's UID, when its sidecar did not run; monotonic seconds."""
 
     async def run(self) -> None:
         while True:
@@ -111,13 +129,18 @@ class Update:
         """See how those fare that were updated, then take the next. Raises KubeError."""
         for step, since in list(self._busy.values()):
             await self._look(step, since)
+        now = self._clock.monotonic()
+        self._stopped = {key: since for key, since in self._stopped.items() if now < since + STOPPED}
+        self._later = {uid: since for uid, since in self._later.items() if now < since + LATER}
         steps = choose(
             self._index.all(),
             self._wanted,
             self._image,
+            self._newest,
             self._stuck,
             [step.pod for step, _ in self._busy.values()],
-            frozenset(self._stopped),
+            self._is_stopped,
+            self._later.keys(),
         )
         for step in steps:
             await self._give(step)
@@ -126,29 +149,41 @@ class Update:
         found = self._findings.failing.get((pod.namespace, pod.name))
         return found is not None and found.unpullable
 
+    def _is_stopped(self, namespace: str, image: str) -> bool:
+        return (namespace, image) in self._stopped or sum(image == each for _, each in self._stopped) >= SEVERAL
+
     async def _look(self, step: Step, since: float) -> None:
         found = await self._health(step.pod)
+        if found is not None:
+            self._on_health((step.pod.namespace, step.pod.name), found)
         if found is None or found.image != step.image:
             del self._busy[step.pod.uid]
         elif found.running and found.container != step.container:
             del self._busy[step.pod.uid]
             self._metrics.updates.labels("done").inc()
-        elif self._clock.monotonic() - since > WITHIN:
+        elif found.given_up or self._clock.monotonic() - since > WITHIN:
             del self._busy[step.pod.uid]
-            self._stopped.add(step.image)
-            self._metrics.updates.labels("stuck").inc()
-            logger.error(
-                "the sidecar of pod %s/%s does not run with %s (%s): no other one gets it in place any more, until the "
-                "controller is restarted",
-                step.pod.namespace,
-                step.pod.name,
-                step.image,
-                found.reason or "it has not started",
-            )
+            self._stop(step, found)
+
+    def _stop(self, step: Step, found: Health) -> None:
+        self._stopped[step.pod.namespace, step.image] = self._clock.monotonic()
+        self._metrics.updates.labels("stuck").inc()
+        everywhere = self._is_stopped("", step.image)
+        logger.error(
+            "the sidecar of pod %s/%s does not run with %s (%s): for %.0f hours, no other one gets it in place %s",
+            step.pod.namespace,
+            step.pod.name,
+            step.image,
+            found.reason or "it has not started",
+            STOPPED / 3600,
+            "anywhere" if everywhere else "in that namespace",
+        )
 
     async def _give(self, step: Step) -> None:
         found = await self._health(step.pod)
-        if found is None or found.image == step.image:
+        if found is None or found.image == step.image or not (found.running or self._stuck(step.pod)):
+            # Whatever keeps it from running would be taken for the image's fault; and a finished one never runs again.
+            self._later[step.pod.uid] = self._clock.monotonic()
             return
         try:
             await self._kube.json_patch(PODS, step.pod.namespace, step.pod.name, patch(step, found))
@@ -168,13 +203,15 @@ class Update:
         )
 
     async def _health(self, pod: PodFacts) -> Health | None:
-        """None when that pod is gone. Raises KubeError."""
+        """None when that pod is gone, or has finished. Raises KubeError."""
         try:
             found = await self._kube.get(PODS, pod.namespace, pod.name)
         except NotFound:
             return None
-        meta = found.get("metadata") or {}
-        return health(found) if meta.get("uid") == pod.uid and not meta.get("deletionTimestamp") else None
+        meta, phase = found.get("metadata") or {}, (found.get("status") or {}).get("phase")
+        if meta.get("uid") != pod.uid or meta.get("deletionTimestamp") or phase in FINISHED:
+            return None
+        return health(found)
 
 
 def patch(step: Step, found: Health) -> list[Object]:

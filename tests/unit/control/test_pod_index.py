@@ -134,3 +134,20 @@ async def test_its_watch_brings_metadata_of_injected_pods_only() -> None:
         for seen in api.requests("GET", "/pods"):
             assert seen.query["labelSelector"] == "tracekeeper.dev/injected=true"
             assert "as=PartialObjectMetadata" in seen.headers["Accept"]
+
+
+async def test_knows_no_pod_that_has_finished() -> None:
+    """One of a Job stays for days, and nothing of it runs."""
+    index, clock = PodIndex(), SystemClock()
+    async with serve() as api, Kube(Access(api.url), timeout=2.0) as kube:
+        api.put("pods", pod("done") | {"status": {"phase": "Succeeded"}})
+        api.put("pods", pod("job") | {"status": {"phase": "Running"}})
+        stop = asyncio.Event()
+        task = asyncio.create_task(run_until(stop, {"watch": Watch(kube, INJECTED, index, clock).run()}))
+        try:
+            await until(lambda: [each.name for each in index.all()] == ["job"] and api.watchers)
+            api.put("pods", pod("job") | {"status": {"phase": "Failed"}})
+            await until(lambda: len(index) == 0)
+        finally:
+            stop.set()
+            await task

@@ -17,6 +17,7 @@ from tracekeeper_operator.errors import KubeError
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
 from tracekeeper_operator.pods import repair, update
+from tracekeeper_operator.pods.attempts import GIVE_UP, Attempt
 from tracekeeper_operator.pods.facts import PodFacts, read
 from tracekeeper_operator.pods.findings import Findings, Missed
 from tracekeeper_operator.pods.health import health
@@ -91,18 +92,20 @@ def test_evicts_the_oldest_that_somebody_makes_anew() -> None:
         pod("b", age=700),
         pod("a", age=900, kind="StatefulSet"),
     )
-    chosen = repair.choose(pods, everybody, {}, {}, NOW)
-    assert chosen is not None and chosen.name == "a"
-    assert repair.choose(pods, lambda pod: False, {}, {}, NOW) is None
+    chosen = repair.choose(pods, everybody, {}, nobody, {}, NOW)
+    assert chosen is not None and chosen.pod.name == "a"
+    assert repair.choose(pods, lambda pod: False, {}, nobody, {}, NOW) is None
 
 
 def test_an_owner_whose_new_pod_has_no_sidecar_either_is_left_alone() -> None:
-    new = missed(pod("new", owner="app", age=100))
-    past = {"uid-app": repair.Past(NOW - 120)}
-    assert repair.choose(new, everybody, past, {}, NOW) is None
-    assert repair.choose(new, everybody, past, {}, NOW + repair.GIVE_UP) is not None
+    past = {"uid-app": Attempt(NOW - 120, frozenset({"uid-of-old", "uid-of-older"}))}
+    helped = frozenset({"uid-of-another"})
     older = missed(pod("older", owner="app", age=900))
-    assert repair.choose(older, everybody, past, {}, NOW) is not None
+    both = [*older, *missed(pod("new", owner="app", age=100))]
+    assert repair.choose(older, everybody, past, lambda _: helped, {}, NOW) == older[0]
+    assert repair.choose(older, everybody, past, nobody, {}, NOW) is None, "nobody knows yet whether it has helped"
+    assert repair.choose(both, everybody, past, lambda _: helped, {}, NOW) is None
+    assert repair.choose(both, everybody, past, nobody, {}, NOW + GIVE_UP) == older[0]
 
 
 AGES = st.floats(0, 5000)
@@ -110,23 +113,27 @@ PODS = st.lists(st.tuples(st.sampled_from("abc"), AGES, st.booleans(), st.sample
 
 
 @given(PODS, st.dictionaries(st.sampled_from(["uid-a", "uid-b"]), AGES), st.dictionaries(st.integers(0, 5), AGES))
-def test_never_evicts_one_that_is_young_unwanted_or_in_vain(
+def test_never_evicts_one_that_is_young_unwanted_or_refused(
     pods: list[tuple[str, float, bool, str]], past: dict[str, float], refused: dict[int, float]
 ) -> None:
     wanted = {f"pod-{number}": want for number, (_, _, want, _) in enumerate(pods)}
     there = missed(
         *(pod(f"pod-{number}", owner=owner, age=age, kind=kind) for number, (owner, age, _, kind) in enumerate(pods))
     )
-    done = {uid: repair.Past(NOW - ago) for uid, ago in past.items()}
+    done = {uid: Attempt(NOW - ago, frozenset({"uid-of-pod-0"})) for uid, ago in past.items()}
     not_now = {f"uid-of-pod-{number}": NOW - ago for number, ago in refused.items()}
-    chosen = repair.choose(there, lambda pod: wanted[pod.name], done, not_now, NOW)
+    chosen = repair.choose(there, lambda pod: wanted[pod.name], done, nobody, not_now, NOW)
     if chosen is not None:
-        assert wanted[chosen.name] and repair.repairable(chosen) and chosen.owner is not None
-        assert repair.seconds(chosen.created) <= NOW - repair.YOUNG
-        assert not_now.get(chosen.uid, 0.0) <= NOW - repair.REFUSED
-        before = done.get(chosen.owner.uid)
-        if before is not None and NOW < before.at + repair.GIVE_UP:
-            assert repair.seconds(chosen.created) < before.at
+        found = chosen.pod
+        assert wanted[found.name] and repair.repairable(found) and found.owner is not None
+        assert repair.seconds(found.created) <= NOW - repair.YOUNG
+        assert not_now.get(found.uid, 0.0) <= NOW - repair.REFUSED
+        assert found.owner.uid not in done or done[found.owner.uid].at <= NOW - GIVE_UP
+
+
+def nobody(pod: PodFacts) -> frozenset[str]:
+    """The owner has no pod with a sidecar."""
+    return frozenset()
 
 
 class Rig:
@@ -136,24 +143,38 @@ class Rig:
         self.answering = True
         self.images: dict[str, str | None] = {}
         self.wanted = True
-        self.repair = repair.Repair(kube, self.findings, everybody, self._answers, self.clock, self.metrics)
+        self.helping = True
+        self.repair = repair.Repair(
+            kube, self.index, self.findings, everybody, self._helps, self._answers, self.clock, self.metrics
+        )
         self.update = update.Update(
             kube,
             self.index,
             self.findings,
             lambda pod: self.wanted,
             lambda namespace: self.images.get(namespace, NEW),
+            NEW,
             self.clock,
             self.metrics,
+            on_health=self.findings.note,
         )
+
+    async def _helps(self, item: Missed) -> bool:
+        return self.helping
 
     async def _answers(self) -> bool:
         return self.answering
 
     def miss(self, *pods: Object) -> None:
         for each in pods:
+            each["metadata"]["labels"] = {}
             self.api.put("pods", each)
         self.findings.missed["shop"] = tuple(missed(*pods))
+
+    def sweep(self) -> None:
+        """Find all pods that have no sidecar."""
+        there = [each for (plural, _, _), each in self.api.objects.items() if plural == "pods"]
+        self.findings.missed["shop"] = tuple(missed(*(each for each in there if not each["metadata"]["labels"])))
 
     def there(self, *pods: Object) -> None:
         for each in pods:
@@ -169,9 +190,9 @@ class Rig:
         assert found["spec"]["containers"][0]["image"] == "app:1"
         return str(image)
 
-    def runs(self, name: str) -> None:
+    def runs(self, name: str, namespace: str = "shop") -> None:
         """The kubelet has done what the pod says."""
-        found = self.api.get("pods", "shop", name)
+        found = self.api.get("pods", namespace, name)
         image = found["spec"]["initContainers"][1]["image"]
         found["status"] = pod(name, image=image)["status"]
         self.index.put(self.api.put("pods", found))
@@ -210,6 +231,48 @@ async def test_a_disruption_budget_is_respected(rig: Rig) -> None:
     rig.clock.wall += repair.REFUSED
     await rig.repair.once()
     assert rig.evicted() == ["a", "b", "a"]
+
+
+async def test_an_owner_loses_one_pod_an_hour_while_new_ones_get_no_sidecar(rig: Rig) -> None:
+    """Whatever the reason may be: the API server cannot reach the webhook, say."""
+    rig.miss(*(pod(f"app-{number}", owner="app", age=900) for number in range(3)))
+    made = 0
+    for step in range(240):  # two hours
+        rig.clock.wall += 30.0
+        if (gone := await rig.repair.once()) is not None:
+            made += 1
+            new = pod(f"new-{made}", owner="app", age=NOW - rig.clock.wall)
+            new["metadata"]["labels"] = {}
+            rig.api.put("pods", new)
+            assert gone.uid not in {each["metadata"]["uid"] for each in rig.api.objects.values()}
+        if step % 10 == 0:
+            rig.sweep()
+    assert len(rig.evicted()) == 2
+    assert rig.repair.gave_up(read(rig.api.get("pods", "shop", "new-2")))
+
+
+async def test_the_next_pod_of_an_owner_goes_when_the_new_one_has_a_sidecar(rig: Rig) -> None:
+    rig.miss(*(pod(f"app-{number}", owner="app", age=900 - number) for number in range(3)))
+    await rig.repair.once()
+    assert await rig.repair.once() is None
+    rig.there(pod("new-0", owner="app", age=0))
+    await rig.repair.once()
+    assert rig.evicted() == ["app-0", "app-1"]
+    rig.there(pod("new-1", owner="app", age=0))
+    bare = pod("new-2", owner="app", age=0)
+    bare["metadata"]["labels"] = {}
+    rig.api.put("pods", bare)  # which no sweep has found yet
+    assert await rig.repair.once() is None
+    assert rig.evicted() == ["app-0", "app-1"]
+    assert rig.repair.gave_up(read(pod("app-2", owner="app")))
+
+
+async def test_one_that_would_get_no_sidecar_is_not_evicted(rig: Rig) -> None:
+    """No room for one, no image that works: that may have changed since the last sweep."""
+    rig.miss(pod("a"))
+    rig.helping = False
+    assert await rig.repair.once() is None
+    assert (rig.evicted(), rig.findings.missed) == ([], {})
 
 
 async def test_nothing_is_evicted_while_no_injector_answers(rig: Rig) -> None:
@@ -273,6 +336,79 @@ async def test_one_that_does_not_run_with_it_stops_the_others(rig: Rig) -> None:
     assert (rig.image("app-1"), rig.count("image_updates", "stuck")) == (OLD, 1)
 
 
+async def test_one_that_does_not_run_stops_its_namespace_for_a_time_and_two_stop_all(rig: Rig) -> None:
+    def elsewhere(namespace: str, name: str, age: float) -> Object:
+        made = pod(name, age=age)
+        made["metadata"]["namespace"] = namespace
+        return made
+
+    rig.there(pod("a", age=900), *(elsewhere(f"space-{n}", f"b-{n}", 800 - n) for n in range(6)))
+    await rig.update.once()
+    rig.runs("b-0", "space-0")
+    rig.runs("b-1", "space-1")
+    rig.clock.mono += update.WITHIN + 1
+    rig.there(pod("a2", age=700))
+    await rig.update.once()
+    assert rig.count("image_updates", "stuck") == 1
+    given = {name for _, name in patched(rig)}
+    assert given == {"a", *(f"b-{n}" for n in range(5))}, "others go on"
+    rig.clock.mono += update.WITHIN + 1
+    await rig.update.once()
+    assert rig.count("image_updates", "stuck") == 4
+    assert {name for _, name in patched(rig)} == given, "now nobody does"
+    rig.clock.mono += update.STOPPED + 1
+    for _, name in patched(rig):
+        rig.runs(name, "shop" if name == "a" else f"space-{name[2]}")
+    await rig.update.once()
+    assert {name for _, name in patched(rig)} - given == {"a2", "b-5"}
+
+
+def patched(rig: Rig) -> list[tuple[str, str]]:
+    """Namespace and name of each pod that was patched, in that order."""
+    return [(seen.path.split("/")[4], seen.path.split("/")[6]) for seen in rig.api.requests("PATCH")]
+
+
+async def test_an_image_that_cannot_be_pulled_in_place_is_seen_at_once(rig: Rig) -> None:
+    rig.there(pod("a"), pod("b", age=500))
+    rig.images["shop"] = NEW
+    await rig.update.once()
+    found = rig.api.get("pods", "shop", "a")
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
+    found["status"] = pod("a", image=NEW, state=waiting)["status"]
+    rig.index.put(rig.api.put("pods", found))
+    rig.images["shop"] = OLD
+    await rig.update.once()
+    assert rig.findings.failing["shop", "a"].unpullable
+    assert (rig.image("a"), rig.count("image_updates", "stuck")) == (OLD, 1)
+
+
+async def test_one_that_has_finished_or_does_not_run_is_neither_updated_nor_counted_as_stuck(rig: Rig) -> None:
+    ended = pod("job", kind="Job", state={"terminated": {"exitCode": 0}})
+    ended["status"]["phase"] = "Succeeded"
+    crashing = pod("crashing", state={"waiting": {"reason": "CrashLoopBackOff", "message": ""}})
+    finishing = pod("finishing", kind="Job", age=500)
+    rig.there(ended, crashing, finishing, pod("fine", age=400), pod("also", age=300))
+    await rig.update.once()
+    await rig.update.once()
+    assert {name for _, name in patched(rig)} == {"finishing", "fine", "also"}
+    found = rig.api.get("pods", "shop", "finishing")
+    found["status"] = {**ended["status"], "phase": "Succeeded"}
+    rig.api.put("pods", found)
+    rig.runs("fine")
+    rig.runs("also")
+    rig.clock.mono += update.WITHIN + 1
+    await rig.update.once()
+    assert (rig.count("image_updates", "stuck"), rig.count("image_updates", "done")) == (0, 2)
+
+
+async def test_one_that_runs_never_gets_an_older_image(rig: Rig) -> None:
+    """Its namespace's new pods may, while they cannot pull this release's."""
+    rig.there(pod("fine", image=NEW), pod("older", image="r.example/tracekeeper-sidecar:0"))
+    rig.images["shop"] = OLD
+    await rig.update.once()
+    assert not rig.api.requests("PATCH")
+
+
 async def test_one_that_cannot_pull_its_image_gets_one_that_works_whatever_the_config_says(rig: Rig) -> None:
     rig.wanted = False
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
@@ -301,11 +437,13 @@ def test_never_more_than_a_few_nor_two_of_one_owner(pods: list[tuple[str, str, b
     stuck = {f"p-{n}": is_stuck for n, (_, _, is_stuck, _) in enumerate(pods)}
     want = {f"p-{n}": wanted for n, (_, _, _, wanted) in enumerate(pods)}
     busy = facts[:2]
-    steps = update.choose(facts, lambda p: want[p.name], lambda _: NEW, lambda p: stuck[p.name], busy, frozenset())
+    steps = update.choose(facts, lambda p: want[p.name], lambda _: NEW, NEW, lambda p: stuck[p.name], busy)
     assert len(steps) + len(busy) <= max(update.AT_ONCE, len(busy))
     owners = [each.owner.uid for each in (*busy[:1], *(step.pod for step in steps)) if each.owner is not None]
     assert len(set(owners)) == len(owners)
     for step in steps:
         assert step.pod.image == OLD and (stuck[step.pod.name] or want[step.pod.name])
-    assert not update.choose(facts, everybody, lambda _: NEW, everybody, [], frozenset({NEW}))
-    assert not update.choose(facts, everybody, lambda _: None, everybody, [], frozenset())
+    assert not update.choose(facts, everybody, lambda _: NEW, NEW, everybody, [], lambda *_: True)
+    assert not update.choose(facts, everybody, lambda _: None, NEW, everybody, [])
+    for step in update.choose(facts, everybody, lambda _: OLD, NEW, lambda p: stuck[p.name], []):
+        assert stuck[step.pod.name]

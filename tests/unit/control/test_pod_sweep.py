@@ -12,12 +12,14 @@ import pytest
 from control_api import Api, serve
 from control_objects import StoodClock
 from tracekeeper_operator.access import Access
+from tracekeeper_operator.bounds import Bounds
 from tracekeeper_operator.clock import SystemClock
 from tracekeeper_operator.errors import KubeError
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
 from tracekeeper_operator.pods.findings import Findings
 from tracekeeper_operator.pods.index import INJECTED, PodIndex
+from tracekeeper_operator.pods.judge import Judge
 from tracekeeper_operator.pods.sweep import REMEMBERED, Sweep
 from tracekeeper_operator.tasks import run_until
 from tracekeeper_operator.watch import Watch
@@ -70,7 +72,7 @@ class Rig:
             kube,
             self.index,
             self.findings,
-            self.judge,
+            Judge(kube, self.judge),
             clock,
             self.metrics,
             excluded=frozenset({"kube-system", "tracekeeper-system"}),
@@ -79,10 +81,10 @@ class Rig:
         )
         self.sweep.on_finding(self.told.append)
 
-    def judge(self, pod: Object, namespace: str, by_namespace: bool) -> bool:
+    def judge(self, pod: Object, namespace: str, by_namespace: bool, bounds: Bounds) -> bool:
         assert pod["spec"]["containers"], "the whole pod"
         self.judged.append((pod["metadata"]["name"], by_namespace))
-        return "hostNetwork" not in pod["spec"]
+        return "hostNetwork" not in pod["spec"] and not bounds.pod
 
     def missed(self) -> set[str]:
         known = self.findings.missed.items()
@@ -157,6 +159,37 @@ async def test_reads_whole_pods_only_where_somebody_opted_in_and_once(rig: Calla
     clock.mono += REMEMBERED + 1
     await it.sweep.once()
     assert len(it.judged) == 2
+
+
+async def test_pods_are_judged_by_what_their_namespace_asks_of_containers(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    item = {"type": "Pod", "max": {"memory": "64Mi"}}
+    it.api.put("limitranges", {"metadata": {"name": "small", "namespace": "shop"}, "spec": {"limits": [item]}})
+    for namespace in ("shop", "else"):
+        it.api.put("pods", plain("asked", namespace, inject="true"))
+    await it.sweep.once()
+    assert it.missed() == {"else/asked"}
+    it.api.remove("limitranges", "shop", "small")
+    it.sweep.rejudge("else")
+    await it.sweep.once()
+    assert it.missed() == {"else/asked"}
+    it.sweep.rejudge(None)
+    await it.sweep.once()
+    assert it.missed() == {"else/asked", "shop/asked"}
+
+
+async def test_one_without_our_label_that_has_a_sidecar_is_not_missed(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    before = injected("before", running={})
+    before["metadata"]["labels"] = {}
+    it.api.put("pods", before)
+    await it.sweep.once()
+    assert (it.missed(), it.judged, it.told) == (set(), [], ["shop"])
+    (older,) = it.findings.older["shop"]
+    assert (older.name, older.image) == ("before", "r.example/tracekeeper-sidecar:1")
+    it.api.remove("pods", "shop", "before")
+    await it.sweep.once()
+    assert not it.findings.older
 
 
 async def test_one_that_is_replaced_is_no_longer_missed(rig: Callable[..., Rig]) -> None:

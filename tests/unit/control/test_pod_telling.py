@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,14 @@ from tracekeeper_operator.access import Access
 from tracekeeper_operator.images import Images, manifest
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
+from tracekeeper_operator.plan import Plan
 from tracekeeper_operator.pods.counts import Attached, count, total
 from tracekeeper_operator.pods.facts import PodFacts, read
 from tracekeeper_operator.pods.options import PodOptions
 from tracekeeper_operator.pods.service import PodService
 from tracekeeper_operator.reconcile import Reconciler
 from tracekeeper_operator.store import Store
+from tracekeeper_spec.policy import PolicyDocument, PolicyEntry
 
 Object = dict[str, Any]
 IMAGE, OLD = "r.example/tracekeeper-sidecar:2", "r.example/tracekeeper-sidecar:1"
@@ -61,11 +64,13 @@ class Rig:
     def __init__(self, api: Api, kube: Kube, *, eviction: bool = False) -> None:
         self.api, self.kube, self.metrics, self.store = api, kube, ControllerMetrics(), Store()
         self.attached: dict[str, Attached] = {}
+        self.asked = 0
+        """How many namespaces were counted."""
         options = PodOptions("tk", image=IMAGE, eviction=eviction)
         self.service = PodService(
             kube,
             options,
-            lambda pod, namespace, by_namespace: True,
+            lambda pod, namespace, by_namespace, bounds: True,
             self,
             self._answers,
             lambda namespace: None,
@@ -86,6 +91,7 @@ class Rig:
         return True
 
     def pods(self) -> Mapping[str, Attached]:
+        self.asked += 1
         return self.attached
 
     async def look(self, *pods: Object, **spec: Any) -> Object:
@@ -129,7 +135,7 @@ async def test_counts_every_pod_of_a_config(rig: Callable[..., Rig]) -> None:
     }
     assert injected(status)[:2] == ("False", "SidecarsFail")
     assert "shop/d" in injected(status)[2] and "no such key" in injected(status)[2]
-    it.service.teller.measure()
+    await it.service.teller.measure()
     for state, value in (("injected", 4), ("missed", 1), ("failed", 1), ("outdated", 1), ("stale", 1)):
         labels = {"namespace": "shop", "state": state}
         assert it.metrics.registry.get_sample_value("tracekeeper_controller_pods", labels) == value
@@ -178,6 +184,84 @@ async def test_pods_that_are_well_and_no_pods_at_all(rig: Callable[..., Rig]) ->
     assert injected(await it.look(pod("a")))[:2] == ("True", "Injected")
 
 
+async def test_pods_that_were_injected_before_there_was_a_label_count_as_outdated(
+    rig: Callable[..., Rig],
+) -> None:
+    it = rig()
+    revision = (await it.look())["policy"]["revision"]
+    before = pod("before", OLD)
+    before["metadata"]["labels"] = {}
+    before["metadata"]["annotations"] = {"tracekeeper.dev/inject": "true", "tracekeeper.dev/injected": "0.1.0"}
+    it.attached = {"uid-before": Sidecar(revision)}
+    status = await it.look(before)
+    counted = {name: number for name, number in status["pods"].items() if number}
+    assert counted == {"matched": 1, "injected": 1, "current": 1, "outdatedImage": 1}
+    assert injected(status)[:2] == ("True", "Injected")
+    it.api.remove("pods", "shop", "before")
+    assert (await it.look())["pods"]["injected"] == 0
+
+
+async def test_sidecars_with_this_releases_image_are_not_outdated_where_others_get_an_older_one(
+    rig: Callable[..., Rig],
+) -> None:
+    it = rig()
+    it.api.put("configmaps", manifest("tk", Images().proved(OLD).proved(IMAGE).refuse("shop", IMAGE, "no secret", 1.0)))
+    await it.service.load_images()
+    assert (await it.look(pod("a"), pod("b", OLD), pod("c", "r.example/sidecar:0")))["pods"]["outdatedImage"] == 1
+
+
+class Read(dict[str, Any]):
+    """A spec that counts how often it is looked into."""
+
+    times = 0
+
+    def __getitem__(self, key: str) -> Any:
+        self.times += 1
+        return super().__getitem__(key)
+
+
+async def test_a_policy_is_read_once_and_not_for_every_pod(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    spec = Read(selector={"matchLabels": {"tracekeeper.dev/injected": "true"}}, sidecar={"imageUpdate": "InPlace"})
+    document = PolicyDocument(1, (PolicyEntry("a", "shop", "uid-a", 1, "", spec),), namespace="shop")
+    it.service.planned(Plan("shop", (), document, write=False, delete=False))
+    it.service.index.replace(pod(f"app-{number}") for number in range(50))
+    await it.service.sweep_once()
+    for _ in range(3):
+        await it.service.teller.measure()
+    assert spec.times == 1
+
+
+async def test_what_changes_at_once_is_counted_once_and_others_work_meanwhile(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    spaces = [f"space-{number}" for number in range(30)]
+    for space in spaces:
+        late = pod("late", "")
+        late["metadata"] |= {"namespace": space, "uid": f"uid-{space}"}
+        it.api.put("pods", late)
+    it.service.index.replace([])
+    counting = asyncio.create_task(it.service.teller.run(3600.0))
+    try:
+        await asyncio.sleep(0)
+        await it.service.sweep_once()
+        gauge = it.metrics.registry.get_sample_value
+
+        def told() -> int:
+            labels = ({"namespace": space, "state": "missed"} for space in spaces)
+            return sum(gauge("tracekeeper_controller_pods", each) == 1 for each in labels)
+
+        assert told() == 0
+        seen = set()
+        while (done := told()) < len(spaces):
+            seen.add(done)
+            await asyncio.sleep(0)
+        assert len(seen) > 3, "it was counted in one go"
+        assert it.asked == len(spaces)
+    finally:
+        counting.cancel()
+        await asyncio.gather(counting, return_exceptions=True)
+
+
 FACTS = st.lists(st.tuples(st.sampled_from(["x", "y", ""]), st.booleans(), st.sampled_from([IMAGE, OLD, ""])))
 
 
@@ -204,6 +288,7 @@ def test_every_pod_is_counted_once(
         attached={f"uid-p{number}": Sidecar(*what) for number, what in attached.items()},
         failing=lambda pod: pod.name in failing,
         image=IMAGE,
+        newest=IMAGE,
     )
     whole = total(found.values())
     assert (whole.injected, whole.missed, whole.failed) == (len(there), len(missed), len(failing))
