@@ -41,6 +41,9 @@ IDLE_ROUND = 6 * 3600.0
 UNUSED_FOR = 3600.0
 """Seconds for which a namespace without injected pods keeps its policy, and what only they named: those of a CronJob
 come and go."""
+SETTLED = (60.0, 90.0)
+"""Seconds after the beginning within which each namespace is looked at once more: until then, another controller may
+have written what it knew. One of an earlier version knows no Lease, and goes on for a moment."""
 
 
 class Demand(Protocol):
@@ -103,6 +106,7 @@ class Reconciler:
         """When there was an injected pod in a namespace last."""
         self._named: dict[str, dict[Reference, float]] = {}
         """When one named a config of another namespace last, as far as that is published."""
+        self._began = float("-inf")
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
         self._backoffs: dict[str, Backoff] = {}
@@ -141,6 +145,7 @@ class Reconciler:
         known: before that, nobody's consent can be judged.
         """
         await self._book.namespaces.listed.wait()
+        self._began = self._clock.monotonic()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._relist())
             group.create_task(self._teller.run())
@@ -290,6 +295,8 @@ class Reconciler:
             backoff.reset()
             # Far apart, because they all begin together.
             wait = self._pace.wait(namespace) * self._uniform(0.5, 1.5)
+            if start < self._began + SETTLED[0]:
+                wait = min(wait, self._began + self._uniform(*SETTLED) - self._clock.monotonic())
         except KubeError as error:
             wait = backoff.next(error.retry_after)
             logger.warning("namespace %s: %s; trying again in %.1f s", namespace, error, wait)

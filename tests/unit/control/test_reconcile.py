@@ -22,7 +22,7 @@ from tracekeeper_operator.handlers import take
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
 from tracekeeper_operator.namespaces import Namespaces
-from tracekeeper_operator.reconcile import Reconciler
+from tracekeeper_operator.reconcile import SETTLED, Reconciler
 from tracekeeper_operator.retire import RETIRED_FOR
 from tracekeeper_operator.store import Store
 from tracekeeper_operator.tasks import run_until
@@ -355,6 +355,21 @@ async def test_a_deleted_policy_comes_back(rig: MakeRig) -> None:
         await until(it.document)
         it.api.remove("secrets", "shop", "tracekeeper-policy")
         await until(it.document)
+
+
+async def test_what_a_controller_of_before_wrote_at_its_end_does_not_stay(rig: MakeRig) -> None:
+    """One that knows no Lease goes on for a while beside its successor, which has read everything already."""
+    clock = StoodClock()
+    it = rig(clock)
+    async with it.running():
+        it.create(config())
+        await until(lambda: it.condition("Ready") == ("True", "Published"))
+        published = known(it)
+        it.api.put("secrets", {**secret("tracekeeper-policy"), "data": {}})
+        clock.mono += SETTLED[1]
+        it.create(config(namespace="other"))
+        await until(lambda: (found := it.api.get("secrets", "shop", "tracekeeper-policy")["data"]) and found)
+    assert known(it).configs == published.configs
 
 
 async def test_a_fault_of_ours_in_one_namespace_is_survived(rig: MakeRig) -> None:
