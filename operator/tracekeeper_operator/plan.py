@@ -381,7 +381,8 @@ def _known(configs: Iterable[Assessed]) -> Known:
 def _with(living: PolicyDocument, stays: Staying, old: PolicyDocument | None, scope: Scope) -> PolicyDocument:
     """The document with what stays; values that are read now come before those of old."""
     secrets = stays.secrets(old, scope) if old is not None else {}
-    kept, used = owners((*stays.configs, *stays.named)), owners((*living.configs, *living.named))
+    kept = owners((*stays.configs, *stays.named))
+    used = owners((*living.configs, *living.named)) if kept else {}
     for name in kept.keys() & used.keys():
         if kept[name] != used[name]:
             secrets.pop(name, None)  # What stays is of somebody else, who happens to be called so in the document.
@@ -401,12 +402,14 @@ def _values(
     """The values to publish. One that cannot be read just now stays as published, if it was published as the same
     Secret's; one that is gone goes.
     """
-    before = owners((*old.configs, *old.named)) if old is not None else {}
+    before: dict[str, set[str]] | None = None
     values: dict[str, dict[str, bytes]] = {}
     for use in sorted(wanted.secrets, key=lambda use: (use.namespace, use.name, use.key)):
         alias = aliases.of(use.namespace, use.name)
         read = secrets.get(secret_name(use, aliases.namespace))
         if read is None or (read.data is None and not read.absent):
+            if before is None:
+                before = owners((*old.configs, *old.named)) if old is not None else {}
             same = before.get(alias) == {use.namespace}
             source = (old.secrets.get(alias) if old is not None and same else None) or {}
         else:

@@ -86,7 +86,7 @@ def _staying(
     old: Sequence[PolicyEntry], living: Collection[str], scope: Scope, known: Known, now: float
 ) -> Iterator[PolicyEntry]:
     for entry in old:
-        if not entry.retired and _undecided(entry, scope):
+        if scope.labels is None and not entry.retired and _undecided(entry, scope):
             yield entry
             continue
         if entry.uid in living:
