@@ -77,7 +77,7 @@ class PodService:
             self.index,
             self._findings,
             self._wants_update,
-            self._images.choose,
+            self._image_to_give,
             options.image,
             clock,
             metrics,
@@ -119,6 +119,10 @@ class PodService:
     def image(self, namespace: str) -> str | None:
         """The image that a pod there would get now; None for none, and where nothing is done about images."""
         return self._images.choose(namespace)
+
+    def _image_to_give(self, namespace: str) -> str | None:
+        """None as well before what was known of images is known again: the image may be a bad one."""
+        return self._images.choose(namespace) if self._images.loaded.is_set() else None
 
     def _seen(self, key: Key, health: Health | None) -> None:
         pod = self.index.get(*key)
