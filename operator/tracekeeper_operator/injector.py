@@ -23,7 +23,7 @@ from .settings import InjectorSettings
 from .sidecar import Options
 from .tasks import run_until
 from .watch import Memory, Scope, Watch
-from .web import Server, health
+from .web import Check, Server, health
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Injector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`. Raises ListenError, AccessError."""
-        checks = {
+        checks: dict[str, Check] = {
             "certificate": self._certificate,
             "tracingconfigs": self._configs,
             "images": lambda: "" if self._images.synced else "not heard of yet: is the API server reachable?",

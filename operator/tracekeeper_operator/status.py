@@ -181,7 +181,8 @@ def _obstacle(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcom
     if outcome.problem:
         return Reason.PUBLISH_FAILED, f"{outcome.problem}; it is tried again, and sidecars go on with what they have"
     if plan.size is not None:
-        return Reason.POLICY_TOO_LARGE, f"{plan.size}; this namespace's configs stay as they were published, as far as there is room"
+        text = f"{plan.size}; this namespace's configs stay as they were published, as far as there is room"
+        return Reason.POLICY_TOO_LARGE, text
     if item.unresolved:
         return Reason.NO_BACKENDS, "; ".join(str(fault) for fault in item.unresolved)
     if (other := shadowed_by(item, plan.configs)) is not None:

@@ -228,8 +228,8 @@ SIDECAR = Object(
         Field(
             "imageUpdate",
             Choice(ImageUpdate),
-            "When a sidecar gets the image of a newer release: with its pod's next restart, or `InPlace`, a few pods at "
-            "a time, by which the sidecar alone restarts. Only where the chart allows it "
+            "When a sidecar gets the image of a newer release: with its pod's next restart, or `InPlace`, a few pods "
+            "at a time, by which the sidecar alone restarts. Only where the chart allows it "
             "(`sidecar.imageUpdate.enabled`). Takes effect at once.",
             default="OnRestart",
         ),

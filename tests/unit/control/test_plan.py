@@ -95,7 +95,12 @@ def test_an_older_document_that_was_put_back_gets_a_new_revision() -> None:
 
 def test_owners_of_earlier_versions_are_taken_off_without_a_new_revision() -> None:
     first = decide([config()])
-    definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "name": "x", "uid": "crd"}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "name": "x",
+        "uid": "crd",
+    }
     configs = assess([config()], first.document)
     owned = replace(published(first), owners=frozenset({"uid-agents"}))
     again = plan("shop", configs, {}, owned, floor=0, now=NOW, owner=definition)
