@@ -64,20 +64,21 @@ GIVEN = {
 def test_annotations_do_not_override_an_enforced_sidecar(written: dict[str, Any], named: bool) -> None:
     open_to_all = {"allowedNamespaces": {"from": "All"}, **written}
     options = replace(OPTIONS, registries=("quay.example.com",))
-    found = {}
-    for enforced in (["Backends"], ["Backends", "Sidecar"]):
-        default, faults = parse_manifest(config("default", "observability", enforced=enforced, **open_to_all))
+    wish = "agents" if named else "true"
+
+    def outcome(*enforced: str, **given: str) -> Injection | Skip:
+        default, faults = parse_manifest(config("default", "observability", enforced=list(enforced), **open_to_all))
         own, more = parse_manifest(config("agents"))
         assert default is not None and own is not None, (faults, more)
-        body = pod(**GIVEN, inject="agents" if named else "true")
-        found[len(enforced)] = inject(body, scope([own], observability=[default]), options)
-    free, fixed = found[1], found[2]
+        return inject(pod(**given, inject=wish), scope([own], observability=[default]), options)
+
+    free, fixed = outcome("Backends", **GIVEN), outcome("Backends", "Sidecar", **GIVEN)
     assert isinstance(free, Injection) and isinstance(fixed, Injection)
     assert "not followed" not in free.message and not free.warning
     assert GIVEN["image"] in str(free.patch) and "14317" in str(free.patch) and "512Mi" in str(free.patch)
     assert "spec.sidecar is enforced by observability/default" in fixed.message and fixed.warning
     assert all(f"tracekeeper.dev/{key}" in fixed.message for key in GIVEN)
-    plain = inject(pod(inject="agents" if named else "true"), scope([own], observability=[default]), options)
+    plain = outcome("Backends", "Sidecar")
     assert isinstance(plain, Injection) and fixed.patch == plain.patch and not plain.warning
 
 
