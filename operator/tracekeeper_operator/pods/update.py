@@ -102,7 +102,7 @@ class Update:
         metrics: ControllerMetrics,
         *,
         every: float = EVERY,
-        on_health: Callable[[Key, Health | None], None] = lambda key, health: None,
+        on_health: Callable[[Key, Health | None], object] = lambda key, health: None,
     ) -> None:
         self._kube, self._index, self._findings = kube, index, findings
         self._wanted, self._image, self._newest, self._on_health = wanted, image, newest, on_health
