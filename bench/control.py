@@ -60,12 +60,16 @@ def serve_control(pipe: Connection, port: int, material: Material, jwks: Jwks, s
 async def _serve_control(pipe: Connection, port: int, material: Material, jwks: Jwks, settle: float) -> None:
     clock, metrics = SystemClock(), ControllerMetrics()
     facts = {CONFIG: ConfigFacts(CONFIG, "shop", "agents", Adaptive())}
+
+    def find(uid: str, namespace: str = "") -> ConfigFacts | None:
+        return facts.get(uid)
+
     async with serve() as api, Kube(Access(api.url)) as kube:
         api.documents[DISCOVERY] = ("application/json", {"issuer": ISSUER})
         api.documents[JWKS] = ("application/jwk-set+json", jwks)
         tokens = Tokens(Keys(kube, clock), clock)
         server = ControlServer(
-            Address("127.0.0.1", port), lambda: material, tokens.verify, facts.get, clock, metrics, settle=settle
+            Address("127.0.0.1", port), lambda: material, tokens.verify, find, clock, metrics, settle=settle
         )
         task = asyncio.create_task(server.run())
         started = asyncio.create_task(server.started.wait())
