@@ -19,8 +19,8 @@ from tracekeeper_operator.metrics import ControllerMetrics
 from tracekeeper_operator.pods import repair, update
 from tracekeeper_operator.pods.attempts import GIVE_UP, Attempt
 from tracekeeper_operator.pods.facts import PodFacts, read
-from tracekeeper_operator.pods.findings import Findings, Missed
-from tracekeeper_operator.pods.health import health
+from tracekeeper_operator.pods.findings import Findings, Key, Missed
+from tracekeeper_operator.pods.health import Health, health
 from tracekeeper_operator.pods.index import PodIndex
 from tracekeeper_operator.pods.probe import Probe
 
@@ -156,8 +156,11 @@ class Rig:
             NEW,
             self.clock,
             self.metrics,
-            on_health=self.findings.note,
+            on_health=self._noted,
         )
+
+    def _noted(self, key: Key, found: Health | None) -> None:
+        self.findings.note(key, found)
 
     async def _helps(self, item: Missed) -> bool:
         return self.helping
