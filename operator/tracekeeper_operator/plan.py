@@ -318,23 +318,22 @@ def _smaller(maker: _Maker, asked: _Asked, configs: Sequence[Assessed]) -> Itera
     arriving by being too large.
     """
     yield maker.make(maker.scope, asked, alone=True)  # Those that work come before those that are gone.
-    if maker.old is not None:
-        found = (last_good(maker.old, item.uid) for item in configs)
-        own = sorted((item for item in found if item is not None), key=lambda item: (item.created, item.name))
-        held = _holding(maker.scope, own)
-        yield maker.make(held, asked, frozen=True)
-        yield maker.make(held, asked, frozen=True, alone=True)
-        yield from _most(
-            len(own) + len(asked.named),
-            lambda count: maker.make(
-                _holding(maker.scope, own[:count]),
-                replace(asked, named=asked.named[: max(0, count - len(own))]),
-                frozen=True,
-                alone=True,
-            ),
-        )
-    else:
-        yield maker.make(_holding(maker.scope, ()), replace(asked, named=()))
+    old = maker.old
+    found = [last_good(old, item.uid) for item in configs] if old is not None else []
+    own = sorted((item for item in found if item is not None), key=lambda item: (item.created, item.name))
+    held = _holding(maker.scope, own)
+    yield maker.make(held, asked, frozen=True)
+    yield maker.make(held, asked, frozen=True, alone=True)
+    named = asked.named
+    yield from _most(
+        len(named) + len(own),
+        lambda count: maker.make(
+            _holding(maker.scope, own[: max(0, count - len(named))]),
+            replace(asked, named=named[:count]),
+            frozen=True,
+            alone=True,
+        ),
+    )
     yield maker.make_left()
 
 

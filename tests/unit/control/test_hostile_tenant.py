@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from control_objects import backend, config
 from tracekeeper_operator.plan import Assessed, Plan, Published, SecretRead, assess, plan, read_published
@@ -272,3 +274,56 @@ def test_when_not_even_the_default_fits_what_was_lent_is_still_taken_back() -> N
     world.now += RETIRED_FOR
     world.round()
     assert [entry.name for entry in (*world.document.configs, *world.document.named)] == ["default"]
+
+
+SIZES = st.sampled_from([1, MAX_BYTES // 5, MAX_BYTES // 3, MAX_BYTES])
+LEVELS = st.sampled_from(["Error", "Warning", "Info", "Debug"])
+STEPS = st.lists(
+    st.tuples(
+        st.dictionaries(
+            st.sampled_from("abc"), SIZES, min_size=1
+        ),  # the tenant's configs, and the sizes of their Secrets
+        LEVELS,  # what is enforced
+        st.booleans(),  # whether the default's owner consents
+        st.booleans(),  # whether that of a named config does
+        SIZES,  # of the default's Secret
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=20)  # Each moves megabytes.
+@given(STEPS)
+def test_whatever_the_sizes_what_is_published_fits_and_obeys_those_who_lend(
+    steps: list[tuple[dict[str, int], str, bool, bool, int]],
+) -> None:
+    world = World(named=(Reference("care", "named"),))
+    for number, (own, level, default, named, size) in enumerate(steps, 1):
+        world.own = [
+            config(name, generation=number, backends=[backend("b", name)], selector={"matchLabels": {"app": name}})
+            for name in sorted(own)
+        ]
+        closed: Object = {"allowedNamespaces": {"from": "Same"}}
+        enforcing: Object = {"enforced": ["LogLevel"], "logLevel": level, "generation": number}
+        world.lent = [
+            lent(**enforcing, **({} if default else closed)),
+            lent("named", "care", generation=number, **({} if named else closed)),
+        ]
+        world.secrets = {name: SecretRead({"token": b"m" * each}) for name, each in own.items()}
+        world.secrets[f"{ROOT}/tempo"] = SecretRead({"token": b"r" * size})
+        world.secrets["care/tempo"] = SecretRead({"token": b"c"})
+        decided = world.round()
+        assert not world.round().write, "and once is enough"
+        document = decided.document
+        assert document.size_fault() is None
+        values = {value[:1] for keys in document.secrets.values() for value in keys.values()}
+        assert default or b"r" not in values
+        assert named or b"c" not in values
+        living = [entry for entry in (*document.configs, *document.named) if not entry.retired]
+        assert default or not any(entry.name == "default" for entry in living)
+        assert named or not any(entry.name == "named" for entry in living)
+        if default and size < MAX_BYTES:  # Else not even the default fits.
+            assert {entry.spec.get("logLevel") for entry in living} == {level}
+        if not default:
+            assert not any("logLevel" in entry.spec for entry in living)
