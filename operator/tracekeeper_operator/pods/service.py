@@ -14,7 +14,7 @@ from ..plan import Plan
 from ..preflight import Preflight
 from ..watch import Watch
 from .facts import PodFacts
-from .findings import Findings, Key
+from .findings import Findings, Key, Missed
 from .health import Health
 from .image_keeper import ImageKeeper
 from .index import INJECTED, PodIndex
@@ -54,12 +54,12 @@ class PodService:
             self.index, self._findings, self._policies, self._images, metrics, sidecars, self._advice
         )
         self._watch = Watch(kube, INJECTED, self.index, clock)
-        judge = Judge(kube, decide)
+        self._judge = Judge(kube, decide)
         self._sweep = Sweep(
             kube,
             self.index,
             self._findings,
-            judge,
+            self._judge,
             clock,
             metrics,
             excluded=options.excluded | {options.namespace},
@@ -70,7 +70,7 @@ class PodService:
         self.index.on_change(lambda pod: self._retell(pod.namespace))
         self._images.on_change(self._image_changed)
         self._repair = Repairer(
-            kube, self.index, self._findings, self._wants_repair, judge.once, answers, clock, metrics
+            kube, self.index, self._findings, self._wants_repair, self._helps, answers, clock, metrics
         )
         self._update = Update(
             kube,
@@ -139,6 +139,14 @@ class PodService:
         everywhere: Iterable[str] = self.index.namespaces() | self._findings.missed.keys()
         for each in [namespace] if namespace is not None else everywhere:
             self._retell(each)
+
+    async def _helps(self, item: Missed) -> bool:
+        """Whether a pod would get a sidecar if it were made now. Raises KubeError."""
+        helps = await self._judge.once(item)
+        if not helps:
+            # The others there that were taken for missed are in the way of those that can be helped.
+            self._sweep.rejudge(item.pod.namespace)
+        return helps
 
     def _wants_repair(self, pod: PodFacts) -> bool:
         section = self._policies.section_of(pod)

@@ -70,7 +70,7 @@ class Rig:
         self.service = PodService(
             kube,
             options,
-            lambda pod, namespace, by_namespace, bounds: True,
+            lambda pod, namespace, by_namespace, bounds: not bounds.pod,
             self,
             self._answers,
             lambda namespace: None,
@@ -208,6 +208,33 @@ async def test_sidecars_with_this_releases_image_are_not_outdated_where_others_g
     it.api.put("configmaps", manifest("tk", Images().proved(OLD).proved(IMAGE).refuse("shop", IMAGE, "no secret", 1.0)))
     await it.service.load_images()
     assert (await it.look(pod("a"), pod("b", OLD), pod("c", "r.example/sidecar:0")))["pods"]["outdatedImage"] == 1
+
+
+async def test_no_image_is_given_in_place_before_it_is_known_which_ones_are_bad(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    it.api.put("configmaps", manifest("tk", Images().proved(OLD).proved(IMAGE)))
+    await it.look(pod("a", OLD), sidecar={"imageUpdate": "InPlace"})
+    patches = "/pods/a"
+    await it.service._update.once()
+    assert not it.api.requests("PATCH", patches)
+    await it.service.load_images()
+    await it.service._update.once()
+    assert len(it.api.requests("PATCH", patches)) == 1
+
+
+async def test_what_has_changed_since_a_sweep_counts_before_a_pod_is_evicted(rig: Callable[..., Rig]) -> None:
+    it = rig(eviction=True)
+    late = [pod(f"late-{number}", "") for number in range(3)]
+    assert (await it.look(*late, sidecar={"repair": "Evict"}))["pods"]["missed"] == 3
+    item = {"type": "Pod", "max": {"memory": "1Mi"}}
+    it.api.put("limitranges", {"metadata": {"name": "small", "namespace": "shop"}, "spec": {"limits": [item]}})
+    assert await it.service._repair.once() is None
+    assert (await it.look(sidecar={"repair": "Evict"}))["pods"]["missed"] == 0, "the others are judged anew as well"
+    it.api.remove("limitranges", "shop", "small")
+    it.service._sweep.rejudge(None)
+    await it.service.sweep_once()
+    assert await it.service._repair.once() is not None
+    assert len(it.api.requests("POST", "/eviction")) == 1
 
 
 class Read(dict[str, Any]):
