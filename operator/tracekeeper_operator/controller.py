@@ -145,13 +145,18 @@ class Controller:
         """
         await self._first_list()
         logger.info("serving %d TracingConfigs in %d namespaces", len(self._store), len(self._store.namespaces()))
+        watch = Watch(self._kube, namespaces.ALL, self._namespaces, self._clock)
+        await run_until(stop, {"namespaces": watch.run(), "serve": self._serve(stop)})
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        """What needs to know to whom TracingConfigs are lent."""
+        await self._namespaces.listed.wait()
         # Sidecars come back at once when the port opens: they must find their configs.
         for namespace in self._store.namespaces():
             self._book.assessed(namespace)
         control = self._control.tasks() if self._control is not None else {}
-        watches = {"namespaces": Watch(self._kube, namespaces.ALL, self._namespaces, self._clock).run()}
         work = {"reconcile": self._reconciler.run(), "kopf": self._kopf(stop)}
-        await run_until(stop, {**work, **control, **watches, **self._pods.tasks()})
+        await run_until(stop, {**work, **control, **self._pods.tasks()})
 
     def _control_service(self) -> ControlService:
         return ControlService(

@@ -135,6 +135,29 @@ async def test_the_injector_is_not_ready_before_it_knows_what_namespaces_ask_for
         assert await injector.stop() == 0
 
 
+async def test_a_controller_that_knows_no_namespaces_yet_publishes_nothing_and_takes_no_sidecar_in(
+    api: Api, start: Start
+) -> None:
+    """It could not judge what is lent by labels: neither for a policy, nor for who attaches."""
+    for _ in range(60):
+        api.fail("GET", "/api/v1/namespaces", 500)
+    api.put("tracingconfigs", config())
+    listen = f"--control-listen=127.0.0.1:{free_port()}"
+    async with start("controller", "--service=localhost", "--control-service=tk-control", listen) as controller:
+
+        async def only_these_lack() -> bool:
+            status, text = await controller.get("/readyz")
+            return status == 503 and {line.split(":")[0] for line in text.splitlines()} == {"namespaces", "control"}
+
+        await until(lambda: len(api.requests("GET", "/api/v1/namespaces")) >= 5)
+        await attempted(only_these_lack, "everything else is there")
+        assert ("secrets", "shop", "tracekeeper-policy") not in api.objects
+        api.failures.clear()
+        await controller.ready()
+        await until(lambda: policy(api))
+        assert await controller.stop() == 0
+
+
 async def assert_injects(port: int, data: dict[str, str]) -> None:
     material = Material.from_secret(data, "the Secret")
     assert material is not None
