@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from hypothesis import example, given, settings
@@ -43,7 +44,7 @@ class World:
         return frozenset(each.uid for each in pods.values() if repair.owner_of(each) == owner)
 
 
-FINDS = {
+FINDS: dict[str, Callable[[int], bool]] = {
     "nothing": lambda uid: False,
     "everything": lambda uid: True,
     "every other": lambda uid: uid % 2 == 0,
