@@ -149,7 +149,7 @@ async def test_a_controller_that_knows_no_namespaces_yet_publishes_nothing_and_t
             status, text = await controller.get("/readyz")
             return status == 503 and {line.split(":")[0] for line in text.splitlines()} == {"namespaces", "control"}
 
-        await until(lambda: len(api.requests("GET", "/api/v1/namespaces")) >= 5)
+        await until(lambda: len(api.requests("GET", "/api/v1/namespaces")) >= 4)
         await attempted(only_these_lack, "everything else is there")
         assert ("secrets", "shop", "tracekeeper-policy") not in api.objects
         api.failures.clear()
