@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from bisect import bisect_left
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -69,3 +70,34 @@ class Peak:
         self._stop.set()
         self._thread.join(5)
         return self.highest
+
+
+class Consumption:
+    """Samples a tree's CPU time until stopped, so that parts of a run can be told apart afterwards."""
+
+    def __init__(self, pid: int, every: float = 0.25) -> None:
+        self._pid, self._every = pid, every
+        self._stop = threading.Event()
+        self.samples = [(time.monotonic(), cpu_seconds(pid))]
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(self._every):
+            self.samples.append((time.monotonic(), cpu_seconds(self._pid)))
+
+    def stop(self) -> None:
+        """To be called while the tree still lives, else the newest sample misses what it took."""
+        self._stop.set()
+        self._thread.join(5)
+        self.samples.append((time.monotonic(), cpu_seconds(self._pid)))
+
+    def share(self, begin: float, end: float) -> float:
+        """Of a core, between two monotonic times; evenly between two samples."""
+        return (self._at(end) - self._at(begin)) / (end - begin)
+
+    def _at(self, when: float) -> float:
+        place = min(max(1, bisect_left(self.samples, (when, 0.0))), len(self.samples) - 1)
+        (before, used), (after, more) = self.samples[place - 1 : place + 1]
+        part = (when - before) / (after - before) if after > before else 0.0
+        return used + (more - used) * min(1.0, max(0.0, part))

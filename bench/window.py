@@ -2,6 +2,9 @@
 
 The traces' roots are another program's, so that every trace stays open until its window ends. The sidecar is killed
 when the window is full, and started again: each trace is decided once, whole, and the books close.
+
+CPU is told apart: while the window *fills* spans only come in, and when it is *full* as many traces are decided and cut
+as come. The second is what it takes for as long as the load lasts, and what is held against the bound.
 """
 
 from __future__ import annotations
@@ -45,9 +48,10 @@ def run(wait: float) -> dict[str, Any]:
         peak = procfs.Peak(side.pid)
         side.ready()
         quiet(side)
-        cpu = procfs.cpu_seconds(side.pid)
+        cpu = procfs.Consumption(side.pid)
         load = generate(side, job, wait * LONGER)
-        used, ended = procfs.cpu_seconds(side.pid) - cpu, time.monotonic()
+        cpu.stop()
+        ended = time.monotonic()
         side.running.kill()
         before, begin = peak.stop(), time.monotonic()
         side.start()
@@ -57,10 +61,13 @@ def run(wait: float) -> dict[str, Any]:
         came = decided(side, sinks, job, load["forced"], ended)
         after = peak.stop()
         found = load | {"sinks": sinks.stats(), "ledger": side.ledger(), "side": side.name, "warmed_up": 0}
+    began = ended - load["seconds"]
     figures = {
         "title": job.title,
         "open_traces": round(RATE * wait / SPANS_PER_TRACE),
-        "core_share": round(used / load["seconds"], 4),
+        "filling_share": round(cpu.share(began, began + wait), 4),
+        "full_share": round(cpu.share(began + wait, ended), 4),
+        "full_seconds": round(load["seconds"] - wait, 1),
         "peak_mb": round(before / 1e6, 1),
         "peak_after_mb": round(after / 1e6, 1),
         "healthy_seconds": round(healthy, 2),
@@ -74,7 +81,7 @@ def missed(figures: Mapping[str, Any], wrong: list[str]) -> list[str]:
     bounds = (
         ("peak_mb", MUST_MB, "MB at the peak"),
         ("peak_after_mb", MUST_MB, "MB at the peak after the start"),
-        ("core_share", MUST_SHARE, "of a core"),
+        ("full_share", MUST_SHARE, "of a core with the window full"),
     )
     return [f"{figures[key]:g} {what}, {most:g} allowed" for key, most, what in bounds if figures[key] > most] + wrong
 
@@ -84,7 +91,8 @@ def cells(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("load", f"{found['title']}, {found['acknowledged']:,} spans acknowledged"),
         ("open traces", f"{found['open_traces']:,}"),
-        ("share of a core", f"{found['core_share']:.1%}"),
+        ("share of a core while the window fills", f"{found['filling_share']:.1%}"),
+        ("… when it is full", f"{found['full_share']:.1%}, over {found['full_seconds']:.0f} s"),
         (
             "peak anonymous memory",
             f"{found['peak_mb']:.1f} MB; after a kill and a start {found['peak_after_mb']:.1f} MB",

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from forward_support.routed import FaultyFiles
 from forward_support.spans import ids_of
 from log_harness import ManualClock
 from tracekeeper_sidecar.decide.coordinator import OnRescue, drop
+from tracekeeper_sidecar.decide.overload import OverloadSettings
 from tracekeeper_sidecar.decide.rates import RatesFile
-from tracekeeper_sidecar.decide.stage import Stage
+from tracekeeper_sidecar.decide.stage import BOUNDS, Stage
 from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.resume import resume
+from tracekeeper_sidecar.model import Batch
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
 from tracekeeper_spec.sampling import Sampling
@@ -71,15 +74,28 @@ class Rig:
         return self.found()
 
     def found(self) -> tuple[set[str], Counter[str]]:
-        reader, out, ids = self.kept.reader(self.kept.begin), Counter[str](), list[str]()
-        while (batch := reader.read(1 << 20, 64 << 20)) is not None:
+        out, ids = Counter[str](), list[str]()
+        for batch in self._batches():
             out.update(batch.sampled_out)
             assert not batch.lost
             ids += ids_of(batch.body)
-        reader.close()
         assert len(ids) == len(set(ids)), "something was kept twice"
         assert self.kept.begin.seq + len(ids) + sum(out.values()) == self.kept.end.seq
         return set(ids), out
+
+    def kept_spans(self) -> list[Span]:
+        """As a backend gets them."""
+        found: list[Span] = []
+        for batch in self._batches():
+            for resource in ExportTraceServiceRequest.FromString(batch.body).resource_spans:
+                found += [span for scope in resource.scope_spans for span in scope.spans]
+        return found
+
+    def _batches(self) -> Iterator[Batch]:
+        reader = self.kept.reader(self.kept.begin)
+        while (batch := reader.read(1 << 20, 64 << 20)) is not None:
+            yield batch
+        reader.close()
 
 
 @asynccontextmanager
@@ -89,15 +105,27 @@ async def running(
     files: FaultyFiles | None = None,
     clock: ManualClock | None = None,
     on_rescue: OnRescue = drop,
+    segment_size: int | None = None,
+    overload: OverloadSettings = BOUNDS,
 ) -> AsyncIterator[Rig]:
     files, clock = files or FaultyFiles(), clock or ManualClock()
 
     def opened(name: str, memory: int) -> Log:
-        return Log.open(str(folder / name), files=files, clock=clock, quota=256 << 20, history=64 << 20, memory=memory)
+        return Log.open(
+            str(folder / name),
+            files=files,
+            clock=clock,
+            quota=256 << 20,
+            history=64 << 20,
+            segment_size=segment_size,
+            memory=memory,
+        )
 
     log, kept = opened("log", 4 << 20), opened("kept", 0)
     saved = RatesFile(str(folder / "kept"), files)
-    stage = Stage(log, kept, clock, section(written), resume(log, kept), on_rescue=on_rescue, saved=saved)
+    stage = Stage(
+        log, kept, clock, section(written), resume(log, kept), on_rescue=on_rescue, saved=saved, overload=overload
+    )
     rig = Rig(log, kept, stage, clock)
     try:
         yield rig

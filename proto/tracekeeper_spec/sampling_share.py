@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from types import MappingProxyType
+from typing import Final
 
 from tracekeeper_spec.level import level
 from tracekeeper_spec.sampling import Adaptive
@@ -20,6 +22,7 @@ LEAST = 0.05
 """Share of an equal part that each sidecar gets whatever it reports: something to begin a burst with."""
 MOST_RATE = 1e7
 """Traces a second of one key in one sidecar; a report of more counts as this."""
+EMPTY: Final[Mapping[str, float]] = MappingProxyType({})
 GRAIN = 1e6
 """Rates are whole multiples of one trace in so many seconds: sums of them are exact, whatever comes and goes."""
 
@@ -30,6 +33,8 @@ class Filled:
 
     shares: Mapping[str, float]
     """Probability by key, for keys that have traces."""
+    gains: Mapping[str, float]
+    """Traces kept, by key, for each one in its rate: less than its share where there are not as many."""
     kept: float
     """Traces a second, of all keys."""
     floor: float
@@ -67,19 +72,23 @@ def sound_rate(rate: float) -> float:
     return round(min(rate, MOST_RATE) * GRAIN) / GRAIN if isfinite(rate) and rate > 0.0 else 0.0
 
 
-def fill(limits: Adaptive, rates: Mapping[str, float]) -> Filled:
+def fill(limits: Adaptive, rates: Mapping[str, float], coming: Mapping[str, float] = EMPTY) -> Filled:
     """The probability of each key, from the sums (traces a second) of what all sidecars have of it.
 
-    Without any traces nothing is known, and the floor is the lowest probability that the config allows.
+    `coming` is how many traces there are, for keys of which an earlier sampler took some out: `rates` is how many they
+    stand for then. No more can be kept than there are, and each is kept by the same probability as the others of its
+    key. Without any traces nothing is known, and the floor is the lowest probability that the config allows.
     """
     most = min(1.0, max(0.0, limits.max_probability))
     least = min(most, max(0.0, limits.min_probability))
     some = {key: rate for key, rate in rates.items() if rate > 0.0}
     budget = (1.0 - LEAST) * limits.target_traces_per_second
-    at = level([(rate * least, rate * most) for rate in some.values()], budget)
-    shares = {key: min(most, max(least, at / rate)) for key, rate in some.items()}
-    kept = sum(share * some[key] for key, share in shares.items())
-    return Filled(shares, kept, min(shares.values(), default=least))
+    there = {key: min(rate * most, coming.get(key, rate)) for key, rate in some.items()}
+    at = level([(min(rate * least, there[key]), there[key]) for key, rate in some.items()], budget)
+    shares = {key: most if there[key] <= at else min(most, max(least, at / rate)) for key, rate in some.items()}
+    gains = {key: min(share, there[key] / some[key]) for key, share in shares.items()}
+    kept = sum(gain * some[key] for key, gain in gains.items())
+    return Filled(shares, gains, kept, min(shares.values(), default=least))
 
 
 def part_of(limits: Adaptive, sidecars: int, rates: Mapping[str, float], filled: Filled) -> float:
@@ -90,5 +99,5 @@ def part_of(limits: Adaptive, sidecars: int, rates: Mapping[str, float], filled:
     equal = limits.target_traces_per_second / max(1, sidecars)
     if not filled.kept > 0.0:
         return equal
-    own = sum(filled.shares.get(key, 0.0) * rate for key, rate in rates.items())
+    own = sum(filled.gains.get(key, 0.0) * rate for key, rate in rates.items())
     return LEAST * equal + (1.0 - LEAST) * limits.target_traces_per_second * min(1.0, own / filled.kept)

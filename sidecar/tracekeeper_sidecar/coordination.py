@@ -42,9 +42,11 @@ class Report:
 
     keys: Mapping[str, float]
     """Traces a second by key, as metrics write keys; the empty name is all traces beyond those with a key of their own.
-    At most 501."""
+    At most 501. Where an earlier sampler took some out, as many as they stand for by their `th`."""
     lowest: float
     """The lowest probability at which a trace of any key is kept here now, 0 to 1."""
+    coming: Mapping[str, float] = field(default_factory=dict)
+    """Traces a second that there are, by key; one that is missing has as many as `keys` says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,14 @@ SAMPLING_OVERLOADS: Final = _counter(
     "Times that this began, by what was too much: lag, open_traces, bytes.",
     "cause",
 )
+SAMPLING_OVERLOAD_SECONDS: Final = _counter(
+    "tracekeeper_sampling_overload_seconds_total", "Time for which this lasted. Its traces have the rule `overload`."
+)
+SAMPLING_HURRIES: Final = _counter(
+    "tracekeeper_sampling_hurries_total",
+    "Times that undecided spans had nearly filled the log, so that traces were decided on before they were whole: by"
+    " the rules, as far as the traces had come.",
+)
 SAMPLING_PROBABILITY: Final = _gauge(
     "tracekeeper_sampling_probability", "The lowest probability with which `sampling.default` now keeps traces."
 )

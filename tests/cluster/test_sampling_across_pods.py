@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,15 +35,18 @@ class Chain:
 
     user: Workload
 
-    def begin(self, runs: int, rate: float, fails: int = 0) -> None:
-        """Start them, the last one first. Of so many calls it fails one, and nobody before it hears of that."""
+    def begin(self, runs: int, rate: float, fails: int = 0, own: float = 0.0) -> None:
+        """Start them, the last one first. Of so many calls it fails one, and nobody before it hears of that.
+
+        It makes `own` traces a second besides, which nobody else sees."""
         for name, after in zip(reversed(SERVICES), (None, *reversed(SERVICES)), strict=False):
+            made = rate if name == SERVICES[0] else 0.0 if after else own
             environment = {
                 "OTEL_SERVICE_NAME": name,
                 "OTEL_BSP_SCHEDULE_DELAY": "200",
                 "CHAIN_LISTEN": str(CALLS),
                 **({"CHAIN_NEXT": f"http://{after}:{CALLS}/"} if after else {"CHAIN_FAILS": str(fails)}),
-                **({"CHAIN_RUNS": str(runs), "CHAIN_RUNS_PER_SECOND": str(rate)} if name == SERVICES[0] else {}),
+                **({"CHAIN_RUNS": str(round(runs * made / rate)), "CHAIN_RUNS_PER_SECOND": str(made)} if made else {}),
             }
             pod = self.user.pod(
                 name,
@@ -64,6 +68,20 @@ class Chain:
         """What the last service has seen when the first one has made all its traces."""
         wait_for(lambda: self._stats("front")["done"], deadline, lambda: f"all traces are made: {self._stats('front')}")
         return self._stats("last")
+
+    def kept_a_second(self, traces: int) -> float:
+        """Over the time in which so many come to the last service: parts of traces, one for each pod that a trace is
+        in, of which spans come to the backend."""
+        begun, traces_before, parts_before = time.monotonic(), len(self._stats("last")["traces"]), self._parts()
+
+        def more() -> int:
+            return len(self._stats("last")["traces"]) - traces_before
+
+        wait_for(lambda: more() >= traces, 90, lambda: f"{traces} more traces are made: {more()}", interval=0.5)
+        return (self._parts() - parts_before) / (time.monotonic() - begun)
+
+    def _parts(self) -> int:
+        return sum(map(len, self.spans().values()))
 
     def _stats(self, name: str) -> dict[str, Any]:
         return self.user.stats(f"{name}-0", CALLS)
@@ -148,31 +166,48 @@ def test_an_error_in_one_pod_brings_the_trace_in_from_the_other_two(chain: Chain
         chain.user.settled(f"{name}-0")
 
 
-def test_the_target_is_divided_and_outlives_the_operator(chain: Chain) -> None:
-    adaptive = {"targetTracesPerSecond": 6, "minProbability": 0.05}
+@pytest.mark.timeout(300, func_only=True)
+def test_the_target_is_divided_by_load_and_outlives_the_operator(chain: Chain) -> None:
+    target, through, own = 6.0, 20.0, 40.0
+    adaptive = {"targetTracesPerSecond": target, "groupBy": ["operation"]}
     chain.user.configured(otlp("backend-a"), sampling=sampled({"type": "Adaptive", "adaptive": adaptive}, "2s"))
-    chain.begin(runs=4000, rate=20)
+    chain.begin(runs=4000, rate=through, own=own)
 
     def shares() -> list[float]:
         return [float(chain.sampling(name)["tracesPerSecond"]) for name in SERVICES]
 
+    def by_load(shares: list[float]) -> bool:
+        """All see the 20 traces a second that go through them, and the last one 40 besides: of all that, a fifth, a
+        fifth, and three."""
+        front, middle, last = shares
+        return all(0.8 < share < 1.7 for share in (front, middle)) and 2.6 < last < 4.4
+
     def divided() -> bool:
-        """By load, not for want of any: all see as many traces, 20 a second, so their parts are alike."""
         loaded = all(chain.sampling(name)["floor"] < 0.3 for name in SERVICES)
-        return loaded and chain.attached() and all(1.5 < share < 2.5 for share in shares())
+        return loaded and chain.attached() and by_load(shares())
 
     def seen() -> str:
         return f"{[(chain.link(name), chain.sampling(name)) for name in SERVICES]}"
 
+    def kept(phase: str) -> None:
+        """What is kept is near the target: of 90 parts of traces, a standard deviation is 15 at most."""
+        rate = chain.kept_a_second(round(15 * (through + own)))
+        print(f"{phase}: parts {shares()}, {rate:.1f} traces a second of a target of {target:g} are at the backend")
+        assert 0.4 * target < rate < 1.7 * target, seen()
+
     wait_for(divided, 120, lambda: f"the target is divided: {seen()}", interval=1)
-    print(f"a target of 6 traces a second is divided: {shares()}")
+    kept("attached")
     with chain.without_operator():
         wait_for(lambda: not any(chain.link(name)["attached"] for name in SERVICES), 60, lambda: f"alone: {seen()}")
-        alone = shares()
-        assert all(1.5 < share < 2.5 for share in alone), alone
-        print(f"without the operator: {alone}")
-    wait_for(divided, 120, lambda: f"the target is divided anew: {seen()}", interval=1)
-    print(f"with it again: {shares()}")
+        before = shares()
+        kept("without the operator")
+        assert by_load(shares()), seen()
+        assert shares() == pytest.approx(before, rel=0.1), "the last parts hold"
+    wait_for(divided, 120, lambda: f"they are attached again: {seen()}", interval=1)
+    kept("with it again")
+    # At first it only listens, and the parts are those from before, to the last digit.
+    wait_for(lambda: divided() and shares() != before, 120, lambda: f"it is divided anew: {seen()}", interval=1)
+    print(f"divided anew: {shares()}")
 
 
 def test_people_get_back_what_was_left_out_in_all_pods_if_they_may(chain: Chain) -> None:

@@ -93,7 +93,7 @@ async def test_a_target_is_shared_by_what_each_has_and_outlives_the_operator(
         async def load() -> None:
             while True:
                 await busy.send([span for _ in range(50) for span in trace(chance, 2)])
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)  # This is the load: rates are per second of real time. Nothing waits for it.
 
         loading = asyncio.create_task(load())
         try:

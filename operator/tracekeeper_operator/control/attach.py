@@ -186,7 +186,9 @@ class Attach(grpc.GenericRpcHandler):
         if circle is None:
             raise BadMessage("the first message is to be a Hello")
         if kind == "report" and circle.group is not None:
-            circle.group.report(attached.identity.uid, ((key.key, key.rate) for key in message.report.keys))
+            keys = message.report.keys
+            coming = {key.key: key.coming for key in keys if key.coming}
+            circle.group.report(attached.identity.uid, ((key.key, key.rate) for key in keys), coming)
         elif kind == "kept" and len(circle.attached) > 1:
             now = self._clock.monotonic()
             for kept in message.kept.kept:

@@ -5,18 +5,19 @@
     for pod in group.due(most): group.answer(pod) to whoever has reported, and to all when much has moved
 
 Sums by key are kept up to date with each report, so dividing costs as much as there are keys, and an answer as much as
-the sidecar has keys, however many sidecars there are. A key is a number here: 12 bytes for each key of a sidecar.
+the sidecar has keys, however many sidecars there are. A key is a number here: 12 bytes for each key of a sidecar, and
+8 more where an earlier sampler has taken traces out.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from tracekeeper_spec.sampling import Adaptive as Limits
-from tracekeeper_spec.sampling_share import GRAIN, LEAST, MOST_RATE, fill, sound_rate
+from tracekeeper_spec.sampling_share import EMPTY, GRAIN, LEAST, MOST_RATE, fill, sound_rate
 
 MOST_KEYS = 2000
 """Of a group. Traces of keys beyond these are taken together, as those are that a sidecar has too many keys for."""
@@ -50,6 +51,8 @@ class _Part:
     """Of its keys."""
     rates: array[int] = field(default_factory=lambda: array("Q"))
     """Of each, in grains."""
+    missing: array[int] = field(default_factory=lambda: array("Q"))
+    """Of each, how much of its rate an earlier sampler took out, in grains; empty where nothing is missing anywhere."""
     until: float | None = None
     """Its stream is broken, and it counts until then."""
 
@@ -64,6 +67,8 @@ class Group:
         self._names: list[str] = []
         self._sums: list[int] = []
         """Of each key, in grains: whole numbers, so that what is added and taken away again leaves nothing behind."""
+        self._missing: list[int] = []
+        """Of each key, how much of its sum an earlier sampler took out."""
         self._holders: list[int] = []
         self._free: list[int] = []
         self._gains: list[float] = []
@@ -115,10 +120,12 @@ class Group:
             part.until = now + LINGER
             self._lingering[pod] = None
 
-    def report(self, pod: str, rates: Iterable[tuple[str, float]]) -> None:
-        """Traces a second by key, in place of what it has said before. Rates that are none count as 0."""
+    def report(self, pod: str, rates: Iterable[tuple[str, float]], coming: Mapping[str, float] = EMPTY) -> None:
+        """Traces a second by key, in place of what it has said before. Rates that are none count as 0. `coming` is how
+        many there are, for keys of which an earlier sampler took some out; see `fill`."""
         part = self._parts[pod]
         found: dict[int, int] = {}
+        missing: dict[int, int] = {}
         for key, rate in rates:
             if grains := round(sound_rate(rate) * GRAIN):
                 number = self._number(key)
@@ -126,10 +133,15 @@ class Group:
                 if known is None:
                     self._holders[number] += 1
                 found[number] = min(int(MOST_RATE * GRAIN), grains + (known or 0))
+                if there := sound_rate(coming.get(key, 0.0)):
+                    missing[number] = missing.get(number, 0) + max(0, grains - round(there * GRAIN))
+        lacking = array("Q", (min(found[number], missing.get(number, 0)) for number in found if missing))
         for number, rate in found.items():
             self._sums[number] += rate
+        for number, lack in zip(found, lacking, strict=False):
+            self._missing[number] += lack
         self._withdraw(part)
-        part.numbers, part.rates = array("I", found.keys()), array("Q", found.values())
+        part.numbers, part.rates, part.missing = array("I", found.keys()), array("Q", found.values()), lacking
         self._asked[pod] = None
         self._changed = True
 
@@ -142,10 +154,15 @@ class Group:
         self._changed = False
         limits, names = self._limits, self._names
         sums = {name: self._sums[number] / GRAIN for name, number in self._numbers.items()}
-        filled = fill(limits, sums)
+        coming = {
+            name: (self._sums[number] - self._missing[number]) / GRAIN
+            for name, number in self._numbers.items()
+            if self._missing[number]
+        }
+        filled = fill(limits, sums, coming)
         budget = (1.0 - LEAST) * limits.target_traces_per_second
         scale = budget / filled.kept if filled.kept > 0.0 else 0.0
-        gains = {name: share * scale for name, share in filled.shares.items()}
+        gains = {name: gain * scale for name, gain in filled.gains.items()}
         self._gains = [gains.get(name, 0.0) for name in names] if gains else []
         self._set_floor(filled.floor)
         busy = filled.kept > IDLE * budget
@@ -209,12 +226,15 @@ class Group:
             number = len(self._names)
             self._names.append(key)
             self._sums.append(0)
+            self._missing.append(0)
             self._holders.append(0)
         self._numbers[key] = number
         return number
 
     def _withdraw(self, part: _Part) -> None:
         """Take what it had reported out of the sums."""
+        for number, lack in zip(part.numbers, part.missing, strict=False):
+            self._missing[number] -= lack
         for number, rate in zip(part.numbers, part.rates, strict=True):
             self._holders[number] -= 1
             self._sums[number] -= rate

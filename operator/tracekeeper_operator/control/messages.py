@@ -65,7 +65,7 @@ def _check_report(report: pb.Report) -> None:
     for key in report.keys:
         if len(key.key) > LONGEST_KEY:
             raise BadMessage(f"Report: a key has {len(key.key)} characters; at most {LONGEST_KEY}")
-        if not isfinite(key.rate) or key.rate < 0.0:
+        if not (isfinite(key.rate) and isfinite(key.coming)) or min(key.rate, key.coming) < 0.0:
             raise BadMessage(f"Report: {key.rate} is no rate")
 
 

@@ -90,6 +90,8 @@ def _sampling_samples(snapshot: Snapshot) -> Iterator[tuple[m.Metric, Iterable[S
     yield m.SAMPLING_LATE_TRACES, _one(stage.late) if stage else []
     yield m.SAMPLING_OVERLOADED, _one(float(stage.overloaded)) if stage else []
     yield m.SAMPLING_OVERLOADS, _by(stage.overloads) if stage else []
+    yield m.SAMPLING_OVERLOAD_SECONDS, _one(stage.overload_seconds) if stage else []
+    yield m.SAMPLING_HURRIES, _one(stage.hurries) if stage else []
     yield m.SAMPLING_PROBABILITY, _one(stage.probability) if stage else []
     yield m.SAMPLING_SHARE, _one(stage.share) if stage and stage.share is not None else []
     yield m.SAMPLING_FLOOR, _one(stage.floor) if stage and stage.floor is not None else []

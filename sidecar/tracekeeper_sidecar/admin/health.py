@@ -91,6 +91,7 @@ def _sampling(stage: StageHealth) -> dict[str, object]:
         "undecidedSpans": stage.undecided,
         "lagSeconds": stage.lag,
         "overloaded": stage.overloaded,
+        "hurried": stage.hurried,
         "probability": stage.probability,
         "tracesPerSecond": stage.share,
         "floor": stage.floor,
@@ -135,6 +136,12 @@ def _sampling_warnings(stage: StageHealth) -> list[str]:
             " probability of sampling.default, and rules are not asked, so traces with errors are left out like others;"
             " give the sidecar more CPU, lower decisionWait, or let the application send less; rules hold again by"
             " themselves"
+        )
+    if stage.hurried:
+        found.append(
+            f"the log is nearly full of spans that wait for a decision, {stage.undecided} now: traces are decided on"
+            " before they are whole, so an error that comes late is not seen in time; lower decisionWait, or give"
+            " sidecar.storage.size more"
         )
     return found
 

@@ -32,7 +32,8 @@ def hello(version: str, config_uid: str, revision: int) -> bytes:
 
 def report(found: Report, revision: int) -> bytes:
     """What a sidecar sees."""
-    keys = [pb.KeyRate(key=key, rate=rate) for key, rate in found.keys.items()]
+    coming = found.coming
+    keys = [pb.KeyRate(key=key, rate=rate, coming=coming.get(key, 0.0)) for key, rate in found.keys.items()]
     return pb.FromSidecar(report=pb.Report(keys=keys, policy_revision=revision)).SerializeToString()
 
 

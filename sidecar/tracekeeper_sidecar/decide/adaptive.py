@@ -100,13 +100,13 @@ class Adaptive:
         """The same by key."""
         return {key: rate.weight for key, rate in self._keys.items()}
 
+    def coming(self) -> Mapping[int, float]:
+        """Traces a second that there are, by key: fewer than `rates` where an earlier sampler took some out."""
+        return {key: rate.traces for key, rate in self._keys.items()}
+
     def probabilities(self) -> Mapping[int, float]:
         """By key, for those that have had traces in the last minutes."""
         return {key: rate.probability for key, rate in self._keys.items()}
-
-    def thresholds(self) -> Mapping[int, int]:
-        """The same as what is kept: R >= threshold. Without what is let through for the floor of rare keys."""
-        return {key: rate.threshold for key, rate in self._keys.items()}
 
     def configure(self, limits: Limits) -> None:
         """The policy changed: its bounds hold at once, its target through the next `adjust`. Rates stay."""

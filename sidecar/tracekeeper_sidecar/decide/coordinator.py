@@ -82,13 +82,16 @@ class Coordinator:
         if adaptive is None or keys is None:
             return None
         self._decider.tick(self._clock.monotonic(), self._clock.now())  # While nothing comes nobody else does it.
+        coming = adaptive.coming()
         rates: dict[str, float] = {}
+        fewer: dict[str, float] = {}
         for key, rate in adaptive.rates().items():
             # Two that read the same, or have no values, share a name: it divides the target all the same.
             name = ", ".join(keys.names(key))[:LONGEST_KEY]
             if rate > 0.0:
                 rates[name] = rates.get(name, 0.0) + rate
-        return Report(rates, adaptive.lowest)
+                fewer[name] = fewer.get(name, 0.0) + coming[key]
+        return Report(rates, adaptive.lowest, {name: rate for name, rate in fewer.items() if rate < rates[name]})
 
     def kept(self) -> list[KeptBatch]:
         """See `coordination.Hub`."""

@@ -22,8 +22,9 @@ from tracekeeper_sidecar.wire.verdict import Judge
 ADJUST = 1.0
 """Seconds between changes of probability."""
 NEVER = float("-inf")
-SOON = 2.0
-"""Seconds from a trace's start after which it is taken to have been decided on: most are short."""
+SOON = 3.0
+"""Seconds from a trace's start after which it is taken to have been decided on, after 2 s without a span: most are
+short. Rather too late than too early: a threshold for a rare key's single trace comes with its decision."""
 MOST_PROMISED = 65_536
 """Open traces that are kept because others keep them, and may yet be kept at a lower threshold; more are decided at
 once."""
@@ -47,7 +48,7 @@ class Decider:
         self._remembered, self._told, self._spread = remembered, told, spread
         self._promised: dict[bytes, int] = {}
         self._adaptive: Adaptive | None = None
-        self._fixed = self._common = 0
+        self._fixed = self._highest = self._common = 0
         self._swept = self._adjusted = now
         self._unused: set[int] = set()
         self._past = Past()
@@ -97,22 +98,24 @@ class Decider:
             self._turns, self._forgotten, self._turned = self._remembered.turns, self._turned, unix_time
         if self._adaptive is None or self.keys is None:
             self._fixed = self._rules.default_threshold(unix_time)
+            # Around a change of the schedule some decide by the one probability, and some by the other.
+            wait = self._rules.spec.decision_wait
+            around = (self._rules.default_threshold(unix_time + shift) for shift in (-wait, wait))
+            self._highest = max(self._fixed, *around)
         else:
             least = self._rules.spec.default.adaptive.min_probability
             for key in self._adaptive.adjust(now, self.share.at(now), self.share.floor_at(now, least)):
                 self.keys.release(key)
                 self._past.forget(key)
             self._release_unused(self._adaptive, self.keys, now)
-            for key, threshold in self._adaptive.thresholds().items():
-                self._past.note(unix_time, key, threshold)
         self.note_floor(now)
 
     def note_floor(self, now: float) -> None:
         """From which threshold down others are told of what is kept."""
-        if self._rules.by_id or not self._spread.listening:
+        if not self._spread.listening or (self._rules.by_id and self._highest == self._fixed):
             self._common = 0  # Nobody has to be told of anything.
         elif self._adaptive is None:
-            self._common = self._fixed
+            self._common = self._highest
         else:
             least = self._rules.spec.default.adaptive.min_probability
             self._common = threshold_of(self.share.common_floor_at(now, least))
@@ -191,8 +194,11 @@ class Decider:
         if self._adaptive is None:
             return self._fixed
         key = table.key(slot)
-        self._adaptive.count(key, 1)
-        return self._adaptive.threshold(key)
+        self._adaptive.count(key, 1, table.weight(slot))
+        threshold = self._adaptive.threshold(key)
+        if threshold != self._past.newest(key):
+            self._past.note(self._spread.now(), key, threshold)
+        return threshold
 
     def _past_threshold(self, table: Traces, slot: int) -> int | None:
         """For late spans of a trace that has been decided on and forgotten: the one by which it was, most likely.

@@ -22,6 +22,13 @@ class StageHealth:
     late: int = 0
     overloaded: bool = False
     overloads: Counter[str] = field(default_factory=Counter)
+    """Times that it began, by cause."""
+    overload_seconds: float = 0.0
+    """For which it has lasted, since the start."""
+    hurried: bool = False
+    """The log is nearly full: traces are decided by the rules as they are, whole or not."""
+    hurries: int = 0
+    """Times that this began."""
     probability: float = 1.0
     """The lowest in use."""
     share: float | None = None

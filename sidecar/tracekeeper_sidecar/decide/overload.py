@@ -81,8 +81,6 @@ class Overload:
         self.deciding = Deciding.WHOLE
         self.entered: Counter[str] = Counter()
         """Times that the state became ByTraceID, by cause."""
-        self.traces = 0
-        """Traces decided by their id, as told by `decided`."""
         self.seconds = 0.0
         """Spent in ByTraceID."""
         self._on_change = on_change
@@ -93,10 +91,6 @@ class Overload:
     def active(self) -> bool:
         """New traces are to be decided by their id."""
         return self.deciding is Deciding.BY_TRACE_ID
-
-    def decided(self, traces: int) -> None:
-        """So many were decided by their id, kept or not."""
-        self.traces += traces
 
     def observe(self, now: float, load: Load) -> bool:
         """Look at the load, some times a second; answers `active`. A time that goes back counts as the last one."""

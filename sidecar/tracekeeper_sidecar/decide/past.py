@@ -1,4 +1,4 @@
-"""The thresholds that each key has had. Pure; times are Unix seconds.
+"""The thresholds that each key's traces have met. Pure; times are Unix seconds.
 
 Late spans of a trace whose verdict is not remembered any more follow the threshold that was in force when the trace was
 decided on: by the trace's random number that comes to the same answer. Any threshold that was ever in force will do as
@@ -37,6 +37,11 @@ class Past:
             del thresholds[: MOST // 2]
         times.append(now)
         thresholds.append(threshold)
+
+    def newest(self, key: int) -> int | None:
+        """What was noted last for the key."""
+        thresholds = self._thresholds.get(key)
+        return thresholds[-1] if thresholds else None
 
     def at(self, key: int, when: float) -> int | None:
         """What was in force for the key then; None where that is not known."""

@@ -43,7 +43,9 @@ class Spread:
         self.told = 0
         """Traces handed out."""
         self.dropped = 0
-        self._name, self._now = name, now
+        self.now = now
+        """Unix time."""
+        self._name = name
         self._wake: Callable[[], None] = lambda: None
         self._filling: dict[Reason, _Gathered] = {}
         self._waiting: deque[_Gathered] = deque()
@@ -58,7 +60,7 @@ class Spread:
 
     def add(self, trace_id: bytes, rule: int, threshold: int, erase: bool = False) -> None:
         """Others are to keep this trace."""
-        reason, now = (rule, threshold, erase), self._now()
+        reason, now = (rule, threshold, erase), self.now()
         found = self._filling.get(reason)
         if found is None or now - found.decided > MOMENT or len(found.ids) >= 16 * BATCH:
             found = self._filling[reason] = _Gathered(reason, now)
@@ -72,7 +74,7 @@ class Spread:
 
     def take(self) -> list[KeptBatch]:
         """All that waits and is not too old; it is gone from here then."""
-        oldest, batches = self._now() - OLD, []
+        oldest, batches = self.now() - OLD, []
         for found in self._waiting:
             if found.decided < oldest:
                 self.dropped += len(found.ids) // 16

@@ -70,6 +70,7 @@ SAVE = 30.0
 """Seconds between saves of the rates that have been learned."""
 HURRIED = 1.0
 """Seconds for which traces are decided at once when the log is nearly full."""
+BOUNDS = OverloadSettings()
 NEVER = float("-inf")
 STUCK = 3.0
 """Seconds after which a problem is taken to last."""
@@ -90,6 +91,7 @@ class Stage:
         on_reached: Callable[[], None] = lambda: None,
         on_rescue: OnRescue = drop,
         saved: rates.RatesFile | None = None,
+        overload: OverloadSettings = BOUNDS,
     ) -> None:
         """`begin` is where in `log` the kept log's end stands: everything before it has been cut. `on_rescue` is handed
         traces that another sidecar keeps and that have been left out here; `saved` keeps rates across restarts."""
@@ -110,6 +112,7 @@ class Stage:
         """How many wait for everything to be decided."""
         self._hurried = NEVER
         """Monotonic time up to which whatever is open is decided at once."""
+        self._hurries = 0
         self._rates_saved = clock.monotonic()
         self._borders: list[int] = []
         self._next: Rules | None = None
@@ -134,7 +137,7 @@ class Stage:
         )
         """Where what other sidecars do comes in, and what they are to know goes out."""
         self._writer = KeptWriter(kept, clock)
-        self._overload = Overload(OverloadSettings(), clock.monotonic(), _say)
+        self._overload = Overload(overload, clock.monotonic(), _say)
         self._begin()
         log.on_committed(self._committed)
 
@@ -194,6 +197,7 @@ class Stage:
         """The log is nearly full of spans that wait for a decision: decide by what is known, before it must refuse."""
         now = self._clock.monotonic()
         if now > self._hurried + HURRIED:
+            self._hurries += 1
             logger.warning("sampling: the log is nearly full, traces are decided before they are whole")
         self._hurried = now + HURRIED
         self._signal.fire()
@@ -242,6 +246,9 @@ class Stage:
             late=decider.late,
             overloaded=self._overload.active,
             overloads=Counter(self._overload.entered),
+            overload_seconds=self._overload.seconds,
+            hurried=now < self._hurried,
+            hurries=self._hurries,
             probability=decider.probability,
             share=decider.part(now),
             floor=decider.floor(now),
@@ -365,8 +372,6 @@ class Stage:
             if len(slots) < DUE:
                 break
             await asyncio.sleep(0)
-        if self._overload.active:
-            self._overload.decided(decided)
         return decided > 0
 
     def _remember(self, slots: list[int]) -> None:

@@ -100,6 +100,8 @@ class Writer:
         self._written = recovered.view.end
         """Where the newest durable frame ends."""
         self._queue: deque[Append] = deque()
+        self._came = 0.0
+        """When the newest append was queued, monotonic."""
         self._pace = Pace()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         """Rung when there may be something to do for a thread that sleeps."""
@@ -111,7 +113,8 @@ class Writer:
         """What the newest append was answered with; None when it was stored, or its cause is known to be gone."""
         self._busy_since: float | None = None
         """Monotonic time since which the thread has been at the disk; None while it waits for something to do."""
-        self._thread = threading.Thread(target=self._run, name="tracekeeper-log", daemon=True)
+        self._alive = True
+        self._thread = threading.Thread(target=self._live, name="tracekeeper-log", daemon=True)
         self._thread.start()
 
     # Called by the event loop.
@@ -119,6 +122,7 @@ class Writer:
     def submit(self, append: Append) -> None:
         """Queue one append; it comes back through `resolve` with the commit that settles it."""
         self._queue.append(append)
+        self._came = self._clock.monotonic()
         # Either this sees that the thread sleeps, or the thread sees the append before it does.
         if self._sleeping:
             self._ring()
@@ -155,7 +159,7 @@ class Writer:
     @property
     def alive(self) -> bool:
         """False once the thread has ended."""
-        return self._thread.is_alive()
+        return self._alive
 
     @property
     def refusal(self) -> str:
@@ -174,6 +178,12 @@ class Writer:
         self._bell.put(None)
 
     # The writer's thread.
+
+    def _live(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._alive = False  # Asked before each append; the thread itself takes a lock to answer.
 
     def _run(self) -> None:
         while True:
@@ -218,14 +228,14 @@ class Writer:
 
     def _gather(self) -> None:
         """Wait for more appends where that has paid off."""
-        now = self._clock.monotonic()
+        began = now = self._clock.monotonic()
         queued = len(self._queue)
         patience = self._pace.patience(now) if queued and not self._stopping else 0.0
         if patience:
             with contextlib.suppress(queue.Empty):  # Only a stop, or an old ring, ends it early: nobody rings now.
                 self._bell.get(timeout=patience)
-            self._pace.waited(len(self._queue) - queued)
             now = self._clock.monotonic()
+            self._pace.waited(len(self._queue) - queued, now - began, now - max(began, self._came))
         self._pace.begin(now)
 
     def _delete(self) -> None:

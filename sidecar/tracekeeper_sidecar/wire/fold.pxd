@@ -40,7 +40,7 @@ cdef class Folder(Walker):
 
     @cython.locals(trace=Py_ssize_t, start=cython.ulonglong, finish=cython.ulonglong, kind=cython.ulonglong,
                    status=cython.ulonglong, flags=int, root=int, test=int, matcher=Matcher, critical=int, state=Py_ssize_t, state_end=Py_ssize_t,
-                   pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, slot=Py_ssize_t, rank=int, known=int,
+                   pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, slot=Py_ssize_t, rank=int, known=int, came=cython.longlong,
                    key=cython.uint, tests=cython.uint)
     cdef void _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
 

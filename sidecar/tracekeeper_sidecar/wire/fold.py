@@ -184,14 +184,18 @@ class Folder(Walker):
         elif flags & _REMOTE == _REMOTE or kind == _SERVER or kind == _CONSUMER:
             rank = 1
         known = self._table._rank(slot)
+        came = 0
         if state_end > state:
             self._tracestate.read(data, state, state_end)
+            came = self._tracestate.threshold
             if self._tracestate.randomness >= 0:
                 self._table._set_randomness(slot, self._tracestate.randomness)
         key = 0
-        if self._keyed and (rank > known or self._table._is_new(slot)):
-            key = self._keys._read(data, self._begin, self._end, begin, end)
-            self._table._set_key(slot, key)
+        if self._keyed:
+            self._table._came(slot, came)
+            if rank > known or self._table._is_new(slot):
+                key = self._keys._read(data, self._begin, self._end, begin, end)
+                self._table._set_key(slot, key)
         tests = 0
         if self._spans_tested:
             tests = self._tested(data, begin, end, slot, kind, start, finish, root)

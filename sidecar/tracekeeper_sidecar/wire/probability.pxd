@@ -4,7 +4,14 @@ cimport cython
 from tracekeeper_sidecar.wire cimport native
 
 cdef long long _NEVER, _LOW_56
+cdef unsigned int _WHOLE
 cdef int _LONGEST_ENTRY, _LONGEST, _MEMBERS, _UNCHANGED, _ABSENT
+
+@cython.locals(kept=cython.longlong, shift=cython.uint)
+cpdef unsigned int brief(long long threshold) noexcept
+
+@cython.locals(rest=cython.ulonglong)
+cpdef double stands_for(unsigned int brief) noexcept
 
 cdef class Tracestate:
     cdef readonly long long threshold, randomness

@@ -21,6 +21,8 @@ _LONGEST = 512
 _MEMBERS = 32
 _UNCHANGED = -1
 _ABSENT = -1
+_WHOLE = 47 << 10
+"""`brief` of 0: what is kept is 1024 << 46 then."""
 
 
 def threshold(probability: float) -> int:
@@ -38,6 +40,27 @@ def probability(threshold: int) -> float:
 def randomness(trace_id: bytes) -> int:
     """R of a trace that does not say it."""
     return int.from_bytes(trace_id[9:16])
+
+
+def brief(threshold: int) -> int:
+    """A threshold below NEVER in 16 bits: higher for a higher one, 0 for none and for 0. The share that it keeps is
+    known to a thousandth of itself: by its first eleven bits, and how far they are shifted."""
+    if threshold <= 0:
+        return 0
+    kept = _NEVER - threshold
+    shift = 0
+    while kept >= 2048:
+        kept >>= 1
+        shift += 1
+    return _WHOLE - (shift << 10) - kept
+
+
+def stands_for(brief: int) -> float:
+    """How many traces each one stands for that is kept by it."""
+    rest = _WHOLE - brief
+    if rest < 2048:
+        return _NEVER / rest
+    return _NEVER / ((1024 + (rest & 1023)) << ((rest >> 10) - 1))
 
 
 class Tracestate:

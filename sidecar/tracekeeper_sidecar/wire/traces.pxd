@@ -1,14 +1,15 @@
 # C types for traces.py. Words are unsigned and have 64 bits, halves 32; slots are Py_ssize_t.
 cimport cython
 
-from tracekeeper_sidecar.wire cimport native
+from tracekeeper_sidecar.wire cimport native, probability
 from tracekeeper_sidecar.wire.native cimport Halves, Words
 from tracekeeper_sidecar.wire.slabs cimport Slabs
 
 cdef Py_ssize_t _SLAB, _SLABS, _DUE, _NONE
 cdef int _ERROR
 cdef unsigned long long _MOST
-cdef int _SLAB_BITS, _RANK, _STATUS
+cdef int _SLAB_BITS, _CAME, _RANK, _STATUS
+cdef unsigned int _KEY
 cdef long long _NEVER, _LATEST, _MIDDLE, _LONGEST, _SHUTDOWN
 cdef unsigned long long _ALL_64, _LOW_56, _ROOT_BITS, _STATUS_BITS, _CRITICAL, _DECIDED, _EXPLICIT
 cdef unsigned long long _PASSED
@@ -38,6 +39,8 @@ cdef class Traces(Slabs):
     cpdef unsigned long long randomness(self, Py_ssize_t slot) except? 0
 
     cpdef unsigned int key(self, Py_ssize_t slot) except? 0
+
+    cpdef double weight(self, Py_ssize_t slot) except? 0
 
     cpdef unsigned int spans(self, Py_ssize_t slot) except? 0
 
@@ -96,7 +99,11 @@ cdef class Traces(Slabs):
 
     cdef int _is_new(self, Py_ssize_t slot) noexcept
 
+    @cython.locals(halves=Halves, at=Py_ssize_t)
     cdef void _set_key(self, Py_ssize_t slot, unsigned int key) noexcept
+
+    @cython.locals(halves=Halves, at=Py_ssize_t, brief=cython.uint)
+    cdef void _came(self, Py_ssize_t slot, long long threshold) noexcept
 
     @cython.locals(words=Words, at=Py_ssize_t)
     cdef void _set_randomness(self, Py_ssize_t slot, unsigned long long randomness) noexcept

@@ -6,8 +6,9 @@ running over a column of times.
 
 A record, in words of 64 bits: the trace id in two, big-endian; flags (the top byte) over the trace's randomness (56
 bits, see `probability`); the earliest start and the latest end; then in halves of 32 bits: when its first span came,
-spans, spans in error, which span tests held, which root tests, its key. A decided trace keeps its verdict where the
-start was, and counts as spans what is still to be cut.
+spans, spans in error, which span tests held, which root tests, its key below the lowest threshold that its spans came
+with (in 16 bits, see `probability`). A decided trace keeps its verdict where the start was, and counts as spans what is
+still to be cut.
 
 A *verdict* is one number: the threshold in the low 57 bits, then five bits for the rule, and two flags; see `verdict`.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from tracekeeper_sidecar.wire import native
+from tracekeeper_sidecar.wire import native, probability
 from tracekeeper_sidecar.wire.slabs import Slabs
 
 KEEP = 1 << 62
@@ -46,6 +47,8 @@ _NONE = -1
 _ERROR = 2
 _MOST = 2**63 - 1
 
+_KEY = 0xFFFF
+_CAME = 16
 _RANK = 56
 _STATUS = 58
 _ROOT_BITS = 0xF << 56
@@ -170,6 +173,11 @@ class Traces(Slabs):
         self._checked(slot)
         return self._key(slot)
 
+    def weight(self, slot: int) -> float:
+        """How many traces it stands for, where an earlier sampler took some out; 1 where it has no key."""
+        self._checked(slot)
+        return probability.stands_for(self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 15] >> _CAME)
+
     def spans(self, slot: int) -> int:
         self._checked(slot)
         return self._spans(slot)
@@ -200,7 +208,7 @@ class Traces(Slabs):
             top >> _RANK & 3,
             top >> _STATUS & 3,
             top & _CRITICAL != 0,
-            halves[2 * at + 15],
+            halves[2 * at + 15] & _KEY,
             words[at + 3] if decided else None,
         )
 
@@ -309,7 +317,7 @@ class Traces(Slabs):
             words[at + 2] &= _ALL_64 ^ _ROOT_BITS
             words[at + 2] |= (rank << _RANK) | (status << _STATUS)
             halves[2 * at + 14] = tests
-            halves[2 * at + 15] = key
+            self._set_key(slot, key)
             return
         halves[2 * at + 14] |= tests
         if status > (words[at + 2] >> _STATUS & 3):
@@ -344,7 +352,7 @@ class Traces(Slabs):
         return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 11]
 
     def _key(self, slot: int) -> int:
-        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 15]
+        return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 15] & _KEY
 
     def _random(self, slot: int) -> int:
         return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] & _LOW_56
@@ -376,7 +384,18 @@ class Traces(Slabs):
         return self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 11] == 0
 
     def _set_key(self, slot: int, key: int) -> None:
-        self._halves[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 16 + 15] = key
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 16 + 15
+        halves[at] = (halves[at] >> _CAME << _CAME) | key
+
+    def _came(self, slot: int, threshold: int) -> None:
+        """A span says that it was kept at this threshold, or none; before it is counted. The lowest is what let the
+        trace come: any trace with R above it would have."""
+        halves = self._halves[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 16 + 15
+        brief = probability.brief(threshold)
+        if halves[at - 4] == 0 or brief < halves[at] >> _CAME:
+            halves[at] = (halves[at] & _KEY) | (brief << _CAME)
 
     def _set_randomness(self, slot: int, randomness: int) -> None:
         """What a span says explicitly; the first one counts."""

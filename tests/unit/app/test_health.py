@@ -149,6 +149,7 @@ def test_sampling_that_goes_well_is_shown_and_healthy() -> None:
         "undecidedSpans": 25,
         "lagSeconds": 1.5,
         "overloaded": False,
+        "hurried": False,
         "probability": 0.5,
         "tracesPerSecond": None,
         "floor": None,
@@ -191,3 +192,10 @@ def test_sampling_that_cannot_keep_up_is_degraded_and_says_what_to_do() -> None:
     assert (body["status"], body["problems"]) == ("degraded", [])
     assert "rules are not asked" in str(body["warnings"])
     assert "give the sidecar more CPU, lower decisionWait" in str(body["warnings"])
+
+
+def test_sampling_that_is_hurried_by_a_full_log_is_degraded_and_says_what_to_do() -> None:
+    body = report(replace(IDLE, sampling=replace(SAMPLING, hurried=True)))
+    assert (body["status"], body["problems"]) == ("degraded", [])
+    assert "nearly full of spans that wait for a decision, 25 now" in str(body["warnings"])
+    assert "give sidecar.storage.size more" in str(body["warnings"])

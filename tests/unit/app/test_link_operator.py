@@ -31,6 +31,15 @@ async def attach(stack: AsyncExitStack, world: World, folder: Path, name: str, r
     return pod
 
 
+async def test_what_an_earlier_sampler_has_left_comes_to_the_operator(world: World, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        thin = await attach(stack, world, tmp_path, "thin", 0.0)
+        full = await attach(stack, world, tmp_path, "full", 8000.0)
+        thin.hub.found = Report({"thin": 8000.0}, 1.0, {"thin": 200.0})
+        await until(lambda: part(thin) == pytest.approx(225.0), "its 200 and half of what is spread evenly")
+        await until(lambda: part(full) == pytest.approx(775.0), "the other has the rest")
+
+
 def part(pod: Pod) -> float:
     return pod.hub.shares[-1][0] if pod.hub.shares else 0.0
 

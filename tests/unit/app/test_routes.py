@@ -19,7 +19,7 @@ from log_harness import append_at_last
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.segment import SUFFIX
 from traces_to_sample import request_of, trace
-from waiting import until
+from waiting import attempted, until
 
 NOWHERE = "http://127.0.0.1:9"
 ALL = [{"name": "a", "backends": ["a"], "spans": "All"}]
@@ -207,10 +207,13 @@ async def test_what_makes_way_while_an_entry_moves_is_dropped_once(
         # Nothing is decided for an hour: the log fills up behind the place up to which the entry reads it.
         await rig.apply(backend("a", NOWHERE), delivery=SAMPLED, sampling=sampling(wait="1h"), buffer=buffer)
         until_there = rig.log.end.seq
-        for _ in range(400):
-            if await rig.offer(*_request(trace(chance, 50, error=True, state="v=" + "x" * 200)[:49])) is not None:
-                break
-        await until(lambda: rig.entry("a").account.dropped["buffer_full"], "it has made way")
+
+        async def has_made_way() -> int:
+            # Each may be refused, while room is being made.
+            await rig.offer(*_request(trace(chance, 50, error=True, state="v=" + "x" * 200)[:49]))
+            return rig.entry("a").account.dropped["buffer_full"]
+
+        await attempted(has_made_way, "it has made way")
         assert rig.entry("a").account.dropped == {"buffer_full": until_there}
         rig.check()
         await rig.apply(backend("a", server.endpoint), delivery=SAMPLED, sampling=sampling(), buffer=buffer)

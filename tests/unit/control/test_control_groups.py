@@ -197,3 +197,45 @@ def test_a_rate_beyond_belief_counts_as_the_highest_one_and_leaves_nothing_behin
     group.report("b", [("loud", 10.0)])
     group.divide(1.0)
     assert tell(group) == pytest.approx({"a": 500.0, "b": 500.0})
+
+
+def test_no_more_is_granted_than_an_earlier_sampler_has_left() -> None:
+    """Traces of `thin` stand for forty each: they ask for as much as they are, and are as probable as what they stand
+    for."""
+    group = group_of({"a": {"thin": 8000.0}, "b": {"full": 8000.0}})
+    assert tell(group) == pytest.approx({"a": 500.0, "b": 500.0})
+    group.report("a", [("thin", 8000.0)], {"thin": 200.0})
+    group.divide(1.0)
+    least = LEAST * 500.0
+    assert tell(group) == pytest.approx({"a": least + 200.0, "b": least + 750.0})
+    assert group.floor == pytest.approx(0.9 * 750.0 / 8000.0)
+    group.report("a", [("thin", 8000.0)], {"thin": 800.0})
+    group.divide(2.0)
+    assert tell(group)["a"] == pytest.approx(500.0)
+    assert group.floor == pytest.approx(0.9 * 475.0 / 8000.0)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abc"),
+            st.dictionaries(st.sampled_from(["x", "y", ""]), st.floats(0.0, 1e9), max_size=3),
+            st.dictionaries(st.sampled_from(["x", "y", ""]), st.floats(0.0, 1e9), max_size=3),
+        ),
+        max_size=30,
+    )
+)
+def test_what_was_taken_out_is_summed_as_rates_are(steps: list[tuple[str, Rates, Rates]]) -> None:
+    group, last = Group(LIMITS), dict[str, tuple[Rates, Rates]]()
+    for pod, rates, coming in steps:
+        group.join(pod)
+        group.report(pod, rates.items(), coming)
+        last[pod] = rates, coming
+    fresh = Group(LIMITS)
+    for pod, (rates, coming) in last.items():
+        fresh.join(pod)
+        fresh.report(pod, rates.items(), coming)
+    group.divide(0.0)
+    fresh.divide(0.0)
+    assert all(group.answer(pod) == fresh.answer(pod) for pod in last)
+    assert sum(fresh.answer(pod).traces_per_second for pod in last) <= 1000.0 * (1.0 + 1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import sqrt
 
@@ -72,7 +72,7 @@ def test_sidecars_to_which_everything_happens_at_the_same_time_hold_the_target(l
     assert len(off) <= 1, off
 
 
-def divided(load: Load, by: int) -> Load:
+def divided(load: Load, by: float) -> Load:
     return lambda second: {key: rate / by for key, rate in load(second).items()}
 
 
@@ -93,10 +93,8 @@ def steadily(rates: Mapping[int, float]) -> Load:
     return lambda _: rates
 
 
-@pytest.mark.parametrize(("number", "interval", "ticks"), [(1, 10, 4), (10, 10, 4), (200, 3, 1)])
-def test_sidecars_that_come_and_go_share_the_target(number: int, interval: int, ticks: int) -> None:
+def coming_and_going(loads: Mapping[str, Load]) -> Callable[[int], Mapping[str, Load]]:
     """A fifth of them is there only half of the time, each at other times; now and then a tenth goes at once."""
-    loads = {f"pod-{each}": uneven(each) for each in range(number)}
 
     def members(second: int) -> Mapping[str, Load]:
         rolled = second // 90 % 10
@@ -107,9 +105,32 @@ def test_sidecars_that_come_and_go_share_the_target(number: int, interval: int, 
             and not (second % 90 < 20 and each % 10 == rolled)
         }
 
-    world = World(replace(LIMITS, min_probability=0.001), members, seed=2, ticks=ticks).run(100 * interval)
+    return members
+
+
+@pytest.mark.parametrize(
+    ("number", "interval", "ticks", "quieter"), [(1, 10, 4, 1.0), (10, 10, 4, 1.0), (200, 3, 1, 4.0)]
+)
+def test_sidecars_that_come_and_go_share_the_target(number: int, interval: int, ticks: int, quieter: float) -> None:
+    """Two hundred are quieter, or the lowest probability would keep as many as the target."""
+    loads = {f"pod-{each}": divided(uneven(each), quieter) for each in range(number)}
+    world = World(LIMITS, coming_and_going(loads), seed=2, ticks=ticks).run(100 * interval)
+    assert max(second.offered for second in world.seconds) * LIMITS.min_probability < LIMITS.target_traces_per_second
     off = world.intervals_off(interval)
     assert len(off) <= 5, off
+
+
+@pytest.mark.parametrize(("load", "kinds"), [(bursts, 1), (ramps, 1), (churn, 5)])
+def test_two_hundred_sidecars_that_come_and_go_hold_the_target(load: Load, kinds: int) -> None:
+    """To all of them it happens at the same time; a key is in one of so many `kinds` of pods."""
+    loads = {f"pod-{each}": divided(part_of(load, each, kinds), 200 / kinds) for each in range(200)}
+    world = World(LIMITS, coming_and_going(loads), seed=11, ticks=1).run(30 * INTERVAL)
+    off = world.intervals_off(INTERVAL)
+    assert len(off) <= 1, off
+
+
+def part_of(load: Load, each: int, kinds: int) -> Load:
+    return lambda second: {key: rate for key, rate in load(second).items() if (key + each) % kinds == 0}
 
 
 def test_while_nobody_divides_the_sidecars_that_stay_keep_to_the_target() -> None:

@@ -66,14 +66,6 @@ def test_between_the_marks_the_state_stays_and_the_calm_begins_anew() -> None:
     assert not overload.observe(20.0, LIGHT)
 
 
-def test_traces_decided_by_their_id_are_counted() -> None:
-    overload, _ = make()
-    overload.observe(1.0, replace(LIGHT, lag=90.0))
-    overload.decided(3)
-    overload.decided(4)
-    assert overload.traces == 7
-
-
 def test_a_clock_that_goes_back_takes_nothing_away() -> None:
     overload, _ = make()
     overload.observe(100.0, replace(LIGHT, lag=90.0))

@@ -55,17 +55,20 @@ def test_a_clock_that_is_put_back_forgets_what_was_later() -> None:
 class World:
     """A decider that remembers few traces, and time that passes."""
 
-    def __init__(self, default: dict[str, Any]) -> None:
+    def __init__(self, default: dict[str, Any], rules: list[dict[str, Any]] | None = None) -> None:
         self.time, self.chance, self.table = 0.0, random.Random(3), Traces(seed=1)
-        rules = Rules(section(sampling(default=default)), Numbers())
+        written = sampling(default=default, wait="30s")
+        if rules is not None:
+            written["rules"] = rules
+        in_force = Rules(section(written), Numbers())
         self.remembered = Remembered(REMEMBERED)
-        spread = Spread(str, lambda: self.time)
-        self.decider = Decider(rules, self.remembered, Told(), spread, 0.0, BEGIN)
-        self._folder = Folder(self.table, rules.codes.span_tests, rules.codes.root_tests, self.decider.keys)
+        self.spread = Spread(str, lambda: BEGIN + self.time)
+        self.decider = Decider(in_force, self.remembered, Told(), self.spread, 0.0, BEGIN)
+        self._folder = Folder(self.table, in_force.codes.span_tests, in_force.codes.root_tests, self.decider.keys)
 
-    def decide(self, spans: list[Span]) -> int:
+    def decide(self, spans: list[Span], service: str = "shop") -> int:
         """The verdict on these spans of one trace."""
-        self._folder.fold(request_of(spans), int((BEGIN + self.time) * 1000))
+        self._folder.fold(request_of(spans, service), int((BEGIN + self.time) * 1000))
         slots = self.table.due(SHUTDOWN)
         self.decider.decide(self.table, slots)
         self.remembered.add(self.table.pack(slots))
@@ -105,6 +108,39 @@ def test_late_spans_follow_the_probability_of_their_time_when_their_trace_is_for
     assert all(verdict & THRESHOLD < busy for verdict in late), "the probability has fallen since"
 
 
+def test_late_spans_follow_a_fall_within_a_second() -> None:
+    world = World(ADAPTIVE)
+    world.load(30, 20)
+    calm = world.decide(world.made()) & THRESHOLD
+    # A burst, all of it before probabilities are set anew: they fall while it comes.
+    for _ in range(500):
+        world.decide(world.made())
+    world.time += 0.5
+    fallen = [(spans, world.decide(spans)) for spans in [world.made() for _ in range(20)]]
+    least = fallen[0][1] & THRESHOLD
+    assert {verdict & THRESHOLD for _, verdict in fallen} == {least} and least > calm
+    world.time += 0.5
+    world.decider.tick(world.time, BEGIN + world.time)
+    world.load(30, 500)
+    assert not world.remembered.get(fallen[-1][0][0].trace_id)
+    late = [world.decide(spans[:1]) for spans, _ in fallen]
+    assert [verdict & (KEEP | THRESHOLD) for verdict in late] == [verdict & (KEEP | THRESHOLD) for _, verdict in fallen]
+
+
+def test_late_spans_follow_what_let_the_trace_of_a_rare_key_through() -> None:
+    world = World({"type": "Adaptive", "adaptive": {"targetTracesPerSecond": 0.01, "minProbability": 0.0001}})
+    rare = world.made()
+    assert world.decide(rare, "rare") & (KEEP | THRESHOLD) == KEEP
+    world.time += 10.0
+    next_one = world.made()
+    least = world.decide(next_one, "rare") & THRESHOLD
+    assert least > 0, "it is not let through"
+    world.load(5, 100)
+    assert not world.remembered.get(rare[0].trace_id)
+    assert world.decide(rare[:1], "rare") & (KEEP | THRESHOLD) == KEEP
+    assert world.decide(next_one[:1], "rare") & THRESHOLD == least
+
+
 def test_what_has_a_root_is_a_trace_of_its_own_however_old_it_says_to_be() -> None:
     """As of a sender whose clock is behind."""
     world = World(ADAPTIVE)
@@ -137,6 +173,26 @@ def test_late_spans_follow_the_schedule_of_their_time() -> None:
     world.load(30, 100)
     late = [world.decide(spans[:1]) for spans, _ in known]
     assert [verdict & (KEEP | THRESHOLD) for verdict in late] == [verdict & (KEEP | THRESHOLD) for _, verdict in known]
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.5, 0.1), (0.1, 0.5)])
+def test_around_a_change_of_the_schedule_others_are_told_of_what_only_one_of_both_keeps(
+    before: float, after: float
+) -> None:
+    """Their clocks, or the time at which a trace comes to them, may be on the other side."""
+    schedule = [{**ALWAYS, "to": "22:30", "probability": before}]
+    world = World({"type": "Probabilistic", "probabilistic": {"probability": after, "schedule": schedule}}, [])
+    world.spread.listening = True
+    change, told = 1000.0, dict[float, tuple[int, int]]()
+    for at in (100.0, change - 10, change + 10, change + 100):
+        world.time = at
+        world.decider.tick(world.time, BEGIN + world.time)
+        kept = sum(bool(world.decide(world.made()) & KEEP) for _ in range(400))
+        told[at] = kept, sum(batch.traces for batch in world.spread.take())
+    assert told[100.0][1] == told[change + 100][1] == 0, "everybody decides alike"
+    for at, probability in ((change - 10, before), (change + 10, after)):
+        kept, spread = told[at]
+        assert (0.6 * kept < spread < kept) if probability == 0.5 else spread == 0, told
 
 
 @pytest.fixture(autouse=True)

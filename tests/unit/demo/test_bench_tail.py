@@ -257,17 +257,17 @@ def test_without_a_tail_sampler_both_sides_are_durable(tmp_path: Path) -> None:
 
 
 def test_a_window_is_held_against_its_bounds() -> None:
-    well = {"peak_mb": 100.0, "peak_after_mb": 99.0, "core_share": 0.15}
+    well = {"peak_mb": 100.0, "peak_after_mb": 99.0, "filling_share": 0.1, "full_share": 0.15}
     assert window.missed(well, []) == []
-    assert window.missed({**well, "peak_after_mb": 100.1, "core_share": 0.2}, ["1 torn"]) == [
+    assert window.missed({**well, "peak_after_mb": 100.1, "full_share": 0.2}, ["1 torn"]) == [
         "100.1 MB at the peak after the start, 100 allowed",
-        "0.2 of a core, 0.15 allowed",
+        "0.2 of a core with the window full, 0.15 allowed",
         "1 torn",
     ]
-    shown = well | {"title": "t", "acknowledged": 5, "open_traces": 4, "p50_ms": 1.0, "p99_ms": 2.0}
+    shown = well | {"title": "t", "acknowledged": 5, "open_traces": 4, "p50_ms": 1.0, "p99_ms": 2.0, "full_seconds": 60}
     lines = window.lines(shown | {"healthy_seconds": 0.5, "decided_seconds": 301.0, "missed": []})
     assert lines[-1] == "window: every trace decided once, and whole"
-    assert "15.0%" in lines[2]
+    assert "10.0%" in lines[2] and "15.0%" in lines[3]
 
 
 def test_conditions_cost_what_lies_between_two_runs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -79,6 +80,20 @@ def test_the_peak_stays_after_memory_is_given_back() -> None:
         assert peak.stop() >= 50_000_000
     finally:
         process.communicate("\n", timeout=10)
+
+
+def test_cpu_is_told_apart_by_time() -> None:
+    cpu = procfs.Consumption(os.getpid(), every=0.005)
+    deadline = time.monotonic() + 10
+    while len(cpu.samples) < 3:  # Which takes CPU.
+        assert time.monotonic() < deadline
+    cpu.stop()
+    first, last = cpu.samples[0], cpu.samples[-1]
+    assert cpu.share(first[0], last[0]) == pytest.approx((last[1] - first[1]) / (last[0] - first[0]))
+    assert last[1] > first[1]
+    cpu.samples[:] = [(0.0, 1.0), (10.0, 1.0), (20.0, 6.0), (30.0, 16.0)]
+    assert [cpu.share(0, 10), cpu.share(10, 20), cpu.share(20, 30), cpu.share(15, 25)] == [0.0, 0.5, 1.0, 0.75]
+    assert cpu.share(20, 40) == 0.5, "after the newest sample nothing is known"
 
 
 def test_percentiles_are_nearest_rank() -> None:

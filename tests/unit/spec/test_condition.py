@@ -65,6 +65,10 @@ FAULTS = [
     ("size() > 1", "at character 1: size takes one text or attribute"),
     ("span.is_root ? true : false", "at character 14: ? is not part of this language (there is no ?: choice"),
     ("1 * 2 == 2", "at character 3: * is not part of this language"),
+    (
+        "span.duration / 0 > 1s",
+        "at character 15: / is not part of this language (there is no division; work the number out)",
+    ),
     ("span.name = 'x'", "at character 11: '=' means nothing here (write == to compare)"),
     ("span.is_root and true", "at character 14: and is not an operator (write &&)"),
     ("not span.is_root", "at character 1: not is not an operator (write !)"),

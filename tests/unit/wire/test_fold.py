@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
@@ -226,6 +227,42 @@ def test_keys_are_those_of_the_root_else_of_the_first_span(sampling: SimpleNames
     keys.release(gone)
     folder.fold(request(span(b"c" * 16, name="new")), NOW)
     assert table.key(table.find(b"c" * 16)) == gone and keys.names(gone) == ("", "", "new")
+
+
+@pytest.mark.parametrize(
+    ("states", "weight"),
+    [
+        (["ot=th:e6666666666666"], 10.0),
+        (["ot=rv:ffffffffffffff;th:8,v=1", "ot=th:c"], 2.0),
+        (["ot=th:c", "ot=th:8", "ot=th:e6666666666666"], 2.0),
+        (["ot=th:c", ""], 1.0),
+        (["v=1", "ot=th:c"], 1.0),
+        (["ot=th:0"], 1.0),
+        (["ot=th:ffffffffffffff"], 2.0**56),
+        (["ot=th:not", "ot=th:8"], 1.0),
+    ],
+)
+def test_a_trace_stands_for_as_many_as_the_lowest_threshold_says_that_its_spans_came_with(
+    sampling: SimpleNamespace, states: list[str], weight: float
+) -> None:
+    keys = sampling.keys.Keys(["service.name"])
+    table = sampling.traces.Traces()
+    folder = sampling.fold.Folder(table, keys=keys)
+    for number, state in enumerate(states):
+        folder.fold(request(span(A, trace_state=state, parent_span_id=b"p" * number), **{"service.name": "shop"}), NOW)
+    slot = table.find(A)
+    assert table.weight(slot) == pytest.approx(weight, rel=1e-3)
+    assert keys.names(table.key(slot)) == ("shop",) and table.summary(slot).key == table.key(slot)
+
+
+def test_what_a_trace_stands_for_is_known_to_a_thousandth(sampling: SimpleNamespace) -> None:
+    brief, stands_for = sampling.probability.brief, sampling.probability.stands_for
+    chance = random.Random(5)
+    thresholds = sorted((1 << 56) - chance.randrange(1, 2 << chance.randrange(56)) for _ in range(2000))
+    shortened = [brief(threshold) for threshold in thresholds]
+    assert shortened == sorted(shortened) and 0 <= shortened[0] and shortened[-1] < 1 << 16
+    for threshold, short in zip(thresholds, shortened, strict=True):
+        assert stands_for(short) == pytest.approx((1 << 56) / ((1 << 56) - threshold), rel=1e-3)
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))

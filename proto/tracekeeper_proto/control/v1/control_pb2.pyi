@@ -61,12 +61,14 @@ class Report(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[_Union[KeyRate, _Mapping]]] = ..., policy_revision: _Optional[int] = ...) -> None: ...
 
 class KeyRate(_message.Message):
-    __slots__ = ("key", "rate")
+    __slots__ = ("key", "rate", "coming")
     KEY_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
+    COMING_FIELD_NUMBER: _ClassVar[int]
     key: str
     rate: float
-    def __init__(self, key: _Optional[str] = ..., rate: _Optional[float] = ...) -> None: ...
+    coming: float
+    def __init__(self, key: _Optional[str] = ..., rate: _Optional[float] = ..., coming: _Optional[float] = ...) -> None: ...
 
 class Standing(_message.Message):
     __slots__ = ("policy_revision", "policy_digest", "policy_problem", "log_problem", "received", "acknowledged", "refused", "filtered", "suspended", "delivery", "backends")
