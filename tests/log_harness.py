@@ -24,6 +24,7 @@ class ManualClock:
     def __init__(self) -> None:
         self.time = 1_700_000_000.0
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        self._fell_asleep = asyncio.Event()
 
     def now(self) -> float:
         return self.time
@@ -34,7 +35,17 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         sleeper = asyncio.get_running_loop().create_future()
         self._sleepers.append((self.time + seconds, sleeper))
+        self._fell_asleep.set()
         await sleeper
+
+    async def asleep(self, count: int) -> None:
+        """Return when so many sleep: whoever does has nothing to do until time passes."""
+        while True:
+            self._sleepers = [(due, sleeper) for due, sleeper in self._sleepers if not sleeper.done()]
+            if len(self._sleepers) >= count:
+                return
+            self._fell_asleep.clear()
+            await self._fell_asleep.wait()
 
     def advance(self, seconds: float) -> None:
         self.time += seconds

@@ -1,4 +1,4 @@
-"""Divides the target of adaptive sampling among the sidecars that share it, by what each has to sample. Pure.
+"""How the target of adaptive sampling is divided among the sidecars that share it, by what each has to sample. Pure.
 
 The target is filled like water over the keys of all sidecars together (`level`): what quiet keys have is kept whole,
 the loud ones get equally many traces a second, within the config's bounds. Of each key's part a sidecar gets what it
@@ -41,35 +41,9 @@ class Filled:
     """The lowest probability of any key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Division:
-    """The answer for all sidecars at a time."""
-
-    parts: Mapping[str, float]
-    """Traces a second by sidecar; they add up to the target."""
-    floor: float
-    """The probability below which no sidecar goes."""
-
-
-def divide(limits: Adaptive, reports: Mapping[str, Mapping[str, float]]) -> Division:
-    """The target by sidecar, from the rates (traces a second, by key) that each reports.
-
-    Whoever joins is given without keys until it has reported; whoever has left is not given. A rate that is negative,
-    infinite or no number counts as 0: a report is not to be trusted further than that.
-    """
-    sums: dict[str, float] = {}
-    sound = {name: {key: sound_rate(rate) for key, rate in keys.items()} for name, keys in reports.items()}
-    for keys in sound.values():
-        for key, rate in keys.items():
-            sums[key] = sums.get(key, 0.0) + rate
-    filled = fill(limits, sums)
-    parts = {name: part_of(limits, len(sound), keys, filled) for name, keys in sound.items()}
-    return Division(parts, filled.floor)
-
-
-def sound_rate(rate: float) -> float:
-    """What a reported rate counts as."""
-    return round(min(rate, MOST_RATE) * GRAIN) / GRAIN if isfinite(rate) and rate > 0.0 else 0.0
+def grains(rate: float) -> int:
+    """What a reported rate counts as, in grains; a report is not to be trusted further than that."""
+    return round(min(rate, MOST_RATE) * GRAIN) if isfinite(rate) and rate > 0.0 else 0
 
 
 def fill(limits: Adaptive, rates: Mapping[str, float], coming: Mapping[str, float] = EMPTY) -> Filled:
@@ -89,15 +63,3 @@ def fill(limits: Adaptive, rates: Mapping[str, float], coming: Mapping[str, floa
     gains = {key: min(share, there[key] / some[key]) for key, share in shares.items()}
     kept = sum(gain * some[key] for key, gain in gains.items())
     return Filled(shares, gains, kept, min(shares.values(), default=least))
-
-
-def part_of(limits: Adaptive, sidecars: int, rates: Mapping[str, float], filled: Filled) -> float:
-    """One sidecar's part (traces a second): `rates` is what it has of the keys, as one of `sidecars`.
-
-    Where less is there than the target, or the lowest probability keeps more, parts are in the same proportions.
-    """
-    equal = limits.target_traces_per_second / max(1, sidecars)
-    if not filled.kept > 0.0:
-        return equal
-    own = sum(filled.gains.get(key, 0.0) * rate for key, rate in rates.items())
-    return LEAST * equal + (1.0 - LEAST) * limits.target_traces_per_second * min(1.0, own / filled.kept)

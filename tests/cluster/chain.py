@@ -84,7 +84,7 @@ def run() -> None:
     """Make the traces, evenly."""
     begun = time.monotonic()
     for number in range(RUNS):
-        time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+        time.sleep(max(0.0, begun + number / RATE - time.monotonic()))  # The application's pace. Nothing waits for it.
         call({})
     provider.force_flush()
     DONE.set()

@@ -103,7 +103,7 @@ class World:
             while not until():
                 assert self.clock.time < begun + 3600
                 assert not any(pod.rig.task.done() for pod in self.pods)
-                await asyncio.sleep(0.002)
+                await self.clock.asleep(len(self.pods))
                 self.clock.advance(STEP)
                 self.relay()
 

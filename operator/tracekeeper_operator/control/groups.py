@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from tracekeeper_spec.sampling import Adaptive as Limits
-from tracekeeper_spec.sampling_share import EMPTY, GRAIN, LEAST, MOST_RATE, fill, sound_rate
+from tracekeeper_spec.sampling_share import EMPTY, GRAIN, LEAST, MOST_RATE, fill, grains
 
 MOST_KEYS = 2000
 """Of a group. Traces of keys beyond these are taken together, as those are that a sidecar has too many keys for."""
@@ -127,14 +127,14 @@ class Group:
         found: dict[int, int] = {}
         missing: dict[int, int] = {}
         for key, rate in rates:
-            if grains := round(sound_rate(rate) * GRAIN):
+            if amount := grains(rate):
                 number = self._number(key)
                 known = found.get(number)
                 if known is None:
                     self._holders[number] += 1
-                found[number] = min(int(MOST_RATE * GRAIN), grains + (known or 0))
-                if there := sound_rate(coming.get(key, 0.0)):
-                    missing[number] = missing.get(number, 0) + max(0, grains - round(there * GRAIN))
+                found[number] = min(grains(MOST_RATE), amount + (known or 0))
+                if there := grains(coming.get(key, 0.0)):
+                    missing[number] = missing.get(number, 0) + max(0, amount - there)
         lacking = array("Q", (min(found[number], missing.get(number, 0)) for number in found if missing))
         for number, rate in found.items():
             self._sums[number] += rate

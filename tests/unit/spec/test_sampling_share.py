@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plain_division import divide, sound_rate
 from tracekeeper_spec.sampling import Adaptive as Limits
-from tracekeeper_spec.sampling_share import LEAST, divide, fill, sound_rate
+from tracekeeper_spec.sampling_share import LEAST, fill
 
 LIMITS = Limits(target_traces_per_second=1000.0, min_probability=0.0)
 SPARE = 1.0 - LEAST
