@@ -277,13 +277,14 @@ def test_the_command_line_shows_status_and_ledger(user: Workload) -> None:
     user.agent(runs=5)
     user.summary()
     user.settled()
+    user.condition("Delivering", "True", deadline=60)
 
     def tracekeeper(*arguments: str) -> str:
         command = [sys.executable, "-m", "tracekeeper_cli", *arguments, "-n", user.namespace]
         return user.cluster.run(command).stdout
 
     status = tracekeeper("status").splitlines()
-    assert status[1].split() == [f"{user.namespace}/agents", "True", "True", "True"]
+    assert status[1].split() == [f"{user.namespace}/agents", "True", "True", "True", "True"]
     ledger = tracekeeper("ledger", "agent-0")
     assert "20 (backend-a 20)" in ledger
     assert ledger.rstrip().endswith("yes")
