@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,9 @@ async def installed() -> AsyncIterator[Api]:
 
 
 @asynccontextmanager
-async def started(api: Api, folder: Path, command: str, *arguments: str) -> AsyncIterator[Program]:
+async def started(
+    api: Api, folder: Path, command: str, *arguments: str, environment: Mapping[str, str] = os.environ
+) -> AsyncIterator[Program]:
     """One of the two commands, stopped at the end; `folder` is for its way to the API server."""
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
@@ -102,7 +104,7 @@ async def started(api: Api, folder: Path, command: str, *arguments: str) -> Asyn
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tracekeeper_operator", command, "--namespace=tk"),
         *(f"--metrics-listen=127.0.0.1:{port}", *arguments),
-        env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+        env={**environment, "KUBECONFIG": str(kubeconfig)},
         stderr=PIPE,
     )
     program = Program(process, port)
