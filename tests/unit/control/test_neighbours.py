@@ -1,7 +1,8 @@
 """Sidecars and operators of neighbouring versions work together, both ways.
 
 The other side is what it said when it was recorded (`tests/record_neighbour.py`), message by message; whole programs of
-both versions run together in `tests/e2e/test_previous_version.py`. In the version that `control-0.1.0-without-standing.json` is of, sidecars told nothing of themselves.
+both versions run together in `tests/e2e/test_previous_version.py`.
+In the version that `control-0.1.0-without-standing.json` is of, sidecars told nothing of themselves.
 """
 
 from __future__ import annotations
