@@ -81,7 +81,7 @@ class KeyRate(_message.Message):
     def __init__(self, key: _Optional[str] = ..., rate: _Optional[float] = ..., coming: _Optional[float] = ...) -> None: ...
 
 class Standing(_message.Message):
-    __slots__ = ("policy_revision", "policy_digest", "policy_problem", "log_problem", "received", "acknowledged", "refused", "filtered", "suspended", "delivery", "backends", "tests")
+    __slots__ = ("policy_revision", "policy_digest", "policy_problem", "log_problem", "received", "acknowledged", "refused", "filtered", "suspended", "delivery", "backends", "tests", "unscraped", "at_floor")
     POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
     POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
     POLICY_PROBLEM_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +94,8 @@ class Standing(_message.Message):
     DELIVERY_FIELD_NUMBER: _ClassVar[int]
     BACKENDS_FIELD_NUMBER: _ClassVar[int]
     TESTS_FIELD_NUMBER: _ClassVar[int]
+    UNSCRAPED_FIELD_NUMBER: _ClassVar[int]
+    AT_FLOOR_FIELD_NUMBER: _ClassVar[int]
     policy_revision: int
     policy_digest: str
     policy_problem: str
@@ -106,7 +108,9 @@ class Standing(_message.Message):
     delivery: _containers.RepeatedCompositeFieldContainer[EntryStanding]
     backends: _containers.RepeatedCompositeFieldContainer[BackendStanding]
     tests: int
-    def __init__(self, policy_revision: _Optional[int] = ..., policy_digest: _Optional[str] = ..., policy_problem: _Optional[str] = ..., log_problem: _Optional[str] = ..., received: _Optional[int] = ..., acknowledged: _Optional[int] = ..., refused: _Optional[int] = ..., filtered: _Optional[int] = ..., suspended: _Optional[int] = ..., delivery: _Optional[_Iterable[_Union[EntryStanding, _Mapping]]] = ..., backends: _Optional[_Iterable[_Union[BackendStanding, _Mapping]]] = ..., tests: _Optional[int] = ...) -> None: ...
+    unscraped: bool
+    at_floor: bool
+    def __init__(self, policy_revision: _Optional[int] = ..., policy_digest: _Optional[str] = ..., policy_problem: _Optional[str] = ..., log_problem: _Optional[str] = ..., received: _Optional[int] = ..., acknowledged: _Optional[int] = ..., refused: _Optional[int] = ..., filtered: _Optional[int] = ..., suspended: _Optional[int] = ..., delivery: _Optional[_Iterable[_Union[EntryStanding, _Mapping]]] = ..., backends: _Optional[_Iterable[_Union[BackendStanding, _Mapping]]] = ..., tests: _Optional[int] = ..., unscraped: _Optional[bool] = ..., at_floor: _Optional[bool] = ...) -> None: ...
 
 class EntryStanding(_message.Message):
     __slots__ = ("name", "start", "delivered", "sampled_out", "unmatched", "pending", "dropped", "redelivered", "stuck")
