@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar import logs, memory
 from tracekeeper_sidecar.admin.health import is_stuck
+from tracekeeper_sidecar.admin.scrapes import Scrapes
 from tracekeeper_sidecar.adopt.adopter import Adopter
 from tracekeeper_sidecar.adopt.adoption import Means
 from tracekeeper_sidecar.adopt.folders import Folders
@@ -68,7 +69,15 @@ class Remainder:
 class Delivery:
     """Owned by the application's event loop."""
 
-    def __init__(self, settings: Settings, buffer: Buffer, intake: Intake, clock: Clock, folders: Folders) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        buffer: Buffer,
+        intake: Intake,
+        clock: Clock,
+        folders: Folders,
+        scrapes: Scrapes,
+    ) -> None:
         self.routes: Routes | None = None
         self.recorder: Recorder | None = None
         self.watcher: Watcher | None = None
@@ -79,7 +88,7 @@ class Delivery:
         self._settings, self._buffer, self._intake, self._clock = settings, buffer, intake, clock
         self._cursors = CursorStore(settings.data_dir, buffer.files)
         self.letters = DeadLetters(settings.data_dir, buffer.files)
-        self._folders = folders
+        self._folders, self._scrapes = folders, scrapes
         self.adopter = self._adopter(settings.adopt_from) if settings.adopt_from else None
         """For folders on the node whose pods are gone, where there are any to share."""
         self._claimed = False
@@ -208,6 +217,7 @@ class Delivery:
         instruction, intake = state.instruction, self._intake
         acknowledged = log.end.seq if log is not None else 0
         backends = routes.backends() if routes is not None else ()
+        stage = routes.stage if routes is not None else None
         return Standing(
             revision=instruction.revision if instruction is not None else 0,
             digest=instruction.digest if instruction is not None else "",
@@ -223,6 +233,8 @@ class Delivery:
                 BackendStanding(each.name, each.circuit if each.usable else "Unusable", each.last_error)
                 for each in backends
             ),
+            unscraped=self._scrapes.missing,
+            at_floor=stage is not None and stage.at_floor,
         )
 
     def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Routes:

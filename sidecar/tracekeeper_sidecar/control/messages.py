@@ -54,6 +54,8 @@ def standing(now: Standing) -> bytes:
             pb.BackendStanding(name=each.name, circuit=each.circuit, fault=each.fault[:LONGEST_TEXT])
             for each in now.backends[:MOST_ENTRIES]
         ],
+        unscraped=now.unscraped,
+        at_floor=now.at_floor,
     )
     return pb.FromSidecar(standing=said).SerializeToString()
 

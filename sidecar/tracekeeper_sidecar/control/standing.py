@@ -48,6 +48,10 @@ class Standing:
     suspended: int = 0
     delivery: tuple[EntryStanding, ...] = ()
     backends: tuple[BackendStanding, ...] = ()
+    unscraped: bool = False
+    """Whether for long nobody has asked for its metrics."""
+    at_floor: bool = False
+    """Whether for long `minProbability` has kept more than the sampling's target."""
 
     @property
     def matters(self) -> object:
