@@ -196,13 +196,24 @@ def _pods_status() -> dict[str, Any]:
         "stale": "Those that are attached and work by an older one, or by none yet.",
         "outdatedImage": "Those whose sidecar has an older image than new pods get.",
         "silent": "Those that are attached and never got a span.",
+        "unscraped": "Those that are attached and whose metrics nobody has asked for in ten minutes.",
+        "atFloor": "Those that are attached and whose sampling keeps more than its target, by minProbability.",
         "missed": "Those that opted in and have no sidecar.",
         "failed": "Those whose sidecar does not run.",
     }
     return {
         "description": "How many pods this config is for, and how they are. Looked at every few minutes.",
         "type": "object",
-        "properties": {name: _count(text) for name, text in about.items()},
+        "properties": {
+            **{name: _count(text) for name, text in about.items()},
+            "silentPods": {
+                "description": "Some of those that are silent, as NAMESPACE/NAME.",
+                "type": "array",
+                "maxItems": 5,
+                "x-kubernetes-list-type": "atomic",
+                "items": _text("One pod.", 512),
+            },
+        },
     }
 
 

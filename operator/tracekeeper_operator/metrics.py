@@ -71,7 +71,8 @@ class ControllerMetrics(Metrics):
             "tracekeeper_controller_pods",
             "Pods that opted in, by namespace and state: injected, missed (they have no sidecar), failed (it does not "
             "run), outdated (it has an older image); and of those that are attached to the control stream, current, "
-            "stale (on an older policy) and silent (no span ever came).",
+            "stale (on an older policy), silent (no span ever came), unscraped (nobody has asked for their metrics for "
+            "ten minutes) and at_floor (minProbability keeps more than the target of sampling).",
             ["namespace", "state"],
             registry=self.registry,
         )

@@ -108,6 +108,16 @@ class Attached:
         """Whether no span ever came to it, as far as it says."""
         return self.standing is not None and self.standing.received == 0
 
+    @property
+    def unscraped(self) -> bool:
+        """Whether for long nobody has asked for its metrics, as far as it says."""
+        return self.standing is not None and self.standing.unscraped
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether its sampling cannot go as low as its target asks for, as far as it says."""
+        return self.standing is not None and self.standing.at_floor
+
     def send(self, message: pb.ToSidecar) -> None:
         """Never waits; to a stream that has ended, nothing happens. Each message goes out unless the stream ends."""
         self.send_bytes(message.SerializeToString())

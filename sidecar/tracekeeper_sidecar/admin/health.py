@@ -146,7 +146,7 @@ def _sampling_warnings(stage: StageHealth) -> list[str]:
     if stage.at_floor:
         found.append(
             f"sampling is at the floor for {stage.pinned:.0f} s: adaptive.minProbability keeps more traces than"
-            " targetTracesPerSecond asks for; raise the target, lower minProbability, or have the application trace less"
+            " targetTracesPerSecond asks for; raise the target, lower minProbability, or let the application trace less"
         )
     return found
 

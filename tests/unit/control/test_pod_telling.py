@@ -35,6 +35,8 @@ FAILS = {"waiting": {"reason": "CreateContainerConfigError", "message": "no such
 class Sidecar:
     revision: int
     silent: bool = False
+    unscraped: bool = False
+    at_floor: bool = False
 
 
 def pod(name: str, image: str = IMAGE, *, state: Object | None = None, kind: str = "ReplicaSet") -> Object:
@@ -120,16 +122,20 @@ async def rig() -> AsyncIterator[Callable[..., Rig]]:
 async def test_counts_every_pod_of_a_config(rig: Callable[..., Rig]) -> None:
     it = rig()
     revision = (await it.look())["policy"]["revision"]
-    it.attached = {"uid-a": Sidecar(revision), "uid-b": Sidecar(revision - 1, silent=True), "uid-x": Sidecar(1)}
+    it.attached = {"uid-a": Sidecar(revision), "uid-b": Sidecar(revision - 1, silent=True)}
+    it.attached |= {"uid-c": Sidecar(revision, unscraped=True, at_floor=True), "uid-x": Sidecar(1)}
     failing = pod("d", state=FAILS)
     status = await it.look(pod("a"), pod("b", OLD), pod("c"), failing, pod("e", ""))
     assert status["pods"] == {
         "matched": 5,
         "injected": 4,
-        "current": 1,
+        "current": 2,
         "stale": 1,
         "outdatedImage": 1,
         "silent": 1,
+        "silentPods": ["shop/b"],
+        "unscraped": 1,
+        "atFloor": 1,
         "missed": 1,
         "failed": 1,
     }
