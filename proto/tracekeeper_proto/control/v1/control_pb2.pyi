@@ -45,14 +45,16 @@ class ToSidecar(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., share: _Optional[_Union[Share, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpCommand, _Mapping]] = ..., dump_stop: _Optional[_Union[DumpStop, _Mapping]] = ..., tap: _Optional[_Union[TapCommand, _Mapping]] = ..., tap_stop: _Optional[_Union[TapStop, _Mapping]] = ..., test: _Optional[_Union[TestCommand, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("version", "config_uid", "policy_revision")
+    __slots__ = ("version", "config_uid", "policy_revision", "tries_candidates")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CONFIG_UID_FIELD_NUMBER: _ClassVar[int]
     POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    TRIES_CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     version: str
     config_uid: str
     policy_revision: int
-    def __init__(self, version: _Optional[str] = ..., config_uid: _Optional[str] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+    tries_candidates: bool
+    def __init__(self, version: _Optional[str] = ..., config_uid: _Optional[str] = ..., policy_revision: _Optional[int] = ..., tries_candidates: _Optional[bool] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("report_every_seconds", "standing_every_seconds")
