@@ -210,6 +210,7 @@ class Attach(grpc.GenericRpcHandler):
             self._part(attached)
             attached.config_uid = hello.config_uid
         attached.version, attached.revision = hello.version, hello.policy_revision
+        attached.able = hello.tries_candidates
         self._circles.enter(attached, self._clock.monotonic())
         self._tell_of(attached.config_uid)
         attached.every = 0.0
