@@ -197,7 +197,13 @@ class App:
             from tracekeeper_sidecar.delivery import Delivery  # noqa: PLC0415 - slow import
 
             self.delivery = Delivery(
-                self.settings, self.buffer, self.intake, self.clock, SystemFolders(), self._scrapes
+                self.settings,
+                self.buffer,
+                self.intake,
+                self.clock,
+                SystemFolders(),
+                self._scrapes,
+                self._receiver,
             )
             self._delivering.set()
         await self.delivery.run()

@@ -189,7 +189,7 @@ def matters(standing: pb.Standing) -> object:
         standing.policy_digest,
         standing.policy_problem,
         standing.log_problem,
-        standing.received > 0,
+        standing.received > standing.tests,
         tuple((entry.name, entry.stuck) for entry in standing.delivery),
         tuple(
             (backend.name, backend.circuit.removeprefix("Half"), bool(backend.fault)) for backend in standing.backends
