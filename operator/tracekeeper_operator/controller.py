@@ -25,6 +25,7 @@ from .control.index import ConfigIndex
 from .control.service import ControlService
 from .delivering import Delivering
 from .errors import KubeError, NotFound
+from .events import Events
 from .inject import Injection, inject
 from .kube import Kube, Object
 from .leadership import Leadership
@@ -62,6 +63,7 @@ class Controller:
         self._book = Book(self._store, self._namespaces, settings.root_namespace)
         self._index = ConfigIndex(self._book)
         self._control = self._control_service() if settings.control_service else None
+        self._events = Events(self._kube, clock, self._metrics.events, "controller")
         self._pods = PodService(
             self._kube,
             settings.pods,
@@ -69,6 +71,7 @@ class Controller:
             self._control.sidecars if self._control is not None else Alone(),
             Probe(self._kube, settings.namespace, settings.service).answers,
             lambda namespace: self._reconciler.retell(namespace),
+            self._events.offer,
             clock,
             self._metrics,
         )
@@ -155,7 +158,7 @@ class Controller:
         for namespace in self._store.namespaces():
             self._book.assessed(namespace)
         control = self._control.tasks() if self._control is not None else {}
-        work = {"reconcile": self._reconciler.run(), "kopf": self._kopf(stop)}
+        work = {"reconcile": self._reconciler.run(), "events": self._events.run(), "kopf": self._kopf(stop)}
         await run_until(stop, {**work, **control, **self._pods.tasks()})
 
     def _control_service(self) -> ControlService:

@@ -53,7 +53,7 @@ class Injector:
             **{kind.plural: partial(self._unlisted, kind) for kind in (NAMESPACES, LIMIT_RANGES, RESOURCE_QUOTAS)},
         }
         async with self._kube, Server(health(self._metrics, checks), self._settings.metrics_listen):
-            events = Events(self._kube, self._clock, self._metrics)
+            events = Events(self._kube, self._clock, self._metrics.events, "injector")
             watch = Watch(self._kube, Scope(TRACING_CONFIGS), self._catalog, self._clock, self._heard)
             await run_until(
                 stop,

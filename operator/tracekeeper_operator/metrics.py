@@ -118,6 +118,12 @@ class ControllerMetrics(Metrics):
             ["result"],
             registry=self.registry,
         )
+        self.events = Counter(
+            "tracekeeper_controller_events",
+            "Events on owners, by result: sent, repeated, dropped or failed.",
+            ["result"],
+            registry=self.registry,
+        )
         self.control_sidecars = Gauge(
             "tracekeeper_control_sidecars",
             "Sidecars that are attached to the control stream.",

@@ -8,6 +8,7 @@ from typing import Any
 from tracekeeper_spec.config import ImageUpdate, Repair
 
 from ..clock import Clock
+from ..events import Notice
 from ..kube import Kube
 from ..metrics import ControllerMetrics
 from ..plan import Plan
@@ -25,6 +26,7 @@ from .repair import Repair as Repairer
 from .repair import repairable
 from .sweep import Sweep
 from .telling import PodTeller, Sidecars
+from .unpulled import Unpulled
 from .update import Update
 
 MEASURE_EVERY = 30.0
@@ -41,6 +43,7 @@ class PodService:
         sidecars: Sidecars,
         answers: Callable[[], Awaitable[bool]],
         retell: Callable[[str], None],
+        notify: Callable[[Notice], None],
         clock: Clock,
         metrics: ControllerMetrics,
     ) -> None:
@@ -49,6 +52,7 @@ class PodService:
         self.index = PodIndex()
         self._findings = Findings()
         self._images = ImageKeeper(kube, options.namespace, options.image, clock, metrics)
+        self._unpulled = Unpulled(notify, self._images.choose, options.updates, clock)
         self._policies = Policies()
         self.teller = PodTeller(
             self.index, self._findings, self._policies, self._images, metrics, sidecars, self._advice
@@ -128,6 +132,8 @@ class PodService:
         pod = self.index.get(*key)
         if self._options.image and pod is not None:
             self._images.seen(key, health, own_image=pod.own_image)
+            if health is not None:
+                self._unpulled.seen(pod, health)
 
     def _changed(self, namespace: str) -> None:
         self.teller.changed()
