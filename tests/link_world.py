@@ -252,7 +252,7 @@ class Recording:
     def stop_tap(self, tap: Tap) -> None:
         tap.running = False
 
-    def begin_test(self, timeout: float) -> Trial:
+    def begin_trial(self, timeout: float) -> Trial:
         self.tested.append(timeout)
         return self.trial
 

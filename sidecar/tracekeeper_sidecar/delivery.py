@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.forward.entry import EntryHealth
     from tracekeeper_sidecar.receive.intake import Receiver
     from tracekeeper_sidecar.tapper import Tapper
-    from tracekeeper_sidecar.tester import Tester
+    from tracekeeper_sidecar.prober import Prober
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Delivery:
         self.link: Link | None = None
         """To the operator; None where this pod has no token for it."""
         self._tapper: Tapper | None = None
-        self._tester: Tester | None = None
+        self._prober: Prober | None = None
         self.recent_calls = RecentCalls(clock)
         self._settings, self._buffer, self._intake, self._clock = settings, buffer, intake, clock
         self._cursors = CursorStore(settings.data_dir, buffer.files)
@@ -187,7 +187,7 @@ class Delivery:
     async def _stop_errands(self) -> None:
         if self.recorder is not None:
             await self.recorder.stop_dump()
-        for errand in (self._tapper, self._tester):
+        for errand in (self._tapper, self._prober):
             if errand is not None:
                 await errand.stop()
 
@@ -218,12 +218,12 @@ class Delivery:
         from tracekeeper_sidecar.control.taps import Taps  # noqa: PLC0415
         from tracekeeper_sidecar.control.trials import Trials  # noqa: PLC0415
         from tracekeeper_sidecar.tapper import Tapper  # noqa: PLC0415
-        from tracekeeper_sidecar.tester import Tester  # noqa: PLC0415
+        from tracekeeper_sidecar.prober import Prober  # noqa: PLC0415
 
         clock, token = self._clock, self._settings.control_token
         self._tapper = Tapper(log, clock)
-        self._tester = Tester(self._receiver, log, routes, clock, lambda: self.suspended)
-        errands = Errands(Dumps(recorder, clock), Taps(self._tapper, clock), Trials(self._tester, clock))
+        self._prober = Prober(self._receiver, log, routes, clock, lambda: self.suspended)
+        errands = Errands(Dumps(recorder, clock), Taps(self._tapper, clock), Trials(self._prober, clock))
         return Link(token, lambda: routes.hub, self.standing, errands, clock, random.random)
 
     def standing(self) -> Standing:
@@ -244,7 +244,7 @@ class Delivery:
             refused=sum(intake.refused.values()),
             filtered=sum(intake.filtered.values()),
             suspended=intake.suspended,
-            tests=self._tester.sent if self._tester is not None else 0,
+            tests=self._prober.sent if self._prober is not None else 0,
             delivery=tuple(_entry(entry, backends) for entry in (routes.entries() if routes is not None else ())),
             backends=tuple(
                 BackendStanding(each.name, each.circuit if each.usable else "Unusable", each.last_error)

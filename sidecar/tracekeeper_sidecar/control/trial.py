@@ -47,8 +47,8 @@ class Trial:
         return self.running, bool(self.stored), found
 
 
-class Tester(Protocol):
+class Prober(Protocol):
     """What can send a test span."""
 
-    def begin_test(self, timeout: float) -> Trial:
+    def begin_trial(self, timeout: float) -> Trial:
         """Send one and say for so many seconds what becomes of it. Raises ValueError, in words for people."""

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.control.trial import LONGEST, Tester, Trial
+from tracekeeper_sidecar.control.trial import LONGEST, Prober, Trial
 
 if TYPE_CHECKING:
     from tracekeeper_proto.control.v1 import control_pb2 as pb
@@ -29,8 +29,8 @@ WORDS = 1.0
 class Trials:
     """Owned by the event loop of the link."""
 
-    def __init__(self, tester: Tester, clock: Clock) -> None:
-        self._tester, self._clock = tester, clock
+    def __init__(self, prober: Prober, clock: Clock) -> None:
+        self._prober, self._clock = prober, clock
         self._trials: dict[str, Trial] = {}
         """By id, those that are told about."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -44,7 +44,7 @@ class Trials:
                 raise ValueError(f"{MOST} test spans are under way in this sidecar: wait for the end of one")
             if not 0 < asked.timeout_seconds <= LONGEST:
                 raise ValueError(f"timeout: more than no seconds, and at most {LONGEST:g}")
-            trial = self._tester.begin_test(asked.timeout_seconds)
+            trial = self._prober.begin_trial(asked.timeout_seconds)
         except ValueError as error:
             _tell(asked.id, Trial(running=False, problem=str(error)), send)
             return

@@ -53,7 +53,7 @@ NOT_FOUND = "it was acknowledged, and is not where the log should have it: see t
 TIME_UP = "time was up; what waits goes on waiting, and is delivered when that can be"
 
 
-class Tester:
+class Prober:
     """Owned by the application's event loop."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Tester:
         self._suspended = suspended
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin_test(self, timeout: float) -> Trial:
+    def begin_trial(self, timeout: float) -> Trial:
         """Send one; what becomes of it, for so many seconds. Raises ValueError, in words for people."""
         if self._suspended():
             raise ValueError(SUSPENDED)
