@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     network = commands.add_parser("network-policy", help="what sidecars need where everything is denied by default")
     network.add_argument("-n", "--namespace", help="where pods are injected (default: the context's)")
     network.add_argument(
-        "--operator-namespace", default="tracekeeper-system", metavar="NAMESPACE", help="of the operator"
+        "--operator-namespace", metavar="NAMESPACE", help="of the operator (default: found by its webhook)"
     )
     network.set_defaults(command=_network_policy)
     looks = _add_looks(commands)

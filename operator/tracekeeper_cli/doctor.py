@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracekeeper_cli.doctor_configs import of_configs
+from tracekeeper_cli.doctor_network import of_networks
 from tracekeeper_cli.doctor_operator import of_operator
 from tracekeeper_cli.findings import Finding, Severity, grouped, in_order
 from tracekeeper_cli.missing import annotated_namespace, applying, causes, misplaced_on, wants
@@ -32,7 +33,13 @@ OFTEN = 3
 def examine(world: World, now: float) -> list[Finding]:
     """All findings, the worst first. `now` is Unix time."""
     return in_order(
-        [*of_operator(world, now), *of_configs(world), *_of_places(world), *grouped(_of_pods(world))],
+        [
+            *of_operator(world, now),
+            *of_configs(world),
+            *_of_places(world),
+            *grouped(_of_pods(world)),
+            *grouped(of_networks(world)),
+        ],
     )
 
 

@@ -9,7 +9,7 @@ from tracekeeper_cli.world import INJECT, MIRROR, Object, World, annotations_of,
 from tracekeeper_spec.config import ConfigSpec
 from tracekeeper_spec.merge import Merged
 from tracekeeper_spec.resolve import ResolvedSpec, resolve
-from tracekeeper_spec.scope import Scope
+from tracekeeper_spec.scope import Scope, takes_all
 from tracekeeper_spec.wish import parse_wish
 
 TEMPLATE = "spec.template.metadata.annotations"
@@ -193,6 +193,20 @@ def applying(scope: Scope, pod: Object) -> Merged | None:
     wish = parse_wish(annotations_of(pod).get(INJECT, "true"), scope.namespace)
     named = wish.named if wish is not None else None
     return scope.by_name(named) if named is not None else scope.by_labels(labels(pod))
+
+
+def applied(world: World, namespace: str) -> list[Object]:
+    """As configs with a `spec` alone: all that applies to pods of a namespace, and what would to others of its pods."""
+    scope = world.scope(namespace)
+    selecting = [config for config in scope.own if not takes_all(config)]
+    pods = [pod for pod in world.pods if _space(pod) == namespace and wants(pod, world)]
+    found = [*(scope.with_level(config) for config in (None, *selecting)), *(applying(scope, pod) for pod in pods)]
+    specs: list[Object] = []
+    for merged in found:
+        spec = {"spec": merged.written} if merged is not None else None
+        if spec is not None and spec not in specs:
+            specs.append(spec)
+    return specs
 
 
 def resolved(scope: Scope, pod: Object) -> ResolvedSpec:

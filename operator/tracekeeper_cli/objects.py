@@ -29,7 +29,7 @@ class Objects:
         self.unread: list[str] = []
         """What could not be looked at, and why, in order."""
         core, apps, batch = client.CoreV1Api(api), client.AppsV1Api(api), client.BatchV1Api(api)
-        hooks = client.AdmissionregistrationV1Api(api)
+        hooks, nets = client.AdmissionregistrationV1Api(api), client.NetworkingV1Api(api)
         bare = client.ApiClient(api.configuration)
         bare.set_default_header("Accept", METADATA)
         self._lists: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
@@ -44,6 +44,7 @@ class Objects:
             "cronjobs": (batch.list_cron_job_for_all_namespaces, batch.list_namespaced_cron_job),
             "mutatingwebhookconfigurations": (hooks.list_mutating_webhook_configuration, None),
             "validatingwebhookconfigurations": (hooks.list_validating_webhook_configuration, None),
+            "networkpolicies": (nets.list_network_policy_for_all_namespaces, nets.list_namespaced_network_policy),
             "customresourcedefinitions": (client.ApiextensionsV1Api(api).list_custom_resource_definition, None),
         }
         self._pod, self._namespace = core.read_namespaced_pod, core.read_namespace

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracekeeper_cli.network_policy import Need
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.parse import parse_manifest
@@ -45,6 +46,10 @@ class World:
     validating: tuple[Object, ...] = ()
     policies: Mapping[str, Object | None] = field(default_factory=dict)
     """By namespace: the Secret with the policy, its metadata alone; None where it is missing."""
+    networks: tuple[Object, ...] = ()
+    """NetworkPolicies."""
+    needs: Mapping[str, Need] = field(default_factory=dict)
+    """By namespace, what sidecars need of the network; of those that have NetworkPolicies and pods with a sidecar."""
     unread: tuple[str, ...] = ()
 
     def scope(self, namespace: str) -> Scope:

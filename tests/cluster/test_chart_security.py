@@ -12,7 +12,7 @@ from cluster import fixtures, images
 from cluster.fixtures import RELEASE, SYSTEM
 from cluster.node import Cluster
 from cluster.workload import Workload, otlp
-from tracekeeper_cli.network_policy import policy
+from tracekeeper_cli.network_policy import need
 
 pytestmark = pytest.mark.cluster
 
@@ -64,7 +64,7 @@ def test_the_api_server_takes_the_policy_for_a_namespace_where_everything_is_den
         "http://a.b.svc:1",
     )
     config = {"spec": {"backends": [{"otlp": {"endpoint": endpoint}} for endpoint in endpoints]}}
-    body, _ = policy(namespace, [config], SYSTEM, lambda space, name: None)
+    body = need(namespace, [config], SYSTEM, lambda space, name: None).policy
     options = ("--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
     assert "serverside-applied" in cluster.kubectl("apply", *options, stdin=json.dumps(body))
 
