@@ -67,7 +67,7 @@ class Book:
     def recall(self, namespace: str, published: PolicyDocument) -> None:
         """Learn the last good versions of a namespace's configs from what its policy says now."""
         for item in self.assessed(namespace):
-            if item.config is None and (good := last_good(published, item.uid)) is not None:
+            if item.config is None and (good := last_good(published, item.manifest)) is not None:
                 self._read[namespace][item.uid] = replace(item, config=good, merged=merge([good]))
                 self._changed()
 

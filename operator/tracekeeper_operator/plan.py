@@ -183,15 +183,30 @@ def assess(manifests: Sequence[Object], published: PolicyDocument | None) -> tup
 def _assess(manifest: Object, published: PolicyDocument | None) -> Assessed:
     config, faults = parse_manifest(_bare(manifest))
     if config is None and published is not None:
-        meta = manifest.get("metadata") or {}
-        config = last_good(published, str(meta.get("uid", "")))
+        config = last_good(published, manifest)
     return Assessed(manifest, tuple(faults), config, merge([config]) if config is not None else None)
 
 
-def last_good(published: PolicyDocument, uid: str) -> TracingConfig | None:
-    """The config with that UID as its namespace's document tells of it."""
+def last_good(published: PolicyDocument, manifest: Object) -> TracingConfig | None:
+    """The config as its namespace's document tells of it."""
+    uid = _uid(manifest)
     entries = (entry for entry in published.configs if entry.uid == uid and not entry.retired)
-    return next((entry.own() for entry in entries), None)
+    return next((_of_entry(entry, manifest) for entry in entries), None)
+
+
+def _of_entry(entry: PolicyEntry, manifest: Object) -> TracingConfig | None:
+    """The config as an entry of its namespace's document has it. Which one it is says the API server alone: whoever
+    may write Secrets there may write that document too, and is not to speak for configs of others, nor to lead to
+    their Secrets."""
+    meta = manifest["metadata"]
+    config = entry.own() if entry.namespace == meta.get("namespace") else None
+    if config is None:
+        return None
+    return replace(config, name=str(meta.get("name", "")), created=str(meta.get("creationTimestamp", "")))
+
+
+def _uid(manifest: Object) -> str:
+    return str((manifest.get("metadata") or {}).get("uid", ""))
 
 
 def _bare(manifest: Object) -> Object:
@@ -319,7 +334,7 @@ def _smaller(maker: _Maker, asked: _Asked, configs: Sequence[Assessed]) -> Itera
     """
     yield maker.make(maker.scope, asked, alone=True)  # Those that work come before those that are gone.
     old = maker.old
-    found = [last_good(old, item.uid) for item in configs] if old is not None else []
+    found = [last_good(old, item.manifest) for item in configs] if old is not None else []
     own = sorted((item for item in found if item is not None), key=lambda item: (item.created, item.name))
     held = _holding(maker.scope, own)
     yield maker.make(held, asked, frozen=True)

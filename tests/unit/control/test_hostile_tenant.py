@@ -276,6 +276,18 @@ def test_when_not_even_the_default_fits_what_was_lent_is_still_taken_back() -> N
     assert [entry.name for entry in (*world.document.configs, *world.document.named)] == ["default"]
 
 
+def test_a_forged_policy_that_is_too_large_leads_to_nothing_more_of_the_lenders() -> None:
+    """Of the lender's Secret, one key is lent. What is held on to then comes from the tenant's own Secret."""
+    world = World(own=[config("mine", backends=[backend("b", "big")])], lent=[lent("named", "care")])
+    world.named = (Reference("care", "named"),)
+    world.secrets = {"care/tempo": THEIRS, "big": huge()}
+    forged = PolicyEntry("mine", "care", "uid-mine", 1, "", {"backends": [backend("b", "tempo", "ca.crt")]})
+    world.published = Published(PolicyDocument(5, (forged,), namespace="shop"), ours=True)
+    assert world.round().size is not None
+    values = [value for keys in world.document.secrets.values() for value in keys.values()]
+    assert values == [b"of-the-lender"]
+
+
 SIZES = st.sampled_from([1, MAX_BYTES // 5, MAX_BYTES // 3, MAX_BYTES])
 LEVELS = st.sampled_from(["Error", "Warning", "Info", "Debug"])
 STEPS = st.lists(
