@@ -47,6 +47,8 @@ class Objects:
             "networkpolicies": (nets.list_network_policy_for_all_namespaces, nets.list_namespaced_network_policy),
             "customresourcedefinitions": (client.ApiextensionsV1Api(api).list_custom_resource_definition, None),
         }
+        self._custom = client.CustomObjectsApi(api)
+        self._config_map = core.read_namespaced_config_map
         self._pod, self._namespace = core.read_namespaced_pod, core.read_namespace
         self._secret = client.CoreV1Api(bare).read_namespaced_secret
 
@@ -79,6 +81,16 @@ class Objects:
     def secret(self, namespace: str, name: str) -> Object | None:
         """Its metadata alone; None where there is none, or it may not be read."""
         return self._one(f"cannot read Secret {namespace}/{name}", self._secret, name, namespace)
+
+    def config_map(self, namespace: str, name: str) -> Object | None:
+        """None where there is none, or it may not be read."""
+        return self._one(f"cannot read ConfigMap {namespace}/{name}", self._config_map, name, namespace)
+
+    def pod_monitors(self) -> list[Object] | None:
+        """Of the Prometheus operator; None where the cluster does not know them, or they may not be read."""
+        asked = ("monitoring.coreos.com", "v1", "podmonitors")
+        found = self._one("cannot list podmonitors", self._custom.list_cluster_custom_object, *asked)
+        return None if found is None else list(found.get("items") or ())
 
     def _one(self, failure: str, call: Callable[..., Any], *path: str) -> Object | None:
         with self._asking(failure):

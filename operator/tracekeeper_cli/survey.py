@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tracekeeper_cli.cluster import Cluster
+from tracekeeper_cli.cluster import AUTHORITY, Cluster
 from tracekeeper_cli.errors import CLIError
 from tracekeeper_cli.missing import applied
 from tracekeeper_cli.network_policy import Need, need
@@ -61,7 +61,27 @@ def survey(cluster: Cluster, namespace: str | None, operator: str | None, *, pol
         networks=tuple(objects.all_of("networkpolicies", namespace)) if policies else (),
         unread=tuple(dict.fromkeys(objects.unread)),
     )
-    return replace(world, needs=_needs(cluster, world))
+    world = replace(world, needs=_needs(cluster, world))
+    return _told_of(objects, world) if policies else world
+
+
+def _told_of(objects: Objects, world: World) -> World:
+    """What only a doctor needs: how sidecars tell of themselves, and who might scrape those that nobody does."""
+    objects.unread.clear()
+    stream = objects.config_map(world.operator, AUTHORITY)
+    if stream is None and world.parts and not objects.unread:
+        objects.unread.append(
+            "what sidecars say of themselves (backends, silence, scrapes, sampling): the control stream is off, by the "
+            "chart's value control.enabled"
+        )
+    counts = ((item.get("status") or {}).get("pods") or {} for item in world.configs)
+    monitors = objects.pod_monitors() if any(each.get("unscraped") for each in counts) else None
+    return replace(
+        world,
+        stream=stream,
+        monitors=tuple(monitors) if monitors is not None else None,
+        unread=(*world.unread, *objects.unread),
+    )
 
 
 def _needs(cluster: Cluster, world: World) -> dict[str, Need]:

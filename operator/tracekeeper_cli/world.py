@@ -50,6 +50,10 @@ class World:
     """NetworkPolicies."""
     needs: Mapping[str, Need] = field(default_factory=dict)
     """By namespace, what sidecars need of the network; of those that have NetworkPolicies and pods with a sidecar."""
+    monitors: tuple[Object, ...] | None = None
+    """PodMonitors; None where the cluster does not know them, and where nobody needs them."""
+    stream: Object | None = None
+    """ConfigMap `tracekeeper-ca`, in which the control stream is described; None where there is none."""
     unread: tuple[str, ...] = ()
 
     def scope(self, namespace: str) -> Scope:
