@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from functools import partial
 
@@ -84,6 +85,9 @@ class Injector:
             self._catalog, options, self._metrics, self._clock, events.offer, self._limits, self._images
         )
         await self._identity.ready.wait()
+        # What is here by now stays. To look through it for garbage again takes some 20 ms, and an answer would wait.
+        gc.collect()
+        gc.freeze()
         async with Server(admission.application(), self._settings.listen, tls=self._identity.context):
             logger.info("answering admission requests on %s", self._settings.listen)
             self._serving.set()
