@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracekeeper_spec.aliases import Aliases
@@ -28,6 +28,8 @@ from tracekeeper_spec.wish import Reference
 from . import names
 from .errors import KubeError
 from .retire import Known, Staying, left, staying
+from .rollout import Look, State
+from .trials import POLL, advance, trying
 
 Object = dict[str, Any]
 
@@ -119,6 +121,8 @@ class Plan:
     """What the Secret is to be deleted with, as a reference; None where that is not known."""
     due: float | None = None
     """Unix time at which the passing of time alone makes another plan; None when it does not."""
+    rollouts: Mapping[str, State] = field(default_factory=dict)
+    """How those stand that have a section `rollout`, by UID."""
 
     @property
     def secret(self) -> Object:
@@ -188,10 +192,10 @@ def _assess(manifest: Object, published: PolicyDocument | None) -> Assessed:
 
 
 def last_good(published: PolicyDocument, manifest: Object) -> TracingConfig | None:
-    """The config as its namespace's document tells of it."""
-    uid = _uid(manifest)
-    entries = (entry for entry in published.configs if entry.uid == uid and not entry.retired)
-    return next((_of_entry(entry, manifest) for entry in entries), None)
+    """The config as its namespace's document tells of it: its newest version without faults, even if that is only
+    tried."""
+    entry = published.living(_uid(manifest))
+    return _of_entry(entry.trial or entry, manifest) if entry is not None else None
 
 
 def _of_entry(entry: PolicyEntry, manifest: Object) -> TracingConfig | None:
@@ -228,31 +232,38 @@ def plan(
     used: bool = True,
     known: Known | None = None,
     owner: Object | None = None,
+    look: Look | None = None,
 ) -> Plan:
     """Decide about one namespace.
 
     `secrets` are by name, those of other namespaces as `namespace/name`. `floor` is the highest revision known of it;
     `now` is Unix time; `control` is where its sidecars find the control stream. `scope` has the configs of other
     namespaces too (without it, there are none); for `named` and `used` see `want`, for `known` see `retire`; `owner` is
-    what the Secret is to be deleted with.
+    what the Secret is to be deleted with, `look` is at the namespace's injected pods, by whom a new policy may be
+    tried first.
     """
     scope = scope or alone(namespace, configs)
     old = published.document
     configs = tuple(_placed(item, scope) for item in configs)
     revision = max(max(floor, old.revision if old is not None else 0) + 1, int(now))
-    maker = _Maker(scope, secrets, old, known or _known(configs), now, control, revision)
+    maker = _Maker(scope, secrets, old, known or _known(configs), now, control, revision, look)
     asked = _Asked(tuple(sorted(set(named), key=str)), used)
     made = maker.make(scope, asked)
     if made.empty:
         return Plan(namespace, configs, made.document, write=False, delete=published.ours)
-    if (size := made.document.size_fault()) is not None:
+    if (size := made.document.size_fault()) is not None and trying(made.document):
+        made = maker.make(scope, asked, lean=True)
+        size = made.document.size_fault()
+    if size is not None:
         made = next(candidate for candidate in _smaller(maker, asked, configs) if candidate.fits)
+    due = made.until if not trying(made.document) else min(now + POLL, made.until or now + POLL)
+    found = Plan(
+        namespace, configs, made.document, True, delete=False, size=size, owner=owner, due=due, rollouts=made.rollouts
+    )
     if old is not None and old.revision >= floor and made.document.same_content(old):
         owners = published.owners if owner is None else frozenset({str(owner["uid"])})
-        write = owners != published.owners
-        return Plan(namespace, configs, old, write, delete=False, size=size, owner=owner, due=made.until)
-    write = old is not None or not made.empty
-    return Plan(namespace, configs, made.document, write, delete=False, size=size, owner=owner, due=made.until)
+        return replace(found, document=old, write=owners != published.owners)
+    return replace(found, write=old is not None or not made.empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +283,7 @@ class _Made:
     """Unix time at which something in it is due to go."""
     last: bool = False
     """There is no smaller one."""
+    rollouts: Mapping[str, State] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -293,10 +305,13 @@ class _Maker:
     now: float
     control: Control | None
     revision: int
+    look: Look | None
 
-    def make(self, scope: Scope, asked: _Asked, *, frozen: bool = False, alone: bool = False) -> _Made:
+    def make(
+        self, scope: Scope, asked: _Asked, *, frozen: bool = False, alone: bool = False, lean: bool = False
+    ) -> _Made:
         """What `scope` gives. `frozen`: with the values of the namespace's own Secrets as they are published. `alone`:
-        without what only stays."""
+        without what only stays. `lean`: nothing is tried, so that nothing is there twice."""
         wanted = want(scope, asked.named, used=asked.used)
         stays = Staying()
         if not alone:
@@ -307,12 +322,18 @@ class _Maker:
         living = PolicyDocument(
             revision=self.revision,
             configs=tuple(PolicyEntry.of(merged, aliases) for merged in wanted.configs),
-            secrets=_values(wanted, aliases, self._readable(frozen), self.old),
+            secrets={},
             control=self.control,
             named=tuple(PolicyEntry.of(merged, aliases, named=True) for merged in wanted.named),
             namespace=scope.namespace,
         )
-        return _Made(_with(living, stays, self.old, self.scope), stays.until)
+        fixed = {merged.head.uid: merged.fixed for merged in (*wanted.configs, *wanted.named)}
+        tried = advance(living, fixed, self.old, self.scope, None if lean else self.look, self.now)
+        readable = self._readable(frozen)
+        values = _values(wanted, aliases, readable, self.old)
+        _add_held(values, tried.document, readable, self.old)
+        document = _with(replace(tried.document, secrets=values), stays, self.old, self.scope)
+        return _Made(document, stays.until, rollouts=tried.states)
 
     def make_left(self) -> _Made:
         """What of the document before may stay, whatever is wanted now."""
@@ -332,13 +353,14 @@ def _smaller(maker: _Maker, asked: _Asked, configs: Sequence[Assessed]) -> Itera
     What the namespace itself has, or asks for, gives way to what the root namespace says: it may not keep that from
     arriving by being too large.
     """
-    yield maker.make(maker.scope, asked, alone=True)  # Those that work come before those that are gone.
+    yield maker.make(maker.scope, asked, lean=True, alone=True)  # Those that work come before those that are gone.
     old = maker.old
-    found = [last_good(old, item.manifest) for item in configs] if old is not None else []
+    entries = [(old.living(item.uid), item.manifest) for item in configs] if old is not None else []
+    found = [_of_entry(entry, manifest) for entry, manifest in entries if entry is not None]
     own = sorted((item for item in found if item is not None), key=lambda item: (item.created, item.name))
     held = _holding(maker.scope, own)
-    yield maker.make(held, asked, frozen=True)
-    yield maker.make(held, asked, frozen=True, alone=True)
+    yield maker.make(held, asked, frozen=True, lean=True)
+    yield maker.make(held, asked, frozen=True, lean=True, alone=True)
     named = asked.named
     yield from _most(
         len(named) + len(own),
@@ -347,6 +369,7 @@ def _smaller(maker: _Maker, asked: _Asked, configs: Sequence[Assessed]) -> Itera
             replace(asked, named=named[:count]),
             frozen=True,
             alone=True,
+            lean=True,
         ),
     )
     yield maker.make_left()
@@ -431,6 +454,24 @@ def _values(
         if use.key in source:
             values.setdefault(alias, {})[use.key] = source[use.key]
     return values
+
+
+def _add_held(
+    values: dict[str, dict[str, bytes]],
+    document: PolicyDocument,
+    secrets: Mapping[str, SecretRead],
+    old: PolicyDocument | None,
+) -> None:
+    """Add what entries need that hold on to what is known to work; those of other namespaces as they are published."""
+    entries = (*document.configs, *document.named)
+    for use in (use for entry in entries if entry.candidate or entry.halted for _, use in entry.secrets):
+        read = secrets.get(use.name) if use.namespace == document.namespace else None
+        if read is None or (read.data is None and not read.absent):
+            source = (old.secrets.get(use.name) if old is not None else None) or {}
+        else:
+            source = read.data or {}
+        if use.key in source:
+            values.setdefault(use.name, {}).setdefault(use.key, source[use.key])
 
 
 def owners(entries: Iterable[PolicyEntry]) -> dict[str, set[str]]:

@@ -107,7 +107,7 @@ def _staying(
 
 
 def _retired(entry: PolicyEntry, now: float) -> PolicyEntry:
-    return replace(entry, retired=True, retired_at=int(now), about={})
+    return replace(entry.proven, retired=True, retired_at=int(now), about={})
 
 
 def _in_time(entry: PolicyEntry, now: float) -> Iterator[PolicyEntry]:
@@ -115,8 +115,8 @@ def _in_time(entry: PolicyEntry, now: float) -> Iterator[PolicyEntry]:
         yield entry
 
 
-def _sources(entry: PolicyEntry) -> Iterator[Reference]:
-    """The configs that take part in an entry."""
+def sources(entry: PolicyEntry) -> Iterator[Reference]:
+    """The configs that take part in an entry, the most specific first."""
     for source in entry.sources or (f"{entry.namespace}/{entry.name}@{entry.generation}",):
         namespace, _, rest = source.partition("/")
         yield Reference(namespace, rest.rpartition("@")[0])
@@ -124,12 +124,12 @@ def _sources(entry: PolicyEntry) -> Iterator[Reference]:
 
 def _undecided(entry: PolicyEntry, scope: Scope) -> bool:
     """Whether somebody's consent to it cannot be told, and nobody's is known to have been taken back."""
-    found = [config for source in _sources(entry) if (config := scope.find(source)) is not None]
+    found = [config for source in sources(entry) if (config := scope.find(source)) is not None]
     return any(map(scope.undecided, found)) and not _any_revoked(entry, scope)
 
 
 def _any_revoked(entry: PolicyEntry, scope: Scope) -> bool:
-    return any(_revoked(source, scope) for source in _sources(entry))
+    return any(_revoked(source, scope) for source in sources(entry))
 
 
 def _revoked(source: Reference, scope: Scope) -> bool:

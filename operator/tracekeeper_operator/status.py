@@ -18,6 +18,7 @@ from . import names
 from .clock import timestamp
 from .errors import KubeError
 from .plan import Assessed, Plan, SecretRead
+from .rollout import Phase
 from .storage import NOWHERE, HostPaths
 
 MAX_MESSAGE = 4096
@@ -54,6 +55,9 @@ class Reason(StrEnum):
     SIDECARS_FAIL = "SidecarsFail"
     OLDER_IMAGE = "OlderImage"
     NO_IMAGE = "NoImage"
+    ROLLOUT_PROGRESSING = "RolloutProgressing"
+    ROLLOUT_HALTED = "RolloutHalted"
+    ROLLOUT_COMPLETE = "RolloutComplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +171,14 @@ def _ready(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcome, 
         return Condition("Ready", "False", reason, _shorten(text, ""))
     where = f"revision {plan.document.revision} in Secret {plan.namespace}/{names.POLICY_SECRET}"
     stale = "; with Secrets as they were read before: see ResolvedRefs" if lacks else ""
+    state = plan.rollouts.get(item.uid)
+    tried = (
+        "; some pods try a new generation first: see RolledOut" if state and state.phase is Phase.PROGRESSING else ""
+    )
     if item.spec.suspend:
         text = f"{where} says suspend: spans are answered, counted and not stored{stale}"
         return Condition("Ready", "True", Reason.SUSPENDED, text)
-    text = f"{where}; running sidecars take it within about a minute{stale}"
+    text = f"{where}; running sidecars take it within about a minute{tried}{stale}"
     return Condition("Ready", "True", Reason.PUBLISHED, text)
 
 
@@ -185,6 +193,10 @@ def _obstacle(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcom
         return Reason.POLICY_TOO_LARGE, text
     if item.unresolved:
         return Reason.NO_BACKENDS, "; ".join(str(fault) for fault in item.unresolved)
+    state = plan.rollouts.get(item.uid)
+    if state is not None and state.phase is Phase.HALTED:
+        text = f"generation {state.generation} was taken back, generation {state.effective} stays in effect"
+        return Reason.ROLLOUT_HALTED, f"{text}: see RolledOut"
     if (other := shadowed_by(item, plan.configs)) is not None:
         return Reason.SHADOWED, (
             f"no pod gets this config unless it names it, because the older {other.name} selects every pod too: "
@@ -233,7 +245,11 @@ def status(
         ],
     }
     if plan.document.configs and not outcome.problem:
-        body["policy"] = {"current": plan.document.digest, "revision": plan.document.revision}
+        body["policy"] = {
+            "current": plan.document.digest,
+            "lastGood": plan.document.last_good,
+            "revision": plan.document.revision,
+        }
     return body
 
 

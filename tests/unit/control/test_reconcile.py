@@ -106,7 +106,11 @@ async def test_publishes_and_tells(rig: MakeRig) -> None:
     assert document is not None and [entry.name for entry in document.configs] == ["agents"]
     assert it.condition("Ready") == ("True", "Published")
     status = it.api.get("tracingconfigs", "shop", "agents")["status"]
-    assert status["policy"] == {"current": document.digest, "revision": document.revision}
+    assert status["policy"] == {
+        "current": document.digest,
+        "lastGood": document.digest,
+        "revision": document.revision,
+    }
 
 
 async def test_writes_nothing_when_nothing_changed(rig: MakeRig) -> None:
