@@ -80,6 +80,8 @@ def test_the_controller_writes_one_secret_by_server_side_apply_only(
         (CONTROLLER, "create", "pods"),
         (CONTROLLER, "delete", "pods"),
         (CONTROLLER, "update", "tracingconfigs.tracekeeper.dev"),
+        (CONTROLLER, "patch", "events"),
+        (CONTROLLER, "list", "events"),
         (INJECTOR, "get", "secrets"),
         (INJECTOR, "list", "secrets"),
         (INJECTOR, "create", "pods"),
