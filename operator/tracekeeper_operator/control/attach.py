@@ -45,7 +45,10 @@ COMPLAIN_EVERY = 30.0
 
 Verify = Callable[[str], Awaitable[PodIdentity]]
 """A token to whose it is. Raises TokenRefused."""
-DumpStates = Callable[[Attached, pb.DumpState], None]
+Told = Callable[[Attached, Any], None]
+"""Given a message about an errand."""
+ERRANDS = ("dump", "tap", "test")
+"""Kinds of messages about what people ask."""
 Standings = Callable[[str], None]
 """Told the UID of a config about whose sidecars there is something new."""
 
@@ -64,7 +67,7 @@ class Attach(grpc.GenericRpcHandler):
         self._pods: dict[str, Attached] = {}
         self._arriving = 0
         self.ledgers = Ledgers()
-        self._dump_states: list[DumpStates] = []
+        self._told: dict[str, list[Told]] = {kind: [] for kind in ERRANDS}
         self._standings: list[Standings] = []
         self._complained = float("-inf")
         self.hurry = True
@@ -91,9 +94,9 @@ class Attach(grpc.GenericRpcHandler):
         """Also call this when sidecars of a config come or go, or say something new that is more than a count."""
         self._standings.append(callback)
 
-    def on_dump_state(self, callback: DumpStates) -> None:
-        """Also call this with what sidecars say of dumps."""
-        self._dump_states.append(callback)
+    def on_told(self, kind: str, callback: Told) -> None:
+        """Also call this with what sidecars say of an errand, one of ERRANDS."""
+        self._told[kind].append(callback)
 
     def sweep(self, hello_within: float) -> None:
         """End streams whose token is over, and those without a Hello for so many seconds."""
@@ -195,9 +198,9 @@ class Attach(grpc.GenericRpcHandler):
                 circle.spread.add(now, kept, len(self._pods))
         elif kind == "standing":
             self._note(attached, message.standing)
-        elif kind == "dump":
-            for callback in self._dump_states:
-                callback(attached, message.dump)
+        elif kind in self._told:
+            for callback in self._told[kind]:
+                callback(attached, getattr(message, kind))
         return None
 
     def _greet(self, attached: Attached, hello: pb.Hello) -> End | None:

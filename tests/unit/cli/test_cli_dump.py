@@ -111,7 +111,7 @@ async def test_every_pod_is_asked_and_told_about(there: World, run: Run, caplog:
         "resourceAttributes": attributes,
     }
     assert [review.body["spec"] for review in there.api.requests("POST", "/tokenreviews")] == [{"token": TOKEN}]
-    begun, ended = (record.getMessage() for record in caplog.records if record.name.endswith("control.people"))
+    begun, ended = (record.getMessage() for record in caplog.records if record.name.endswith("control.dump_calls"))
     assert "alice may, and asks for spans where" in begun and "of the last 300 s of shop/agents" in begun
     assert "of shop/agents has ended: 42 spans sent by 2 sidecars, of which 0 failed" in ended
     assert TOKEN not in caplog.text
