@@ -1,4 +1,4 @@
-"""`tracekeeper`, also as `kubectl tracekeeper`: check, status, ledger, tap, send-test-span, dump, explain, doctor."""
+"""`tracekeeper`, also as `kubectl tracekeeper`: what the cluster does with spans, for people."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _add_rollout(commands: Any) -> list[argparse.ArgumentParser]:
     actions = rollout.add_subparsers(required=True, metavar="ACTION")
     status = actions.add_parser("status", help="how far it is; exit code 1 if it was taken back")
     status.add_argument(
-        "--wait", type=wait, default=0.0, metavar="10m", help="until it is complete, for so long at most"
+        "--wait", type=cli_people.duration, default=0.0, metavar="10m", help="until it is complete, for so long at most"
     )
     status.set_defaults(command=_rollout_status)
     undo = actions.add_parser("undo", help="have the TracingConfig say again what it said before")
