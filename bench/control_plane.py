@@ -34,6 +34,7 @@ from machine import machine, sentence
 from procfs import anonymous_bytes, cpu_seconds
 
 from cluster import netns
+from cluster.errors import ClusterError
 from cluster.node import Cluster
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -249,8 +250,12 @@ SIDES: dict[str, Callable[[Cluster, Path], AbstractContextManager[Side]]] = {
 def main() -> int:
     options = parser().parse_args()
     report: dict[str, Any] = {"machine": machine()}
-    for name in [options.only] if options.only else SIDES:
-        report[name] = measured(SIDES[name], options)
+    try:
+        for name in [options.only] if options.only else SIDES:
+            report[name] = measured(SIDES[name], options)
+    except ClusterError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "control_plane.json").write_text(json.dumps(report, indent=2) + "\n")
     print("", sentence(report["machine"]), "", *lines(report.get("ours"), report.get("theirs")), sep="\n")
