@@ -248,11 +248,14 @@ class Api:
 
     def _list(self, request: web.Request, asked: Asked) -> web.Response:
         items = [asked.shown(item) for key, item in sorted(self.objects.items()) if asked.takes(key[0], item)]
-        start = int(request.query.get("continue", "0"))
+        start, size = (
+            int(request.query.get("continue", "0")),
+            min(self.page, int(request.query.get("limit", self.page))),
+        )
         meta: Object = {"resourceVersion": str(self.version)}
-        if start + self.page < len(items):
-            meta["continue"] = str(start + self.page)
-        page = items[start : start + self.page]
+        if start + size < len(items):
+            meta["continue"] = str(start + size)
+        page = items[start : start + size]
         nothing: list[Object] | None = None if "PartialObjectMetadataList" in request.headers["Accept"] else []
         return web.json_response({"metadata": meta, "items": page or nothing})
 

@@ -34,6 +34,8 @@ REPEAT_SECONDS = 600.0
 REMEMBERED = 4096
 MAX_MESSAGE = 1000
 """Characters; the API server refuses more than 1024."""
+LONGEST = 320
+"""Characters that are kept of each part of an owner: `apiVersion` has 317 at most, a name 253."""
 _MIDDLE = {("apps", "ReplicaSet"): REPLICA_SETS, ("batch", "Job"): JOBS}
 """Kinds between a pod and what people wrote."""
 
@@ -130,7 +132,7 @@ def controller_of(found: Mapping[str, Any], namespace: str) -> Owner | None:
     owners = meta.get("ownerReferences") if isinstance(meta, Mapping) else None
     for owner in owners if isinstance(owners, list) else []:
         if isinstance(owner, Mapping) and owner.get("controller") is True:
-            texts = [str(owner.get(key, "")) for key in ("apiVersion", "kind", "name", "uid")]
+            texts = [str(owner.get(key, ""))[:LONGEST] for key in ("apiVersion", "kind", "name", "uid")]
             return Owner(texts[0], texts[1], namespace, texts[2], texts[3])
     return None
 
@@ -144,7 +146,7 @@ def subject(pod: Mapping[str, Any], namespace: str) -> Owner | None:
         return owner
     meta = pod.get("metadata")
     name = meta.get("name") if isinstance(meta, Mapping) else None
-    return Owner("v1", "Pod", namespace, name, "") if isinstance(name, str) and name else None
+    return Owner("v1", "Pod", namespace, name[:LONGEST], "") if isinstance(name, str) and name else None
 
 
 def event(owner: Owner, notice: Notice, now: float, who: str) -> Object:
