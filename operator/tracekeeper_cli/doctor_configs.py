@@ -79,6 +79,7 @@ def _one(config: Object) -> Iterator[Finding]:
             "see whether a controller is ready; it takes seconds",
         )
     yield from _conditions(about, status)
+    yield from _ending(about, status)
     yield from _backends(about, status)
     yield from _pods(about, status)
 
@@ -91,6 +92,15 @@ def _conditions(about: str, status: Object) -> Iterator[Finding]:
             continue
         following = NEXT.get(reason, "see docs/reference/conditions.md")
         yield Finding(Severity.ERROR, about, reason, f"{kind} is False: {condition.get('message', '')}", following)
+
+
+def _ending(about: str, status: Object) -> Iterator[Finding]:
+    """Certificates of its backends."""
+    for condition in status["conditions"]:
+        if condition.get("reason") == "CertificateEnds":
+            text = str(condition.get("message", ""))
+            following = "put the new certificate into that Secret; sidecars get it within minutes, without a restart"
+            yield Finding(Severity.WARNING, about, "CertificateExpiry", text, following)
 
 
 def _backends(about: str, status: Object) -> Iterator[Finding]:

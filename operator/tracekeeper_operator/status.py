@@ -6,7 +6,7 @@ it reach the sidecars?). Every reason is in `Reason`, and explained in docs/refe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,6 +17,7 @@ from tracekeeper_spec.resolve import resolve
 from . import names
 from .clock import timestamp
 from .errors import KubeError
+from .expiry import ending
 from .plan import Assessed, Plan, SecretRead
 from .rollout import Phase
 from .storage import NOWHERE, HostPaths
@@ -31,6 +32,7 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted"
     INVALID = "Invalid"
     RESOLVED_REFS = "ResolvedRefs"
+    CERTIFICATE_ENDS = "CertificateEnds"
     SECRET_NOT_FOUND = "SecretNotFound"
     SECRET_FORBIDDEN = "SecretForbidden"
     SECRET_UNREADABLE = "SecretUnreadable"
@@ -100,10 +102,12 @@ def conditions(
     secrets: Mapping[str, SecretRead],
     outcome: Outcome,
     host_paths: HostPaths = NOWHERE,
+    *,
+    now: float,
 ) -> tuple[Condition, ...]:
-    """Accepted, ResolvedRefs and Ready of one config."""
+    """Accepted, ResolvedRefs and Ready of one config. `now` is Unix time."""
     lacks = _lacks(item, plan, secrets)
-    return _accepted(item), _resolved_refs(item, lacks), _ready(item, plan, lacks, outcome, host_paths)
+    return _accepted(item), _resolved_refs(item, lacks, secrets, now), _ready(item, plan, lacks, outcome, host_paths)
 
 
 def _accepted(item: Assessed) -> Condition:
@@ -120,16 +124,25 @@ def _effect(item: Assessed) -> str:
     return f"; generation {item.config.generation} stays in effect until they are mended"
 
 
-def _resolved_refs(item: Assessed, lacks: Sequence[Lack]) -> Condition:
+def _resolved_refs(item: Assessed, lacks: Sequence[Lack], secrets: Mapping[str, SecretRead], now: float) -> Condition:
     if item.config is None:
         return Condition("ResolvedRefs", "Unknown", Reason.INVALID, "the spec could not be read: see Accepted")
     if not lacks:
+        if ends := list(ending(_values(item, secrets), now)):
+            return Condition("ResolvedRefs", "True", Reason.CERTIFICATE_ENDS, _shorten("; ".join(ends), ""))
         count = len(set(item.secrets))
         text = f"all {count} keys of Secrets were found" if count else "no Secret is referred to"
         return Condition("ResolvedRefs", "True", Reason.RESOLVED_REFS, text)
     reason = lacks[0].reason
     status = "Unknown" if reason is Reason.SECRET_UNREADABLE else "False"
     return Condition("ResolvedRefs", status, reason, _shorten(_texts(lacks), ""))
+
+
+def _values(item: Assessed, secrets: Mapping[str, SecretRead]) -> Iterator[tuple[str, str, bytes]]:
+    for name, key in sorted(set(item.secrets)):
+        read = secrets.get(name)
+        if read is not None and read.data is not None and key in read.data:
+            yield name, key, read.data[key]
 
 
 def _lacks(item: Assessed, plan: Plan, secrets: Mapping[str, SecretRead]) -> list[Lack]:

@@ -152,7 +152,7 @@ class Teller:
         if manifest is not item.manifest and "status" in manifest:
             item.manifest["status"] = manifest["status"]  # as an event has brought it
         present = _mapping(manifest.get("status"))
-        found = status.conditions(item, last.plan, last.secrets, last.outcome, self._host_paths)
+        found = status.conditions(item, last.plan, last.secrets, last.outcome, self._host_paths, now=self._clock.now())
         sections = [(source, source.say(item, last.plan)) for source in self._sources]
         known = all(section is not None for _, section in sections)
         body, counts = self._body(item, last, found, sections)

@@ -53,6 +53,14 @@ async def test_silent_pods_are_named(api: Api, doctor: Doctor) -> None:
     assert (await doctor())[1][0]["problem"].endswith(": shop/a")
 
 
+async def test_a_certificate_of_a_backend_that_ends_soon(api: Api, doctor: Doctor) -> None:
+    message = "Secret client: the certificate in its key tls.crt ends at 2027-01-29T05:36:00Z: renew it"
+    condition = {"type": "ResolvedRefs", "status": "True", "reason": "CertificateEnds", "message": message}
+    api.put("tracingconfigs", well(config(), conditions=[condition]))
+    status, (found,) = await doctor()
+    assert (status, found["reason"], found["about"], found["problem"]) == (1, "CertificateExpiry", ABOUT, message)
+
+
 async def test_sampling_at_its_floor(api: Api, doctor: Doctor) -> None:
     tells(api, atFloor=2)
     status, (found,) = await doctor()
