@@ -187,7 +187,7 @@ async def admissions(url: str, annotations: Mapping[str, str], count: int, rate:
         async def ask(number: int) -> None:
             headers = {"Content-Type": "application/json"}
             async with session.post(url, data=bodies[number], headers=headers) as answer:
-                told = await answer.json()
+                told = json.loads(await answer.read())  # of whatever type it says that it is
                 if answer.status != 200 or "patch" not in told["response"]:
                     raise RuntimeError(f"the injector answered {answer.status} {told}")
 
