@@ -107,8 +107,8 @@ class ControllerMetrics(Metrics):
         )
         self.repairs = Counter(
             "tracekeeper_controller_repairs",
-            "Pods without a sidecar, by what was done: evicted, refused (by a PodDisruptionBudget), waiting (no "
-            "injector answered) or failed.",
+            "Pods without a sidecar, or with one that stays on an old policy, by what was done: evicted, refused (by a "
+            "PodDisruptionBudget), waiting (no injector answered) or failed.",
             ["result"],
             registry=self.registry,
         )

@@ -222,9 +222,9 @@ SIDECAR = Object(
         Field(
             "repair",
             Choice(Repair),
-            "What the operator does about pods that opted in and have no sidecar: nothing, or `Evict` them, a few at a "
-            "time and as far as PodDisruptionBudgets let it, so that their owner makes new ones. Only where the chart "
-            "allows it (`sidecar.repair.enabled`). Takes effect at once.",
+            "What the operator does about pods that opted in and have no sidecar, or one that stays on an old policy: "
+            "nothing, or `Evict` them, one at a time and as far as PodDisruptionBudgets let it, so that their owner "
+            "makes new ones. Only where the chart allows it (`sidecar.repair.enabled`). Takes effect at once.",
             default="Never",
         ),
         Field(

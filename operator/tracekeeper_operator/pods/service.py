@@ -22,6 +22,7 @@ from .index import INJECTED, PodIndex
 from .judge import Decide, Judge
 from .options import PodOptions
 from .policies import Policies
+from .renew import Renew
 from .repair import Repair as Repairer
 from .repair import repairable
 from .sweep import Sweep
@@ -76,6 +77,16 @@ class PodService:
         self._repair = Repairer(
             kube, self.index, self._findings, self._wants_repair, self._helps, answers, clock, metrics
         )
+        self._renew = Renew(
+            kube,
+            self.index,
+            sidecars.pods,
+            self._policies.revision,
+            self._wants_repair,
+            lambda namespace: self._gets_one(answers, namespace),
+            clock,
+            metrics,
+        )
         self._update = Update(
             kube,
             self.index,
@@ -105,7 +116,7 @@ class PodService:
             if self._options.updates:
                 found["updates"] = self._update.run()
         if self._options.eviction:
-            found["repair"] = self._repair.run()
+            found |= {"repair": self._repair.run(), "renewal": self._renew.run()}
         return found
 
     async def sweep_once(self) -> None:
@@ -153,6 +164,10 @@ class PodService:
             # The others there that were taken for missed are in the way of those that can be helped.
             self._sweep.rejudge(item.pod.namespace)
         return helps
+
+    async def _gets_one(self, answers: Callable[[], Awaitable[bool]], namespace: str) -> bool:
+        """Whether a new pod there would get a sidecar, as far as that does not depend on the pod."""
+        return await answers() and not (self._options.image and self._images.choose(namespace) is None)
 
     def _wants_repair(self, pod: PodFacts) -> bool:
         section = self._policies.section_of(pod)
