@@ -191,6 +191,7 @@ class Controller:
     def _planned(self, plan: Plan) -> None:
         self._pods.planned(plan)
         self._rollouts.planned(plan)
+        self._index.take(plan)
 
     def _sources(self) -> list[Source]:
         """What statuses tell of besides rounds."""

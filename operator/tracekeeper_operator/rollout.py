@@ -166,12 +166,13 @@ def hold(old: PolicyEntry, fresh: PolicyEntry, fixed: Collection[str]) -> Policy
     not go together.
     """
     now = {*AT_ONCE, *fixed}
+    # Whose it is says the API server, and not what is published: others than us may write that.
     held = replace(
-        old.proven,
+        fresh,
         spec=_overlay(old.spec, fresh.spec, now),
         origins=_overlay(old.origins, fresh.origins, now),
-        about=fresh.about,
-        operator=fresh.operator,
+        generation=old.generation,
+        sources=old.sources,
     )
     spec, faults = held.parse()
     return None if faults or check_resolved(resolve(spec)) else held

@@ -10,7 +10,7 @@ from . import names
 from .clock import Clock, timestamp
 from .events import Notice, Owner
 from .plan import Assessed, Plan
-from .rollout import Phase, State
+from .rollout import Phase, State, Why
 from .status import Condition, Reason
 from .store import Store
 from .teller import Section
@@ -67,23 +67,23 @@ class RolloutTeller:
         namespace, worst = min(states.items(), key=lambda each: (WORST_FIRST.index(each[1].phase), each[0]))
         others = f" (in namespace {namespace})" if namespace != plan.namespace else ""
         reason, status = REASONS[worst.phase]
-        text = f"{_headline(worst)}{others}: {worst.message}"
-        return Section(
-            (Condition("RolledOut", status, reason, text),), {"rollout": self._body(item, states, worst, own)}
-        )
+        body = self._body(item, states, worst, own)
+        text = f"{_headline(worst)}{others}: {body['message']}"
+        return Section((Condition("RolledOut", status, reason, text),), {"rollout": body})
 
     def _body(self, item: Assessed, states: Mapping[str, State], worst: State, own: State | None) -> dict[str, Any]:
         present = _mapping(_mapping(item.manifest.get("status")).get("rollout"))
         same = (present.get("phase"), present.get("digest")) == (str(worst.phase), worst.digest)
         since = timestamp(worst.since or self._clock.now())
+        still = same and worst.why is Why.UNCHANGED and "message" in present  # How it came there stays to be seen.
         body: dict[str, Any] = {
             "phase": str(worst.phase),
-            "reason": str(worst.why),
-            "message": worst.message,
+            "reason": str(present["reason"]) if still else str(worst.why),
+            "message": str(present["message"]) if still else worst.message,
             "digest": worst.digest,
             "generation": worst.generation,
             "effective": worst.effective,
-            "since": str(present["since"]) if same and "since" in present else since,
+            "since": str(present["since"]) if same and not worst.news and "since" in present else since,
         }
         if worst.phase is Phase.PROGRESSING:
             body["canaries"] = sum(state.canaries for state in states.values())
