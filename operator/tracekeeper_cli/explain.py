@@ -22,7 +22,7 @@ from tracekeeper_cli.world import (
     sidecar,
     sidecar_status,
 )
-from tracekeeper_spec.config import ConfigSpec
+from tracekeeper_spec.config import ConfigSpec, Section
 from tracekeeper_spec.resolve import check_resolved, resolve
 from tracekeeper_spec.units import format_quantity
 
@@ -85,8 +85,8 @@ def _made(world: World, pod: Object, choice: Choice) -> str:
     notes = annotations_of(pod)
     storage, amounts = spec.sidecar.storage, spec.sidecar.resources
     rows = [
-        ["image", notes.get(IMAGE) or world.image or "not known: the operator's Deployments cannot be read"],
-        ["ports", ", ".join(f"{use} {port}" for port, use in ports(spec, notes).items())],
+        ["image", _image(world, choice, notes) or "not known: the operator's Deployments cannot be read"],
+        ["ports", ", ".join(f"{use} {port}" for port, use in ports(spec, {} if _enforced(choice) else notes).items())],
         ["resources", f"requests {_amounts(amounts.requests)}; limits {_amounts(amounts.limits)}"],
         ["buffer", f"{storage.type}, {format_quantity(storage.size)}"],
         ["backends", ", ".join(f"{each.name} ({each.otlp.endpoint})" for each in spec.backends) or "none"],
@@ -97,11 +97,35 @@ def _made(world: World, pod: Object, choice: Choice) -> str:
         )
     if own := [f"{key}={notes[f'tracekeeper.dev/{key}']}" for key in OVERRIDES if f"tracekeeper.dev/{key}" in notes]:
         rows.append(["overridden", ", ".join(own)])
+        if note := _not_followed(world, choice, notes):
+            rows.append(["not followed", note])
     if choice.merged is not None:
         rows += [["lacks", str(fault)] for fault in check_resolved(resolve(choice.merged.spec))]
     return "What would be injected now (a LimitRange or a quota may still change resources):\n" + table(
         ["WHAT", "VALUE"], rows
     )
+
+
+def _image(world: World, choice: Choice, notes: Mapping[str, str]) -> str:
+    """That of the sidecar; the pod's own wish only where it is followed."""
+    wish = notes.get(IMAGE, "").strip()
+    return wish if wish and not _not_followed(world, choice, notes) else world.image
+
+
+def _not_followed(world: World, choice: Choice, notes: Mapping[str, str]) -> str:
+    """Why annotations that change the sidecar are not followed; empty where they are."""
+    if choice.merged is not None and _enforced(choice):
+        by = choice.merged.levels[-1]
+        return f"none of these: {by.namespace}/{by.name} enforces spec.sidecar, for single pods too"
+    wish = notes.get(IMAGE, "").strip()
+    if wish and not any(wish.startswith(f"{each}/") for each in world.registries):
+        return "image: from nowhere that the chart's value sidecar.imageRegistries allows"
+    return ""
+
+
+def _enforced(choice: Choice) -> bool:
+    """Whether the sidecar is as the default says, whatever pods say."""
+    return choice.merged is not None and Section.SIDECAR in choice.merged.fixed
 
 
 def _amounts(found: Mapping[str, str]) -> str:
@@ -124,7 +148,7 @@ def _differences(world: World, pod: Object, choice: Choice) -> Iterator[Cause]:
             f"if spec.sidecar has changed, restart it; kubectl get tcfg -n {meta(pod).get('namespace')} says how many "
             "sidecars are current",
         )
-    wanted = notes.get(IMAGE) or world.image
+    wanted = _image(world, choice, notes)
     runs = str((sidecar(pod) or {}).get("image", notes.get(SIDECAR_IMAGE, "")))
     if wanted and runs != wanted:
         yield Cause("OutdatedImage", f"its sidecar's image is {runs}, and {wanted} would be used now", again)
@@ -133,7 +157,7 @@ def _differences(world: World, pod: Object, choice: Choice) -> Iterator[Cause]:
         yield Cause("OutdatedVersion", f"it was injected by {version}, and the operator is {world.version}", again)
     spec = resolve(choice.merged.spec if choice.merged is not None else ConfigSpec())
     declared = {port.get("containerPort") for port in (sidecar(pod) or {}).get("ports") or ()}
-    if declared and not declared <= ports(spec, notes).keys():
+    if declared and not declared <= ports(spec, {} if _enforced(choice) else notes).keys():
         yield Cause("Ports", f"its sidecar declares {sorted(declared)}, which are others now", again)
     if waiting := (sidecar_status(pod).get("state") or {}).get("waiting"):
         yield Cause(

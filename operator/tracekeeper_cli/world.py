@@ -86,6 +86,17 @@ class World:
         return ""
 
     @property
+    def registries(self) -> tuple[str, ...]:
+        """What the name of an image must begin with that a pod asks for; empty where none may be asked for."""
+        for part in self.parts:
+            for container in containers(part.get("spec", {}).get("template", {})):
+                for argument in container.get("args") or ():
+                    flag, _, value = str(argument).partition("=")
+                    if flag == "--image-registries":
+                        return tuple(filter(None, value.split(",")))
+        return ()
+
+    @property
     def version(self) -> str:
         """Of the operator; empty where that is not known."""
         return next((labels(part).get("app.kubernetes.io/version", "") for part in self.parts), "")
