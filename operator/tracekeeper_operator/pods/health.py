@@ -40,6 +40,11 @@ class Health:
     """The ID of the container; another one after each restart."""
 
     @property
+    def native(self) -> bool:
+        """Whether it is where the injector puts it, and not among the application's containers."""
+        return self.path.startswith("/spec/initContainers/")
+
+    @property
     def unpullable(self) -> bool:
         return self.reason in UNPULLABLE
 

@@ -33,6 +33,8 @@ class Turns:
 
     def keep(self, pods: Iterable[PodFacts]) -> None:
         """Forget all other pods, and owners and namespaces of none of these."""
+        if not self._last:
+            return
         there = {key for pod in pods for key in _keys(pod)}
         self._last = {key: turn for key, turn in self._last.items() if key in there}
 
