@@ -18,11 +18,11 @@ from typing import Any
 from tracekeeper_spec.aliases import Aliases
 from tracekeeper_spec.config import ConfigSpec, TracingConfig
 from tracekeeper_spec.faults import Fault
-from tracekeeper_spec.merge import Merged, SecretKey, merge
+from tracekeeper_spec.merge import Merged, merge
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
 from tracekeeper_spec.resolve import check_resolved, resolve
-from tracekeeper_spec.scope import Scope
+from tracekeeper_spec.scope import MOST, Scope
 from tracekeeper_spec.wish import Reference
 
 from . import names
@@ -30,8 +30,15 @@ from .errors import KubeError
 from .retire import Known, Staying, left, staying
 from .rollout import Look, State
 from .trials import POLL, advance, trying
+from .wanted import Wanted, secret_name, want
 
 Object = dict[str, Any]
+
+TOO_MANY = Fault(
+    "",
+    f"there are more than {MOST} TracingConfigs in this namespace, of which the oldest {MOST} count",
+    "delete some of them, or put several into one",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,43 +149,6 @@ class Plan:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a namespace's policy is made of."""
-
-    configs: tuple[Merged, ...] = ()
-    """For pods that are picked by labels, or name a config of their own namespace."""
-    named: tuple[Merged, ...] = ()
-    """For pods that name a config of another namespace."""
-
-    @property
-    def secrets(self) -> frozenset[SecretKey]:
-        return frozenset(key for merged in (*self.configs, *self.named) for key in merged.secrets)
-
-    def without(self, stays: Staying) -> Wanted:
-        """Those of which something else stays are left out."""
-        configs, named = stays.uids
-        return Wanted(
-            tuple(merged for merged in self.configs if merged.head.uid not in configs),
-            tuple(merged for merged in self.named if merged.head.uid not in named),
-        )
-
-
-def want(scope: Scope, named: Iterable[Reference] = (), *, used: bool = True) -> Wanted:
-    """What pods of a namespace may get. `named` are the configs that they name; `used` says whether there are pods at
-    all: without one, a default of the root namespace is not published there, nor are its credentials.
-    """
-    configs = [scope.with_level(config) for config in scope.own]
-    if used and scope.base() is None:
-        configs.append(scope.with_level(None))
-    foreign = sorted({str(wanted): wanted for wanted in named if wanted.namespace != scope.namespace}.items())
-    return Wanted(_there(configs), _there(scope.by_name(wanted) for _, wanted in foreign))
-
-
-def _there(found: Iterable[Merged | None]) -> tuple[Merged, ...]:
-    return tuple(merged for merged in found if merged is not None)
-
-
 def assess(manifests: Sequence[Object], published: PolicyDocument | None) -> tuple[Assessed, ...]:
     """Read every config of a namespace; all faults of each together."""
     return tuple(_assess(manifest, published) for manifest in manifests)
@@ -244,7 +214,8 @@ def plan(
     """
     scope = scope or alone(namespace, configs)
     old = published.document
-    configs = tuple(_placed(item, scope) for item in configs)
+    counting = {config.uid for config in scope.own}
+    configs = tuple(_placed(item, scope) if item.uid in counting else _left_out(item) for item in configs)
     revision = max(max(floor, old.revision if old is not None else 0) + 1, int(now))
     maker = _Maker(scope, secrets, old, known or _known(configs), now, control, revision, look)
     asked = _Asked(tuple(sorted(set(named), key=str)), used)
@@ -401,13 +372,13 @@ def alone(namespace: str, configs: Iterable[Assessed]) -> Scope:
     return Scope(namespace, None, lambda wanted: own if wanted == namespace else [])
 
 
-def secret_name(use: SecretKey, namespace: str) -> str:
-    """Under which name `plan` for `namespace` looks for a Secret that was read."""
-    return use.name if use.namespace == namespace else f"{use.namespace}/{use.name}"
-
-
 def _placed(item: Assessed, scope: Scope) -> Assessed:
     return item if item.config is None else replace(item, merged=scope.with_level(item.config))
+
+
+def _left_out(item: Assessed) -> Assessed:
+    """One that is not among those that count."""
+    return item if item.config is None else replace(item, faults=(*item.faults, TOO_MANY), config=None, merged=None)
 
 
 def _known(configs: Iterable[Assessed]) -> Known:

@@ -34,6 +34,7 @@ from .storage import NOWHERE, HostPaths
 from .store import Store
 from .teller import Source, Teller
 from .trials import held_back, trying
+from .wanted import secret_name, want
 
 logger = logging.getLogger(__name__)
 
@@ -215,6 +216,7 @@ class Reconciler:
     async def _decide(self, namespace: str, published: Published) -> tuple[Plan, dict[str, SecretRead]]:
         """Raises KubeError."""
         document = published.document
+        await self._book.read(namespace)
         if document is not None:
             self._book.recall(namespace, document)
         named = self._names(namespace, document)
@@ -222,7 +224,7 @@ class Reconciler:
             await self._recall(other)
         configs, scope = self._book.assessed(namespace), self._book.scope(namespace)
         used = self._is_used(namespace, published)
-        wanted = plan.want(scope, named, used=used).secrets | held_back(document, namespace)
+        wanted = want(scope, named, used=used).secrets | held_back(document, namespace)
         secrets = await self._secrets(namespace, wanted)
         decided = plan.plan(
             namespace,
@@ -256,6 +258,7 @@ class Reconciler:
 
     async def _recall(self, namespace: str) -> None:
         """Know the last good versions of another namespace's configs. Raises KubeError."""
+        await self._book.read(namespace)
         if self._book.lacks(namespace):
             document = (await self._published(namespace)).document
             if document is not None:
@@ -361,7 +364,7 @@ class Reconciler:
             return Published(None)
 
     async def _secrets(self, namespace: str, wanted: frozenset[SecretKey]) -> dict[str, SecretRead]:
-        found = {(use.namespace, use.name): plan.secret_name(use, namespace) for use in wanted}
+        found = {(use.namespace, use.name): secret_name(use, namespace) for use in wanted}
         return {key: await self._secret(*place) for place, key in sorted(found.items())}
 
     async def _secret(self, namespace: str, name: str) -> SecretRead:

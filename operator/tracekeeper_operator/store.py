@@ -16,6 +16,7 @@ class Store:
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Object]] = {}
         self._touched: dict[Key, int] = {}
+        self._counts: dict[str, int] = {}
         self._count = 0
 
     def mark(self) -> int:
@@ -66,6 +67,10 @@ class Store:
         """One object, as it was last seen."""
         return self._objects.get(namespace, {}).get(name)
 
+    def count(self, namespace: str) -> int:
+        """Grows with each change there; 0 where there is nothing."""
+        return self._counts.get(namespace, 0)
+
     def namespaces(self) -> set[str]:
         return set(self._objects)
 
@@ -81,6 +86,7 @@ class Store:
         old = known.get(name)
         known[name] = manifest
         self._touch((namespace, name))
+        self._counts[namespace] = self._count
         return old is None or identity(old) != identity(manifest)
 
     def _touch(self, key: Key) -> None:
@@ -91,8 +97,11 @@ class Store:
         namespace, name = key
         known = self._objects.get(namespace, {})
         gone = known.pop(name, None) is not None
+        self._count += 1
+        self._counts[namespace] = self._count
         if not known:
             self._objects.pop(namespace, None)
+            self._counts.pop(namespace, None)
         return gone
 
 

@@ -136,6 +136,7 @@ class Teller:
             for item in last.plan.configs:
                 try:
                     known = await self._tell(item, last) and known
+                    await asyncio.sleep(0)  # There may be many with nothing new; others have their turn.
                 except KubeError as error:
                     logger.warning("tracingconfig %s/%s: its status is not written: %s", *key_of(item.manifest), error)
                     first = first or error

@@ -247,14 +247,14 @@ class PolicyDocument:
             raise PolicyFormatError("document", f"is not JSON: {error}") from None
         return _document(obj)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:…` over the configs. Not over the revision: an undo has the digest of what it goes back
         to. And not over secrets: a digest is shown to people, and would let them try out passwords. Nor over
         `control`, which says nothing of what is done with spans."""
         return "sha256:" + hashlib.sha256(_dump(self._public()).encode()).hexdigest()
 
-    @property
+    @cached_property
     def last_good(self) -> str:
         """The digest without what is tried: that of the document before a candidate came, and after it was taken
         back."""
@@ -286,7 +286,7 @@ class PolicyDocument:
 
     def living(self, uid: str) -> PolicyEntry | None:
         """The entry in `configs` of the config with that UID; None when there is none, or one that is retired."""
-        return next((entry for entry in self.configs if entry.uid == uid and not entry.retired), None)
+        return self._living.get(uid)
 
     def find(self, wanted: Reference) -> PolicyEntry | None:
         """The entry of that config, a living one before one that is retired."""
@@ -298,6 +298,10 @@ class PolicyDocument:
             if (entry.namespace, entry.name) == (wanted.namespace, wanted.name)
         ]
         return min(found, key=lambda entry: entry.retired, default=None)
+
+    @cached_property
+    def _living(self) -> dict[str, PolicyEntry]:
+        return {entry.uid: entry for entry in reversed(self.configs) if not entry.retired}
 
     @cached_property
     def _choices(self) -> tuple[_Choice, ...]:
