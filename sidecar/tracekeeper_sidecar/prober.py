@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -71,7 +71,7 @@ class Prober:
             raise ValueError(SUSPENDED)
         if not self._routes.entries():
             raise ValueError(NO_ENTRIES)
-        trial = Trial(trace_id=secrets.token_bytes(16))
+        trial = Trial(trace_id=os.urandom(16))
         task = asyncio.ensure_future(self._run(trial, timeout))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -230,7 +230,7 @@ def made(trace_id: bytes, now: float) -> bytes:
     span = b"".join(
         [
             delimited(1, trace_id),
-            delimited(2, secrets.token_bytes(8)),
+            delimited(2, os.urandom(8)),
             delimited(5, NAME.encode()),
             encode(6 << 3) + encode(1),
             encode(7 << 3 | 1) + (end - DURATION).to_bytes(8, "little"),

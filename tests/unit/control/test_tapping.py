@@ -85,7 +85,8 @@ def test_who_was_not_asked_or_has_ended_or_has_another_stream_is_not_heard() -> 
 
 
 def test_who_is_gone_or_silent_or_does_not_end_is_given_up() -> None:
-    gone, silent, endless = streams = [stream(number) for number in (1, 2, 3)]
+    streams = [stream(number) for number in (1, 2, 3)]
+    endless = streams[2]
     found = tapping(*streams)
     found.take(endless, state())
     found.look(streams[1:], NOW + ANSWER - 1)
