@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -67,6 +68,28 @@ def test_the_api_server_takes_the_policy_for_a_namespace_where_everything_is_den
     body = need(namespace, [config], SYSTEM, lambda space, name: None).policy
     options = ("--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
     assert "serverside-applied" in cluster.kubectl("apply", *options, stdin=json.dumps(body))
+
+
+def test_doctor_prints_the_policy_that_a_namespace_lacks_where_everything_is_denied(
+    cluster: Cluster, tracekeeper: str, demo_image: str, namespace: str
+) -> None:
+    user = Workload(cluster, namespace, demo_image)
+    user.configured(otlp("backend-a"))
+    idle = ["python3", "-c", "import signal; signal.pause()"]
+    cluster.apply(user.pod("app", idle, annotations={"tracekeeper.dev/inject": "true"}))
+    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+    deny = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    cluster.apply({**kind, "metadata": {"name": "deny", "namespace": namespace}, "spec": deny})
+
+    def found() -> list[dict[str, str]]:
+        command = [sys.executable, "-m", "tracekeeper_cli", "doctor", "-n", namespace, "--json"]
+        findings = json.loads(cluster.run(command, check=False).stdout)["findings"]
+        return [each for each in findings if each["reason"] == "NetworkPolicy"]
+
+    (finding,) = found()
+    assert finding["about"] == f"pod {namespace}/app-0" and "the control stream" in finding["problem"]
+    cluster.apply(finding["next"].partition(":\n")[2])
+    assert found() == []
 
 
 @pytest.mark.parametrize("name", ["operator", "sidecar"])

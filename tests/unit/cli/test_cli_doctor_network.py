@@ -119,7 +119,7 @@ async def test_only_ways_that_no_rule_opens_are_named(api: Api, said: Any, spec:
 
 async def test_backends_of_the_default_are_ways_too(api: Api, said: Any, capsys: pytest.CaptureFixture[str]) -> None:
     backends = [{"name": "archive", "type": "OTLP", "otlp": {"protocol": "GRPC", "endpoint": "http://192.0.2.7:4317"}}]
-    lent = {"allowedNamespaces": {"from": "All"}, "enforced": ["Backends"], "backends": backends}
+    lent: Object = {"allowedNamespaces": {"from": "All"}, "enforced": ["Backends"], "backends": backends}
     api.put("tracingconfigs", well(config("default", SYSTEM, **lent)))
     shut_in(api)
     problem = (await said())["problem"]
