@@ -224,7 +224,7 @@ class Attach(grpc.GenericRpcHandler):
         """What a sidecar says of itself."""
         before, now = attached.standing, self._clock.monotonic()
         if before is None:
-            self.ledgers.back(attached.config_uid, attached.identity.uid, standing)
+            self.ledgers.back(attached.config_uid, attached.identity, standing)
         elif grew(before, standing):
             attached.lost_at = now
         attached.standing, attached.revision = standing, standing.policy_revision
@@ -234,7 +234,7 @@ class Attach(grpc.GenericRpcHandler):
     def _part(self, attached: Attached) -> None:
         """It does not work by its config any more, for now or for good."""
         if attached.standing is not None:
-            self.ledgers.away(attached.config_uid, attached.identity.uid, attached.standing, self._clock.monotonic())
+            self.ledgers.away(attached.config_uid, attached.identity, attached.standing, self._clock.monotonic())
             attached.standing = None
         if attached.config_uid:
             self._tell_of(attached.config_uid)
