@@ -22,6 +22,7 @@ from .metrics import InjectorMetrics
 from .namespaces import Namespaces
 from .settings import InjectorSettings
 from .sidecar import Options
+from .store import lean
 from .tasks import run_until
 from .watch import Memory, Scope, Watch
 from .web import Check, Server, health
@@ -55,7 +56,7 @@ class Injector:
         }
         async with self._kube, Server(health(self._metrics, checks), self._settings.metrics_listen):
             events = Events(self._kube, self._clock, self._metrics.events, "injector")
-            watch = Watch(self._kube, Scope(TRACING_CONFIGS), self._catalog, self._clock, self._heard)
+            watch = Watch(self._kube, Scope(TRACING_CONFIGS, lean=lean), self._catalog, self._clock, self._heard)
             await run_until(
                 stop,
                 {

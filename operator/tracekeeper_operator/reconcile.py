@@ -31,7 +31,7 @@ from .pace import Pace
 from .plan import Plan, Published, SecretRead
 from .rollout import Look
 from .storage import NOWHERE, HostPaths
-from .store import Store
+from .store import Store, lean
 from .teller import Source, Teller
 from .trials import held_back, trying
 from .wanted import secret_name, want
@@ -188,7 +188,7 @@ class Reconciler:
     async def list_once(self) -> None:
         """Set the store right by a complete list. Raises KubeError."""
         mark = self._store.mark()
-        listing = await self._kube.list(TRACING_CONFIGS)
+        listing = await self._kube.list(TRACING_CONFIGS, lean=lean)
         for namespace in self._store.replace(listing.items, mark):
             self.changed(namespace)
         self._metrics.configs.set(len(self._store))

@@ -8,6 +8,8 @@ from typing import Any
 Object = dict[str, Any]
 Key = tuple[str, str]
 """Namespace and name."""
+_READ: tuple[str, ...] = ("apiVersion", "kind", "spec", "status")
+_READ_OF_META: tuple[str, ...] = ("namespace", "name", "uid", "generation", "creationTimestamp")
 
 
 class Store:
@@ -84,7 +86,7 @@ class Store:
         namespace, name = key_of(manifest)
         known = self._objects.setdefault(namespace, {})
         old = known.get(name)
-        known[name] = manifest
+        known[name] = lean(manifest)
         self._touch((namespace, name))
         self._counts[namespace] = self._count
         return old is None or identity(old) != identity(manifest)
@@ -108,6 +110,13 @@ class Store:
 def key_of(manifest: Object) -> Key:
     meta = manifest.get("metadata") or {}
     return str(meta.get("namespace", "")), str(meta.get("name", ""))
+
+
+def lean(manifest: Object) -> Object:
+    """As much of a TracingConfig as is read, and all that is kept of it: there may be many."""
+    meta = manifest.get("metadata") or {}
+    kept = {key: manifest[key] for key in _READ if key in manifest}
+    return kept | {"metadata": {key: meta[key] for key in _READ_OF_META if key in meta}}
 
 
 def identity(manifest: Object) -> tuple[object, object]:
