@@ -22,7 +22,6 @@ from tracekeeper_cli.world import (
     sidecar,
     sidecar_status,
 )
-from tracekeeper_spec.config import ConfigSpec, Section
 from tracekeeper_spec.resolve import check_resolved, resolve
 from tracekeeper_spec.units import format_quantity
 
@@ -81,7 +80,7 @@ def _made(world: World, pod: Object, choice: Choice) -> str:
     """What an injection would make now."""
     if not wants(pod, world):
         return "Nothing would be injected now."
-    spec = resolve(choice.merged.spec if choice.merged is not None else ConfigSpec())
+    spec = resolve(choice.held.spec)
     notes = annotations_of(pod)
     storage, amounts = spec.sidecar.storage, spec.sidecar.resources
     rows = [
@@ -114,8 +113,8 @@ def _image(world: World, choice: Choice, notes: Mapping[str, str]) -> str:
 
 def _not_followed(world: World, choice: Choice, notes: Mapping[str, str]) -> str:
     """Why annotations that change the sidecar are not followed; empty where they are."""
-    if choice.merged is not None and _enforced(choice):
-        by = choice.merged.levels[-1]
+    by = choice.held.enforcer
+    if by is not None:
         return f"none of these: {by.namespace}/{by.name} enforces spec.sidecar, for single pods too"
     wish = notes.get(IMAGE, "").strip()
     if wish and not any(wish.startswith(f"{each}/") for each in world.registries):
@@ -125,7 +124,7 @@ def _not_followed(world: World, choice: Choice, notes: Mapping[str, str]) -> str
 
 def _enforced(choice: Choice) -> bool:
     """Whether the sidecar is as the default says, whatever pods say."""
-    return choice.merged is not None and Section.SIDECAR in choice.merged.fixed
+    return choice.held.enforcer is not None
 
 
 def _amounts(found: Mapping[str, str]) -> str:
@@ -155,7 +154,7 @@ def _differences(world: World, pod: Object, choice: Choice) -> Iterator[Cause]:
     version = notes.get(SIDECAR_VERSION, "")
     if world.version and version and version != world.version:
         yield Cause("OutdatedVersion", f"it was injected by {version}, and the operator is {world.version}", again)
-    spec = resolve(choice.merged.spec if choice.merged is not None else ConfigSpec())
+    spec = resolve(choice.held.spec)
     declared = {port.get("containerPort") for port in (sidecar(pod) or {}).get("ports") or ()}
     if declared and not declared <= ports(spec, {} if _enforced(choice) else notes).keys():
         yield Cause("Ports", f"its sidecar declares {sorted(declared)}, which are others now", again)

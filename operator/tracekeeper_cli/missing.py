@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tracekeeper_cli.world import INJECT, MIRROR, Object, World, annotations_of, containers, labels, meta, template
-from tracekeeper_spec.config import ConfigSpec
+from tracekeeper_spec.held import held
 from tracekeeper_spec.merge import Merged
 from tracekeeper_spec.resolve import ResolvedSpec, resolve
 from tracekeeper_spec.scope import Scope, takes_all
@@ -143,7 +143,9 @@ def _against(world: World, pod: Object) -> Iterator[Cause]:
             "it uses the host's network, where the sidecar's ports would belong to the whole node",
             "run it without hostNetwork, or send its spans elsewhere",
         )
-    ours = ports(resolved(world.scope(space), pod), annotations_of(pod))
+    scope = world.scope(space)
+    enforced = held(scope, applying(scope, pod)).enforcer is not None
+    ours = ports(resolved(scope, pod), {} if enforced else annotations_of(pod))
     for container in containers(pod):
         for port in container.get("ports") or ():
             number = port.get("containerPort")
@@ -231,9 +233,8 @@ def applied(world: World, namespace: str) -> list[Object]:
 
 
 def resolved(scope: Scope, pod: Object) -> ResolvedSpec:
-    """The same with all defaults."""
-    merged = applying(scope, pod)
-    return resolve(merged.spec if merged is not None else ConfigSpec())
+    """The same with all defaults, and what is enforced."""
+    return resolve(held(scope, applying(scope, pod)).spec)
 
 
 def ports(spec: ResolvedSpec, notes: dict[str, str]) -> dict[int, str]:
