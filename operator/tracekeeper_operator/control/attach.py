@@ -20,6 +20,7 @@ from tracekeeper_proto.control.v1 import control_pb2 as pb
 from ..clock import Clock
 from ..metrics import ControllerMetrics
 from .attached import Attached, End
+from .budget import Budget, work
 from .circles import Circles
 from .ledgers import Ledgers, grew, matters
 from .messages import BadMessage, read
@@ -66,6 +67,7 @@ class Attach(grpc.GenericRpcHandler):
         self._verify, self._circles, self._clock, self._metrics = verify, circles, clock, metrics
         self._pods: dict[str, Attached] = {}
         self._arriving = 0
+        self._budget = Budget()
         self.ledgers = Ledgers()
         self._told: dict[str, list[Told]] = {kind: [] for kind in ERRANDS}
         self._standings: list[Standings] = []
@@ -165,6 +167,8 @@ class Attach(grpc.GenericRpcHandler):
             if data is aio.EOF:
                 await asyncio.sleep(BROKEN_WITHIN)  # a stream that breaks may look like this first
                 return None
+            while wait := self._budget.wait(attached.identity.namespace, self._clock.monotonic()):
+                await asyncio.sleep(wait)
             try:
                 end = self._take(attached, data)
             except BadMessage as error:
@@ -180,6 +184,7 @@ class Attach(grpc.GenericRpcHandler):
 
     def _take(self, attached: Attached, data: bytes) -> End | None:
         """One message. Raises BadMessage."""
+        self._budget.spend(attached.identity.namespace, work(len(data)), self._clock.monotonic())
         message = read(data)
         kind = message.WhichOneof("message")
         self._metrics.control_messages.labels("in", kind or "unknown").inc()
