@@ -167,8 +167,7 @@ class Attach(grpc.GenericRpcHandler):
             if data is aio.EOF:
                 await asyncio.sleep(BROKEN_WITHIN)  # a stream that breaks may look like this first
                 return None
-            while wait := self._budget.wait(attached.identity.namespace, self._clock.monotonic()):
-                await asyncio.sleep(wait)
+            await self._turn(attached.identity.namespace)
             try:
                 end = self._take(attached, data)
             except BadMessage as error:
@@ -181,6 +180,14 @@ class Attach(grpc.GenericRpcHandler):
             messages, taken = messages + 1, taken + len(data)
             if messages > MOST_MESSAGES or taken > MOST_BYTES:
                 await asyncio.sleep(second + 1.0 - now)
+
+    async def _turn(self, namespace: str) -> None:
+        """Until its pods may be heard."""
+        while True:
+            wait = self._budget.wait(namespace, self._clock.monotonic())
+            if wait == 0.0:
+                return
+            await asyncio.sleep(wait)
 
     def _take(self, attached: Attached, data: bytes) -> End | None:
         """One message. Raises BadMessage."""
