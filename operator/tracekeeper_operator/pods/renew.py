@@ -3,7 +3,8 @@ config says so.
 
 Sidecars take a new policy by themselves, within a minute. One that has not for `BEHIND` is too old for a field of it,
 or has not got it: a new pod has the present image, and the present policy. As with pods that missed theirs (`repair`),
-it is an eviction, which keeps to PodDisruptionBudgets; here one pod in `EVERY` seconds in the whole cluster. The next
+it is an eviction, which keeps to PodDisruptionBudgets; here one pod in `EVERY` seconds in the whole cluster, while
+namespaces take turns (`turns`): those that may not go, or would get no sidecar now, stop no others. The next
 one of an owner goes when a new one of it works by the present policy, and if none does within an hour, then.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..clock import Clock
@@ -23,6 +24,7 @@ from .counts import Attached
 from .facts import PodFacts
 from .index import PodIndex
 from .repair import REFUSED, owner_of, repairable, seconds
+from .turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +103,7 @@ class Renew:
         self._done: dict[str, Renewal] = {}
         """By the UID of the owner."""
         self._refused: dict[str, float] = {}
+        self._turns = Turns()
 
     async def run(self) -> None:
         while True:
@@ -123,6 +126,7 @@ class Renew:
         pod = self._choose(pods, current, now)
         if pod is None:
             return None
+        self._turns.taken(pod)
         if not await self._answers(pod.namespace):
             self._metrics.repairs.labels("waiting").inc()
             return None
@@ -132,8 +136,8 @@ class Renew:
         self._done[owner] = Renewal(now, frozenset(each.uid for each in pods if owner_of(each) == owner))
         return pod
 
-    def _choose(self, pods: Iterable[PodFacts], current: frozenset[str], now: float) -> PodFacts | None:
-        """The oldest of those that may be evicted."""
+    def _choose(self, pods: Collection[PodFacts], current: frozenset[str], now: float) -> PodFacts | None:
+        """Of those that may be evicted, the oldest of whom it is the turn."""
         found = []
         for pod in pods:
             lag, done = self._lags.get(pod.uid), self._done.get(owner_of(pod))
@@ -143,7 +147,8 @@ class Renew:
                 continue
             if self._wanted(pod):
                 found.append(pod)
-        return min(found, key=lambda pod: (seconds(pod.created), pod.uid), default=None)
+        self._turns.keep(pod for pod in pods if pod.uid in self._lags)
+        return min(found, key=lambda pod: (self._turns.rank(pod), seconds(pod.created), pod.uid), default=None)
 
     def _siblings(self, pod: PodFacts) -> frozenset[str]:
         owner = owner_of(pod)

@@ -60,6 +60,8 @@ class Rig:
         self.api, self.clock, self.metrics, self.index = api, StoodClock(), ControllerMetrics(), PodIndex()
         self.sidecars: dict[str, Sidecar] = {}
         self.wanted = self.answering = True
+        self.unhelped: set[str] = set()
+        """Namespaces in which a new pod would get no sidecar."""
         self.renew = renew.Renew(
             kube,
             self.index,
@@ -72,7 +74,7 @@ class Rig:
         )
 
     async def _answers(self, namespace: str) -> bool:
-        return self.answering
+        return self.answering and namespace not in self.unhelped
 
     def there(self, manifest: Object, revision: int | None = NEWEST - 1) -> None:
         """A pod, whose sidecar is attached unless `revision` is None."""
@@ -89,7 +91,7 @@ class Rig:
         self.clock.mono += wait
         gone = await self.renew.once()
         if gone is not None:
-            self.index.remove(pod(gone.name))
+            self.index.remove(in_namespace(gone.namespace, pod(gone.name)))
             self.sidecars.pop(gone.uid)
         return gone
 
@@ -200,3 +202,19 @@ def test_whoever_is_said_to_lag_has_stood_still_since(steps: list[tuple[int, int
             since = int(lag.since)
             assert {look[uid] for look in said[since + 1 :]} == {lag.revision}
             assert said[since].get(uid) != lag.revision
+
+
+async def test_pods_that_may_not_go_or_would_get_no_sidecar_stop_no_others(rig: Rig) -> None:
+    for number, namespace in enumerate(("shop", "else")):
+        rig.there(in_namespace(namespace, pod(f"held-{number}", owner=f"db-{number}", age=90)))
+    rig.there(in_namespace("fine", pod("app-0", owner="app")))
+    rig.unhelped = {"else"}
+    for _ in range(10):
+        rig.api.fail("POST", "/pods/held-0/eviction", 429, '{"message": "it would violate the budget"}')
+    assert await rig.later() is None
+    gone = [await rig.after(renew.EVERY) for _ in range(3)]
+    assert [each.name for each in gone if each is not None] == ["app-0"]
+
+
+def in_namespace(namespace: str, manifest: Object) -> Object:
+    return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
