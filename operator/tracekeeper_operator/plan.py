@@ -352,7 +352,8 @@ def _holding(scope: Scope, own: Sequence[TracingConfig]) -> Scope:
 
 
 def _most(most: int, make: Callable[[int], _Made]) -> Iterator[_Made]:
-    """The largest that fits of those that `make` gives for fewer than `most`."""
+    """The largest that fits of those that `make` gives for fewer than `most`. What is empty is small: what pods name
+    need not be there."""
     best: _Made | None = None
     low, high = -1, most
     while high - low > 1:
@@ -360,6 +361,8 @@ def _most(most: int, make: Callable[[int], _Made]) -> Iterator[_Made]:
         made = make(middle)
         if made.fits:
             low, best = middle, made
+        elif made.empty:
+            low = middle
         else:
             high = middle
     if best is not None:

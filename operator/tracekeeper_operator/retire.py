@@ -111,6 +111,8 @@ def _retired(entry: PolicyEntry, now: float) -> PolicyEntry:
 
 
 def _in_time(entry: PolicyEntry, now: float) -> Iterator[PolicyEntry]:
+    if entry.retired_at > now:  # By a clock that was ahead.
+        entry = replace(entry, retired_at=int(now))
     if now < entry.retired_at + RETIRED_FOR:
         yield entry
 
