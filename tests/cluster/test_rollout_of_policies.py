@@ -45,8 +45,7 @@ def test_a_bad_policy_is_taken_back_by_itself_and_a_good_one_comes_to_all(user: 
         user.agent(runs=2000, rate=10, name=pod.removesuffix("-0"), wait=False)
     for pod in PODS:
         user.running(pod)
-    for pod in PODS:
-        wait_for(lambda pod=pod: user.circuit("backend-a", pod) == "Closed", 60, f"{pod} delivers", interval=0.5)
+    wait_for(lambda: all(user.circuit("backend-a", pod) == "Closed" for pod in PODS), 60, "all deliver", interval=0.5)
     assert rollout(user)["phase"] == "Complete"
 
     nowhere = {**otlp("nowhere"), "otlp": {"protocol": "GRPC", "endpoint": "http://127.0.0.1:9"}}

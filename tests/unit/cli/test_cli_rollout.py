@@ -16,7 +16,7 @@ from tracekeeper_cli.__main__ import main
 from waiting import until
 
 Run = Callable[..., Any]
-OLD = {"backends": [backend("a")], "rollout": {"canaryPercent": 10}}
+OLD: dict[str, Any] = {"backends": [backend("a")], "rollout": {"canaryPercent": 10}}
 
 
 @pytest.fixture
