@@ -200,6 +200,7 @@ def plan(
     scope: Scope | None = None,
     named: Iterable[Reference] = (),
     used: bool = True,
+    vacant: bool = False,
     known: Known | None = None,
     owner: Object | None = None,
     look: Look | None = None,
@@ -208,7 +209,8 @@ def plan(
 
     `secrets` are by name, those of other namespaces as `namespace/name`. `floor` is the highest revision known of it;
     `now` is Unix time; `control` is where its sidecars find the control stream. `scope` has the configs of other
-    namespaces too (without it, there are none); for `named` and `used` see `want`, for `known` see `retire`; `owner` is
+    namespaces too (without it, there are none); for `named` and `used` see `want`; `vacant` says that there is not
+    one injected pod, for which something would have to be retired; for `known` see `retire`; `owner` is
     what the Secret is to be deleted with, `look` is at the namespace's injected pods, by whom a new policy may be
     tried first.
     """
@@ -217,7 +219,7 @@ def plan(
     counting = {config.uid for config in scope.own}
     configs = tuple(_placed(item, scope) if item.uid in counting else _left_out(item) for item in configs)
     revision = max(max(floor, old.revision if old is not None else 0) + 1, int(now))
-    maker = _Maker(scope, secrets, old, known or _known(configs), now, control, revision, look)
+    maker = _Maker(scope, secrets, old, known or _known(configs), now, control, revision, look, vacant)
     asked = _Asked(tuple(sorted(set(named), key=str)), used)
     made = maker.make(scope, asked)
     if made.empty:
@@ -277,6 +279,7 @@ class _Maker:
     control: Control | None
     revision: int
     look: Look | None
+    vacant: bool
 
     def make(
         self, scope: Scope, asked: _Asked, *, frozen: bool = False, alone: bool = False, lean: bool = False
@@ -287,7 +290,7 @@ class _Maker:
         stays = Staying()
         if not alone:
             configs, named = ({merged.head.uid for merged in found} for found in (wanted.configs, wanted.named))
-            stays = staying(self.old, configs, named, self.scope, self.known, self.now)
+            stays = self._needed(staying(self.old, configs, named, self.scope, self.known, self.now))
         wanted = wanted.without(stays)
         aliases = Aliases(scope.namespace, wanted.secrets)
         living = PolicyDocument(
@@ -308,9 +311,12 @@ class _Maker:
 
     def make_left(self) -> _Made:
         """What of the document before may stay, whatever is wanted now."""
-        stays = left(self.old, self.scope, self.known, self.now) if self.old is not None else Staying()
+        stays = Staying() if self.old is None else self._needed(left(self.old, self.scope, self.known, self.now))
         empty = PolicyDocument(self.revision, control=self.control, namespace=self.scope.namespace)
         return _Made(_with(empty, stays, self.old, self.scope), stays.until, last=True)
+
+    def _needed(self, stays: Staying) -> Staying:
+        return stays.without_retired() if self.vacant else stays
 
     def _readable(self, frozen: bool) -> Mapping[str, SecretRead]:
         if not frozen:

@@ -237,6 +237,7 @@ class Reconciler:
             scope=scope,
             named=named,
             used=used,
+            vacant=self._demand.synced and namespace not in self._demand.namespaces(),
             known=self._book.known,
             owner=await self._definition(),
             look=await self._canaries.look(namespace, document),

@@ -1,8 +1,9 @@
 """What becomes of published entries that nothing gives any more: pure.
 
 The entry of a TracingConfig that is deleted, or may not be used here any longer, is published as retired for a while:
-its sidecars send what they hold, then answer OK, store nothing and count. It is made from what was published, because
-the object is gone, and no finalizer keeps it. Credentials stay with it only as far as their owners still consent.
+its sidecars send what they hold, then answer OK, store nothing and count. Where there are no sidecars it goes at once.
+It is made from what was published, because the object is gone, and no finalizer keeps it. Credentials stay with it only
+as far as their owners still consent.
 
 Consent that depends on labels which are not known yet is neither given nor taken back: what was published stays.
 """
@@ -39,6 +40,11 @@ class Staying:
     def until(self) -> int | None:
         """Unix time at which the first of them is due to go; None when none is."""
         return min((e.retired_at + RETIRED_FOR for e in (*self.configs, *self.named) if e.retired), default=None)
+
+    def without_retired(self) -> Staying:
+        """Where no sidecar is that could drain by what is retired."""
+        living = ([entry for entry in entries if not entry.retired] for entries in (self.configs, self.named))
+        return Staying(*map(tuple, living))
 
     def secrets(self, old: PolicyDocument, scope: Scope) -> dict[str, dict[str, bytes]]:
         """The values for them, as they were published in `old`."""
