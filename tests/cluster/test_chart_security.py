@@ -18,8 +18,8 @@ from tracekeeper_cli.network_policy import need
 pytestmark = pytest.mark.cluster
 
 CONTROLLER = f"--as=system:serviceaccount:{SYSTEM}:{RELEASE}-controller"
-LARGEST_MB = 150
-"""Of an image, unpacked."""
+LARGEST_MB = {"operator": 110, "sidecar": 75}
+"""Of an image, unpacked: what it takes, and a fifth more. 150 is what was promised."""
 
 
 @pytest.fixture
@@ -98,4 +98,4 @@ def test_an_image_is_no_larger_than_it_was_promised(project_images: dict[str, st
     number, unit = re.fullmatch(r"([\d.]+) ([kMG]B)", found["size"]).groups()  # type: ignore[union-attr]
     size = float(number) * {"kB": 1e-3, "MB": 1, "GB": 1e3}[unit]
     print(f"{project_images[name]}: {size:.0f} MB unpacked")
-    assert 10 < size <= LARGEST_MB
+    assert 10 < size <= LARGEST_MB[name]
