@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from control_sidecars import CONFIG, Seen, crowd, settled
+from control_sidecars import CONFIG, Place, Pod, Seen, crowd, settled
 from procfs import anonymous_bytes, cpu_seconds
 
 from control_api import serve
@@ -103,11 +103,12 @@ class Crowds:
     def __init__(self, port: int, material: Material, tokens: Sequence[str]) -> None:
         self._pipes: list[Connection] = []
         each = -(-len(tokens) // CROWDS)
+        place = Place("127.0.0.1", port, "localhost", material.ca)
         for first in range(0, len(tokens), each):
             ours, theirs = multiprocessing.Pipe()
-            arguments = (theirs, port, material.ca, first)
+            arguments = (theirs, place, first)
             multiprocessing.get_context("spawn").Process(target=crowd, args=arguments, daemon=True).start()
-            ours.send(("attach", list(tokens[first : first + each])))
+            ours.send(("attach", [Pod(token, CONFIG) for token in tokens[first : first + each]]))
             self._pipes.append(ours)
         for pipe in self._pipes:
             pipe.recv()

@@ -1,10 +1,12 @@
-"""What the operator costs on a real API server: 200 TracingConfigs, 2,000 injected pods, then rest.
+"""What operators cost on a real API server, ours and OpenTelemetry's: 200 configs, 2,000 injected pods, then rest.
 
-    sudo .venv/bin/python bench/control_plane.py [--configs 200] [--pods 2000] [--rate 50] [--rest 120] [--keep]
+    sudo .venv/bin/python bench/control_plane.py [--only ours|theirs] [--configs 200] [--pods 2000] [--rest 120]
 
-Starts a Kubernetes of its own (tests/cluster), builds the images, installs the chart with one controller and injector,
-and measures their processes: CPU, anonymous memory, answers, requests to the API server, which counts them itself, by a
-FlowSchema for our service accounts. Some 8 minutes once the images are built. Writes bench/results/control_plane.json.
+Each side has a Kubernetes of its own (tests/cluster). Ours is installed by its chart, with one controller and one
+injector; the other (`control_plane_peer.py`) is built from its Go module first, some 10 minutes once. Then the same is
+asked of both: configs in a namespace each, pods that opt in, pods that do not, questions as the API server asks them.
+Their processes are measured: CPU, anonymous memory, answers; requests are counted by the API server itself, by a
+FlowSchema for their service accounts. Some 6 minutes a side. Writes bench/results/control_plane.json.
 """
 
 from __future__ import annotations
@@ -13,36 +15,29 @@ import argparse
 import asyncio
 import json
 import sys
+import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from control_plane_load import (
-    CONFIGS,
-    Api,
-    admissions,
-    api_server,
-    config,
-    namespace_name,
-    paced,
-    pod,
-    quantile,
-    scrape,
-    secret,
-    together,
-)
+import control_plane_streams
+from control_plane_load import Api, admissions, api_server, counted, namespace_name, paced, pod, secret, together
+from control_plane_peer import theirs
+from control_plane_sides import Side, ours
+from control_plane_table import lines
 from machine import machine, sentence
 from procfs import anonymous_bytes, cpu_seconds
 
-from cluster import fixtures, images, netns
+from cluster import netns
+from cluster.errors import ClusterError
 from cluster.node import Cluster
 
 RESULTS = Path(__file__).resolve().parent / "results"
-ROLES = ("controller", "injector")
 SETTLE = 30.0
 """Seconds after the last change before what goes on counts as rest."""
 LATEST = 300.0
@@ -53,51 +48,7 @@ MOST_PODS = 32
 """Under way at a time: an API server that shares two cores with all else is not to be asked for more than it can do."""
 UNASKED = 500
 """Pods that do not opt in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One of the operator's processes: its pod's address, and its number on this machine."""
-
-    role: str
-    address: str
-    pid: int
-
-
-def processes(cluster: Cluster) -> dict[str, Process]:
-    """The controller and the injector that run now."""
-    found = {}
-    for role in ROLES:
-        selector = f"app.kubernetes.io/component={role}"
-        (item,) = cluster.get("pods", "-l", selector, namespace=fixtures.SYSTEM)["items"]
-        name = item["metadata"]["name"]
-        pid = cluster.container_pid(fixtures.SYSTEM, name, role)
-        found[role] = Process(role, item["status"]["podIP"], pid)
-    return found
-
-
-def flow_schema(role: str) -> dict[str, Any]:
-    """Has the API server count one service account's requests by themselves, with the priority that it has anyway."""
-    name = f"{fixtures.RELEASE}-{role}"
-    account = {"kind": "ServiceAccount", "serviceAccount": {"name": name, "namespace": fixtures.SYSTEM}}
-    anything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": True, "namespaces": ["*"]}
-    return {
-        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
-        "kind": "FlowSchema",
-        "metadata": {"name": f"bench-{role}"},
-        "spec": {
-            "priorityLevelConfiguration": {"name": "workload-low"},
-            "matchingPrecedence": 500,
-            "distinguisherMethod": {"type": "ByUser"},
-            "rules": [
-                {
-                    "subjects": [account],
-                    "resourceRules": [anything],
-                    "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
-                }
-            ],
-        },
-    }
+NOTHING = {"example.com/note": "nothing of ours"}
 
 
 def summary(seconds: list[float]) -> dict[str, float]:
@@ -113,59 +64,49 @@ def summary(seconds: list[float]) -> dict[str, float]:
 class Bench:
     """The phases, in their order; each returns its figures."""
 
-    def __init__(self, api: Api, running: dict[str, Process], options: argparse.Namespace) -> None:
-        self._api, self._running, self._options = api, running, options
+    def __init__(self, api: Api, side: Side, options: argparse.Namespace) -> None:
+        self._api, self._side, self._options = api, side, options
 
     async def run(self) -> dict[str, Any]:
         figures: dict[str, Any] = {"memory_at_start_mb": self._memory()}
-        for name, phase in (
-            ("configs", self._configs),
-            ("change", self._change),
-            ("injected", self._pods),
-            ("not_opted_in", self._others),
-            ("answers", self._answers),
-            ("rest", self._rest),
-        ):
-            print(f"{name} …", flush=True)
+        phases = {
+            "configs": self._configs,
+            "change": self._change,
+            "injected": self._pods,
+            "not_opted_in": self._others,
+            "answers": self._answers,
+            "rest": self._rest,
+            "streams": self._streams,
+        }
+        if not self._side.streams:
+            del phases["change"], phases["streams"]
+        for name, phase in phases.items():
+            print(f"{self._side.name}: {name} …", flush=True)
             figures[name] = await phase()
+            if name == "rest":
+                figures["memory_mb"] = self._memory()
             print(f"  {json.dumps(figures[name])}", flush=True)
-        figures["memory_mb"] = self._memory()
         return figures
 
     async def _configs(self) -> dict[str, Any]:
-        """From the first TracingConfig to when all say that they are published."""
-        count = self._options.configs
+        """From the first config to when all are in force."""
+        count, side = self._options.configs, self._side
         names = [namespace_name(number) for number in range(count)]
         await together(self._api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}}) for name in names)
         await together(self._api.ask("POST", f"/api/v1/namespaces/{name}/secrets", secret()) for name in names)
-        controller = self._running["controller"]
-        before, cpu, begin = await scrape(controller.address), cpu_seconds(controller.pid), time.monotonic()
-        await together(self._api.ask("POST", f"{CONFIGS}/namespaces/{name}/tracingconfigs", config()) for name in names)
+        cpu, begin = self._cpu(), time.monotonic()
+        await together(self._api.ask("POST", side.configs.format(name), side.config()) for name in names)
         created = time.monotonic() - begin
-        while (ready := await self._ready()) < count:
+        while (ready := sum(map(side.ready, (await self._api.ask("GET", side.listed))["items"]))) < count:
             if time.monotonic() - begin > LATEST:
-                raise RuntimeError(f"{ready} of {count} TracingConfigs are Ready after {LATEST:.0f} s")
+                raise RuntimeError(f"{ready} of {count} configs are in force after {LATEST:.0f} s")
             await asyncio.sleep(STATUS_EVERY)
-        after = await scrape(controller.address)
-        rounds = "tracekeeper_controller_reconcile_seconds"
         return {
             "configs": count,
             "created_s": round(created, 2),
             "all_ready_s": round(time.monotonic() - begin, 2),
-            "cpu_ms_each": round((cpu_seconds(controller.pid) - cpu) / count * 1e3, 2),
-            "round_p50_below_s": quantile(before, after, rounds, 0.5),
-            "round_p99_below_s": quantile(before, after, rounds, 0.99),
+            "cpu_ms_each": round((self._cpu() - cpu) / count * 1e3, 2),
         }
-
-    async def _ready(self) -> int:
-        listed = await self._api.ask("GET", f"{CONFIGS}/tracingconfigs")
-        return sum(
-            any(
-                one["type"] == "Ready" and one["status"] == "True"
-                for one in item.get("status", {}).get("conditions", ())
-            )
-            for item in listed["items"]
-        )
 
     async def _change(self) -> dict[str, float]:
         """From the answer to a change until the namespace's policy Secret holds it."""
@@ -174,9 +115,10 @@ class Bench:
             name = namespace_name(number)
             path = f"/api/v1/namespaces/{name}/secrets/tracekeeper-policy"
             version = (await self._api.ask("GET", path))["metadata"]["resourceVersion"]
-            spec = config("https://other.obs:4317")["spec"]
-            target = f"{CONFIGS}/namespaces/{name}/tracingconfigs/agents"
-            await self._api.ask("PATCH", target, {"spec": spec}, "application/merge-patch+json")
+            backends = self._side.config()["spec"]["backends"]
+            backends[0]["otlp"]["endpoint"] = "https://other.obs:4317"
+            target = f"{self._side.configs.format(name)}/agents"
+            await self._api.ask("PATCH", target, {"spec": {"backends": backends}}, "application/merge-patch+json")
             begin = time.monotonic()
             while (await self._api.ask("GET", path))["metadata"]["resourceVersion"] == version:
                 if time.monotonic() - begin > LATEST:
@@ -188,116 +130,135 @@ class Bench:
     async def _pods(self) -> dict[str, Any]:
         """Opted-in pods through the API server."""
         count = self._options.pods
-        figures = await self._create(count, opted_in=True)
+        figures = await self._create(count, "agent")
         listed = await self._api.ask("GET", "/api/v1/pods?labelSelector=app%3Dagent")
         sidecars = sum(
-            any(one["name"] == "tracekeeper-sidecar" for one in item["spec"].get("initContainers", ()))
+            any(
+                one["name"] == self._side.container
+                for one in [*item["spec"].get("initContainers", ()), *item["spec"]["containers"]]
+            )
             for item in listed["items"]
         )
         return {"pods": count, "with_sidecar": sidecars, **figures}
 
     async def _others(self) -> dict[str, Any]:
         """Pods that did not ask, through the API server."""
-        return {"pods": UNASKED, **await self._create(UNASKED, opted_in=False)}
+        return {"pods": UNASKED, **await self._create(UNASKED, "other")}
 
-    async def _create(self, count: int, *, opted_in: bool) -> dict[str, Any]:
-        kind = "agent" if opted_in else "other"
-        injector = self._running["injector"]
+    async def _create(self, count: int, kind: str) -> dict[str, Any]:
+        side = self._side
 
         async def create(number: int) -> None:
             space = namespace_name(number % self._options.configs)
-            made = pod(f"{kind}-{number}", opted_in=opted_in)
-            made["metadata"]["labels"] = {"app": kind}
+            made = pod(f"{kind}-{number}", side.opt_in if kind == "agent" else NOTHING, kind)
             await self._api.ask("POST", f"/api/v1/namespaces/{space}/pods", made)
 
-        before, cpu, begin = await scrape(injector.address), cpu_seconds(injector.pid), time.monotonic()
+        before, cpu, begin = await self._asked(), cpu_seconds(side.injector.pid), time.monotonic()
         took = await paced(count, self._options.rate, create, MOST_PODS)
-        seconds, after = time.monotonic() - begin, await scrape(injector.address)
-        asked = "tracekeeper_injector_admissions_total"
-        histogram = "tracekeeper_injector_admission_seconds"
-        figures = {
-            "admissions": int(after.get(asked, 0.0) - before.get(asked, 0.0)),
-            "pods_per_s": round(count / seconds, 1),
-            "injector_cpu_ms_each": round((cpu_seconds(injector.pid) - cpu) / count * 1e3, 3),
+        return {
+            "pods_per_s": round(count / (time.monotonic() - begin), 1),
+            "admissions": round(await self._asked() - before),
+            "injector_cpu_ms_each": round((cpu_seconds(side.injector.pid) - cpu) / count * 1e3, 3),
             "api_server": summary(took),
         }
-        if opted_in:
-            figures["injector_p50_below_ms"] = quantile(before, after, histogram, 0.5) * 1e3
-            figures["injector_p99_below_ms"] = quantile(before, after, histogram, 0.99) * 1e3
-        return figures
+
+    async def _asked(self) -> float:
+        return await counted(self._side.metrics, self._side.asked, self._side.labels)
 
     async def _answers(self) -> dict[str, Any]:
         """The injector alone, asked as the API server asks: until the whole answer, TLS and HTTP included."""
-        injector, rate = self._running["injector"], self._options.rate
+        side, rate, spaces = self._side, self._options.rate, self._options.configs
         count = int(rate * 20)
-        await admissions(injector.address, 20, rate, self._options.configs)
-        cpu = cpu_seconds(injector.pid)
-        took = await admissions(injector.address, count, rate, self._options.configs)
-        each = (cpu_seconds(injector.pid) - cpu) / count
+        await admissions(side.webhook, side.opt_in, 20, rate, spaces)
+        cpu = cpu_seconds(side.injector.pid)
+        took = await admissions(side.webhook, side.opt_in, count, rate, spaces)
+        each = (cpu_seconds(side.injector.pid) - cpu) / count
         return {"asked": count, "per_s": rate, "cpu_ms_each": round(each * 1e3, 3), **summary(took)}
 
     async def _rest(self) -> dict[str, Any]:
         """Nothing changes: requests to the API server, and CPU."""
         await asyncio.sleep(SETTLE)
-        seconds = self._options.rest
-        cpu = {role: cpu_seconds(one.pid) for role, one in self._running.items()}
-        before = {role: await self._api.dispatched(f"bench-{role}") for role in ROLES}
-        begin = time.monotonic()
+        seconds, processes = self._options.rest, self._side.processes
+        cpu = {role: cpu_seconds(one.pid) for role, one in processes.items()}
+        before, begin = await self._dispatched(), time.monotonic()
         await asyncio.sleep(seconds)
-        took = time.monotonic() - begin
-        after = {role: await self._api.dispatched(f"bench-{role}") for role in ROLES}
+        took, after = time.monotonic() - begin, await self._dispatched()
         return {
             "seconds": round(took),
-            "requests_per_minute": {role: round((after[role] - before[role]) / took * 60, 1) for role in ROLES},
+            "requests_per_minute": {role: round((after[role] - before[role]) / took * 60, 1) for role in processes},
             "cpu_percent": {
-                role: round((cpu_seconds(one.pid) - cpu[role]) / took * 100, 2) for role, one in self._running.items()
+                role: round((cpu_seconds(one.pid) - cpu[role]) / took * 100, 2) for role, one in processes.items()
             },
         }
 
+    async def _dispatched(self) -> dict[str, float]:
+        return {role: await self._api.dispatched(f"bench-{one.role}") for role, one in self._side.processes.items()}
+
+    async def _streams(self) -> dict[str, Any]:
+        """A control stream from each injected pod."""
+        controller = self._side.processes["controller"]
+        return await control_plane_streams.measure(self._api, controller.pid, controller.address)
+
+    def _cpu(self) -> float:
+        return sum(cpu_seconds(one.pid) for one in self._side.processes.values())
+
     def _memory(self) -> dict[str, float]:
-        return {role: round(anonymous_bytes(one.pid) / 1e6, 1) for role, one in self._running.items()}
+        return {role: round(anonymous_bytes(one.pid) / 1e6, 1) for role, one in self._side.processes.items()}
 
 
-async def measure(cluster: Cluster, running: dict[str, Process], options: argparse.Namespace) -> dict[str, Any]:
+def measured(
+    begin: Callable[[Cluster, Path], AbstractContextManager[Side]], options: argparse.Namespace
+) -> dict[str, Any]:
+    """One side, on a cluster of its own."""
+    cluster = Cluster(options.cluster)
+    cluster.down()  # What an earlier run has left would be counted, too.
+    try:
+        cluster.up()
+        with tempfile.TemporaryDirectory() as folder, begin(cluster, Path(folder)) as side:
+            limit = LATEST * 4 + options.rest
+            return netns.inside(cluster.name, lambda: asyncio.run(_ask(cluster, side, options)), timeout=limit)
+    finally:
+        if not options.keep:
+            cluster.down()
+
+
+async def _ask(cluster: Cluster, side: Side, options: argparse.Namespace) -> dict[str, Any]:
     async with api_server(cluster.kubeconfig) as api:
-        return await Bench(api, running, options).run()
+        return await Bench(api, side, options).run()
 
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--configs", type=int, default=200, help="TracingConfigs, each in a namespace of its own")
+    found.add_argument("--only", choices=tuple(SIDES), help="one side alone")
+    found.add_argument("--configs", type=int, default=200, help="configs, each in a namespace of its own")
     found.add_argument("--pods", type=int, default=2000, help="opted-in pods, spread over the namespaces")
     found.add_argument("--rate", type=float, default=50.0, help="pods, and admission requests, a second")
     found.add_argument("--rest", type=float, default=120.0, help="seconds of rest that are measured")
     found.add_argument(
         "--cluster", default="tracekeeper-bench", help="name of the cluster; one of that name is removed first"
     )
-    found.add_argument("--keep", action="store_true", help="leave the cluster as it is afterwards")
+    found.add_argument("--keep", action="store_true", help="leave the last cluster as it is afterwards")
     return found
+
+
+SIDES: dict[str, Callable[[Cluster, Path], AbstractContextManager[Side]]] = {
+    "ours": lambda cluster, folder: nullcontext(ours(cluster)),
+    "theirs": theirs,
+}
 
 
 def main() -> int:
     options = parser().parse_args()
-    cluster = Cluster(options.cluster)
-    cluster.down()  # What an earlier run has left would be counted, too.
-    cluster.up()
+    report: dict[str, Any] = {"machine": machine()}
     try:
-        built = images.build_project(fixtures.project_version())
-        images.load(cluster, *built.values())
-        for role in ROLES:
-            cluster.apply(flow_schema(role))
-        fixtures.install(cluster, "--set", "injector.replicas=1")
-        running = processes(cluster)
-        limit = LATEST * 4 + options.rest
-        figures = netns.inside(options.cluster, lambda: asyncio.run(measure(cluster, running, options)), timeout=limit)
-    finally:
-        if not options.keep:
-            cluster.down()
-    report = {"machine": machine(), **figures}
+        for name in [options.only] if options.only else SIDES:
+            report[name] = measured(SIDES[name], options)
+    except ClusterError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "control_plane.json").write_text(json.dumps(report, indent=2) + "\n")
-    print(sentence(report["machine"]))
-    print(json.dumps(figures, indent=2))
+    print("", sentence(report["machine"]), "", *lines(report.get("ours"), report.get("theirs")), sep="\n")
     return 0
 
 

@@ -10,7 +10,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def config(endpoint: str = "https://tempo.obs:4317") -> Object:
     }
 
 
-def pod(name: str, *, opted_in: bool) -> Object:
+def pod(name: str, annotations: Mapping[str, str], kind: str = "agent") -> Object:
     """Two containers with what applications have: environment, probes, resources, a volume."""
     resources = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
     environment = [{"name": f"SETTING_{number}", "value": "something or other"} for number in range(20)]
@@ -146,11 +146,10 @@ def pod(name: str, *, opted_in: bool) -> Object:
         }
         for container in ("agent", "helper")
     ]
-    annotations = {"tracekeeper.dev/inject": "true"} if opted_in else {"example.com/note": "nothing of ours"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": "agent"}, "annotations": annotations},
+        "metadata": {"name": name, "labels": {"app": kind}, "annotations": dict(annotations)},
         "spec": {
             "schedulerName": "nobody",
             "containers": containers,
@@ -159,8 +158,8 @@ def pod(name: str, *, opted_in: bool) -> Object:
     }
 
 
-def review(number: int, namespace: str) -> bytes:
-    """What the API server sends the injector about such a pod."""
+def review(number: int, namespace: str, annotations: Mapping[str, str]) -> bytes:
+    """What the API server sends an injector about such a pod."""
     request = {
         "uid": f"00000000-0000-4000-8000-{number:012d}",
         "kind": {"group": "", "version": "v1", "kind": "Pod"},
@@ -168,50 +167,36 @@ def review(number: int, namespace: str) -> bytes:
         "operation": "CREATE",
         "namespace": namespace,
         "dryRun": True,
-        "object": pod(f"asked-{number}", opted_in=True),
+        "object": pod(f"asked-{number}", annotations),
     }
     return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
 
 
-async def admissions(address: str, count: int, rate: float, namespaces: int) -> list[float]:
-    """Ask the injector itself, in place of the API server, over TLS; seconds until each whole answer.
+async def admissions(url: str, annotations: Mapping[str, str], count: int, rate: float, namespaces: int) -> list[float]:
+    """Ask an injector itself, in place of the API server, over TLS; seconds until each whole answer.
 
     Raises RuntimeError when a pod is not injected.
     """
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # Whose certificate it is, is not measured.
-    bodies = [review(number, namespace_name(number % namespaces)) for number in range(count)]
+    bodies = [review(number, namespace_name(number % namespaces), annotations) for number in range(count)]
     timeout = aiohttp.ClientTimeout(total=ANSWER_LIMIT)
     connector = aiohttp.TCPConnector(ssl=trusting, limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
 
         async def ask(number: int) -> None:
             headers = {"Content-Type": "application/json"}
-            async with session.post(f"https://{address}:9443/mutate", data=bodies[number], headers=headers) as answer:
-                told = await answer.json()
+            async with session.post(url, data=bodies[number], headers=headers) as answer:
+                told = json.loads(await answer.read())  # of whatever type it says that it is
                 if answer.status != 200 or "patch" not in told["response"]:
                     raise RuntimeError(f"the injector answered {answer.status} {told}")
 
         return await paced(count, rate, ask)
 
 
-async def scrape(address: str) -> dict[str, float]:
-    """The sums of a pod's metrics over all labels but `le`, by name."""
-    async with aiohttp.request("GET", f"http://{address}:8080/metrics") as answer:
+async def counted(url: str, name: str, labels: str = "") -> float:
+    """The sum of a counter over all label sets that contain `labels`, as a process tells its metrics."""
+    async with aiohttp.request("GET", url) as answer:
         text = await answer.text()
-    found: dict[str, float] = {}
-    for name, labels, value in re.findall(r"^(\w+)(\{.*\})? (\S+)$", text, re.MULTILINE):
-        edge = re.search(r'le="([^"]+)"', labels)
-        key = f"{name}|{edge[1]}" if edge else name
-        found[key] = found.get(key, 0.0) + float(value)
-    return found
-
-
-def quantile(before: dict[str, float], after: dict[str, float], histogram: str, share: float) -> float:
-    """The upper edge of the bucket in which the share ends, of what was observed in between."""
-    prefix = f"{histogram}_bucket|"
-    edges = sorted(
-        (float(key.removeprefix(prefix)), after[key] - before.get(key, 0.0)) for key in after if key.startswith(prefix)
-    )
-    total = edges[-1][1] if edges else 0.0
-    return next((edge for edge, count in edges if total and count >= share * total), 0.0)
+    found = re.findall(rf"^{re.escape(name)}(\{{.*\}})? (\S+)$", text, re.MULTILINE)
+    return sum(float(value) for having, value in found if labels in having)

@@ -60,6 +60,7 @@ async def main() -> None:
         Alone(),
         answers,
         lambda namespace: None,
+        lambda notice: None,
         clock,
         ControllerMetrics(),
     )

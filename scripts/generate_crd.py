@@ -124,7 +124,7 @@ def _status() -> dict[str, Any]:
         "type": "object",
         "required": ["type", "status", "lastTransitionTime", "reason", "message"],
         "properties": {
-            "type": _text("Accepted, ResolvedRefs, Ready, Injected or Delivering.", 316),
+            "type": _text("Accepted, ResolvedRefs, Ready, Injected, Delivering or RolledOut.", 316),
             "status": {"description": "Whether it holds.", "type": "string", "enum": ["True", "False", "Unknown"]},
             "observedGeneration": {
                 "description": "The generation of the config that this is about.",
@@ -154,7 +154,7 @@ def _status() -> dict[str, Any]:
             "conditions": {
                 "description": "Accepted: the config has no faults. ResolvedRefs: the Secrets that it names are "
                 "there. Ready: sidecars get it. Injected: its pods have sidecars. Delivering: what sidecars say of "
-                "their backends.",
+                "their backends. RolledOut: its newest generation is in effect.",
                 "type": "array",
                 "maxItems": 16,
                 "x-kubernetes-list-type": "map",
@@ -172,6 +172,7 @@ def _status() -> dict[str, Any]:
                         "minimum": 0,
                     },
                     "current": _text("Digest of the policy, `sha256:…`.", 128),
+                    "lastGood": _text("The same without what some pods try; equal while nothing is tried.", 128),
                 },
             },
             "pods": _pods_status(),
@@ -183,7 +184,44 @@ def _status() -> dict[str, Any]:
                 "x-kubernetes-list-map-keys": ["name"],
                 "items": _backend_status(),
             },
+            "rollout": _rollout_status(),
             "ledger": _ledger_status(),
+        },
+    }
+
+
+def _rollout_status() -> dict[str, Any]:
+    generation = {"type": "integer", "format": "int64", "minimum": 0}
+    previous = {
+        "description": "What was in effect before: `tracekeeper rollout undo` goes back to it.",
+        "type": "object",
+        "properties": {
+            "generation": {"description": "Which generation that was.", **generation},
+            "spec": {
+                "description": "What it said; absent if it is too large.",
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": True,
+            },
+        },
+    }
+    return {
+        "description": "How the newest generation comes to the pods; for configs with a section `rollout`.",
+        "type": "object",
+        "properties": {
+            "phase": {
+                "description": "Progressing: some pods try it. Halted: it was taken back. Complete: all have it.",
+                "type": "string",
+                "enum": ["Progressing", "Halted", "Complete"],
+            },
+            "reason": _text("Why, in one word.", 64),
+            "message": _text("Why, and what comes next.", 1024),
+            "digest": _text("Digest of what is tried, was taken back, or is in effect.", 128),
+            "generation": {"description": "Its generation.", **generation},
+            "effective": {"description": "The generation that all pods have which try nothing.", **generation},
+            "since": {"description": "Since when.", "type": "string", "format": "date-time"},
+            "canaries": _count("Pods that try it."),
+            "ready": _count("Those of them that run it."),
+            "previous": previous,
         },
     }
 
@@ -196,13 +234,24 @@ def _pods_status() -> dict[str, Any]:
         "stale": "Those that are attached and work by an older one, or by none yet.",
         "outdatedImage": "Those whose sidecar has an older image than new pods get.",
         "silent": "Those that are attached and never got a span.",
+        "unscraped": "Those that are attached and whose metrics nobody has asked for in ten minutes.",
+        "atFloor": "Those that are attached and whose sampling keeps more than its target, by minProbability.",
         "missed": "Those that opted in and have no sidecar.",
         "failed": "Those whose sidecar does not run.",
     }
     return {
         "description": "How many pods this config is for, and how they are. Looked at every few minutes.",
         "type": "object",
-        "properties": {name: _count(text) for name, text in about.items()},
+        "properties": {
+            **{name: _count(text) for name, text in about.items()},
+            "silentPods": {
+                "description": "Some of those that are silent, as NAMESPACE/NAME.",
+                "type": "array",
+                "maxItems": 5,
+                "x-kubernetes-list-type": "atomic",
+                "items": _text("One pod.", 512),
+            },
+        },
     }
 
 

@@ -84,8 +84,19 @@ def install(api: Api) -> None:
         )
     for name in ("shop", SYSTEM):
         api.put("namespaces", {"metadata": {"name": name}})
+    api.put("configmaps", told(60.0))
     api.put("tracingconfigs", well(config()))
     api.put("secrets", {"metadata": {"name": "tracekeeper-policy", "namespace": "shop"}, "data": {"policy.json": "x"}})
+
+
+def told(days: float, life: float = 90.0) -> Object:
+    """What the controller says of the control stream, whose certificate lives for `life` days and ends in `days`."""
+    now = datetime.datetime.now(datetime.UTC)
+    ends = now + datetime.timedelta(days=days)
+    times = {"before": ends - datetime.timedelta(days=life), "after": ends}
+    data = {f"certificate-not-{key}": time.strftime("%Y-%m-%dT%H:%M:%SZ") for key, time in times.items()}
+    meta = {"name": "tracekeeper-ca", "namespace": SYSTEM}
+    return {"metadata": meta, "data": {"ca.crt": "PEM", "endpoint": f"tracekeeper-control.{SYSTEM}.svc:9444", **data}}
 
 
 def webhook(name: str, days: float = 700) -> Object:

@@ -1,8 +1,8 @@
 """An API server for tests: a real HTTP server on loopback that keeps objects, and misbehaves when it is told to.
 
-It knows what the operator uses: get, list in pages, watch, server-side apply, JSON patch, create and delete, whose a
-token is and what its owner may do, and the discovery that kopf does. Failures are queued with `fail` and `stream`, each
-for the next matching request.
+It knows what is used of one: get, list in pages, watch, server-side apply, JSON patch, replace, create and delete,
+whose a token is and what its owner may do, and the discovery that kopf does. Failures are queued with `fail` and
+`stream`, each for the next matching request.
 """
 
 from __future__ import annotations
@@ -195,7 +195,13 @@ class Api:
             return await self._watch(request, Asked.of(request, plural, namespace))
         if not name and request.method == "GET":
             return self._list(request, Asked.of(request, plural, namespace))
-        handler = {"GET": self._get, "PATCH": self._patch, "DELETE": self._delete, "POST": self._post}
+        handler = {
+            "GET": self._get,
+            "PATCH": self._patch,
+            "PUT": self._put,
+            "DELETE": self._delete,
+            "POST": self._post,
+        }
         return handler[request.method](request, (plural, namespace, name), sub, body)
 
     def _get(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
@@ -246,13 +252,24 @@ class Api:
             new = {**new, **body, "metadata": {**new.get("metadata", {}), **body["metadata"]}}
         return web.json_response(self.put(key[0], new))
 
+    def _put(self, request: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
+        old = self.objects.get(key)
+        if old is None:
+            return not_found(key)
+        if body["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
+            return web.json_response({"message": "the object has been modified"}, status=409)
+        return web.json_response(body if "dryRun" in request.query else self.put(key[0], body))
+
     def _list(self, request: web.Request, asked: Asked) -> web.Response:
         items = [asked.shown(item) for key, item in sorted(self.objects.items()) if asked.takes(key[0], item)]
-        start = int(request.query.get("continue", "0"))
+        start, size = (
+            int(request.query.get("continue", "0")),
+            min(self.page, int(request.query.get("limit", self.page))),
+        )
         meta: Object = {"resourceVersion": str(self.version)}
-        if start + self.page < len(items):
-            meta["continue"] = str(start + self.page)
-        page = items[start : start + self.page]
+        if start + size < len(items):
+            meta["continue"] = str(start + size)
+        page = items[start : start + size]
         nothing: list[Object] | None = None if "PartialObjectMetadataList" in request.headers["Accept"] else []
         return web.json_response({"metadata": meta, "items": page or nothing})
 

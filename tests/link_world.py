@@ -17,9 +17,14 @@ from forward_support.raw_h2 import HEAD, RawSide
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from tracekeeper_sidecar.clock import Clock, SystemClock
 from tracekeeper_sidecar.control.dumps import Dumps
+from tracekeeper_sidecar.control.errands import Errands
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.link import Link
 from tracekeeper_sidecar.control.standing import Standing
+from tracekeeper_sidecar.control.tap import Tap, TapAsked
+from tracekeeper_sidecar.control.taps import Taps
+from tracekeeper_sidecar.control.trial import Trial
+from tracekeeper_sidecar.control.trials import Trials
 from tracekeeper_sidecar.coordination import KeptBatch, Report
 from tracekeeper_sidecar.forward import h2_frames as h2
 from tracekeeper_sidecar.forward.dump import Progress
@@ -221,9 +226,13 @@ class Sampling:
 
 
 class Recording:
-    """What can dump."""
+    """What can dump, tap, and send a test span."""
 
     def __init__(self) -> None:
+        self.tapped: list[TapAsked] = []
+        self.tap = Tap()
+        self.tested: list[float] = []
+        self.trial = Trial(trace_id=bytes(range(16)))
         self.asked: list[DumpAsked] = []
         self.progress = Progress()
         self.stopped = 0
@@ -235,6 +244,17 @@ class Recording:
     async def stop_dump(self) -> None:
         self.stopped += 1
         self.progress.running = False
+
+    def begin_tap(self, asked: TapAsked) -> Tap:
+        self.tapped.append(asked)
+        return self.tap
+
+    def stop_tap(self, tap: Tap) -> None:
+        tap.running = False
+
+    def begin_trial(self, timeout: float) -> Trial:
+        self.tested.append(timeout)
+        return self.trial
 
 
 class World:
@@ -249,8 +269,9 @@ class World:
         self.token = folder / "token"
         self.token.write_text(TOKEN + "\n")
         self.folder = folder
-        dumps = Dumps(self.recording, clock)
-        self.link = Link(str(self.token), lambda: self.sampling, self.look, dumps, clock, uniform)
+        recording = self.recording
+        errands = Errands(Dumps(recording, clock), Taps(recording, clock), Trials(recording, clock))
+        self.link = Link(str(self.token), lambda: self.sampling, self.look, errands, clock, uniform)
 
     def look(self) -> Standing:
         """How the sidecar fares."""

@@ -128,6 +128,7 @@ FULL: dict[str, Any] = {
             "maxLag": "5m",
         },
     ],
+    "rollout": {"canaryPercent": 25, "observeFor": "2m", "haltOn": ["DeliveryFailure"]},
 }
 """Every field there is."""
 

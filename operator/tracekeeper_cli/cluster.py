@@ -59,6 +59,25 @@ class Cluster:
         items: list[Mapping[str, Any]] = answer["items"]
         return items
 
+    def tracing_config(self, namespace: str, name: str) -> Mapping[str, Any]:
+        """One of them."""
+        with self._asking(f"cannot read TracingConfig {namespace}/{name}"):
+            answer: Any = self._custom.get_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURAL, name, _request_timeout=TIMEOUT
+            )
+        found: Mapping[str, Any] = answer
+        return found
+
+    def replace_tracing_config(self, manifest: dict[str, Any], *, dry_run: bool = False) -> None:
+        """Write it in place of the version that its resourceVersion says."""
+        meta = manifest["metadata"]
+        namespace, name = meta["namespace"], meta["name"]
+        more: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
+        with self._asking(f"TracingConfig {namespace}/{name} is not changed"):
+            self._custom.replace_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURAL, name, manifest, _request_timeout=TIMEOUT, **more
+            )
+
     def _list(self, namespace: str | None) -> Any:
         if namespace is None:
             return self._custom.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=TIMEOUT)

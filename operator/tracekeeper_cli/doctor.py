@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracekeeper_cli.doctor_configs import of_configs
+from tracekeeper_cli.doctor_network import of_networks
 from tracekeeper_cli.doctor_operator import of_operator
+from tracekeeper_cli.doctor_places import of_places
+from tracekeeper_cli.doctor_scrapes import of_scrapes
+from tracekeeper_cli.exporters import strays
 from tracekeeper_cli.findings import Finding, Severity, grouped, in_order
-from tracekeeper_cli.missing import annotated_namespace, applying, causes, misplaced_on, wants
-from tracekeeper_cli.world import (
-    INJECT,
-    Object,
-    World,
-    alive,
-    annotations_of,
-    containers,
-    meta,
-    name_of,
-    sidecar,
-    sidecar_status,
-)
+from tracekeeper_cli.missing import applying, causes, labelled, wants
+from tracekeeper_cli.world import Object, World, alive, meta, name_of, sidecar, sidecar_status
 
-ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-LOCAL = ("http://127.0.0.1:", "http://localhost:", "127.0.0.1:", "localhost:", "http://[::1]:")
 GRAVE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CrashLoopBackOff"})
 FAILING = GRAVE | {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "ImageInspectError"}
 OFTEN = 3
@@ -32,30 +23,15 @@ OFTEN = 3
 def examine(world: World, now: float) -> list[Finding]:
     """All findings, the worst first. `now` is Unix time."""
     return in_order(
-        [*of_operator(world, now), *of_configs(world), *_of_places(world), *grouped(_of_pods(world))],
+        [
+            *of_operator(world, now),
+            *of_configs(world),
+            *of_scrapes(world),
+            *of_places(world),
+            *grouped(_of_pods(world)),
+            *grouped(of_networks(world)),
+        ],
     )
-
-
-def _of_places(world: World) -> Iterator[Finding]:
-    """Annotations and labels where nobody looks."""
-    for workload in world.workloads:
-        if (cause := misplaced_on(workload)) is not None:
-            about = f"{workload.get('kind')} {name_of(workload)}"
-            yield Finding(Severity.ERROR, about, cause.reason, cause.problem, cause.next)
-    for name, namespace in world.namespaces.items():
-        if annotations_of(namespace).get(INJECT, "false") != "false" and not world.opted_in(name):
-            cause = annotated_namespace(name)
-            yield Finding(Severity.ERROR, f"namespace {name}", cause.reason, cause.problem, cause.next)
-    waiting = {str(meta(pod).get("namespace")) for pod in world.pods if alive(pod) and sidecar(pod) is not None}
-    for name in sorted(waiting):
-        if name in world.policies and world.policies[name] is None:
-            yield Finding(
-                Severity.ERROR,
-                f"namespace {name}",
-                "NoPolicySecret",
-                "there is no Secret tracekeeper-policy, by which sidecars work: they store spans and wait for it",
-                f"kubectl get tcfg -n {name} says whether the controller could write it; then look at the controller",
-            )
 
 
 def _of_pods(world: World) -> Iterator[tuple[str, Finding]]:
@@ -72,6 +48,9 @@ def _of_pods(world: World) -> Iterator[tuple[str, Finding]]:
 
 def _missed(world: World, pod: Object) -> Iterator[Finding]:
     if not wants(pod, world):
+        if (cause := labelled(pod)) is not None:
+            text = f"no sidecar: {cause.problem}"
+            yield Finding(Severity.ERROR, f"pod {name_of(pod)}", cause.reason, text, cause.next)
         return
     # The operator's own troubles are told once, of the operator.
     found = [each for each in causes(world, pod) if each.reason not in ("InjectorNotReady", "NoWebhook")]
@@ -110,21 +89,5 @@ def _injected(world: World, pod: Object) -> Iterator[Finding]:
             "no valid TracingConfig applies to it: its spans are stored and wait",
             f"kubectl tracekeeper explain pod {name} {where}",
         )
-    yield from _own_exporter(pod, about)
-
-
-def _own_exporter(pod: Object, about: str) -> Iterator[Finding]:
-    for container in containers(pod):
-        found = {str(each.get("name")): str(each.get("value") or "") for each in container.get("env") or ()}
-        which = f"container {container.get('name')}"
-        if found.get(ENDPOINT) and not found[ENDPOINT].startswith(LOCAL):
-            problem = f"{which} sets {ENDPOINT}={found[ENDPOINT]}: its spans do not go to the sidecar"
-            yield Finding(
-                Severity.WARNING, about, "OwnExporter", problem, "take the variable away if that is not meant"
-            )
-        for name, value in (("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")):
-            if found.get(name, "").lower() == value:
-                problem = f"{which} sets {name}={value}: it makes no spans"
-                yield Finding(
-                    Severity.WARNING, about, "OwnExporter", problem, "take the variable away if that is not meant"
-                )
+    for stray in strays(pod):
+        yield Finding(stray.severity, about, "OwnExporter", stray.problem, stray.next)

@@ -34,10 +34,15 @@ SILENT = (
     "has the application an OpenTelemetry SDK? does it set its own OTEL_* variables, or an endpoint in its code? an "
     "exporter for gRPC needs the annotation tracekeeper.dev/otlp-protocol: grpc"
 )
+FLOOR = (
+    "raise sampling.default.adaptive.targetTracesPerSecond, or lower minProbability, or have applications trace less; "
+    "until then more is kept than was asked for, which costs its backends and nothing else"
+)
 BEHIND = "wait a minute; then look at the sidecar's log: kubectl logs POD -c tracekeeper-sidecar"
 LATER = "they get the present one when they are made anew; or set spec.sidecar.imageUpdate: InPlace"
 COUNTS = (
     ("silent", Severity.WARNING, "Silent", "have a sidecar to which no span ever came", SILENT),
+    ("atFloor", Severity.WARNING, "SamplingAtFloor", "keep more traces than the target, by minProbability", FLOOR),
     ("stale", Severity.WARNING, "Stale", "work by an older policy than the one that is published", BEHIND),
     ("failed", Severity.ERROR, "SidecarsFail", "have a sidecar that does not run", NEXT["SidecarsFail"]),
     ("missed", Severity.ERROR, "PodsMissed", "opted in and have no sidecar", NEXT["PodsMissed"]),
@@ -74,6 +79,7 @@ def _one(config: Object) -> Iterator[Finding]:
             "see whether a controller is ready; it takes seconds",
         )
     yield from _conditions(about, status)
+    yield from _ending(about, status)
     yield from _backends(about, status)
     yield from _pods(about, status)
 
@@ -86,6 +92,15 @@ def _conditions(about: str, status: Object) -> Iterator[Finding]:
             continue
         following = NEXT.get(reason, "see docs/reference/conditions.md")
         yield Finding(Severity.ERROR, about, reason, f"{kind} is False: {condition.get('message', '')}", following)
+
+
+def _ending(about: str, status: Object) -> Iterator[Finding]:
+    """Certificates of its backends."""
+    for condition in status["conditions"]:
+        if condition.get("reason") == "CertificateEnds":
+            text = str(condition.get("message", ""))
+            following = "put the new certificate into that Secret; sidecars get it within minutes, without a restart"
+            yield Finding(Severity.WARNING, about, "CertificateExpiry", text, following)
 
 
 def _backends(about: str, status: Object) -> Iterator[Finding]:
@@ -112,4 +127,7 @@ def _pods(about: str, status: Object) -> Iterator[Finding]:
     for key, severity, reason, problem, following in COUNTS:
         count = pods.get(key) or 0
         if count and reason not in said:
-            yield Finding(severity, about, reason, f"{count} of {pods.get('matched', '?')} pods {problem}", following)
+            some = pods.get(f"{key}Pods") or ()
+            named = f": {', '.join(some)}{' and others' if len(some) < count else ''}" if some else ""
+            text = f"{count} of {pods.get('matched', '?')} pods {problem}{named}"
+            yield Finding(severity, about, reason, text, following)

@@ -6,12 +6,17 @@ import base64
 import binascii
 import ssl
 from collections.abc import Iterator
+from datetime import datetime
 
 from tracekeeper_cli.findings import Finding, Severity
 from tracekeeper_cli.world import COMPONENT, Object, World, labels, meta, name_of
 
 SOON = 14 * 86400.0
-"""Seconds before its end at which an authority should long have been renewed."""
+"""Seconds before its end at which a certificate should long have been renewed,"""
+LATE = 6
+"""and this part of its life, if that is less. It is renewed when a third is left."""
+BEGIN, END = "certificate-not-before", "certificate-not-after"
+"""What ConfigMap `tracekeeper-ca` says of the serving certificate."""
 
 
 def of_operator(world: World, now: float) -> Iterator[Finding]:
@@ -36,6 +41,7 @@ def of_operator(world: World, now: float) -> Iterator[Finding]:
         )
     for configuration in (*world.mutating, *world.validating):
         yield from _authorities(configuration, world, now)
+    yield from _serving(world, now)
 
 
 def _parts(world: World) -> Iterator[Finding]:
@@ -67,8 +73,8 @@ def _authorities(configuration: Object, world: World, now: float) -> Iterator[Fi
         (hook.get("clientConfig") or {}).get("caBundle") or "" for hook in configuration["webhooks"]
     )
     for bundle in bundles:
-        ends = _ends(bundle)
-        if ends is None:
+        life = _life(bundle)
+        if life is None:
             yield Finding(
                 Severity.ERROR,
                 about,
@@ -76,23 +82,45 @@ def _authorities(configuration: Object, world: World, now: float) -> Iterator[Fi
                 "it has no usable caBundle: the API server cannot ask the injector",
                 f"the controller writes it within a minute; if it does not: {look}",
             )
-        elif ends < now + SOON:
-            days = (ends - now) / 86400
-            when = f"ends in {days:.1f} days" if days > 0 else "has ended"
-            yield Finding(
-                Severity.WARNING if days > 0 else Severity.ERROR,
-                about,
-                "CertificateExpiry",
-                f"the authority of the injector's certificate {when}; it should have been renewed by now",
-                f"{look}; deleting Secret {world.operator}/tracekeeper-webhook-tls has all made anew",
-            )
+        else:
+            yield from _late(about, "the authority of the injector's certificate", life, world, now)
 
 
-def _ends(bundle: str) -> float | None:
-    """When the last of its authorities ends, Unix time; None if there is none in it."""
+def _serving(world: World, now: float) -> Iterator[Finding]:
+    """The certificate itself, by which webhooks and control stream serve: in a Secret, which nobody has to read."""
+    data = (world.stream or {}).get("data") or {}
+    try:
+        begin, end = (datetime.fromisoformat(data[key]).timestamp() for key in (BEGIN, END))
+    except (KeyError, ValueError):
+        return  # by an operator that does not say so yet
+    about = f"Secret {world.operator}/tracekeeper-webhook-tls"
+    yield from _late(about, "the certificate of the webhooks and of the control stream", (begin, end), world, now)
+
+
+def _late(about: str, what: str, life: tuple[float, float], world: World, now: float) -> Iterator[Finding]:
+    """If it should have been renewed by now."""
+    begin, end = life
+    left = end - now
+    if left >= min(SOON, (end - begin) / LATE):
+        return
+    when = "has ended" if left <= 0 else f"ends in {left / 86400:.1f} days" if left >= 86400 else "ends within a day"
+    look = f"kubectl logs -n {world.operator} -l {COMPONENT}=controller"
+    yield Finding(
+        Severity.WARNING if left > 0 else Severity.ERROR,
+        about,
+        "CertificateExpiry",
+        f"{what} {when}; it should have been renewed by now",
+        f"{look}; deleting the data of Secret {world.operator}/tracekeeper-webhook-tls has all made anew",
+    )
+
+
+def _life(bundle: str) -> tuple[float, float] | None:
+    """When the one of its authorities that ends last begins and ends, Unix time; None if there is none in it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=base64.b64decode(bundle).decode("ascii"))
     except (ssl.SSLError, ValueError, binascii.Error):
         return None
-    return max((ssl.cert_time_to_seconds(str(each["notAfter"])) for each in context.get_ca_certs()), default=None)
+    seconds = ssl.cert_time_to_seconds
+    lives = [(seconds(str(each["notBefore"])), seconds(str(each["notAfter"]))) for each in context.get_ca_certs()]
+    return max(lives, key=lambda life: life[1], default=None)

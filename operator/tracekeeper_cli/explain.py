@@ -22,7 +22,6 @@ from tracekeeper_cli.world import (
     sidecar,
     sidecar_status,
 )
-from tracekeeper_spec.config import ConfigSpec
 from tracekeeper_spec.resolve import check_resolved, resolve
 from tracekeeper_spec.units import format_quantity
 
@@ -81,12 +80,12 @@ def _made(world: World, pod: Object, choice: Choice) -> str:
     """What an injection would make now."""
     if not wants(pod, world):
         return "Nothing would be injected now."
-    spec = resolve(choice.merged.spec if choice.merged is not None else ConfigSpec())
+    spec = resolve(choice.held.spec)
     notes = annotations_of(pod)
     storage, amounts = spec.sidecar.storage, spec.sidecar.resources
     rows = [
-        ["image", notes.get(IMAGE) or world.image or "not known: the operator's Deployments cannot be read"],
-        ["ports", ", ".join(f"{use} {port}" for port, use in ports(spec, notes).items())],
+        ["image", _image(world, choice, notes) or "not known: the operator's Deployments cannot be read"],
+        ["ports", ", ".join(f"{use} {port}" for port, use in ports(spec, {} if _enforced(choice) else notes).items())],
         ["resources", f"requests {_amounts(amounts.requests)}; limits {_amounts(amounts.limits)}"],
         ["buffer", f"{storage.type}, {format_quantity(storage.size)}"],
         ["backends", ", ".join(f"{each.name} ({each.otlp.endpoint})" for each in spec.backends) or "none"],
@@ -97,11 +96,35 @@ def _made(world: World, pod: Object, choice: Choice) -> str:
         )
     if own := [f"{key}={notes[f'tracekeeper.dev/{key}']}" for key in OVERRIDES if f"tracekeeper.dev/{key}" in notes]:
         rows.append(["overridden", ", ".join(own)])
+        if note := _not_followed(world, choice, notes):
+            rows.append(["not followed", note])
     if choice.merged is not None:
         rows += [["lacks", str(fault)] for fault in check_resolved(resolve(choice.merged.spec))]
     return "What would be injected now (a LimitRange or a quota may still change resources):\n" + table(
         ["WHAT", "VALUE"], rows
     )
+
+
+def _image(world: World, choice: Choice, notes: Mapping[str, str]) -> str:
+    """That of the sidecar; the pod's own wish only where it is followed."""
+    wish = notes.get(IMAGE, "").strip()
+    return wish if wish and not _not_followed(world, choice, notes) else world.image
+
+
+def _not_followed(world: World, choice: Choice, notes: Mapping[str, str]) -> str:
+    """Why annotations that change the sidecar are not followed; empty where they are."""
+    by = choice.held.enforcer
+    if by is not None:
+        return f"none of these: {by.namespace}/{by.name} enforces spec.sidecar, for single pods too"
+    wish = notes.get(IMAGE, "").strip()
+    if wish and not any(wish.startswith(f"{each}/") for each in world.registries):
+        return "image: from nowhere that the chart's value sidecar.imageRegistries allows"
+    return ""
+
+
+def _enforced(choice: Choice) -> bool:
+    """Whether the sidecar is as the default says, whatever pods say."""
+    return choice.held.enforcer is not None
 
 
 def _amounts(found: Mapping[str, str]) -> str:
@@ -124,16 +147,16 @@ def _differences(world: World, pod: Object, choice: Choice) -> Iterator[Cause]:
             f"if spec.sidecar has changed, restart it; kubectl get tcfg -n {meta(pod).get('namespace')} says how many "
             "sidecars are current",
         )
-    wanted = notes.get(IMAGE) or world.image
+    wanted = _image(world, choice, notes)
     runs = str((sidecar(pod) or {}).get("image", notes.get(SIDECAR_IMAGE, "")))
     if wanted and runs != wanted:
         yield Cause("OutdatedImage", f"its sidecar's image is {runs}, and {wanted} would be used now", again)
     version = notes.get(SIDECAR_VERSION, "")
     if world.version and version and version != world.version:
         yield Cause("OutdatedVersion", f"it was injected by {version}, and the operator is {world.version}", again)
-    spec = resolve(choice.merged.spec if choice.merged is not None else ConfigSpec())
+    spec = resolve(choice.held.spec)
     declared = {port.get("containerPort") for port in (sidecar(pod) or {}).get("ports") or ()}
-    if declared and not declared <= ports(spec, notes).keys():
+    if declared and not declared <= ports(spec, {} if _enforced(choice) else notes).keys():
         yield Cause("Ports", f"its sidecar declares {sorted(declared)}, which are others now", again)
     if waiting := (sidecar_status(pod).get("state") or {}).get("waiting"):
         yield Cause(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tracekeeper_cli.missing import applying
 from tracekeeper_cli.world import INJECT, Object, World, annotations_of, labels, meta, name_of, parsed
 from tracekeeper_spec.config import TracingConfig
+from tracekeeper_spec.held import Held, held
 from tracekeeper_spec.merge import Merged, source_of
 from tracekeeper_spec.scope import Scope, takes_all
 from tracekeeper_spec.selector import Selector
@@ -32,6 +33,8 @@ class Choice:
     """What applies to one pod."""
 
     merged: Merged | None
+    held: Held
+    """What its sidecar is made from."""
     rows: tuple[Row, ...]
     """The most specific level first, as the sources of a pod."""
     sections: Mapping[str, str]
@@ -54,7 +57,7 @@ def choose(world: World, pod: Object) -> Choice:
         for section, config in merged.sections.items():
             enforced = " (enforced: no namespace may replace it)" if section in fixed else ""
             sections[str(section)] = source_of(config) + enforced
-    return Choice(merged, tuple(rows), sections)
+    return Choice(merged, held(scope, merged), tuple(rows), sections)
 
 
 def _rows(

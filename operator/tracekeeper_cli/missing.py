@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tracekeeper_cli.world import INJECT, MIRROR, Object, World, annotations_of, containers, labels, meta, template
-from tracekeeper_spec.config import ConfigSpec
+from tracekeeper_spec.held import held
 from tracekeeper_spec.merge import Merged
 from tracekeeper_spec.resolve import ResolvedSpec, resolve
-from tracekeeper_spec.scope import Scope
+from tracekeeper_spec.scope import Scope, takes_all
 from tracekeeper_spec.wish import parse_wish
 
 TEMPLATE = "spec.template.metadata.annotations"
@@ -38,15 +38,41 @@ def misplaced(world: World, pod: Object) -> Cause | None:
     for maker in world.makers(pod):
         if (cause := misplaced_on(maker)) is not None:
             return cause
-    if labels(pod).get(INJECT, "false") != "false":
-        return Cause(
-            "LabelOnPod",
-            f"{INJECT} is a label of the pod, and has to be an annotation (a label counts on namespaces only)",
-            f"write it into {TEMPLATE} of what makes the pod",
-        )
+    if (cause := labelled(pod)) is not None:
+        return cause
     if annotations_of(world.namespaces.get(_space(pod), {})).get(INJECT, "false") != "false":
         return annotated_namespace(_space(pod))
     return None
+
+
+def labelled(pod: Object) -> Cause | None:
+    """Whether a pod has as a label what has to be an annotation."""
+    if INJECT in annotations_of(pod) or labels(pod).get(INJECT, "false") == "false":
+        return None
+    return Cause(
+        "LabelOnPod",
+        f"{INJECT} is a label of the pod, and has to be an annotation (a label counts on namespaces only)",
+        f"write it into {TEMPLATE} of what makes the pod",
+    )
+
+
+def odd_label(namespace: str, found: str) -> Cause:
+    """A namespace whose label says something that nobody looks for."""
+    return Cause(
+        "InvalidLabel",
+        f'the label {INJECT} of namespace {namespace} is {found[:63]!r}, and only "true" opts its pods in',
+        f"kubectl label namespace {namespace} --overwrite {INJECT}=true; pods name a TracingConfig by an annotation",
+    )
+
+
+def excluded_namespace(namespace: str) -> Cause:
+    """A namespace in which pods ask for sidecars that none of them gets."""
+    return Cause(
+        "ExcludedNamespace",
+        f"pods of namespace {namespace} are never injected: it is Tracekeeper's own, kube-system, or excluded by the "
+        "chart's value webhook.excludedNamespaces",
+        "run the application in another namespace, or take this one out of that value",
+    )
 
 
 def annotated_namespace(namespace: str) -> Cause:
@@ -59,15 +85,15 @@ def annotated_namespace(namespace: str) -> Cause:
 
 
 def misplaced_on(workload: Object) -> Cause | None:
-    """Whether a workload has the annotation on itself, and not on the template of its pods."""
-    wish = annotations_of(workload).get(INJECT, "false")
+    """Whether a workload has the annotation on itself (or a label), and not on the template of its pods."""
+    wish = annotations_of(workload).get(INJECT) or labels(workload).get(INJECT, "false")
     if wish == "false" or workload.get("kind") == "ReplicaSet" or INJECT in annotations_of(template(workload)):
         return None
     kind, name = str(workload.get("kind")), str(meta(workload).get("name"))
     path = "spec.jobTemplate.spec.template.metadata.annotations" if kind == "CronJob" else TEMPLATE
     return Cause(
         f"AnnotationOn{kind}",
-        f"{INJECT} is on {kind} {name} itself, and has to be on the template of its pods",
+        f"{INJECT} is on {kind} {name} itself, and has to be an annotation on the template of its pods",
         f"move it to {path} of {kind} {name}; its pods are then made anew",
     )
 
@@ -98,12 +124,7 @@ def _against(world: World, pod: Object) -> Iterator[Cause]:
     """What the pod itself, or the place where it is, makes impossible; the injector's reasons, in its words."""
     space, spec = _space(pod), pod.get("spec") or {}
     if space in world.excluded:
-        yield Cause(
-            "ExcludedNamespace",
-            f"pods of namespace {space} are never injected: it is Tracekeeper's own, kube-system, or excluded by the "
-            "chart's value webhook.excludedNamespaces",
-            "run the application in another namespace, or take this one out of that value",
-        )
+        yield excluded_namespace(space)
     if MIRROR in annotations_of(pod):
         yield Cause("MirrorPod", "it is a static pod, which runs without asking the API server", "use a Deployment")
     wish = annotations_of(pod).get(INJECT)
@@ -122,7 +143,9 @@ def _against(world: World, pod: Object) -> Iterator[Cause]:
             "it uses the host's network, where the sidecar's ports would belong to the whole node",
             "run it without hostNetwork, or send its spans elsewhere",
         )
-    ours = ports(resolved(world.scope(space), pod), annotations_of(pod))
+    scope = world.scope(space)
+    enforced = held(scope, applying(scope, pod)).enforcer is not None
+    ours = ports(resolved(scope, pod), {} if enforced else annotations_of(pod))
     for container in containers(pod):
         for port in container.get("ports") or ():
             number = port.get("containerPort")
@@ -195,10 +218,23 @@ def applying(scope: Scope, pod: Object) -> Merged | None:
     return scope.by_name(named) if named is not None else scope.by_labels(labels(pod))
 
 
+def applied(world: World, namespace: str) -> list[Object]:
+    """As configs with a `spec` alone: all that applies to pods of a namespace, and what would to others of its pods."""
+    scope = world.scope(namespace)
+    selecting = [config for config in scope.own if not takes_all(config)]
+    pods = [pod for pod in world.pods if _space(pod) == namespace and wants(pod, world)]
+    found = [*(scope.with_level(config) for config in (None, *selecting)), *(applying(scope, pod) for pod in pods)]
+    specs: list[Object] = []
+    for merged in found:
+        spec = {"spec": merged.written} if merged is not None else None
+        if spec is not None and spec not in specs:
+            specs.append(spec)
+    return specs
+
+
 def resolved(scope: Scope, pod: Object) -> ResolvedSpec:
-    """The same with all defaults."""
-    merged = applying(scope, pod)
-    return resolve(merged.spec if merged is not None else ConfigSpec())
+    """The same with all defaults, and what is enforced."""
+    return resolve(held(scope, applying(scope, pod)).spec)
 
 
 def ports(spec: ResolvedSpec, notes: dict[str, str]) -> dict[int, str]:

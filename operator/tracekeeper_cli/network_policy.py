@@ -26,12 +26,21 @@ class Way:
     rule: Object
 
 
-def policy(
-    namespace: str, configs: Iterable[Mapping[str, Any]], operator: str, find: FindService
-) -> tuple[Object, list[str]]:
-    """The policy for `namespace`, and what a person should know of each way out.
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What sidecars of one namespace need."""
 
-    `configs` are manifests of TracingConfigs that apply there, `operator` is the namespace of Tracekeeper itself.
+    policy: Object
+    """It opens all of it."""
+    ways: tuple[Way, ...]
+    """Those out."""
+
+
+def need(namespace: str, configs: Iterable[Mapping[str, Any]], operator: str, find: FindService) -> Need:
+    """What sidecars of `namespace` need.
+
+    `configs` are TracingConfigs as they apply there, of which only the `spec` counts; `operator` is the namespace of
+    Tracekeeper itself.
     """
     specs = [spec for spec in (config.get("spec") for config in configs) if isinstance(spec, Mapping)]
     endpoints = dict.fromkeys(found for spec in specs for found in _endpoints(spec))
@@ -53,7 +62,7 @@ def policy(
             "egress": egress,
         },
     }
-    return body, [way.to for way in ways]
+    return Need(body, tuple(ways))
 
 
 def _dns() -> Way:

@@ -29,7 +29,7 @@ class Objects:
         self.unread: list[str] = []
         """What could not be looked at, and why, in order."""
         core, apps, batch = client.CoreV1Api(api), client.AppsV1Api(api), client.BatchV1Api(api)
-        hooks = client.AdmissionregistrationV1Api(api)
+        hooks, nets = client.AdmissionregistrationV1Api(api), client.NetworkingV1Api(api)
         bare = client.ApiClient(api.configuration)
         bare.set_default_header("Accept", METADATA)
         self._lists: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
@@ -44,8 +44,11 @@ class Objects:
             "cronjobs": (batch.list_cron_job_for_all_namespaces, batch.list_namespaced_cron_job),
             "mutatingwebhookconfigurations": (hooks.list_mutating_webhook_configuration, None),
             "validatingwebhookconfigurations": (hooks.list_validating_webhook_configuration, None),
+            "networkpolicies": (nets.list_network_policy_for_all_namespaces, nets.list_namespaced_network_policy),
             "customresourcedefinitions": (client.ApiextensionsV1Api(api).list_custom_resource_definition, None),
         }
+        self._custom = client.CustomObjectsApi(api)
+        self._config_map = core.read_namespaced_config_map
         self._pod, self._namespace = core.read_namespaced_pod, core.read_namespace
         self._secret = client.CoreV1Api(bare).read_namespaced_secret
 
@@ -78,6 +81,16 @@ class Objects:
     def secret(self, namespace: str, name: str) -> Object | None:
         """Its metadata alone; None where there is none, or it may not be read."""
         return self._one(f"cannot read Secret {namespace}/{name}", self._secret, name, namespace)
+
+    def config_map(self, namespace: str, name: str) -> Object | None:
+        """None where there is none, or it may not be read."""
+        return self._one(f"cannot read ConfigMap {namespace}/{name}", self._config_map, name, namespace)
+
+    def pod_monitors(self) -> list[Object] | None:
+        """Of the Prometheus operator; None where the cluster does not know them, or they may not be read."""
+        asked = ("monitoring.coreos.com", "v1", "podmonitors")
+        found = self._one("cannot list podmonitors", self._custom.list_cluster_custom_object, *asked)
+        return None if found is None else list(found.get("items") or ())
 
     def _one(self, failure: str, call: Callable[..., Any], *path: str) -> Object | None:
         with self._asking(failure):

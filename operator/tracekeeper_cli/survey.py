@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tracekeeper_cli.cluster import Cluster
+from tracekeeper_cli.cluster import AUTHORITY, Cluster
 from tracekeeper_cli.errors import CLIError
+from tracekeeper_cli.missing import applied
+from tracekeeper_cli.network_policy import Need, need
 from tracekeeper_cli.objects import Objects
 from tracekeeper_cli.world import (
     INJECT,
@@ -48,7 +50,7 @@ def survey(cluster: Cluster, namespace: str | None, operator: str | None, *, pol
         workloads += [{**item, "kind": kind} for item in objects.all_of(plural, namespace)]
     concerned = {str(meta(pod).get("namespace")) for pod in pods if sidecar(pod) is not None} if policies else set()
     concerned |= {str(meta(item).get("namespace")) for item in configs if namespace in (None, _space(item))}
-    return replace(
+    world = replace(
         world,
         namespaces=namespaces,
         configs=tuple(configs),
@@ -56,8 +58,39 @@ def survey(cluster: Cluster, namespace: str | None, operator: str | None, *, pol
         workloads=tuple(workloads),
         skips=tuple(objects.all_of("events", namespace, fields=SKIPPED)),
         policies=_policies(objects, sorted(concerned)) if policies else {},
+        networks=tuple(objects.all_of("networkpolicies", namespace)) if policies else (),
         unread=tuple(dict.fromkeys(objects.unread)),
     )
+    world = replace(world, needs=_needs(cluster, world))
+    return _told_of(objects, world) if policies else world
+
+
+def _told_of(objects: Objects, world: World) -> World:
+    """What only a doctor needs: how sidecars tell of themselves, and who might scrape those that nobody does."""
+    objects.unread.clear()
+    stream = objects.config_map(world.operator, AUTHORITY)
+    if stream is None and world.parts and not objects.unread:
+        objects.unread.append(
+            "what sidecars say of themselves (backends, silence, scrapes, sampling): the control stream is off, by the "
+            "chart's value control.enabled"
+        )
+    counts = ((item.get("status") or {}).get("pods") or {} for item in world.configs)
+    monitors = objects.pod_monitors() if any(each.get("unscraped") for each in counts) else None
+    return replace(
+        world,
+        stream=stream,
+        monitors=tuple(monitors) if monitors is not None else None,
+        unread=(*world.unread, *objects.unread),
+    )
+
+
+def _needs(cluster: Cluster, world: World) -> dict[str, Need]:
+    """Services are read where there are NetworkPolicies and sidecars, to which they might matter."""
+    injected = {_space(pod) for pod in world.pods if sidecar(pod) is not None}
+    return {
+        namespace: need(namespace, applied(world, namespace), world.operator, cluster.service)
+        for namespace in sorted({_space(item) for item in world.networks} & injected)
+    }
 
 
 def _configs(cluster: Cluster, objects: Objects, namespace: str, root: str, pods: list[Object]) -> list[Object]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracekeeper_cli.network_policy import Need
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.parse import parse_manifest
@@ -45,6 +46,14 @@ class World:
     validating: tuple[Object, ...] = ()
     policies: Mapping[str, Object | None] = field(default_factory=dict)
     """By namespace: the Secret with the policy, its metadata alone; None where it is missing."""
+    networks: tuple[Object, ...] = ()
+    """NetworkPolicies."""
+    needs: Mapping[str, Need] = field(default_factory=dict)
+    """By namespace, what sidecars need of the network; of those that have NetworkPolicies and pods with a sidecar."""
+    monitors: tuple[Object, ...] | None = None
+    """PodMonitors; None where the cluster does not know them, and where nobody needs them."""
+    stream: Object | None = None
+    """ConfigMap `tracekeeper-ca`, in which the control stream is described; None where there is none."""
     unread: tuple[str, ...] = ()
 
     def scope(self, namespace: str) -> Scope:
@@ -75,6 +84,17 @@ class World:
                     if entry.get("name") == "TRACEKEEPER_SIDECAR_IMAGE":
                         return str(entry.get("value") or "")
         return ""
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """What the name of an image must begin with that a pod asks for; empty where none may be asked for."""
+        for part in self.parts:
+            for container in containers(part.get("spec", {}).get("template", {})):
+                for argument in container.get("args") or ():
+                    flag, _, value = str(argument).partition("=")
+                    if flag == "--image-registries":
+                        return tuple(filter(None, value.split(",")))
+        return ()
 
     @property
     def version(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.merge import merge
 from tracekeeper_spec.policy import PolicyDocument
-from tracekeeper_spec.scope import Scope
+from tracekeeper_spec.scope import Scope, oldest
 from tracekeeper_spec.wish import Reference
 
 from .namespaces import Namespaces
@@ -26,9 +27,23 @@ class Book:
         """Grows with each change of what is in force."""
         self._read: dict[str, dict[str, Assessed]] = {}
         """By namespace and UID."""
+        self._current: dict[str, tuple[int, list[TracingConfig]]] = {}
+        """By namespace, those that count; with what the store had counted then."""
         self._places: dict[str, str] = {}
         """The namespace of each UID."""
         namespaces.subscribe(lambda namespace: self._changed())
+
+    async def read(self, namespace: str) -> None:
+        """Read what is new there, so that `assessed` has little left to do; others have their turn meanwhile."""
+        for manifest in self._store.of(namespace):
+            before = self._read.get(namespace, {})
+            item = _assess(manifest, before)
+            if before.get(item.uid) is not item:
+                self._read[namespace] = before | {item.uid: item}
+                self._places[item.uid] = namespace
+                self._current.pop(namespace, None)
+                self._changed()
+                await asyncio.sleep(0)
 
     def assessed(self, namespace: str) -> tuple[Assessed, ...]:
         """Every config of a namespace, the oldest first."""
@@ -53,8 +68,16 @@ class Book:
         return item.config if item is not None else None
 
     def of(self, namespace: str) -> list[TracingConfig]:
-        """Those of a namespace that are in force."""
-        return [item.config for item in self.assessed(namespace) if item.config is not None]
+        """Those of a namespace that are in force, and count."""
+        count = self._store.count(namespace)
+        known = self._current.get(namespace)
+        if known is not None and known[0] == count:
+            return known[1]
+        found = oldest(item.config for item in self.assessed(namespace) if item.config is not None)
+        self._current[namespace] = count, found
+        if not found:
+            del self._current[namespace]
+        return found
 
     def scope(self, namespace: str) -> Scope:
         """What is there for the pods of a namespace."""
@@ -67,8 +90,9 @@ class Book:
     def recall(self, namespace: str, published: PolicyDocument) -> None:
         """Learn the last good versions of a namespace's configs from what its policy says now."""
         for item in self.assessed(namespace):
-            if item.config is None and (good := last_good(published, item.uid)) is not None:
+            if item.config is None and (good := last_good(published, item.manifest)) is not None:
                 self._read[namespace][item.uid] = replace(item, config=good, merged=merge([good]))
+                self._current.pop(namespace, None)
                 self._changed()
 
     def known(self, reference: Reference, uid: str) -> bool:

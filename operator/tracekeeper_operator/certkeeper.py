@@ -18,7 +18,7 @@ from typing import Any
 from . import certs, names
 from .backoff import Backoff
 from .certs import LIVES, Lives, Material
-from .clock import Clock
+from .clock import Clock, timestamp
 from .errors import CertificateError, KubeError, NotFound
 from .kinds import CONFIG_MAPS, MUTATING, SECRETS, VALIDATING, Kind
 from .kube import Kube, Object
@@ -121,7 +121,7 @@ class CertKeeper:
         patched = [await self._trust(kind, name, material.ca) for kind, name in self._place.configurations]
         self._trusted = True
         self.ready.set()
-        shown = await self._show(material.ca) if self._place.control else False
+        shown = await self._show(material) if self._place.control else False
         return material == old and not shown and not any(patched)
 
     def _take(self, material: Material) -> None:
@@ -163,11 +163,17 @@ class CertKeeper:
         }
         await self._kube.apply(SECRETS, body)
 
-    async def _show(self, ca: str) -> bool:
-        """Tell people where the control stream is and which authorities to trust there; False when they were told.
-        Raises KubeError.
+    async def _show(self, material: Material) -> bool:
+        """Tell people where the control stream is, which authorities to trust there, and until when its certificate is
+        good; False when they were told. Raises KubeError.
         """
-        told = {names.CA_KEY: ca, names.ENDPOINT_KEY: self._place.endpoint}
+        begin, end = map(timestamp, certs.validity(material))
+        told = {
+            names.CA_KEY: material.ca,
+            names.ENDPOINT_KEY: self._place.endpoint,
+            names.BEGIN_KEY: begin,
+            names.END_KEY: end,
+        }
         meta = {"namespace": self._place.namespace, "name": names.CA_CONFIG_MAP}
         try:
             found = await self._kube.get(CONFIG_MAPS, meta["namespace"], meta["name"])

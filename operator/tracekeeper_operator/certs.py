@@ -119,10 +119,16 @@ def expires(material: Material) -> float:
     return min(certificate.not_valid_after_utc.timestamp() for certificate in ends)
 
 
+def validity(material: Material) -> tuple[float, float]:
+    """Unix times between which the serving certificate is good. Raises CertificateError."""
+    serving = _certificates(material.certificate, "tls.crt")[0]
+    return serving.not_valid_before_utc.timestamp(), serving.not_valid_after_utc.timestamp()
+
+
 def life(material: Material) -> float:
     """Seconds for which the serving certificate was made. Raises CertificateError."""
-    serving = _certificates(material.certificate, "tls.crt")[0]
-    return (serving.not_valid_after_utc - serving.not_valid_before_utc).total_seconds() - SKEW
+    begin, end = validity(material)
+    return end - begin - SKEW
 
 
 def _with_new_authority(old: Material, authorities: list[x509.Certificate], now: float, lives: Lives) -> Material:

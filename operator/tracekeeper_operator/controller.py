@@ -19,21 +19,25 @@ from .backoff import Backoff
 from .badge import Badge
 from .book import Book
 from .bounds import Bounds
+from .canaries import Canaries
 from .certkeeper import CertKeeper, Place
 from .clock import Clock
 from .control.index import ConfigIndex
 from .control.service import ControlService
 from .delivering import Delivering
 from .errors import KubeError, NotFound
+from .events import Events
 from .inject import Injection, inject
 from .kube import Kube, Object
 from .leadership import Leadership
 from .metrics import ControllerMetrics
 from .namespaces import Namespaces
+from .plan import Plan
 from .pods.probe import Probe
 from .pods.service import PodService
 from .pods.telling import Alone
 from .reconcile import Reconciler
+from .rollout_telling import RolloutTeller
 from .settings import ControllerSettings
 from .sidecar import Options
 from .store import Store
@@ -62,6 +66,7 @@ class Controller:
         self._book = Book(self._store, self._namespaces, settings.root_namespace)
         self._index = ConfigIndex(self._book)
         self._control = self._control_service() if settings.control_service else None
+        self._events = Events(self._kube, clock, self._metrics.events, "controller")
         self._pods = PodService(
             self._kube,
             settings.pods,
@@ -69,8 +74,12 @@ class Controller:
             self._control.sidecars if self._control is not None else Alone(),
             Probe(self._kube, settings.namespace, settings.service).answers,
             lambda namespace: self._reconciler.retell(namespace),
+            self._events.offer,
             clock,
             self._metrics,
+        )
+        self._rollouts = RolloutTeller(
+            self._store, clock, lambda namespace: self._reconciler.retell(namespace), self._events.offer
         )
         self._reconciler = Reconciler(
             self._kube,
@@ -82,9 +91,12 @@ class Controller:
             control=self._where,
             book=self._book,
             demand=self._pods.index,
-            on_planned=self._pods.planned,
+            canaries=self._canaries(),
+            on_planned=self._planned,
             sources=self._sources(),
         )
+        if self._control is not None:
+            self._control.sidecars.on_standing(self._reconciler.heard)
         self._namespaces.subscribe(self._reconciler.relabelled)
         self._pods.index.subscribe(self._reconciler.offer)
         self._place = Place(
@@ -155,7 +167,7 @@ class Controller:
         for namespace in self._store.namespaces():
             self._book.assessed(namespace)
         control = self._control.tasks() if self._control is not None else {}
-        work = {"reconcile": self._reconciler.run(), "kopf": self._kopf(stop)}
+        work = {"reconcile": self._reconciler.run(), "events": self._events.run(), "kopf": self._kopf(stop)}
         await run_until(stop, {**work, **control, **self._pods.tasks()})
 
     def _control_service(self) -> ControlService:
@@ -170,9 +182,20 @@ class Controller:
             on_news=lambda namespace: self._reconciler.retell(namespace),
         )
 
+    def _canaries(self) -> Canaries | None:
+        """Without the control stream nobody sees how those do that try something."""
+        if self._control is None:
+            return None
+        return Canaries(self._kube, self._pods.index, self._control.sidecars, self._clock)
+
+    def _planned(self, plan: Plan) -> None:
+        self._pods.planned(plan)
+        self._rollouts.planned(plan)
+        self._index.take(plan)
+
     def _sources(self) -> list[Source]:
         """What statuses tell of besides rounds."""
-        found: list[Source] = [self._pods.teller]
+        found: list[Source] = [self._pods.teller, self._rollouts]
         if self._control is not None:
             found.insert(0, Delivering(self._control.sidecars, self._clock))
         return found

@@ -1,11 +1,14 @@
 """What the sidecars of a config say of delivery, in its status: the condition Delivering, `backends` and `ledger`.
 
-Pure, but for the clock: from what each attached sidecar has said of itself last.
+Pure, but for the clock: from what each attached sidecar has said of itself last. Those of other namespaces, to which a
+config is lent, may say what they like: so a message says which namespace the words are from, and where the config's own
+namespace has sidecars, only these make it False.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from tracekeeper_proto.control.v1 import control_pb2 as pb
@@ -24,6 +27,14 @@ RECENT = 300.0
 """Seconds for which spans that were dropped are told of."""
 WORST_FIRST = ("Unusable", "Open", "ForcedOpen", "HalfOpen", "Disabled", "Closed")
 SERVING = ("Closed", "Disabled")
+TROUBLES = (
+    Reason.REFUSING_SPANS,
+    Reason.SPANS_DROPPED,
+    Reason.BACKEND_UNAVAILABLE,
+    Reason.POLICY_REFUSED,
+    Reason.DEGRADED,
+)
+"""The worst first."""
 SHOWN = 300
 """Characters of one sidecar's words in a message."""
 
@@ -61,11 +72,11 @@ class Delivering:
         said = [each.standing for each in attached if each.standing is not None]
         total = self._sidecars.ledgers.total(item.uid, said)
         return Section(
-            conditions=(condition(attached, now),),
-            members={"backends": backends([backend.name for backend in resolve(item.spec).backends], said)},
-            counts={"ledger": self._ledger(item, total, timestamp(began.wall))}
-            if total.sidecars and total.exact
-            else {},
+            conditions=(condition(attached, now, plan.namespace),),
+            members={
+                "backends": backends([each.name for each in resolve(item.spec).backends], attached, plan.namespace)
+            },
+            counts={"ledger": self._ledger(item, total, timestamp(began.wall))} if total.sidecars else {},
         )
 
     def _ledger(self, item: Assessed, total: Totals, since: str) -> dict[str, Any]:
@@ -78,20 +89,38 @@ class Delivering:
         return {**body, "time": before["time"] if same else timestamp(self._clock.now())}
 
 
-def condition(attached: Sequence[Attached], now: float) -> Condition:
-    """The worst of what they say; one sidecar in trouble is enough, and the message says how many are."""
-    said = [each.standing for each in attached if each.standing is not None]
+def condition(attached: Sequence[Attached], now: float, namespace: str) -> Condition:
+    """The worst of what they say, of a config of that namespace; one sidecar in trouble is enough, and the message says
+    how many are."""
     if not attached:
         text = "no sidecar of this config is attached: no pod runs with it, or they do not reach the control stream"
         return Condition("Delivering", "Unknown", Reason.NO_SIDECARS, text)
-    if not said:
+    told = [each for each in attached if each.standing is not None]
+    if not told:
         text = f"{_of(len(attached), len(attached))} tell nothing yet: they are older than the operator, or just came"
         return Condition("Delivering", "Unknown", Reason.NOT_REPORTED, text)
-    for status, reason, texts in _troubles(attached, said, now):
+    places: dict[str, list[Attached]] = {}
+    for each in told:
+        places.setdefault(each.identity.namespace, []).append(each)
+    own = places.pop(namespace, [])
+    if own and (found := _worst(own, now)) is not None:
+        return found
+    troubles = [(where, trouble) for where, those in places.items() if (trouble := _worst(those, now)) is not None]
+    if not troubles:
+        return Condition("Delivering", "True", Reason.DELIVERING, "every sidecar that is attached delivers")
+    where, worst = min(troubles, key=lambda trouble: TROUBLES.index(trouble[1].reason))
+    more = f"; {len(troubles) - 1} more namespaces have trouble" if len(troubles) > 1 else ""
+    text = f"in namespace {where}: {worst.message}{more}"
+    return Condition("Delivering", "True", Reason.DEGRADED, text) if own else replace(worst, message=text)
+
+
+def _worst(told: Sequence[Attached], now: float) -> Condition | None:
+    """None while none of them is in trouble."""
+    said = [each.standing for each in told if each.standing is not None]
+    for status, reason, texts in _troubles(told, said, now):
         if texts:
-            text = f"{_of(len(texts), len(said))}: {texts[0]}"
-            return Condition("Delivering", status, reason, text)
-    return Condition("Delivering", "True", Reason.DELIVERING, "every sidecar that is attached delivers")
+            return Condition("Delivering", status, reason, f"{_of(len(texts), len(said))}: {texts[0]}")
+    return None
 
 
 def _troubles(
@@ -126,18 +155,35 @@ def _failing(standing: pb.Standing) -> str:
     )
 
 
-def backends(names: Sequence[str], said: Sequence[pb.Standing]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Of a backend, by one sidecar."""
+
+    circuit: str
+    fault: str
+    namespace: str
+
+
+def backends(names: Sequence[str], attached: Sequence[Attached], namespace: str) -> list[dict[str, Any]]:
     """Of each backend of the spec that sidecars tell of: the worst circuit, how many have it where it
-    does not serve, and the last fault."""
+    does not serve, and the last fault; for one that only sidecars of other namespaces have, with the namespace."""
     found = []
     for name in names:
-        all_of_it = [each for standing in said for each in standing.backends if each.name == name]
+        all_of_it = [
+            _Told(each.circuit, each.fault, one.identity.namespace)
+            for one in attached
+            if one.standing is not None
+            for each in one.standing.backends
+            if each.name == name
+        ]
         if not all_of_it:
             continue
         worst = min((each.circuit for each in all_of_it), key=_badness)
         with_it = [each for each in all_of_it if each.circuit == worst]
-        fault = next((each.fault for each in (*with_it, *all_of_it) if each.fault), "")
-        body = {"name": name, "circuit": worst, "message": fault[:SHOWN]}
+        faulty = [each for each in (*with_it, *all_of_it) if each.fault]
+        last = next((each for each in faulty if each.namespace == namespace), faulty[0] if faulty else None)
+        where = f"in namespace {last.namespace}: " if last is not None and last.namespace != namespace else ""
+        body = {"name": name, "circuit": worst, "message": (where + last.fault)[:SHOWN] if last is not None else ""}
         found.append(body if worst in SERVING else {**body, "sidecars": len(with_it)})
     return found
 

@@ -16,6 +16,7 @@
         ├── Gone               410: the resourceVersion is too old; list again
         ├── Rejected           any other 4xx: the request will not succeed unchanged
         └── Unavailable        no answer, a broken one, 429 or 5xx: try again later
+            └── TooLarge       more of an answer than is read: ask for less
 
 What people write into a TracingConfig is never an error here: faults are values, see
 `tracekeeper_spec.faults`.
@@ -141,6 +142,10 @@ class Unavailable(KubeError):
     """There was no answer in time, or one that says to come back."""
 
     transient = True
+
+
+class TooLarge(Unavailable):
+    """The answer is larger than is read of one."""
 
 
 def from_status(verb: str, target: str, status: int, message: str, retry_after: float | None) -> KubeError:

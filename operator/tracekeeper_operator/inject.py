@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tracekeeper_spec.config import ConfigSpec
+from tracekeeper_spec.held import held
 from tracekeeper_spec.merge import Merged
 from tracekeeper_spec.resolve import ResolvedSpec, resolve
 from tracekeeper_spec.scope import Scope
@@ -101,8 +101,8 @@ def inject(
         pod = parse(body)
         named = _named(pod, scope.namespace)
         merged = scope.by_name(named) if named is not None else scope.by_labels(pod.labels)
-        spec = resolve(merged.spec if merged is not None else ConfigSpec())
-        wish = override(pod, spec, options, merged)
+        known = held(scope, merged)
+        wish = override(pod, resolve(known.spec), options, known.enforcer)
         skip = _skip(pod, wish.spec, by_namespace=by_namespace) or _no_image(wish)
         if skip is not None:
             return _again(pod, wish.spec) or skip if skip.reason is SkipReason.ALREADY_INJECTED else skip
@@ -188,7 +188,9 @@ def _injection(
     """Raises MalformedPod, NoRoom."""
     namespace, source = scope.namespace, ",".join(merged.sources) if merged is not None else NO_CONFIG
     spec, smaller = resources.fit_buffer(pod, wish.spec, namespace, bounds, options.host_paths)
-    buffer = storage.plan(pod, spec, namespace, merged.head.name if merged is not None else "", options.host_paths)
+    enforcer = held(scope, merged).enforcer
+    config = merged.head.name if merged is not None else enforcer.name if enforcer is not None else ""
+    buffer = storage.plan(pod, spec, namespace, config, options.host_paths)
     demand = resources.demand(pod, spec, buffer, bounds)
     fit = Fit(
         image=wish.image,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from functools import partial
 
@@ -21,6 +22,7 @@ from .metrics import InjectorMetrics
 from .namespaces import Namespaces
 from .settings import InjectorSettings
 from .sidecar import Options
+from .store import lean
 from .tasks import run_until
 from .watch import Memory, Scope, Watch
 from .web import Check, Server, health
@@ -53,8 +55,8 @@ class Injector:
             **{kind.plural: partial(self._unlisted, kind) for kind in (NAMESPACES, LIMIT_RANGES, RESOURCE_QUOTAS)},
         }
         async with self._kube, Server(health(self._metrics, checks), self._settings.metrics_listen):
-            events = Events(self._kube, self._clock, self._metrics)
-            watch = Watch(self._kube, Scope(TRACING_CONFIGS), self._catalog, self._clock, self._heard)
+            events = Events(self._kube, self._clock, self._metrics.events, "injector")
+            watch = Watch(self._kube, Scope(TRACING_CONFIGS, lean=lean), self._catalog, self._clock, self._heard)
             await run_until(
                 stop,
                 {
@@ -84,6 +86,9 @@ class Injector:
             self._catalog, options, self._metrics, self._clock, events.offer, self._limits, self._images
         )
         await self._identity.ready.wait()
+        # What is here by now stays. To look through it for garbage again takes some 20 ms, and an answer would wait.
+        gc.collect()
+        gc.freeze()
         async with Server(admission.application(), self._settings.listen, tls=self._identity.context):
             logger.info("answering admission requests on %s", self._settings.listen)
             self._serving.set()

@@ -18,15 +18,17 @@ import aiohttp
 
 from . import names
 from .access import Access
-from .errors import AccessError, Gone, KubeError, NotFound, Unavailable, from_status
+from .errors import AccessError, Gone, KubeError, NotFound, TooLarge, Unavailable, from_status
 from .kinds import PODS, Kind
 
 Object = dict[str, Any]
 
-MAX_ANSWER = 64 * 1024 * 1024
-"""Bytes of one answer; a page of 500 TracingConfigs stays far below."""
-MAX_LINE = 8 * 1024 * 1024
-"""Bytes of one watch event; etcd refuses objects of more than 1.5 MiB."""
+MAX_ANSWER = 16 * 1024 * 1024
+"""Bytes of one answer, or of one event of a watch. etcd refuses objects of more than 1.5 MiB; in JSON, each byte of one
+becomes six at most.
+"""
+MAX_PAGE = 8 * 1024 * 1024
+"""Bytes of one page of a list, unless it is a single object: what is in it takes several times that in memory."""
 PAGE = 500
 
 
@@ -98,27 +100,42 @@ class Kube:
         accept = Only(metadata=metadata_only).accept()
         return await self._request("get", kind, namespace, name, headers={"Accept": accept})
 
-    async def list(self, kind: Kind, namespace: str | None = None, only: Only = EVERYTHING) -> Listing:
-        """All objects of a kind, in pages. Raises KubeError, Gone when the list changed too much between two
-        pages.
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        only: Only = EVERYTHING,
+        *,
+        lean: Callable[[Object], Object] = lambda item: item,
+    ) -> Listing:
+        """All objects of a kind, in pages; of each only what `lean` makes of it, before the next page comes. Raises
+        KubeError, Gone when the list changed too much between two pages.
         """
         items: list[Object] = []
         version = ""
         async for page in self.pages(kind, namespace, only):
-            items.extend(page.items)
+            items.extend(map(lean, page.items))
             version = page.resource_version
         return Listing(items, version)
 
     async def pages(
         self, kind: Kind, namespace: str | None = None, only: Only = EVERYTHING, *, size: int = PAGE
     ) -> AsyncGenerator[Listing, None]:
-        """The same, one page of at most `size` objects after the other, so that no more of them need be in memory.
-        Raises as `list` does.
+        """The same, one page of at most `size` objects after the other, so that no more of them need be in memory; of
+        large objects, fewer at a time. Raises as `list` does.
         """
-        query = {**only.query, "limit": str(size)}
+        query, now = dict(only.query), size
         headers = {"Accept": only.accept("List")}
         while True:
-            page = await self._request("list", kind, namespace, None, query=query, headers=headers)
+            query["limit"], most = str(now), MAX_PAGE if now > 1 else MAX_ANSWER
+            try:
+                page = await self._request("list", kind, namespace, None, query=query, headers=headers, most=most)
+            except TooLarge:
+                if now == 1:
+                    raise
+                now = max(1, now // 4)
+                continue
+            now = min(size, 2 * now)
             # Lists of metadata that hold nothing have null there, and so had lists of old API servers.
             found = [] if page.get("items", "") is None else page.get("items")
             meta = page.get("metadata")
@@ -245,10 +262,11 @@ class Kube:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        most: int = MAX_ANSWER,
     ) -> Object:
         target = kind.target(namespace, name) + (f" ({subresource})" if subresource else "")
         path = kind.path(namespace, name, subresource)
-        return await self._ask(verb, target, path, query=query, headers=headers, body=body)
+        return await self._ask(verb, target, path, query=query, headers=headers, body=body, most=most)
 
     async def _ask(
         self,
@@ -259,6 +277,7 @@ class Kube:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        most: int = MAX_ANSWER,
     ) -> Object:
         if verb in _WRITES and not self._fence():
             raise Unavailable(verb, target, 0, "not sent, because this controller does not lead any more")
@@ -273,7 +292,10 @@ class Kube:
             ) as answer:
                 if answer.status >= 400:
                     raise await _failure(verb, target, answer)
-                return _document(await _bounded(answer), verb, target)
+                found = await _bounded(answer, most)
+                if found is None:
+                    raise TooLarge(verb, target, 0, f"the answer is larger than {most} bytes")
+                return _document(found, verb, target)
         except (aiohttp.ClientError, TimeoutError, OSError, AccessError) as error:
             raise Unavailable(verb, target, 0, describe(error)) from error
 
@@ -316,16 +338,17 @@ def describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytearray | None:
+    """The whole of it; None if that is larger."""
     body = bytearray()
     async for chunk in answer.content.iter_any():
         body += chunk
-        if len(body) > MAX_ANSWER:
-            raise aiohttp.ClientPayloadError(f"the answer is larger than {MAX_ANSWER} bytes")
-    return bytes(body)
+        if len(body) > most:
+            return None
+    return body
 
 
-def _document(body: bytes, verb: str, target: str) -> Object:
+def _document(body: bytes | bytearray, verb: str, target: str) -> Object:
     try:
         document = json.loads(body)
     except ValueError as error:
@@ -339,7 +362,7 @@ async def _failure(verb: str, target: str, answer: aiohttp.ClientResponse) -> Ku
     """The error that an answer of 400 and above stands for, in the API server's own words where it has
     any.
     """
-    body = await _bounded(answer)
+    body = await _bounded(answer, MAX_ANSWER) or b""
     try:
         message = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
@@ -360,8 +383,8 @@ async def _lines(content: aiohttp.StreamReader, target: str) -> AsyncIterator[by
         for line in lines:
             if line.strip():
                 yield line
-        if len(rest) > MAX_LINE:
-            raise Unavailable("watch", target, 0, f"an event is larger than {MAX_LINE} bytes")
+        if len(rest) > MAX_ANSWER:
+            raise TooLarge("watch", target, 0, f"an event is larger than {MAX_ANSWER} bytes")
 
 
 def _event(line: bytes, target: str) -> WatchEvent:

@@ -71,7 +71,8 @@ class ControllerMetrics(Metrics):
             "tracekeeper_controller_pods",
             "Pods that opted in, by namespace and state: injected, missed (they have no sidecar), failed (it does not "
             "run), outdated (it has an older image); and of those that are attached to the control stream, current, "
-            "stale (on an older policy) and silent (no span ever came).",
+            "stale (on an older policy), silent (no span ever came), unscraped (nobody has asked for their metrics for "
+            "ten minutes) and at_floor (minProbability keeps more than the target of sampling).",
             ["namespace", "state"],
             registry=self.registry,
         )
@@ -106,14 +107,20 @@ class ControllerMetrics(Metrics):
         )
         self.repairs = Counter(
             "tracekeeper_controller_repairs",
-            "Pods without a sidecar, by what was done: evicted, refused (by a PodDisruptionBudget), waiting (no "
-            "injector answered) or failed.",
+            "Pods without a sidecar, or with one that stays on an old policy, by what was done: evicted, refused (by a "
+            "PodDisruptionBudget), waiting (no injector answered) or failed.",
             ["result"],
             registry=self.registry,
         )
         self.updates = Counter(
             "tracekeeper_controller_image_updates",
             "Sidecars that got another image in place, by result: done, stuck (it does not run), refused or failed.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.events = Counter(
+            "tracekeeper_controller_events",
+            "Events on owners, by result: sent, repeated, dropped or failed.",
             ["result"],
             registry=self.registry,
         )

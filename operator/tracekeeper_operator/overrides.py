@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from tracekeeper_spec.config import Resources, Section, Sidecar
-from tracekeeper_spec.merge import Merged
+from tracekeeper_spec.config import Resources, Sidecar, TracingConfig
 from tracekeeper_spec.resolve import ResolvedSpec
 from tracekeeper_spec.units import parse_amount, parse_quantity, show
 
@@ -80,14 +79,13 @@ class _Reader:
         self.faults.append(f"annotation {key} is not followed: {why}")
 
 
-def override(pod: Pod, spec: ResolvedSpec, options: Options, merged: Merged | None = None) -> Overridden:
-    """Decide about one pod, to which `merged` applies."""
+def override(pod: Pod, spec: ResolvedSpec, options: Options, enforcer: TracingConfig | None = None) -> Overridden:
+    """Decide about one pod, whose sidecar is as `enforcer` says if there is one."""
     given = [key for key in (*AMOUNTS, *PORTS, names.BUFFER_SIZE, names.IMAGE) if key in pod.annotations]
     if not given:
         return Overridden(spec, options.image, ())
-    if merged is not None and Section.SIDECAR in merged.fixed:
-        by = merged.levels[-1]
-        why = f"spec.sidecar is enforced by {by.namespace}/{by.name}, for single pods too"
+    if enforcer is not None:
+        why = f"spec.sidecar is enforced by {enforcer.namespace}/{enforcer.name}, for single pods too"
         return Overridden(spec, options.image, (f"of the annotations {', '.join(given)} none is followed: {why}",))
     reader = _Reader(pod.annotations)
     sidecar = replace(

@@ -12,24 +12,33 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracekeeper_spec.aliases import Aliases
 from tracekeeper_spec.config import ConfigSpec, TracingConfig
 from tracekeeper_spec.faults import Fault
-from tracekeeper_spec.merge import Merged, SecretKey, merge
+from tracekeeper_spec.merge import Merged, merge
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
 from tracekeeper_spec.resolve import check_resolved, resolve
-from tracekeeper_spec.scope import Scope
+from tracekeeper_spec.scope import MOST, Scope
 from tracekeeper_spec.wish import Reference
 
 from . import names
 from .errors import KubeError
 from .retire import Known, Staying, left, staying
+from .rollout import Look, State
+from .trials import POLL, advance, trying
+from .wanted import Wanted, secret_name, want
 
 Object = dict[str, Any]
+
+TOO_MANY = Fault(
+    "",
+    f"there are more than {MOST} TracingConfigs in this namespace, of which the oldest {MOST} count",
+    "delete some of them, or put several into one",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,8 @@ class Plan:
     """What the Secret is to be deleted with, as a reference; None where that is not known."""
     due: float | None = None
     """Unix time at which the passing of time alone makes another plan; None when it does not."""
+    rollouts: Mapping[str, State] = field(default_factory=dict)
+    """How those stand that have a section `rollout`, by UID."""
 
     @property
     def secret(self) -> Object:
@@ -138,43 +149,6 @@ class Plan:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a namespace's policy is made of."""
-
-    configs: tuple[Merged, ...] = ()
-    """For pods that are picked by labels, or name a config of their own namespace."""
-    named: tuple[Merged, ...] = ()
-    """For pods that name a config of another namespace."""
-
-    @property
-    def secrets(self) -> frozenset[SecretKey]:
-        return frozenset(key for merged in (*self.configs, *self.named) for key in merged.secrets)
-
-    def without(self, stays: Staying) -> Wanted:
-        """Those of which something else stays are left out."""
-        configs, named = stays.uids
-        return Wanted(
-            tuple(merged for merged in self.configs if merged.head.uid not in configs),
-            tuple(merged for merged in self.named if merged.head.uid not in named),
-        )
-
-
-def want(scope: Scope, named: Iterable[Reference] = (), *, used: bool = True) -> Wanted:
-    """What pods of a namespace may get. `named` are the configs that they name; `used` says whether there are pods at
-    all: without one, a default of the root namespace is not published there, nor are its credentials.
-    """
-    configs = [scope.with_level(config) for config in scope.own]
-    if used and scope.base() is None:
-        configs.append(scope.with_level(None))
-    foreign = sorted({str(wanted): wanted for wanted in named if wanted.namespace != scope.namespace}.items())
-    return Wanted(_there(configs), _there(scope.by_name(wanted) for _, wanted in foreign))
-
-
-def _there(found: Iterable[Merged | None]) -> tuple[Merged, ...]:
-    return tuple(merged for merged in found if merged is not None)
-
-
 def assess(manifests: Sequence[Object], published: PolicyDocument | None) -> tuple[Assessed, ...]:
     """Read every config of a namespace; all faults of each together."""
     return tuple(_assess(manifest, published) for manifest in manifests)
@@ -183,15 +157,30 @@ def assess(manifests: Sequence[Object], published: PolicyDocument | None) -> tup
 def _assess(manifest: Object, published: PolicyDocument | None) -> Assessed:
     config, faults = parse_manifest(_bare(manifest))
     if config is None and published is not None:
-        meta = manifest.get("metadata") or {}
-        config = last_good(published, str(meta.get("uid", "")))
+        config = last_good(published, manifest)
     return Assessed(manifest, tuple(faults), config, merge([config]) if config is not None else None)
 
 
-def last_good(published: PolicyDocument, uid: str) -> TracingConfig | None:
-    """The config with that UID as its namespace's document tells of it."""
-    entries = (entry for entry in published.configs if entry.uid == uid and not entry.retired)
-    return next((entry.own() for entry in entries), None)
+def last_good(published: PolicyDocument, manifest: Object) -> TracingConfig | None:
+    """The config as its namespace's document tells of it: its newest version without faults, even if that is only
+    tried."""
+    entry = published.living(_uid(manifest))
+    return _of_entry(entry.trial or entry, manifest) if entry is not None else None
+
+
+def _of_entry(entry: PolicyEntry, manifest: Object) -> TracingConfig | None:
+    """The config as an entry of its namespace's document has it. Which one it is says the API server alone: whoever
+    may write Secrets there may write that document too, and is not to speak for configs of others, nor to lead to
+    their Secrets."""
+    meta = manifest["metadata"]
+    config = entry.own() if entry.namespace == meta.get("namespace") else None
+    if config is None:
+        return None
+    return replace(config, name=str(meta.get("name", "")), created=str(meta.get("creationTimestamp", "")))
+
+
+def _uid(manifest: Object) -> str:
+    return str((manifest.get("metadata") or {}).get("uid", ""))
 
 
 def _bare(manifest: Object) -> Object:
@@ -211,33 +200,43 @@ def plan(
     scope: Scope | None = None,
     named: Iterable[Reference] = (),
     used: bool = True,
+    vacant: bool = False,
     known: Known | None = None,
     owner: Object | None = None,
+    look: Look | None = None,
 ) -> Plan:
     """Decide about one namespace.
 
     `secrets` are by name, those of other namespaces as `namespace/name`. `floor` is the highest revision known of it;
     `now` is Unix time; `control` is where its sidecars find the control stream. `scope` has the configs of other
-    namespaces too (without it, there are none); for `named` and `used` see `want`, for `known` see `retire`; `owner` is
-    what the Secret is to be deleted with.
+    namespaces too (without it, there are none); for `named` and `used` see `want`; `vacant` says that there is not
+    one injected pod, for which something would have to be retired; for `known` see `retire`; `owner` is
+    what the Secret is to be deleted with, `look` is at the namespace's injected pods, by whom a new policy may be
+    tried first.
     """
     scope = scope or alone(namespace, configs)
     old = published.document
-    configs = tuple(_placed(item, scope) for item in configs)
+    counting = {config.uid for config in scope.own}
+    configs = tuple(_placed(item, scope) if item.uid in counting else _left_out(item) for item in configs)
     revision = max(max(floor, old.revision if old is not None else 0) + 1, int(now))
-    maker = _Maker(scope, secrets, old, known or _known(configs), now, control, revision)
+    maker = _Maker(scope, secrets, old, known or _known(configs), now, control, revision, look, vacant)
     asked = _Asked(tuple(sorted(set(named), key=str)), used)
     made = maker.make(scope, asked)
     if made.empty:
         return Plan(namespace, configs, made.document, write=False, delete=published.ours)
-    if (size := made.document.size_fault()) is not None:
+    if (size := made.document.size_fault()) is not None and trying(made.document):
+        made = maker.make(scope, asked, lean=True)
+        size = made.document.size_fault()
+    if size is not None:
         made = next(candidate for candidate in _smaller(maker, asked, configs) if candidate.fits)
+    due = made.until if not trying(made.document) else min(now + POLL, made.until or now + POLL)
+    found = Plan(
+        namespace, configs, made.document, True, delete=False, size=size, owner=owner, due=due, rollouts=made.rollouts
+    )
     if old is not None and old.revision >= floor and made.document.same_content(old):
         owners = published.owners if owner is None else frozenset({str(owner["uid"])})
-        write = owners != published.owners
-        return Plan(namespace, configs, old, write, delete=False, size=size, owner=owner, due=made.until)
-    write = old is not None or not made.empty
-    return Plan(namespace, configs, made.document, write, delete=False, size=size, owner=owner, due=made.until)
+        return replace(found, document=old, write=owners != published.owners)
+    return replace(found, write=old is not None or not made.empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +256,7 @@ class _Made:
     """Unix time at which something in it is due to go."""
     last: bool = False
     """There is no smaller one."""
+    rollouts: Mapping[str, State] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -278,32 +278,45 @@ class _Maker:
     now: float
     control: Control | None
     revision: int
+    look: Look | None
+    vacant: bool
 
-    def make(self, scope: Scope, asked: _Asked, *, frozen: bool = False, alone: bool = False) -> _Made:
+    def make(
+        self, scope: Scope, asked: _Asked, *, frozen: bool = False, alone: bool = False, lean: bool = False
+    ) -> _Made:
         """What `scope` gives. `frozen`: with the values of the namespace's own Secrets as they are published. `alone`:
-        without what only stays."""
+        without what only stays. `lean`: nothing is tried, so that nothing is there twice."""
         wanted = want(scope, asked.named, used=asked.used)
         stays = Staying()
         if not alone:
             configs, named = ({merged.head.uid for merged in found} for found in (wanted.configs, wanted.named))
-            stays = staying(self.old, configs, named, self.scope, self.known, self.now)
+            stays = self._needed(staying(self.old, configs, named, self.scope, self.known, self.now))
         wanted = wanted.without(stays)
         aliases = Aliases(scope.namespace, wanted.secrets)
         living = PolicyDocument(
             revision=self.revision,
             configs=tuple(PolicyEntry.of(merged, aliases) for merged in wanted.configs),
-            secrets=_values(wanted, aliases, self._readable(frozen), self.old),
+            secrets={},
             control=self.control,
             named=tuple(PolicyEntry.of(merged, aliases, named=True) for merged in wanted.named),
             namespace=scope.namespace,
         )
-        return _Made(_with(living, stays, self.old, self.scope), stays.until)
+        fixed = {merged.head.uid: merged.fixed for merged in (*wanted.configs, *wanted.named)}
+        tried = advance(living, fixed, self.old, self.scope, None if lean else self.look, self.now)
+        readable = self._readable(frozen)
+        values = _values(wanted, aliases, readable, self.old)
+        _add_held(values, tried.document, readable, self.old)
+        document = _with(replace(tried.document, secrets=values), stays, self.old, self.scope)
+        return _Made(document, stays.until, rollouts=tried.states)
 
     def make_left(self) -> _Made:
         """What of the document before may stay, whatever is wanted now."""
-        stays = left(self.old, self.scope, self.known, self.now) if self.old is not None else Staying()
+        stays = Staying() if self.old is None else self._needed(left(self.old, self.scope, self.known, self.now))
         empty = PolicyDocument(self.revision, control=self.control, namespace=self.scope.namespace)
         return _Made(_with(empty, stays, self.old, self.scope), stays.until, last=True)
+
+    def _needed(self, stays: Staying) -> Staying:
+        return stays.without_retired() if self.vacant else stays
 
     def _readable(self, frozen: bool) -> Mapping[str, SecretRead]:
         if not frozen:
@@ -317,13 +330,14 @@ def _smaller(maker: _Maker, asked: _Asked, configs: Sequence[Assessed]) -> Itera
     What the namespace itself has, or asks for, gives way to what the root namespace says: it may not keep that from
     arriving by being too large.
     """
-    yield maker.make(maker.scope, asked, alone=True)  # Those that work come before those that are gone.
+    yield maker.make(maker.scope, asked, lean=True, alone=True)  # Those that work come before those that are gone.
     old = maker.old
-    found = [last_good(old, item.uid) for item in configs] if old is not None else []
+    entries = [(old.living(item.uid), item.manifest) for item in configs] if old is not None else []
+    found = [_of_entry(entry, manifest) for entry, manifest in entries if entry is not None]
     own = sorted((item for item in found if item is not None), key=lambda item: (item.created, item.name))
     held = _holding(maker.scope, own)
-    yield maker.make(held, asked, frozen=True)
-    yield maker.make(held, asked, frozen=True, alone=True)
+    yield maker.make(held, asked, frozen=True, lean=True)
+    yield maker.make(held, asked, frozen=True, lean=True, alone=True)
     named = asked.named
     yield from _most(
         len(named) + len(own),
@@ -332,6 +346,7 @@ def _smaller(maker: _Maker, asked: _Asked, configs: Sequence[Assessed]) -> Itera
             replace(asked, named=named[:count]),
             frozen=True,
             alone=True,
+            lean=True,
         ),
     )
     yield maker.make_left()
@@ -343,7 +358,8 @@ def _holding(scope: Scope, own: Sequence[TracingConfig]) -> Scope:
 
 
 def _most(most: int, make: Callable[[int], _Made]) -> Iterator[_Made]:
-    """The largest that fits of those that `make` gives for fewer than `most`."""
+    """The largest that fits of those that `make` gives for fewer than `most`. What is empty is small: what pods name
+    need not be there."""
     best: _Made | None = None
     low, high = -1, most
     while high - low > 1:
@@ -351,6 +367,8 @@ def _most(most: int, make: Callable[[int], _Made]) -> Iterator[_Made]:
         made = make(middle)
         if made.fits:
             low, best = middle, made
+        elif made.empty:
+            low = middle
         else:
             high = middle
     if best is not None:
@@ -363,13 +381,13 @@ def alone(namespace: str, configs: Iterable[Assessed]) -> Scope:
     return Scope(namespace, None, lambda wanted: own if wanted == namespace else [])
 
 
-def secret_name(use: SecretKey, namespace: str) -> str:
-    """Under which name `plan` for `namespace` looks for a Secret that was read."""
-    return use.name if use.namespace == namespace else f"{use.namespace}/{use.name}"
-
-
 def _placed(item: Assessed, scope: Scope) -> Assessed:
     return item if item.config is None else replace(item, merged=scope.with_level(item.config))
+
+
+def _left_out(item: Assessed) -> Assessed:
+    """One that is not among those that count."""
+    return item if item.config is None else replace(item, faults=(*item.faults, TOO_MANY), config=None, merged=None)
 
 
 def _known(configs: Iterable[Assessed]) -> Known:
@@ -416,6 +434,24 @@ def _values(
         if use.key in source:
             values.setdefault(alias, {})[use.key] = source[use.key]
     return values
+
+
+def _add_held(
+    values: dict[str, dict[str, bytes]],
+    document: PolicyDocument,
+    secrets: Mapping[str, SecretRead],
+    old: PolicyDocument | None,
+) -> None:
+    """Add what entries need that hold on to what is known to work; those of other namespaces as they are published."""
+    entries = (*document.configs, *document.named)
+    for use in (use for entry in entries if entry.candidate or entry.halted for _, use in entry.secrets):
+        read = secrets.get(use.name) if use.namespace == document.namespace else None
+        if read is None or (read.data is None and not read.absent):
+            source = (old.secrets.get(use.name) if old is not None else None) or {}
+        else:
+            source = read.data or {}
+        if use.key in source:
+            values.setdefault(use.name, {}).setdefault(use.key, source[use.key])
 
 
 def owners(entries: Iterable[PolicyEntry]) -> dict[str, set[str]]:

@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from tracekeeper_spec.merge import SecretKey
 from tracekeeper_spec.policy import Control, PolicyDocument
 from tracekeeper_spec.wish import Reference
 
@@ -28,9 +29,12 @@ from .metrics import ControllerMetrics
 from .namespaces import Namespaces
 from .pace import Pace
 from .plan import Plan, Published, SecretRead
+from .rollout import Look
 from .storage import NOWHERE, HostPaths
-from .store import Store
+from .store import Store, lean
 from .teller import Source, Teller
+from .trials import held_back, trying
+from .wanted import secret_name, want
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ IDLE_ROUND = 6 * 3600.0
 UNUSED_FOR = 3600.0
 """Seconds for which a namespace without injected pods keeps its policy, and what only they named: those of a CronJob
 come and go."""
+HEARD_WITHIN = 2.0
+"""Seconds within which a round answers what sidecars say that try a new policy: many may say the same."""
 SETTLED = (60.0, 90.0)
 """Seconds after the beginning within which each namespace is looked at once more: until then, another controller may
 have written what it knew. One of an earlier version knows no Lease, and goes on for a moment."""
@@ -71,6 +77,20 @@ class NoDemand:
         return ()
 
 
+class Watched(Protocol):
+    """Who sees how those do that try a new policy."""
+
+    async def look(self, namespace: str, published: PolicyDocument | None) -> Look | None:
+        """None where nobody sees that."""
+
+
+class Unwatched:
+    """Nothing is tried."""
+
+    async def look(self, namespace: str, published: PolicyDocument | None) -> Look | None:
+        return None
+
+
 class Reconciler:
     """Owns the store's consequences; `run` until cancelled."""
 
@@ -86,6 +106,7 @@ class Reconciler:
         control: Callable[[Control | None], Control | None] = lambda published: None,
         book: Book | None = None,
         demand: Demand | None = None,
+        canaries: Watched | None = None,
         on_planned: Callable[[Plan], None] = lambda plan: None,
         sources: Sequence[Source] = (),
         uniform: Callable[[float, float], float] = random.uniform,
@@ -98,6 +119,9 @@ class Reconciler:
         """Where the control stream is, given what is published of it; and who is told of each plan."""
         self._book = book or Book(store, Namespaces())
         self._demand: Demand = demand if demand is not None else NoDemand()
+        self._canaries: Watched = canaries if canaries is not None else Unwatched()
+        self._trying: dict[str, frozenset[str]] = {}
+        """UIDs of the configs of which something is tried in a namespace."""
         self._owner: Object | None = None
         """What every policy is deleted with."""
         self._policies: set[str] = set()
@@ -131,6 +155,12 @@ class Reconciler:
             if root or namespace in owners:
                 self.offer(other)
 
+    def heard(self, config_uid: str) -> None:
+        """A sidecar of that config has something new to say, which may decide a rollout."""
+        for namespace, uids in self._trying.items():
+            if config_uid in uids:
+                self._schedule(namespace, HEARD_WITHIN)
+
     def relabelled(self, namespace: str) -> None:
         """The namespace is new, gone, or has other labels."""
         self.offer(namespace)
@@ -158,7 +188,7 @@ class Reconciler:
     async def list_once(self) -> None:
         """Set the store right by a complete list. Raises KubeError."""
         mark = self._store.mark()
-        listing = await self._kube.list(TRACING_CONFIGS)
+        listing = await self._kube.list(TRACING_CONFIGS, lean=lean)
         for namespace in self._store.replace(listing.items, mark):
             self.changed(namespace)
         self._metrics.configs.set(len(self._store))
@@ -186,6 +216,7 @@ class Reconciler:
     async def _decide(self, namespace: str, published: Published) -> tuple[Plan, dict[str, SecretRead]]:
         """Raises KubeError."""
         document = published.document
+        await self._book.read(namespace)
         if document is not None:
             self._book.recall(namespace, document)
         named = self._names(namespace, document)
@@ -193,7 +224,8 @@ class Reconciler:
             await self._recall(other)
         configs, scope = self._book.assessed(namespace), self._book.scope(namespace)
         used = self._is_used(namespace, published)
-        secrets = await self._secrets(namespace, plan.want(scope, named, used=used))
+        wanted = want(scope, named, used=used).secrets | held_back(document, namespace)
+        secrets = await self._secrets(namespace, wanted)
         decided = plan.plan(
             namespace,
             configs,
@@ -205,8 +237,10 @@ class Reconciler:
             scope=scope,
             named=named,
             used=used,
+            vacant=self._demand.synced and namespace not in self._demand.namespaces(),
             known=self._book.known,
             owner=await self._definition(),
+            look=await self._canaries.look(namespace, document),
         )
         return decided, secrets
 
@@ -225,6 +259,7 @@ class Reconciler:
 
     async def _recall(self, namespace: str) -> None:
         """Know the last good versions of another namespace's configs. Raises KubeError."""
+        await self._book.read(namespace)
         if self._book.lacks(namespace):
             document = (await self._published(namespace)).document
             if document is not None:
@@ -264,6 +299,10 @@ class Reconciler:
             self._policies.discard(decided.namespace)
         else:
             self._policies.add(decided.namespace)
+        if uids := frozenset(entry.uid for entry in trying(decided.document)):
+            self._trying[decided.namespace] = uids
+        else:
+            self._trying.pop(decided.namespace, None)
         if decided.due is not None:
             self._schedule(decided.namespace, max(1.0, decided.due - self._clock.now()))
 
@@ -325,8 +364,8 @@ class Reconciler:
         except NotFound:
             return Published(None)
 
-    async def _secrets(self, namespace: str, wanted: plan.Wanted) -> dict[str, SecretRead]:
-        found = {(use.namespace, use.name): plan.secret_name(use, namespace) for use in wanted.secrets}
+    async def _secrets(self, namespace: str, wanted: frozenset[SecretKey]) -> dict[str, SecretRead]:
+        found = {(use.namespace, use.name): secret_name(use, namespace) for use in wanted}
         return {key: await self._secret(*place) for place, key in sorted(found.items())}
 
     async def _secret(self, namespace: str, name: str) -> SecretRead:

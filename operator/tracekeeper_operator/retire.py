@@ -1,8 +1,9 @@
 """What becomes of published entries that nothing gives any more: pure.
 
 The entry of a TracingConfig that is deleted, or may not be used here any longer, is published as retired for a while:
-its sidecars send what they hold, then answer OK, store nothing and count. It is made from what was published, because
-the object is gone, and no finalizer keeps it. Credentials stay with it only as far as their owners still consent.
+its sidecars send what they hold, then answer OK, store nothing and count. Where there are no sidecars it goes at once.
+It is made from what was published, because the object is gone, and no finalizer keeps it. Credentials stay with it only
+as far as their owners still consent.
 
 Consent that depends on labels which are not known yet is neither given nor taken back: what was published stays.
 """
@@ -39,6 +40,11 @@ class Staying:
     def until(self) -> int | None:
         """Unix time at which the first of them is due to go; None when none is."""
         return min((e.retired_at + RETIRED_FOR for e in (*self.configs, *self.named) if e.retired), default=None)
+
+    def without_retired(self) -> Staying:
+        """Where no sidecar is that could drain by what is retired."""
+        living = ([entry for entry in entries if not entry.retired] for entries in (self.configs, self.named))
+        return Staying(*map(tuple, living))
 
     def secrets(self, old: PolicyDocument, scope: Scope) -> dict[str, dict[str, bytes]]:
         """The values for them, as they were published in `old`."""
@@ -107,16 +113,18 @@ def _staying(
 
 
 def _retired(entry: PolicyEntry, now: float) -> PolicyEntry:
-    return replace(entry, retired=True, retired_at=int(now), about={})
+    return replace(entry.proven, retired=True, retired_at=int(now), about={})
 
 
 def _in_time(entry: PolicyEntry, now: float) -> Iterator[PolicyEntry]:
+    if entry.retired_at > now:  # By a clock that was ahead.
+        entry = replace(entry, retired_at=int(now))
     if now < entry.retired_at + RETIRED_FOR:
         yield entry
 
 
-def _sources(entry: PolicyEntry) -> Iterator[Reference]:
-    """The configs that take part in an entry."""
+def sources(entry: PolicyEntry) -> Iterator[Reference]:
+    """The configs that take part in an entry, the most specific first."""
     for source in entry.sources or (f"{entry.namespace}/{entry.name}@{entry.generation}",):
         namespace, _, rest = source.partition("/")
         yield Reference(namespace, rest.rpartition("@")[0])
@@ -124,12 +132,12 @@ def _sources(entry: PolicyEntry) -> Iterator[Reference]:
 
 def _undecided(entry: PolicyEntry, scope: Scope) -> bool:
     """Whether somebody's consent to it cannot be told, and nobody's is known to have been taken back."""
-    found = [config for source in _sources(entry) if (config := scope.find(source)) is not None]
+    found = [config for source in sources(entry) if (config := scope.find(source)) is not None]
     return any(map(scope.undecided, found)) and not _any_revoked(entry, scope)
 
 
 def _any_revoked(entry: PolicyEntry, scope: Scope) -> bool:
-    return any(_revoked(source, scope) for source in _sources(entry))
+    return any(_revoked(source, scope) for source in sources(entry))
 
 
 def _revoked(source: Reference, scope: Scope) -> bool:

@@ -6,7 +6,7 @@ it reach the sidecars?). Every reason is in `Reason`, and explained in docs/refe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,7 +17,9 @@ from tracekeeper_spec.resolve import resolve
 from . import names
 from .clock import timestamp
 from .errors import KubeError
+from .expiry import ending
 from .plan import Assessed, Plan, SecretRead
+from .rollout import Phase
 from .storage import NOWHERE, HostPaths
 
 MAX_MESSAGE = 4096
@@ -30,6 +32,7 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted"
     INVALID = "Invalid"
     RESOLVED_REFS = "ResolvedRefs"
+    CERTIFICATE_ENDS = "CertificateEnds"
     SECRET_NOT_FOUND = "SecretNotFound"
     SECRET_FORBIDDEN = "SecretForbidden"
     SECRET_UNREADABLE = "SecretUnreadable"
@@ -54,6 +57,9 @@ class Reason(StrEnum):
     SIDECARS_FAIL = "SidecarsFail"
     OLDER_IMAGE = "OlderImage"
     NO_IMAGE = "NoImage"
+    ROLLOUT_PROGRESSING = "RolloutProgressing"
+    ROLLOUT_HALTED = "RolloutHalted"
+    ROLLOUT_COMPLETE = "RolloutComplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +102,12 @@ def conditions(
     secrets: Mapping[str, SecretRead],
     outcome: Outcome,
     host_paths: HostPaths = NOWHERE,
+    *,
+    now: float,
 ) -> tuple[Condition, ...]:
-    """Accepted, ResolvedRefs and Ready of one config."""
+    """Accepted, ResolvedRefs and Ready of one config. `now` is Unix time."""
     lacks = _lacks(item, plan, secrets)
-    return _accepted(item), _resolved_refs(item, lacks), _ready(item, plan, lacks, outcome, host_paths)
+    return _accepted(item), _resolved_refs(item, lacks, secrets, now), _ready(item, plan, lacks, outcome, host_paths)
 
 
 def _accepted(item: Assessed) -> Condition:
@@ -116,16 +124,25 @@ def _effect(item: Assessed) -> str:
     return f"; generation {item.config.generation} stays in effect until they are mended"
 
 
-def _resolved_refs(item: Assessed, lacks: Sequence[Lack]) -> Condition:
+def _resolved_refs(item: Assessed, lacks: Sequence[Lack], secrets: Mapping[str, SecretRead], now: float) -> Condition:
     if item.config is None:
         return Condition("ResolvedRefs", "Unknown", Reason.INVALID, "the spec could not be read: see Accepted")
     if not lacks:
+        if ends := list(ending(_values(item, secrets), now)):
+            return Condition("ResolvedRefs", "True", Reason.CERTIFICATE_ENDS, _shorten("; ".join(ends), ""))
         count = len(set(item.secrets))
         text = f"all {count} keys of Secrets were found" if count else "no Secret is referred to"
         return Condition("ResolvedRefs", "True", Reason.RESOLVED_REFS, text)
     reason = lacks[0].reason
     status = "Unknown" if reason is Reason.SECRET_UNREADABLE else "False"
     return Condition("ResolvedRefs", status, reason, _shorten(_texts(lacks), ""))
+
+
+def _values(item: Assessed, secrets: Mapping[str, SecretRead]) -> Iterator[tuple[str, str, bytes]]:
+    for name, key in sorted(set(item.secrets)):
+        read = secrets.get(name)
+        if read is not None and read.data is not None and key in read.data:
+            yield name, key, read.data[key]
 
 
 def _lacks(item: Assessed, plan: Plan, secrets: Mapping[str, SecretRead]) -> list[Lack]:
@@ -167,10 +184,14 @@ def _ready(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcome, 
         return Condition("Ready", "False", reason, _shorten(text, ""))
     where = f"revision {plan.document.revision} in Secret {plan.namespace}/{names.POLICY_SECRET}"
     stale = "; with Secrets as they were read before: see ResolvedRefs" if lacks else ""
+    state = plan.rollouts.get(item.uid)
+    tried = (
+        "; some pods try a new generation first: see RolledOut" if state and state.phase is Phase.PROGRESSING else ""
+    )
     if item.spec.suspend:
         text = f"{where} says suspend: spans are answered, counted and not stored{stale}"
         return Condition("Ready", "True", Reason.SUSPENDED, text)
-    text = f"{where}; running sidecars take it within about a minute{stale}"
+    text = f"{where}; running sidecars take it within about a minute{tried}{stale}"
     return Condition("Ready", "True", Reason.PUBLISHED, text)
 
 
@@ -185,6 +206,10 @@ def _obstacle(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcom
         return Reason.POLICY_TOO_LARGE, text
     if item.unresolved:
         return Reason.NO_BACKENDS, "; ".join(str(fault) for fault in item.unresolved)
+    state = plan.rollouts.get(item.uid)
+    if state is not None and state.phase is Phase.HALTED:
+        text = f"generation {state.generation} was taken back, generation {state.effective} stays in effect"
+        return Reason.ROLLOUT_HALTED, f"{text}: see RolledOut"
     if (other := shadowed_by(item, plan.configs)) is not None:
         return Reason.SHADOWED, (
             f"no pod gets this config unless it names it, because the older {other.name} selects every pod too: "
@@ -233,7 +258,11 @@ def status(
         ],
     }
     if plan.document.configs and not outcome.problem:
-        body["policy"] = {"current": plan.document.digest, "revision": plan.document.revision}
+        body["policy"] = {
+            "current": plan.document.digest,
+            "lastGood": plan.document.last_good,
+            "revision": plan.document.revision,
+        }
     return body
 
 

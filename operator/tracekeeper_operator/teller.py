@@ -136,6 +136,7 @@ class Teller:
             for item in last.plan.configs:
                 try:
                     known = await self._tell(item, last) and known
+                    await asyncio.sleep(0)  # There may be many with nothing new; others have their turn.
                 except KubeError as error:
                     logger.warning("tracingconfig %s/%s: its status is not written: %s", *key_of(item.manifest), error)
                     first = first or error
@@ -152,7 +153,7 @@ class Teller:
         if manifest is not item.manifest and "status" in manifest:
             item.manifest["status"] = manifest["status"]  # as an event has brought it
         present = _mapping(manifest.get("status"))
-        found = status.conditions(item, last.plan, last.secrets, last.outcome, self._host_paths)
+        found = status.conditions(item, last.plan, last.secrets, last.outcome, self._host_paths, now=self._clock.now())
         sections = [(source, source.say(item, last.plan)) for source in self._sources]
         known = all(section is not None for _, section in sections)
         body, counts = self._body(item, last, found, sections)

@@ -14,7 +14,7 @@ from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.consent import ONLY_OWN
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.resolve import check_resolved, resolve, warnings
-from tracekeeper_spec.scope import Scope, takes_all
+from tracekeeper_spec.scope import MOST, Scope, takes_all
 from tracekeeper_spec.secrets import secret_uses
 
 from .storage import NOWHERE, HostPaths
@@ -61,6 +61,9 @@ def validate(
     config, faults = parse_manifest(new)
     if config is None:
         return Verdict(tuple(str(fault) for fault in faults))
+    if old is None and len([other for other in scope.own if other.name != config.name]) >= MOST:
+        text = f"namespace {config.namespace} has {MOST} TracingConfigs, and no more count: delete one, or change one"
+        return Verdict((text,))
     merged = _with(scope, config).with_level(config)
     resolved = resolve(merged.spec if merged is not None else config.spec)
     found = [str(fault) for fault in (*check_resolved(resolved), *warnings(resolved))]

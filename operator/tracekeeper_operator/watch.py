@@ -43,6 +43,8 @@ class Scope:
     namespace: str | None = None
     """None for all of them."""
     only: Only = EVERYTHING
+    lean: Callable[[Object], Object] = lambda manifest: manifest
+    """What the memory needs of each object of a list: the rest of it is not kept until the list is complete."""
 
 
 class Watch:
@@ -81,7 +83,8 @@ class Watch:
 
     async def _list(self) -> str:
         """Replace everything. Raises KubeError."""
-        listing = await self._kube.list(self._scope.kind, self._scope.namespace, self._scope.only)
+        scope = self._scope
+        listing = await self._kube.list(scope.kind, scope.namespace, scope.only, lean=scope.lean)
         self._memory.replace(listing.items)
         self._heard()
         return listing.resource_version

@@ -61,6 +61,7 @@ class Section(StrEnum):
     SAMPLING = "Sampling"
     BACKENDS = "Backends"
     DELIVERY = "Delivery"
+    ROLLOUT = "Rollout"
 
     @property
     def field(self) -> str:
@@ -376,6 +377,24 @@ class Buffer:
     """Bytes of the storage for batches that a backend has refused; 0: they are not kept."""
 
 
+class HaltOn(StrEnum):
+    """What takes a new policy back from the pods that try it."""
+
+    SIDECAR_CRASH = "SidecarCrash"
+    DELIVERY_FAILURE = "DeliveryFailure"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a changed policy comes to the pods: to some first."""
+
+    canary_percent: int
+    """Of the pods, 1 to 100; never none of them."""
+    observe_for: float
+    """Seconds."""
+    halt_on: tuple[HaltOn, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigSpec:
     """What one TracingConfig says; None for a section that it does not have."""
@@ -391,6 +410,8 @@ class ConfigSpec:
     allowed_namespaces: AllowedNamespaces | None = None
     enforced: tuple[Section, ...] | None = None
     """Sections of a config of the root namespace that no other config may replace."""
+    rollout: Rollout | None = None
+    """None: a changed policy comes to all pods at once."""
 
 
 @dataclass(frozen=True, slots=True)

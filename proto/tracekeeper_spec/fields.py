@@ -14,12 +14,14 @@ from tracekeeper_spec.config import (
     Ephemeral,
     From,
     Guarantee,
+    HaltOn,
     ImageUpdate,
     LogLevel,
     OtlpReceiver,
     Ports,
     Receivers,
     Repair,
+    Rollout,
     Section,
     Sidecar,
     Spans,
@@ -220,9 +222,9 @@ SIDECAR = Object(
         Field(
             "repair",
             Choice(Repair),
-            "What the operator does about pods that opted in and have no sidecar: nothing, or `Evict` them, a few at a "
-            "time and as far as PodDisruptionBudgets let it, so that their owner makes new ones. Only where the chart "
-            "allows it (`sidecar.repair.enabled`). Takes effect at once.",
+            "What the operator does about pods that opted in and have no sidecar, or one that stays on an old policy: "
+            "nothing, or `Evict` them, one at a time and as far as PodDisruptionBudgets let it, so that their owner "
+            "makes new ones. Only where the chart allows it (`sidecar.repair.enabled`). Takes effect at once.",
             default="Never",
         ),
         Field(
@@ -329,6 +331,32 @@ DELIVERY_ENTRY = Object(
 
 DELIVERY = ListOf(DELIVERY_ENTRY, 16, min_items=1, unique="name")
 
+ROLLOUT = Object(
+    Rollout,
+    (
+        Field(
+            "canaryPercent",
+            Integer(1, 100),
+            "How many of the pods try a changed policy first, in percent; at least one does.",
+            default=10,
+        ),
+        Field(
+            "observeFor",
+            Duration("10s", "24h"),
+            "How long it must do well, from when the first of them runs it, until all get it.",
+            default="5m",
+        ),
+        Field(
+            "haltOn",
+            ListOf(Choice(HaltOn), 8),
+            "What takes it back from them: `SidecarCrash` that their sidecars crash, `DeliveryFailure` that they "
+            "cannot deliver where others can, drop spans, or refuse the policy. With an empty list, nothing does.",
+            default=["SidecarCrash", "DeliveryFailure"],
+            default_note="both",
+        ),
+    ),
+)
+
 SPEC = Object(
     ConfigSpec,
     (
@@ -397,6 +425,13 @@ SPEC = Object(
             "healthy of "
             "its backends (failover).",
             default_note="one entry for each backend, named like it",
+        ),
+        Field(
+            "rollout",
+            ROLLOUT,
+            "Has a changed policy tried by some pods before all get it, and taken back if it does not do. `suspend`, "
+            "`selector`, `sidecar` and values of Secrets are not tried: they come to all at once.",
+            default_note="all pods get it at once",
         ),
     ),
     checks=(

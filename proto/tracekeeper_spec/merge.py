@@ -19,6 +19,8 @@ ABOUT_CONFIGS = ("allowedNamespaces", "enforced")
 """Sections that no sidecar hears of."""
 FOR_OPERATOR = {Section.SIDECAR.field: ("repair", "imageUpdate")}
 """Fields that no sidecar hears of, by section: those of earlier versions would refuse the whole entry."""
+ONLY_OPERATOR = (Section.ROLLOUT.field,)
+"""Whole sections of that kind."""
 
 
 @dataclass(frozen=True, slots=True)

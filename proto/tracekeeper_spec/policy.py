@@ -10,7 +10,8 @@ It is JSON, in key `policy.json` of the Secret `tracekeeper-policy`:
                   "sources": ["shop/agents@3", "observability/default@1"],
                   "origins": {"backends": "observability/default"},
                   "operator": {"sidecar": {…}},       fields of sections that sidecars need not know
-                  "spec": {…}}],                      merged, as written, without defaults
+                  "spec": {…},                        merged, as written, without defaults
+                  "candidate": {…}, "halted": {…}}],  a new version that some pods try first: see `candidate`
      "named": [{…}],                                  configs of other namespaces, for pods that name them
      "secrets": {"tempo": {"token": "<base64>"}},     only keys that the configs refer to
      "control": {"endpoint": "tracekeeper-control.tracekeeper.svc:9444",
@@ -24,7 +25,6 @@ already: a sidecar that knows nothing of it picks by labels among `configs`, and
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -32,11 +32,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from tracekeeper_spec import selector
+from tracekeeper_spec import members, selector
 from tracekeeper_spec.aliases import Aliases, renamed
+from tracekeeper_spec.candidate import Candidate, Halted, read_candidate, read_halted
 from tracekeeper_spec.config import ConfigSpec, Section, TracingConfig
 from tracekeeper_spec.faults import Fault
-from tracekeeper_spec.merge import ABOUT_CONFIGS, FOR_OPERATOR, SUSPEND, Merged, SecretKey, only
+from tracekeeper_spec.members import PolicyFormatError as PolicyFormatError
+from tracekeeper_spec.merge import ABOUT_CONFIGS, FOR_OPERATOR, ONLY_OPERATOR, SUSPEND, Merged, SecretKey, only
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.secrets import DocumentSecrets, reserved_names, secret_uses
 from tracekeeper_spec.selector import Selector
@@ -48,14 +50,6 @@ SECRET_NAME = "tracekeeper-policy"
 SECRET_KEY = "policy.json"
 MAX_BYTES = 1024 * 1024 - 16 * 1024
 """What a document may weigh: a Secret holds 1 MiB, less a margin for what else may be put into it."""
-
-
-class PolicyFormatError(ValueError):
-    """A text is not a policy document. `where` is a field or an offset, `problem` what is wrong there."""
-
-    def __init__(self, where: str, problem: str) -> None:
-        self.where, self.problem = where, problem
-        super().__init__(f"policy document: {where}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +74,12 @@ class PolicyEntry:
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the config says about configs, for the operator: whom it may be used by, what may not be replaced."""
     operator: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By section, the fields in `FOR_OPERATOR`: sidecars of earlier versions refuse a spec with one that they do not
-    know."""
+    """By section, the fields in `FOR_OPERATOR`, and whole the sections `ONLY_OPERATOR`: sidecars of earlier versions
+    refuse a spec with one that they do not know."""
+    candidate: Candidate | None = None
+    """A new version of it, which only some pods have."""
+    halted: Halted | None = None
+    """The new version that was taken back from those; None once there is another one."""
 
     @classmethod
     def of(cls, merged: Merged, aliases: Aliases, *, named: bool = False) -> PolicyEntry:
@@ -98,6 +96,7 @@ class PolicyEntry:
         operator = {name: found for name in FOR_OPERATOR if name in spec and (found := _for_operator(spec, name))}
         for name, found in operator.items():
             spec[name] = {key: value for key, value in spec[name].items() if key not in found}
+        operator |= {name: spec.pop(name) for name in ONLY_OPERATOR if name in spec}
         return cls(
             head.name,
             head.namespace,
@@ -133,14 +132,16 @@ class PolicyEntry:
     def _whole(self) -> dict[str, Any]:
         spec = dict(self.spec)
         for name, found in self.operator.items():
-            if isinstance(spec.get(name), Mapping):
+            if name in ONLY_OPERATOR:
+                spec[name] = found
+            elif isinstance(spec.get(name), Mapping):
                 spec[name] = {**spec[name], **found}
         return spec
 
     @property
     def secrets(self) -> tuple[tuple[Reference, SecretKey], ...]:
-        """Every value that it refers to: the config which needs that, and with the config's namespace the name *in the
-        document* and the key.
+        """Every value that it refers to, its candidate's too: the config which needs that, and with the config's
+        namespace the name *in the document* and the key.
         """
         spec, _ = self.parse()
         found: list[tuple[Reference, SecretKey]] = []
@@ -148,7 +149,34 @@ class PolicyEntry:
             namespace, _, name = self.origins.get(section.field, f"{self.namespace}/{self.name}").partition("/")
             config = Reference(namespace, name)
             found += [(config, SecretKey(namespace, use.name, use.key)) for use in secret_uses(only(spec, section))]
-        return tuple(found)
+        trial = self.trial
+        return tuple(dict.fromkeys((*found, *trial.secrets))) if trial is not None else tuple(found)
+
+    @property
+    def trial(self) -> PolicyEntry | None:
+        """The entry as those have it who try its candidate; None when there is none."""
+        new = self.candidate
+        if new is None or self.retired:
+            return None
+        return replace(
+            self,
+            spec=new.spec,
+            generation=new.generation,
+            sources=new.sources,
+            origins=new.origins,
+            candidate=None,
+            halted=None,
+        )
+
+    def taken_by(self, uid: str) -> PolicyEntry:
+        """What the pod with that UID has of it: the candidate, or what is known to work."""
+        trial = self.trial
+        return trial if trial is not None and self.candidate is not None and self.candidate.takes(uid) else self
+
+    @property
+    def proven(self) -> PolicyEntry:
+        """It without what is tried."""
+        return replace(self, candidate=None, halted=None)
 
     @property
     def selector(self) -> Selector | None:
@@ -167,7 +195,7 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Choice:
     """An entry that a pod may get by its labels, with its selector read."""
 
     entry: PolicyEntry
@@ -219,12 +247,18 @@ class PolicyDocument:
             raise PolicyFormatError("document", f"is not JSON: {error}") from None
         return _document(obj)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:…` over the configs. Not over the revision: an undo has the digest of what it goes back
         to. And not over secrets: a digest is shown to people, and would let them try out passwords. Nor over
         `control`, which says nothing of what is done with spans."""
         return "sha256:" + hashlib.sha256(_dump(self._public()).encode()).hexdigest()
+
+    @cached_property
+    def last_good(self) -> str:
+        """The digest without what is tried: that of the document before a candidate came, and after it was taken
+        back."""
+        return replace(self, configs=_proven(self.configs), named=_proven(self.named)).digest
 
     def same_content(self, other: PolicyDocument) -> bool:
         """Whether both say the same, secrets included, whatever their revisions are."""
@@ -245,10 +279,14 @@ class PolicyDocument:
         wish = parse_wish(annotations.get(ANNOTATION, "true"), self._home)
         if wish is not None and wish.named is not None:
             return self.find(wish.named)
-        living = (each for each in self._candidates if not each.entry.retired)
-        retired = (each for each in self._candidates if each.entry.retired)
+        living = (each for each in self._choices if not each.entry.retired)
+        retired = (each for each in self._choices if each.entry.retired)
         found = selector.pick(living, labels, annotations) or selector.pick(retired, labels, annotations)
         return found.entry if found is not None else None
+
+    def living(self, uid: str) -> PolicyEntry | None:
+        """The entry in `configs` of the config with that UID; None when there is none, or one that is retired."""
+        return self._living.get(uid)
 
     def find(self, wanted: Reference) -> PolicyEntry | None:
         """The entry of that config, a living one before one that is retired."""
@@ -262,9 +300,13 @@ class PolicyDocument:
         return min(found, key=lambda entry: entry.retired, default=None)
 
     @cached_property
-    def _candidates(self) -> tuple[_Candidate, ...]:
+    def _living(self) -> dict[str, PolicyEntry]:
+        return {entry.uid: entry for entry in reversed(self.configs) if not entry.retired}
+
+    @cached_property
+    def _choices(self) -> tuple[_Choice, ...]:
         """Those whose selector can be read. The operator asks for each of thousands of pods."""
-        found = [_Candidate(entry, entry.selector) for entry in self.configs]
+        found = [_Choice(entry, entry.selector) for entry in self.configs]
         return tuple(each for each in found if each.selector is not None or "selector" not in each.entry.spec)
 
     @property
@@ -298,8 +340,14 @@ def _written(entry: PolicyEntry) -> dict[str, Any]:
         "origins": entry.origins,
         "about": entry.about,
         "operator": entry.operator,
+        "candidate": entry.candidate.written() if entry.candidate is not None else None,
+        "halted": entry.halted.written() if entry.halted is not None else None,
     }
     return found | {key: value for key, value in optional.items() if value}
+
+
+def _proven(entries: tuple[PolicyEntry, ...]) -> tuple[PolicyEntry, ...]:
+    return tuple(entry.proven for entry in entries)
 
 
 def _dump(obj: Mapping[str, Any]) -> str:
@@ -307,117 +355,65 @@ def _dump(obj: Mapping[str, Any]) -> str:
 
 
 def _document(obj: object) -> PolicyDocument:
-    top = _mapping(obj, "document")
-    version = _integer(top, "formatVersion", "")
+    top = members.mapping(obj, "document")
+    version = members.integer(top, "formatVersion", "")
     if version != FORMAT_VERSION:
         problem = f"is {version}, and this version reads {FORMAT_VERSION}: operator and sidecar do not go together"
         raise PolicyFormatError("formatVersion", problem)
     secrets = {
-        name: {key: _decode(value, f"secrets.{name}.{key}") for key, value in _mapping(keys, f"secrets.{name}").items()}
-        for name, keys in _mapping(top.get("secrets", {}), "secrets").items()
+        name: {
+            key: members.decode(value, f"secrets.{name}.{key}")
+            for key, value in members.mapping(keys, f"secrets.{name}").items()
+        }
+        for name, keys in members.mapping(top.get("secrets", {}), "secrets").items()
     }
     return PolicyDocument(
-        _integer(top, "revision", ""),
+        members.integer(top, "revision", ""),
         _entries(top, "configs"),
         secrets,
         _control(top.get("control")),
         _entries(top, "named"),
-        _text({"namespace": "", **top}, "namespace", ""),
+        members.text({"namespace": "", **top}, "namespace", ""),
     )
 
 
 def _entries(top: Mapping[str, Any], member: str) -> tuple[PolicyEntry, ...]:
-    items = _list(top, member, "")
+    items = members.list_of(top, member, "")
     return tuple(_entry(item, f"{member}[{index}]") for index, item in enumerate(items))
 
 
 def _control(obj: object) -> Control | None:
     if obj is None:
         return None
-    item = _mapping(obj, "control")
-    return Control(_text(item, "endpoint", "control"), _text(item, "ca", "control"))
+    item = members.mapping(obj, "control")
+    return Control(members.text(item, "endpoint", "control"), members.text(item, "ca", "control"))
 
 
 def _entry(obj: object, where: str) -> PolicyEntry:
-    item = _mapping(obj, where)
-    name, namespace = _text(item, "name", where), _text(item, "namespace", where)
-    uid, created = _text(item, "uid", where), _text(item, "created", where)
+    item = members.mapping(obj, where)
+    name, namespace = members.text(item, "name", where), members.text(item, "namespace", where)
+    uid, created = members.text(item, "uid", where), members.text(item, "created", where)
     retired = item.get("retired", False)
     if not isinstance(retired, bool):
         raise PolicyFormatError(f"{where}.retired", f"must be true or false, not {show(retired)}")
-    spec = _mapping(item.get("spec"), f"{where}.spec")
+    spec = members.mapping(item.get("spec"), f"{where}.spec")
     return PolicyEntry(
         name,
         namespace,
         uid,
-        _integer(item, "generation", where),
+        members.integer(item, "generation", where),
         created,
         spec,
         retired,
-        _integer({"retiredAt": 0, **item}, "retiredAt", where),
-        tuple(_texts(_list(item, "sources", where), f"{where}.sources")),
-        _text_map(item, "origins", where),
-        _mapping(item.get("about", {}), f"{where}.about"),
-        _mappings(item, "operator", where),
+        members.integer({"retiredAt": 0, **item}, "retiredAt", where),
+        tuple(members.texts(members.list_of(item, "sources", where), f"{where}.sources")),
+        members.text_map(item, "origins", where),
+        members.mapping(item.get("about", {}), f"{where}.about"),
+        members.mappings(item, "operator", where),
+        read_candidate(item.get("candidate")),
+        read_halted(item.get("halted")),
     )
 
 
 def _for_operator(spec: Mapping[str, Any], section: str) -> dict[str, Any]:
     return {key: spec[section][key] for key in FOR_OPERATOR[section] if key in spec[section]}
-
-
-def _list(obj: Mapping[str, Any], key: str, where: str) -> list[Any]:
-    value = obj.get(key, [])
-    if not isinstance(value, list):
-        raise PolicyFormatError(_path(where, key), f"must be a list, not {show(value)}")
-    return value
-
-
-def _texts(items: list[Any], where: str) -> list[str]:
-    return [_text({str(index): item}, str(index), where) for index, item in enumerate(items)]
-
-
-def _text_map(obj: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
-    value = _mapping(obj.get(key, {}), _path(where, key))
-    return {name: _text(value, name, _path(where, key)) for name in value}
-
-
-def _mappings(obj: Mapping[str, Any], key: str, where: str) -> dict[str, dict[str, Any]]:
-    path = _path(where, key)
-    return {name: _mapping(value, f"{path}.{name}") for name, value in _mapping(obj.get(key, {}), path).items()}
-
-
-def _path(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
-
-
-def _mapping(obj: object, where: str) -> dict[str, Any]:
-    if not isinstance(obj, dict):
-        raise PolicyFormatError(where, f"must be an object, not {show(obj)}")
-    return obj
-
-
-def _text(obj: Mapping[str, Any], key: str, where: str) -> str:
-    value = obj.get(key)
-    if not isinstance(value, str):
-        raise PolicyFormatError(_path(where, key), f"must be a string, not {show(value)}")
-    return value
-
-
-def _integer(obj: Mapping[str, Any], key: str, where: str) -> int:
-    value = obj.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise PolicyFormatError(_path(where, key), f"must be a whole number, not {show(value)}")
-    return value
-
-
-def _decode(value: object, where: str) -> bytes:
-    # What is wrong is not shown: it may be a secret that somebody did not encode.
-    try:
-        return base64.b64decode(value, validate=True) if isinstance(value, str) else _not_base64(where)
-    except (binascii.Error, ValueError):
-        return _not_base64(where)
-
-
-def _not_base64(where: str) -> bytes:
-    raise PolicyFormatError(where, "must be a base64 string")

@@ -20,7 +20,7 @@ from cluster import fixtures
 from cluster.errors import ClusterError
 from cluster.node import Cluster
 from cluster.wait import wait_for
-from cluster.workload import Workload, otlp
+from cluster.workload import SIDECAR, Workload, otlp
 
 pytestmark = pytest.mark.cluster
 
@@ -255,3 +255,4 @@ def test_no_admission_fails_while_certificates_are_renewed_and_pods_replaced(
     assert found["failed"] == []
     assert found["admitted"] > 100
     operator.done("injector")
+    assert (user.restarts("app"), user.restarts(SIDECAR)) == (0, 0)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import pytest
 
+from cluster.fixtures import SYSTEM
 from cluster.node import Cluster
 from cluster.wait import wait_for
-from cluster.workload import Workload, otlp
+from cluster.workload import SIDECAR, Workload, otlp
 
 pytestmark = pytest.mark.cluster
 INJECT = "tracekeeper.dev/inject"
+IDLE = ["python3", "-c", "import signal; signal.pause()"]
+MISSING = "localhost/tracekeeper-sidecar:no-node-has-it"
 
 
 @pytest.fixture
@@ -88,3 +92,58 @@ def test_explain_and_doctor_tell_what_runs_what_was_missed_and_which_backend_is_
     left = command(cluster, "uninstall", "--dry-run")
     assert f"{space} Deployment agent 1" in " ".join(left.split())
     assert "crds.keep" in left and "Nothing was changed." in left
+
+
+def pretended(user: Workload, image: str) -> dict[str, Any]:
+    """A Deployment whose pods look injected, with an image that no node has."""
+    pod = user.pod("stuck", IDLE)
+    sidecar = {**pod["spec"]["containers"][0], "name": SIDECAR, "image": image, "restartPolicy": "Always"}
+    meta = {
+        "labels": {"app": "stuck", "tracekeeper.dev/injected": "true"},
+        "annotations": {"tracekeeper.dev/sidecar-image": image},
+    }
+    spec = {**pod["spec"], "initContainers": [sidecar], "restartPolicy": "Always"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "stuck", "namespace": user.namespace},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": "stuck"}},
+            "template": {"metadata": meta, "spec": spec},
+        },
+    }
+
+
+@pytest.mark.timeout(300, func_only=True)
+def test_doctor_names_silent_pods_labels_where_nobody_looks_and_images_that_nobody_can_pull(
+    cluster: Cluster, user: Workload
+) -> None:
+    space = user.namespace
+    user.configured(otlp("nowhere"))
+    quiet = user.pod("quiet", IDLE, annotations={INJECT: "true"}, environment={"OTEL_SDK_DISABLED": "true"})
+    labelled = user.pod("labelled", IDLE)
+    labelled["metadata"]["labels"][INJECT] = "true"
+    cluster.apply([quiet, labelled, pretended(user, MISSING)])
+    cluster.kubectl("label", "namespace", space, f"{INJECT}=agents")
+
+    kind, name, message = user.event("SidecarImageNotPulled", deadline=60)
+    assert (kind, name) == ("Deployment", "stuck")
+    assert f"{MISSING}, cannot be pulled (ErrImageNeverPull" in message and "mend the registry" in message
+    # With a change of a condition, what sidecars have said of themselves is told as well.
+    user.condition("Delivering", "True", deadline=90)
+    expected = {
+        "SidecarsFail": f"TracingConfig {space}/agents",
+        "Silent": f"TracingConfig {space}/agents",
+        "OwnExporter": f"pod {space}/quiet-0",
+        "LabelOnPod": f"pod {space}/labelled-0",
+        "InvalidLabel": f"namespace {space}",
+    }
+    wait_for(
+        lambda: expected.items() <= found(user).items(), 60, lambda: f"all of it is told: {found(user)}", interval=2
+    )
+    text = command(cluster, "doctor", "-n", space, check=False)
+    assert f"have a sidecar to which no span ever came: {space}/quiet-0" in text
+    assert "sets OTEL_SDK_DISABLED=true: it makes no spans" in text
+    good = cluster.get("configmap", "tracekeeper-ca", namespace=SYSTEM)["data"]
+    assert good["certificate-not-before"] < good["certificate-not-after"]

@@ -300,3 +300,25 @@ def test_a_deleted_config_leaves_nothing_of_ours_in_the_namespace(user: Workload
         60,
         "the policy goes",
     )
+
+
+def test_a_deleted_config_has_its_sidecars_deliver_what_they_hold_and_take_nothing_more(user: Workload) -> None:
+    user.backends("backend-a")
+    user.configured(TWO[0])
+    user.fail("backend-a", "unavailable")
+    user.agent(runs=100_000, rate=5)
+    wait_for(acknowledges_more_than(user, 40), 60, lambda: f"{user.stats()}")
+    user.cluster.kubectl("delete", "tracingconfigs.tracekeeper.dev", "agents", "-n", user.namespace, "--wait=true")
+    wait_for(lambda: user.ledger()["suspended"] > 0, 120, lambda: f"it has retired: {user.health()}", interval=1)
+    held = user.ledger()
+    assert held["delivery"]["backend-a"]["pending"] > 0
+    assert not user.health()["enabled"]
+    # The application is answered OK all the same.
+    before = user.stats()
+    wait_for(acknowledges_more_than(user, before["acknowledged"] + 20), 60, lambda: f"{user.stats()}")
+    assert user.stats()["failed"] == before["failed"]
+    user.fail("backend-a", "ok")
+    book = user.settled()
+    assert book["acknowledged"] == held["acknowledged"] == user.backend("backend-a")["distinct"]
+    assert book["suspended"] > held["suspended"]
+    assert user.cluster.find("secret", "tracekeeper-policy", namespace=user.namespace), "new pods of it retire as well"

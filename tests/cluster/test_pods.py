@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.cluster
 
 IDLE = ["python3", "-c", "import signal; signal.pause()"]
 QUICK = ("controller.sweepInterval=5s", "sidecar.repair.enabled=true", "sidecar.imageUpdate.enabled=true")
+CONTROLLER = f"--as=system:serviceaccount:{SYSTEM}:{RELEASE}-controller"
 MISSING, NEXT = "localhost/tracekeeper-sidecar:missing", "localhost/tracekeeper-sidecar:next"
 
 
@@ -145,3 +147,34 @@ def test_an_image_that_cannot_be_pulled_keeps_no_application_from_starting_and_a
     )
     user.condition("Injected", "True", deadline=60)
     assert not user.cluster.find("pod", "tracekeeper-preflight", namespace=SYSTEM)
+
+
+NOT_OURS: dict[str, dict[str, Any]] = {
+    "changes no container": {"spec": {"containers": [{"name": "app", "image": "localhost/other:1"}]}},
+    "changes no label": {"metadata": {"labels": {"app": "other"}}},
+    "changes no annotation but its own": {"metadata": {"annotations": {"tracekeeper.dev/inject": None}}},
+    "neither owners nor finalizers": {
+        "metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "gone", "uid": "gone"}]}
+    },
+    "changes neither owners nor finalizers": {"metadata": {"finalizers": ["example.com/never"]}},
+    "neither how long a pod may run nor where": {"spec": {"activeDeadlineSeconds": 1}},
+    "how long a pod may run nor where": {"spec": {"tolerations": [{"operator": "Exists"}]}},
+}
+"""What would end or change an application, by what the API server says of it."""
+
+
+def test_whoever_has_the_controller_can_change_nothing_in_a_pod_but_the_sidecars_image(user: Workload) -> None:
+    user.configured(otlp("nowhere"))
+    user.cluster.apply(user.pod("app", IDLE, annotations={"tracekeeper.dev/inject": "true"}))
+
+    def tried(change: dict[str, Any]) -> str:
+        patch = ("patch", "pod", "app-0", "-n", user.namespace, "--dry-run=server", CONTROLLER, "-p")
+        done = user.cluster.run(["kubectl", *patch, json.dumps(change)], check=False)
+        return done.stdout if done.returncode == 0 else done.stderr
+
+    for said, change in NOT_OURS.items():
+        wait_for(lambda: said in tried(change), 30, lambda: f"{change} is refused: {tried(change)}")  # noqa: B023
+    ours = {"annotations": {"tracekeeper.dev/sidecar-image": NEXT}}
+    image = {"metadata": ours, "spec": {"initContainers": [{"name": SIDECAR, "image": NEXT}]}}
+    assert "patched" in tried(image)
+    user.delete("app-0")

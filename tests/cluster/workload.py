@@ -240,7 +240,8 @@ class Workload:
         filtered = sum(map(int, raw["filtered"].values()))
         assert int(raw["received"]) == acknowledged + refused + filtered + int(raw["suspended"]), raw
         assert all(sum(entry.values()) == acknowledged for entry in entries.values()), raw
-        return {"acknowledged": acknowledged, "refused": refused, "delivery": entries}
+        suspended = int(raw["suspended"])
+        return {"acknowledged": acknowledged, "refused": refused, "suspended": suspended, "delivery": entries}
 
     def settled(self, pod: str = "agent-0", deadline: float = 60) -> dict[str, Any]:
         """The ledger once every entry has nothing pending."""

@@ -117,3 +117,11 @@ imagePullSecrets:
 {{- define "tracekeeper.testNamespace" -}}
 {{- default (ternary "kube-public" "default" (eq .Release.Namespace "default")) .Values.test.namespace -}}
 {{- end -}}
+
+{{/* Seconds of a duration such as 1h30m, as text. */}}
+{{- define "tracekeeper.seconds" -}}
+{{- $hours := regexFind "[0-9]+h" . | trimSuffix "h" | int64 -}}
+{{- $minutes := regexFind "[0-9]+m" . | trimSuffix "m" | int64 -}}
+{{- $seconds := regexFind "[0-9]+s" . | trimSuffix "s" | int64 -}}
+{{- add (mul $hours 3600) (mul $minutes 60) $seconds -}}
+{{- end -}}

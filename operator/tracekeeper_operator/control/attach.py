@@ -20,6 +20,7 @@ from tracekeeper_proto.control.v1 import control_pb2 as pb
 from ..clock import Clock
 from ..metrics import ControllerMetrics
 from .attached import Attached, End
+from .budget import Budget, work
 from .circles import Circles
 from .ledgers import Ledgers, grew, matters
 from .messages import BadMessage, read
@@ -45,7 +46,10 @@ COMPLAIN_EVERY = 30.0
 
 Verify = Callable[[str], Awaitable[PodIdentity]]
 """A token to whose it is. Raises TokenRefused."""
-DumpStates = Callable[[Attached, pb.DumpState], None]
+Told = Callable[[Attached, Any], None]
+"""Given a message about an errand."""
+ERRANDS = ("dump", "tap", "test")
+"""Kinds of messages about what people ask."""
 Standings = Callable[[str], None]
 """Told the UID of a config about whose sidecars there is something new."""
 
@@ -63,8 +67,9 @@ class Attach(grpc.GenericRpcHandler):
         self._verify, self._circles, self._clock, self._metrics = verify, circles, clock, metrics
         self._pods: dict[str, Attached] = {}
         self._arriving = 0
+        self._budget = Budget()
         self.ledgers = Ledgers()
-        self._dump_states: list[DumpStates] = []
+        self._told: dict[str, list[Told]] = {kind: [] for kind in ERRANDS}
         self._standings: list[Standings] = []
         self._complained = float("-inf")
         self.hurry = True
@@ -91,9 +96,9 @@ class Attach(grpc.GenericRpcHandler):
         """Also call this when sidecars of a config come or go, or say something new that is more than a count."""
         self._standings.append(callback)
 
-    def on_dump_state(self, callback: DumpStates) -> None:
-        """Also call this with what sidecars say of dumps."""
-        self._dump_states.append(callback)
+    def on_told(self, kind: str, callback: Told) -> None:
+        """Also call this with what sidecars say of an errand, one of ERRANDS."""
+        self._told[kind].append(callback)
 
     def sweep(self, hello_within: float) -> None:
         """End streams whose token is over, and those without a Hello for so many seconds."""
@@ -162,6 +167,7 @@ class Attach(grpc.GenericRpcHandler):
             if data is aio.EOF:
                 await asyncio.sleep(BROKEN_WITHIN)  # a stream that breaks may look like this first
                 return None
+            await self._turn(attached.identity.namespace)
             try:
                 end = self._take(attached, data)
             except BadMessage as error:
@@ -175,8 +181,17 @@ class Attach(grpc.GenericRpcHandler):
             if messages > MOST_MESSAGES or taken > MOST_BYTES:
                 await asyncio.sleep(second + 1.0 - now)
 
+    async def _turn(self, namespace: str) -> None:
+        """Until its pods may be heard."""
+        while True:
+            wait = self._budget.wait(namespace, self._clock.monotonic())
+            if wait == 0.0:
+                return
+            await asyncio.sleep(wait)
+
     def _take(self, attached: Attached, data: bytes) -> End | None:
         """One message. Raises BadMessage."""
+        self._budget.spend(attached.identity.namespace, work(len(data)), self._clock.monotonic())
         message = read(data)
         kind = message.WhichOneof("message")
         self._metrics.control_messages.labels("in", kind or "unknown").inc()
@@ -195,9 +210,9 @@ class Attach(grpc.GenericRpcHandler):
                 circle.spread.add(now, kept, len(self._pods))
         elif kind == "standing":
             self._note(attached, message.standing)
-        elif kind == "dump":
-            for callback in self._dump_states:
-                callback(attached, message.dump)
+        elif kind in self._told:
+            for callback in self._told[kind]:
+                callback(attached, getattr(message, kind))
         return None
 
     def _greet(self, attached: Attached, hello: pb.Hello) -> End | None:
@@ -210,6 +225,7 @@ class Attach(grpc.GenericRpcHandler):
             self._part(attached)
             attached.config_uid = hello.config_uid
         attached.version, attached.revision = hello.version, hello.policy_revision
+        attached.able = hello.tries_candidates
         self._circles.enter(attached, self._clock.monotonic())
         self._tell_of(attached.config_uid)
         attached.every = 0.0
@@ -220,7 +236,7 @@ class Attach(grpc.GenericRpcHandler):
         """What a sidecar says of itself."""
         before, now = attached.standing, self._clock.monotonic()
         if before is None:
-            self.ledgers.back(attached.config_uid, attached.identity.uid, standing)
+            self.ledgers.back(attached.config_uid, attached.identity, standing)
         elif grew(before, standing):
             attached.lost_at = now
         attached.standing, attached.revision = standing, standing.policy_revision
@@ -230,7 +246,7 @@ class Attach(grpc.GenericRpcHandler):
     def _part(self, attached: Attached) -> None:
         """It does not work by its config any more, for now or for good."""
         if attached.standing is not None:
-            self.ledgers.away(attached.config_uid, attached.identity.uid, attached.standing, self._clock.monotonic())
+            self.ledgers.away(attached.config_uid, attached.identity, attached.standing, self._clock.monotonic())
             attached.standing = None
         if attached.config_uid:
             self._tell_of(attached.config_uid)

@@ -55,6 +55,7 @@ class Attached:
         "_waiting",
         "_write",
         "_writer",
+        "able",
         "config_uid",
         "ended",
         "every",
@@ -74,6 +75,8 @@ class Attached:
         self.config_uid = ""
         """As in its Hello; empty until that has come."""
         self.version = ""
+        self.able = False
+        """Whether it knows candidates of policies."""
         self.revision = 0
         """Of the policy that it works by; 0 while it has none."""
         self.standing: pb.Standing | None = None
@@ -105,8 +108,18 @@ class Attached:
 
     @property
     def silent(self) -> bool:
-        """Whether no span ever came to it, as far as it says."""
-        return self.standing is not None and self.standing.received == 0
+        """Whether no span of the application ever came to it, as far as it says."""
+        return self.standing is not None and self.standing.received <= self.standing.tests
+
+    @property
+    def unscraped(self) -> bool:
+        """Whether for long nobody has asked for its metrics, as far as it says."""
+        return self.standing is not None and self.standing.unscraped
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether its sampling cannot go as low as its target asks for, as far as it says."""
+        return self.standing is not None and self.standing.at_floor
 
     def send(self, message: pb.ToSidecar) -> None:
         """Never waits; to a stream that has ended, nothing happens. Each message goes out unless the stream ends."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tracekeeper_spec.config import ConfigSpec, Section
 from tracekeeper_spec.merge import Merged
+from tracekeeper_spec.policy import PolicyEntry
 from tracekeeper_spec.resolve import resolve
-from tracekeeper_spec.sampling import DefaultType
+from tracekeeper_spec.sampling import Adaptive, DefaultType
 
 from ..book import Book
+from ..plan import Plan
 from .facts import ConfigFacts
 
 
@@ -21,6 +25,8 @@ class ConfigIndex:
         self._book = book
         self._version = book.version
         self._facts: dict[tuple[str, str], ConfigFacts] = {}
+        self._held: dict[str, dict[str, PolicyEntry]] = {}
+        """By namespace of the pods and UID: what is in effect there, while the config says something newer."""
 
     def find(self, uid: str, namespace: str = "") -> ConfigFacts | None:
         """What the config is for the pods of `namespace`, of its own if none is given; None when there is no such
@@ -34,6 +40,16 @@ class ConfigIndex:
             self._facts[uid, namespace] = facts
         return facts
 
+    def take(self, plan: Plan) -> None:
+        """A namespace's policy is now this."""
+        entries = (*plan.document.configs, *plan.document.named)
+        held = {entry.uid: entry.proven for entry in entries if entry.candidate or entry.halted}
+        if held != self._held.get(plan.namespace, {}):
+            self._facts.clear()
+            self._held[plan.namespace] = held
+        if not held:
+            self._held.pop(plan.namespace, None)
+
     def __len__(self) -> int:
         """How much is remembered."""
         return len(self._facts)
@@ -45,7 +61,14 @@ class ConfigIndex:
 
     def _work_out(self, uid: str, namespace: str) -> ConfigFacts | None:
         merged = self._merged(uid, namespace)
-        return facts_of(merged) if merged is not None else None
+        if merged is None:
+            return None
+        facts = facts_of(merged)
+        held = self._held.get(namespace or facts.namespace, {}).get(uid)
+        if held is None:
+            return facts
+        # Sidecars that try nothing, which most are, share what they have a target for.
+        return replace(facts, adaptive=_adaptive(held.parse()[0]), inherited=Section.SAMPLING.field in held.origins)
 
     def _merged(self, uid: str, namespace: str) -> Merged | None:
         config = self._book.find(uid)
@@ -57,9 +80,12 @@ class ConfigIndex:
 
 def facts_of(merged: Merged) -> ConfigFacts:
     """Of a config over what it stands over somewhere."""
-    sampling = resolve(merged.spec).sampling
-    default = sampling.default if sampling is not None else None
-    adaptive = default.adaptive if default is not None and default.type is DefaultType.ADAPTIVE else None
     head = merged.head
     own = merged.sections.get(Section.SAMPLING, head) is head
-    return ConfigFacts(head.uid, head.namespace, head.name, adaptive, inherited=not own)
+    return ConfigFacts(head.uid, head.namespace, head.name, _adaptive(merged.spec), inherited=not own)
+
+
+def _adaptive(spec: ConfigSpec) -> Adaptive | None:
+    sampling = resolve(spec).sampling
+    default = sampling.default if sampling is not None else None
+    return default.adaptive if default is not None and default.type is DefaultType.ADAPTIVE else None

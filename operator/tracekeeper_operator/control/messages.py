@@ -9,20 +9,26 @@ from google.protobuf.message import DecodeError
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
 MOST_KEYS = 501
-LONGEST_KEY = 8192
-"""Bytes; of up to eight values of attributes."""
+LONGEST_KEY = 256
+"""Characters; of up to eight values of attributes."""
 MOST_IDS = 65_536
 """Traces in one message."""
 MOST_REASONS = 1000
 LONGEST_NAME = 253
 """Characters of a rule's name, of a version and of a UID."""
+LONGEST_LABEL = 63
+"""Bytes of a name of an entry or a backend, as in a config."""
+LONGEST_CIRCUIT = 32
+"""Bytes; all words of today are shorter."""
+LONGEST_DIGEST = 128
+"""Bytes."""
 TRACE_ID = 16
 NEVER = 1 << 56
 """The threshold that keeps nothing."""
 MOST_ENTRIES = 16
 """Delivery entries, and backends."""
 LONGEST_TEXT = 512
-"""Characters of a fault in words."""
+"""Characters of a fault in words; of more bytes than that the first are kept."""
 MOST_SPANS = 1 << 48
 """Of any count: sums of them over 20,000 sidecars are less than what the API server takes."""
 LONGEST_MESSAGE = 4 * 1024 * 1024
@@ -34,7 +40,8 @@ class BadMessage(ValueError):
 
 
 def read(data: bytes) -> pb.FromSidecar:
-    """Raises BadMessage. A message of a kind that is not known here is one without a member."""
+    """Raises BadMessage. A message of a kind that is not known here is one without a member. Of a Standing, which is
+    kept for long, there is nothing in memory but what is known here, some 15 KB at most."""
     message = pb.FromSidecar()
     try:
         message.ParseFromString(data)
@@ -49,6 +56,7 @@ def read(data: bytes) -> pb.FromSidecar:
         _check_kept(message.kept)
     elif kind == "standing":
         _check_standing(message.standing)
+        return _alone(message.standing)
     return message
 
 
@@ -93,11 +101,30 @@ def _check_standing(standing: pb.Standing) -> None:
     for text in (standing.policy_problem, standing.log_problem, *faults):
         if len(text) > LONGEST_TEXT:
             raise BadMessage(f"Standing: a text has {len(text)} characters; at most {LONGEST_TEXT}")
-    names = [*(entry.name for entry in standing.delivery), *(backend.name for backend in standing.backends)]
-    for text in (standing.policy_digest, *names, *(backend.circuit for backend in standing.backends)):
-        if len(text) > LONGEST_NAME:
-            raise BadMessage(f"Standing: a name has {len(text)} characters; at most {LONGEST_NAME}")
+    for kind, most, texts in (
+        ("the digest", LONGEST_DIGEST, [standing.policy_digest]),
+        ("a name", LONGEST_LABEL, [each.name for each in (*standing.delivery, *standing.backends)]),
+        ("a circuit", LONGEST_CIRCUIT, [backend.circuit for backend in standing.backends]),
+    ):
+        longest = max((len(text.encode()) for text in texts), default=0)
+        if longest > most:
+            raise BadMessage(f"Standing: {kind} has {longest} bytes; at most {most}")
     for part in (standing, *standing.delivery):
         for field, value in part.ListFields():
             if isinstance(value, int) and value > MOST_SPANS:
                 raise BadMessage(f"Standing: {field.name} is {value}; at most {MOST_SPANS}")
+
+
+def _alone(standing: pb.Standing) -> pb.FromSidecar:
+    """What is parsed stays in memory with all bytes that it came with, so this is copied."""
+    standing.DiscardUnknownFields()
+    standing.policy_problem, standing.log_problem = _cut(standing.policy_problem), _cut(standing.log_problem)
+    for backend in standing.backends:
+        backend.fault = _cut(backend.fault)
+    alone = pb.FromSidecar()
+    alone.ParseFromString(pb.FromSidecar(standing=standing).SerializeToString())
+    return alone
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:LONGEST_TEXT].decode(errors="ignore")

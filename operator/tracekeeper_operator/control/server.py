@@ -15,7 +15,7 @@ from ..errors import ListenError
 from ..metrics import ControllerMetrics
 from ..settings import Address
 from ..tasks import run_until
-from .attach import Attach, DumpStates, Standings, Verify
+from .attach import Attach, Standings, Told, Verify
 from .attached import Attached
 from .circles import Circles, Configs
 from .facts import ConfigFacts
@@ -106,9 +106,9 @@ class ControlServer:
         """Also call this with the UID of a config about whose sidecars there is something new."""
         self._attach.on_standing(callback)
 
-    def on_dump_state(self, callback: DumpStates) -> None:
-        """Also call this with what sidecars say of dumps."""
-        self._attach.on_dump_state(callback)
+    def on_told(self, kind: str, callback: Told) -> None:
+        """Also call this with what sidecars say of an errand: `dump`, `tap` or `test`."""
+        self._attach.on_told(kind, callback)
 
     async def run(self) -> None:
         """Serve until cancelled, from when there is a certificate. Raises ListenError."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 from .facts import PodFacts
+
+NAMED = 5
+"""Pods of one state that are named."""
 
 
 class Attached(Protocol):
@@ -19,6 +22,14 @@ class Attached(Protocol):
     @property
     def silent(self) -> bool:
         """Whether no span ever came to it."""
+
+    @property
+    def unscraped(self) -> bool:
+        """Whether for long nobody has asked for its metrics."""
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether its sampling cannot go as low as its target asks for."""
 
 
 @dataclass(slots=True)
@@ -33,14 +44,19 @@ class Counts:
     stale: int = 0
     outdated: int = 0
     silent: int = 0
+    unscraped: int = 0
+    at_floor: int = 0
     missed: int = 0
     failed: int = 0
+    silent_pods: tuple[str, ...] = ()
+    """Names of some that are silent."""
 
     def add(self, other: Counts) -> None:
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        for name in NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.silent_pods = tuple(sorted((*self.silent_pods, *other.silent_pods))[:NAMED])
 
-    def body(self) -> dict[str, int]:
+    def body(self) -> dict[str, Any]:
         """As the status says it."""
         return {
             "matched": self.matched,
@@ -49,9 +65,15 @@ class Counts:
             "stale": self.stale,
             "outdatedImage": self.outdated,
             "silent": self.silent,
+            **({"silentPods": list(self.silent_pods)} if self.silent_pods else {}),
+            "unscraped": self.unscraped,
+            "atFloor": self.at_floor,
             "missed": self.missed,
             "failed": self.failed,
         }
+
+
+NUMBERS = tuple(each.name for each in fields(Counts) if each.type == "int")
 
 
 def count(
@@ -84,6 +106,10 @@ def count(
             counts.stale += behind
             counts.current += not behind
             counts.silent += sidecar.silent
+            counts.unscraped += sidecar.unscraped
+            counts.at_floor += sidecar.at_floor
+            if sidecar.silent:
+                counts.silent_pods = tuple(sorted((*counts.silent_pods, f"{pod.namespace}/{pod.name}"))[:NAMED])
     for pod in missed:
         counts = found.setdefault(config_of(pod), Counts())
         counts.matched += 1

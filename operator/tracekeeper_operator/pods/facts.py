@@ -1,4 +1,8 @@
-"""What is remembered of one injected pod: from its metadata alone, as a watch of metadata brings it."""
+"""What is remembered of one injected pod: from its metadata alone, as a watch of metadata brings it.
+
+Whoever may make pods may give them our label, and write a quarter of a MiB into their annotations, and more into their
+labels and owners: of all that, only so much is kept as can have a meaning.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,11 @@ from typing import Any
 from .. import names
 from ..events import Owner, controller_of
 
-NO_CONFIG = "none"
-"""What `resolved_from` says of a pod that no TracingConfig selected at its admission."""
+LONGEST = 1024
+"""Characters that are kept of an annotation: the longest reference of an image has half of it, and a name a quarter."""
+LABELS = 8192
+"""Characters of keys and values together, of as many labels as are kept."""
+_READ = (names.INJECT, names.IMAGE, names.SIDECAR_IMAGE, names.SIDECAR_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +28,9 @@ class PodFacts:
     name: str
     uid: str
     labels: Mapping[str, str]
+    """Of those that together have more than `LABELS` characters, the first by their keys."""
     inject: str
     """What its annotation `tracekeeper.dev/inject` says; empty where its namespace opted in for it."""
-    resolved_from: tuple[str, ...]
-    """`namespace/name@generation` of every TracingConfig that its injection was made from; empty if there was none."""
     image: str
     """Of its sidecar, as it was given at admission or since; empty if it does not say."""
     own_image: bool
@@ -60,23 +66,58 @@ def named(inject: str, namespace: str) -> tuple[str, str] | None:
 def read(manifest: Mapping[str, Any]) -> PodFacts:
     """From a pod, or from its metadata alone."""
     meta = _map(manifest, "metadata")
-    annotations = _map(meta, "annotations")
+    annotations = _annotations(meta)
     namespace = str(meta.get("namespace", ""))
-    sources = str(annotations.get(names.RESOLVED_FROM, "")).split(",")
     return PodFacts(
         namespace=namespace,
         name=str(meta.get("name", "")),
         uid=str(meta.get("uid", "")),
-        labels={str(key): str(value) for key, value in _map(meta, "labels").items()},
-        inject=str(annotations.get(names.INJECT, "")),
-        resolved_from=tuple(source.strip() for source in sources if source.strip() not in ("", NO_CONFIG)),
-        image=str(annotations.get(names.SIDECAR_IMAGE, "")),
+        labels=_labels(meta),
+        inject=annotations.get(names.INJECT, ""),
+        image=annotations.get(names.SIDECAR_IMAGE, ""),
         own_image=names.IMAGE in annotations,
-        version=str(annotations.get(names.SIDECAR_VERSION, "")),
+        version=annotations.get(names.SIDECAR_VERSION, ""),
         owner=controller_of(manifest, namespace),
         created=str(meta.get("creationTimestamp", "")),
         deleted=meta.get("deletionTimestamp") is not None,
     )
+
+
+def lean(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """As much of a pod as `read` looks at."""
+    meta = _map(manifest, "metadata")
+    owner = controller_of(manifest, "")
+    owners = []
+    if owner is not None:
+        named = {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
+        owners.append({**named, "controller": True})
+    kept = ("namespace", "name", "uid", "creationTimestamp", "deletionTimestamp")
+    return {
+        "metadata": {
+            **{key: meta[key] for key in kept if key in meta},
+            "labels": _labels(meta),
+            "annotations": _annotations(meta),
+            "ownerReferences": owners,
+        }
+    }
+
+
+def _annotations(meta: Mapping[str, Any]) -> dict[str, str]:
+    found = _map(meta, "annotations")
+    return {key: str(found[key])[:LONGEST] for key in _READ if key in found}
+
+
+def _labels(meta: Mapping[str, Any]) -> dict[str, str]:
+    labels = {str(key): str(value) for key, value in _map(meta, "labels").items()}
+    if sum(map(len, labels)) + sum(map(len, labels.values())) <= LABELS:
+        return labels
+    found, room = dict[str, str](), LABELS
+    for key in sorted(labels):
+        room -= len(key) + len(labels[key])
+        if room < 0:
+            break
+        found[key] = labels[key]
+    return found
 
 
 def _map(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import names
+from .facts import LONGEST
 
 UNPULLABLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 """What the kubelet says of a container whose image it cannot get."""
@@ -37,6 +38,11 @@ class Health:
     """The image that its status is about: another name of the same one, it may be, or the one before an update."""
     container: str = ""
     """The ID of the container; another one after each restart."""
+
+    @property
+    def native(self) -> bool:
+        """Whether it is where the injector puts it, and not among the application's containers."""
+        return self.path.startswith("/spec/initContainers/")
 
     @property
     def unpullable(self) -> bool:
@@ -71,14 +77,19 @@ def _health(container: Mapping[str, Any], path: str, status: Mapping[str, Any]) 
     waiting = state.get("waiting")
     waiting = waiting if isinstance(waiting, Mapping) else {}
     return Health(
-        image=str(container.get("image", "")),
+        image=_text(container, "image"),
         path=path,
-        reason=str(waiting.get("reason") or ""),
-        message=str(waiting.get("message") or ""),
+        reason=_text(waiting, "reason"),
+        message=_text(waiting, "message"),
         running="running" in state and status.get("started") is True,
-        shown=str(status.get("image", "")),
-        container=str(status.get("containerID", "")),
+        shown=_text(status, "image"),
+        container=_text(status, "containerID"),
     )
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    """Never more than `LONGEST` characters: what a pod asks for may be a MiB long, and it is kept."""
+    return str(body.get(key) or "")[:LONGEST]
 
 
 def _list(pod: Mapping[str, Any], section: str, key: str) -> list[Mapping[str, Any]]:

@@ -8,11 +8,11 @@ from .. import names
 from ..kinds import PODS
 from ..kube import Object, Only
 from ..watch import Scope
-from .facts import PodFacts, read
+from .facts import PodFacts, lean, read
 
 ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
 """Of a finished pod (of a Job, say) nothing runs any more, and nothing can be changed; it may stay for days."""
-INJECTED = Scope(PODS, only=Only(labels=f"{names.INJECTED}=true", fields=ALIVE, metadata=True))
+INJECTED = Scope(PODS, only=Only(labels=f"{names.INJECTED}=true", fields=ALIVE, metadata=True), lean=lean)
 """What the index is filled by: never a watch over pods that are not ours. One that finishes is as good as deleted."""
 
 Key = tuple[str, str]

@@ -25,6 +25,7 @@ from .facts import PodFacts, read
 from .findings import Findings, Missed
 from .index import PodIndex
 from .sweep import WITHOUT
+from .turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +51,15 @@ def choose(
     with_one: Callable[[PodFacts], frozenset[str]],
     refused: Mapping[str, float],
     now: float,
+    rank: Callable[[PodFacts], tuple[int, ...]] = lambda pod: (),
 ) -> Missed | None:
-    """The pod to evict now: the oldest of those whose config wants that. None if there is none.
+    """The pod to evict now, of those whose config wants that: the one of the lowest `rank`, and of these the oldest.
+    None if there is none.
 
     `attempts` is by the UID of the owner; `with_one` tells the UIDs of the pods with a sidecar that the owner of a pod
     has, and `refused` when the eviction of a pod, by UID, was refused; Unix time.
     """
-    found: list[tuple[float, str, Missed]] = []
+    found: list[tuple[tuple[int, ...], float, str, Missed]] = []
     items = [item for item in missed if repairable(item.pod)]
     bare = by_owner(item.pod for item in items)
     for item in items:
@@ -68,8 +71,8 @@ def choose(
         if now < created + YOUNG or now < refused.get(pod.uid, float("-inf")) + REFUSED:
             continue
         if not pod.deleted and wanted(pod):
-            found.append((created, pod.uid, item))
-    return min(found, key=lambda each: each[:2])[2] if found else None
+            found.append((rank(pod), created, pod.uid, item))
+    return min(found, key=lambda each: each[:3])[3] if found else None
 
 
 def by_owner(pods: Iterable[PodFacts]) -> dict[str, set[str]]:
@@ -116,6 +119,7 @@ class Repair:
         self._attempts: dict[str, Attempt] = {}
         """By the UID of the owner."""
         self._refused: dict[str, float] = {}
+        self._turns = Turns()
 
     def gave_up(self, pod: PodFacts) -> bool:
         """Whether it is left alone because a new pod of its owner had no sidecar, either."""
@@ -136,8 +140,9 @@ class Repair:
         now = self._clock.now()
         self._attempts = {uid: each for uid, each in self._attempts.items() if not each.over(now)}
         self._refused = {uid: at for uid, at in self._refused.items() if now < at + REFUSED}
-        missed = (item for known in self._findings.missed.values() for item in known)
-        item = choose(missed, self._wanted, self._attempts, self._with_one, self._refused, now)
+        missed = [item for known in self._findings.missed.values() for item in known]
+        self._turns.keep(item.pod for item in missed)
+        item = choose(missed, self._wanted, self._attempts, self._with_one, self._refused, now, self._turns.rank)
         if item is None:
             return None
         pod = item.pod
@@ -145,6 +150,7 @@ class Repair:
             self._metrics.repairs.labels("waiting").inc()
             logger.warning("pod %s/%s has no sidecar; it is not evicted: no injector answers", pod.namespace, pod.name)
             return None
+        self._turns.taken(pod)
         bare, with_one = await self._bare(pod), self._with_one(pod)
         if self._gives_up(pod, bare):
             return None

@@ -8,6 +8,7 @@ from typing import Any
 from tracekeeper_spec.config import ImageUpdate, Repair
 
 from ..clock import Clock
+from ..events import Notice
 from ..kube import Kube
 from ..metrics import ControllerMetrics
 from ..plan import Plan
@@ -21,10 +22,12 @@ from .index import INJECTED, PodIndex
 from .judge import Decide, Judge
 from .options import PodOptions
 from .policies import Policies
+from .renew import Renew
 from .repair import Repair as Repairer
 from .repair import repairable
 from .sweep import Sweep
 from .telling import PodTeller, Sidecars
+from .unpulled import Unpulled
 from .update import Update
 
 MEASURE_EVERY = 30.0
@@ -41,6 +44,7 @@ class PodService:
         sidecars: Sidecars,
         answers: Callable[[], Awaitable[bool]],
         retell: Callable[[str], None],
+        notify: Callable[[Notice], None],
         clock: Clock,
         metrics: ControllerMetrics,
     ) -> None:
@@ -49,6 +53,7 @@ class PodService:
         self.index = PodIndex()
         self._findings = Findings()
         self._images = ImageKeeper(kube, options.namespace, options.image, clock, metrics)
+        self._unpulled = Unpulled(notify, self._images.choose, options.updates, clock)
         self._policies = Policies()
         self.teller = PodTeller(
             self.index, self._findings, self._policies, self._images, metrics, sidecars, self._advice
@@ -71,6 +76,16 @@ class PodService:
         self._images.on_change(self._image_changed)
         self._repair = Repairer(
             kube, self.index, self._findings, self._wants_repair, self._helps, answers, clock, metrics
+        )
+        self._renew = Renew(
+            kube,
+            self.index,
+            sidecars.pods,
+            self._policies.revision,
+            self._wants_repair,
+            lambda namespace: self._gets_one(answers, namespace),
+            clock,
+            metrics,
         )
         self._update = Update(
             kube,
@@ -101,7 +116,7 @@ class PodService:
             if self._options.updates:
                 found["updates"] = self._update.run()
         if self._options.eviction:
-            found["repair"] = self._repair.run()
+            found |= {"repair": self._repair.run(), "renewal": self._renew.run()}
         return found
 
     async def sweep_once(self) -> None:
@@ -128,6 +143,8 @@ class PodService:
         pod = self.index.get(*key)
         if self._options.image and pod is not None:
             self._images.seen(key, health, own_image=pod.own_image)
+            if health is not None:
+                self._unpulled.seen(pod, health)
 
     def _changed(self, namespace: str) -> None:
         self.teller.changed()
@@ -147,6 +164,10 @@ class PodService:
             # The others there that were taken for missed are in the way of those that can be helped.
             self._sweep.rejudge(item.pod.namespace)
         return helps
+
+    async def _gets_one(self, answers: Callable[[], Awaitable[bool]], namespace: str) -> bool:
+        """Whether a new pod there would get a sidecar, as far as that does not depend on the pod."""
+        return await answers() and not (self._options.image and self._images.choose(namespace) is None)
 
     def _wants_repair(self, pod: PodFacts) -> bool:
         section = self._policies.section_of(pod)

@@ -21,7 +21,7 @@ SHOWN = 5
 """Pods that a message names."""
 LEAST_PAUSE = 1.0
 """Seconds between two counts."""
-STATES = ("injected", "missed", "failed", "outdated", "current", "stale", "silent")
+STATES = ("injected", "missed", "failed", "outdated", "current", "stale", "silent", "unscraped", "at_floor")
 """Labels of the metric: the fields of `Counts` but `matched`, which is a sum."""
 
 

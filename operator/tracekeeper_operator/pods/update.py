@@ -5,7 +5,9 @@ pods get for the time being is not for them. And wherever it is allowed at all, 
 one that can, whichever that is, because until then its application does not start.
 
 One that does not run with its new image stops further updates to that image in its namespace for some hours, where the
-cause may be; in two namespaces, it stops them everywhere. The choice is pure (`choose`); `Update` carries it out.
+cause may be; in two namespaces, it stops them everywhere. One that may not be patched at all (by an admission policy,
+say) is tried again after ten minutes, then twenty, and so on, while namespaces take turns: it stops no others. The
+choice is pure (`choose`); `Update` carries it out.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from .. import names
 from ..clock import Clock
-from ..errors import KubeError, NotFound, Rejected
+from ..errors import KubeError, NotFound
 from ..kinds import PODS
 from ..kube import Kube, Object
 from ..metrics import ControllerMetrics
@@ -25,6 +27,7 @@ from .facts import PodFacts
 from .findings import Findings, Key
 from .health import Health, health
 from .index import PodIndex
+from .turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,9 @@ STOPPED = 6 * 3600.0
 SEVERAL = 2
 """Namespaces in which one did not run with an image, before it is given nowhere any more."""
 LATER = 600.0
-"""Seconds until a sidecar is looked at again that did not run when it was to be updated."""
+"""Seconds until a sidecar is looked at again that did not run when it was to be updated. Where its patch was refused,
+it is twice as long with each time.
+"""
 FINISHED = frozenset({"Succeeded", "Failed"})
 
 
@@ -53,6 +58,20 @@ class Step:
     """The ID of the sidecar's container before."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server did not take the patch of one pod."""
+
+    at: float
+    """When it did so last; monotonic seconds."""
+    wait: float = LATER
+    """Seconds from then until the pod is tried again."""
+
+    def again(self, now: float) -> Refusal:
+        """It has done so once more."""
+        return Refusal(now, min(2 * self.wait, STOPPED))
+
+
 def choose(
     pods: Iterable[PodFacts],
     wanted: Callable[[PodFacts], bool],
@@ -62,20 +81,24 @@ def choose(
     busy: Iterable[PodFacts],
     stopped: Callable[[str, str], bool] = lambda namespace, image: False,
     later: Set[str] = frozenset(),
+    refused: Set[str] = frozenset(),
+    rank: Callable[[PodFacts], tuple[int, ...]] = lambda pod: (),
 ) -> list[Step]:
-    """What to do now, those that are stuck first. `image` is the one that new pods of a namespace get, `newest` that of
-    this release; `busy` pods are being updated, of each owner one at a time; where an image is `stopped`, no other pod
-    of the namespace gets it; of pods with a UID in `later`, only those are looked at that are stuck.
+    """What to do now, those that are stuck first, and of these the ones of the lowest `rank`.
+
+    `image` is the one that new pods of a namespace get, `newest` that of this release; `busy` pods are being updated,
+    of each owner one at a time; where an image is `stopped`, no other pod of the namespace gets it; of pods with a UID
+    in `later`, only those are looked at that are stuck; those in `refused` are not.
     """
     owners = {pod.owner.uid for pod in busy if pod.owner is not None}
     names_of_busy = {pod.uid for pod in busy}
-    room = AT_ONCE - len(names_of_busy)
+    room, passed = AT_ONCE - len(names_of_busy), names_of_busy | refused
     found: list[Step] = []
-    for pod in sorted(pods, key=lambda pod: (not stuck(pod), pod.created, pod.uid)):
+    for pod in sorted(pods, key=lambda pod: (not stuck(pod), rank(pod), pod.created, pod.uid)):
         if len(found) >= room:
             break
         new = image(pod.namespace)
-        if new is None or stopped(pod.namespace, new) or pod.deleted or pod.uid in names_of_busy:
+        if new is None or stopped(pod.namespace, new) or pod.deleted or pod.uid in passed:
             continue
         if pod.image in ("", new) or pod.own_image or (pod.owner is not None and pod.owner.uid in owners):
             continue
@@ -114,6 +137,9 @@ class Update:
         """By namespace and image, since when; monotonic seconds."""
         self._later: dict[str, float] = {}
         """By a pod's UID, when its sidecar did not run; monotonic seconds."""
+        self._refused: dict[str, Refusal] = {}
+        """By a pod's UID."""
+        self._turns = Turns()
 
     async def run(self) -> None:
         while True:
@@ -132,8 +158,10 @@ class Update:
         now = self._clock.monotonic()
         self._stopped = {key: since for key, since in self._stopped.items() if now < since + STOPPED}
         self._later = {uid: since for uid, since in self._later.items() if now < since + LATER}
+        pods = list(self._index.all())
+        self._forget(pods)
         steps = choose(
-            self._index.all(),
+            pods,
             self._wanted,
             self._image,
             self._newest,
@@ -141,9 +169,19 @@ class Update:
             [step.pod for step, _ in self._busy.values()],
             self._is_stopped,
             self._later.keys(),
+            {uid for uid, refusal in self._refused.items() if now < refusal.at + refusal.wait},
+            self._turns.rank,
         )
         for step in steps:
+            self._turns.taken(step.pod)
             await self._give(step)
+
+    def _forget(self, pods: Iterable[PodFacts]) -> None:
+        """What is known of all other pods."""
+        self._turns.keep(pods)
+        if self._refused:
+            there = {pod.uid for pod in pods}
+            self._refused = {uid: each for uid, each in self._refused.items() if uid in there}
 
     def _stuck(self, pod: PodFacts) -> bool:
         found = self._findings.failing.get((pod.namespace, pod.name))
@@ -185,14 +223,18 @@ class Update:
             # Whatever keeps it from running would be taken for the image's fault; and a finished one never runs again.
             self._later[step.pod.uid] = self._clock.monotonic()
             return
+        if not found.native:
+            # Somebody gave an application's container our name: not for us to change.
+            self._refused[step.pod.uid] = Refusal(self._clock.monotonic(), STOPPED)
+            return
         try:
             await self._kube.json_patch(PODS, step.pod.namespace, step.pod.name, patch(step, found))
         except NotFound:
             return
-        except Rejected as error:
-            logger.warning("%s; its sidecar stays as it is for now", error)
-            self._metrics.updates.labels("refused").inc()
+        except KubeError as error:
+            self._not_taken(step.pod, error)
             return
+        self._refused.pop(step.pod.uid, None)
         self._busy[step.pod.uid] = (replace(step, container=found.container), self._clock.monotonic())
         logger.info(
             "the sidecar of pod %s/%s gets %s in place of %s",
@@ -201,6 +243,14 @@ class Update:
             step.image,
             found.image,
         )
+
+    def _not_taken(self, pod: PodFacts, error: KubeError) -> None:
+        """Whatever the reason, it may be of that pod alone: others go on."""
+        before, now = self._refused.get(pod.uid), self._clock.monotonic()
+        refusal = self._refused[pod.uid] = before.again(now) if before is not None else Refusal(now)
+        self._metrics.updates.labels("failed" if error.transient else "refused").inc()
+        level = logging.WARNING if before is None else logging.DEBUG
+        logger.log(level, "%s; its sidecar stays as it is; trying again in %.0f min", error, refusal.wait / 60)
 
     async def _health(self, pod: PodFacts) -> Health | None:
         """None when that pod is gone, or has finished. Raises KubeError."""

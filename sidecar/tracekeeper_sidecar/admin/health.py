@@ -143,6 +143,11 @@ def _sampling_warnings(stage: StageHealth) -> list[str]:
             " before they are whole, so an error that comes late is not seen in time; lower decisionWait, or give"
             " sidecar.storage.size more"
         )
+    if stage.at_floor:
+        found.append(
+            f"sampling is at the floor for {stage.pinned:.0f} s: adaptive.minProbability keeps more traces than"
+            " targetTracesPerSecond asks for; raise the target, lower minProbability, or let the application trace less"
+        )
     return found
 
 

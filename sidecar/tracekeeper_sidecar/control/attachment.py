@@ -15,7 +15,7 @@ from importlib.metadata import version
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control import messages
-from tracekeeper_sidecar.control.dumps import Dumps
+from tracekeeper_sidecar.control.errands import Errands
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.standing import Standing
 from tracekeeper_sidecar.coordination import Hub, KeptBatch
@@ -99,7 +99,7 @@ class Means:
     """Sampling; None while nothing is sampled."""
     standing: Callable[[], Standing]
     """How this sidecar fares now."""
-    dumps: Dumps
+    errands: Errands
     clock: Clock
     random: Callable[[], float]
     signal: Signal
@@ -152,7 +152,7 @@ class Attachment:
         finally:
             self._attach_to(None)
             self._stream.cancel()
-            await self._means.dumps.detached()
+            await self._means.errands.detached()
 
     async def _leave(self) -> None:
         """Tell what is still to be told, and that it was all."""
@@ -165,10 +165,12 @@ class Attachment:
         while self._stream.end is None and (left := until - self._clock.monotonic()) > 0.0:
             await self._signal.wait(left)
 
-    def send(self, message: pb.FromSidecar) -> None:
-        """Say how far a dump is. Not said while the operator leaves much unread."""
-        if self._unsent < FULL:
-            self._say(message.SerializeToString())
+    def send(self, message: pb.FromSidecar) -> bool:
+        """Say how an errand goes. Not said while the operator leaves much unread: False then."""
+        if self._unsent >= FULL:
+            return False
+        self._say(message.SerializeToString())
+        return True
 
     def _step(self, now: float) -> End | None:
         """All that there is to do now; how it has ended, if it has."""
@@ -206,10 +208,8 @@ class Attachment:
                 self._report_at, self._tell_at = now + self._every * self._random(), now
                 self._means.on_welcome()
                 self._attach_to(self._means.hub())
-        elif kind == "dump":
-            self._means.dumps.command(message.dump, self.send)
-        elif kind == "dump_stop":
-            self._means.dumps.stop(message.dump_stop)
+        elif self._means.errands.take(message, self.send):
+            pass
         elif kind == "share" and self._hub is not None:
             share = message.share
             self._hub.on_share(share.traces_per_second, share.sidecars, share.floor)

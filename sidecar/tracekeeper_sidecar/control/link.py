@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.control.dumps import Dumps
+from tracekeeper_sidecar.control.errands import Errands
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.standing import Standing
 from tracekeeper_sidecar.coordination import Hub, LinkHealth
@@ -57,14 +57,14 @@ class Link:
         token_file: str,
         hub: Callable[[], Hub | None],
         standing: Callable[[], Standing],
-        dumps: Dumps,
+        errands: Errands,
         clock: Clock,
         random: Callable[[], float],
     ) -> None:
         """`token_file` is read anew at each attempt: the kubelet replaces it. `hub` is sampling, None while nothing is
         sampled. `standing` is how this sidecar fares."""
         self._standing = standing
-        self._token_file, self._hub, self._dumps, self._clock, self._random = token_file, hub, dumps, clock, random
+        self._token_file, self._hub, self._errands, self._clock, self._random = token_file, hub, errands, clock, random
         self._goal: Goal | None = None
         self._signal = Signal(clock)
         self._attached = False
@@ -129,7 +129,7 @@ class Link:
                 lambda: self._goal,
                 self._hub,
                 self._standing,
-                self._dumps,
+                self._errands,
                 self._clock,
                 self._random,
                 self._signal,

@@ -26,7 +26,7 @@ LARGEST_THRESHOLD = 1 << 56
 
 def hello(version: str, config_uid: str, revision: int) -> bytes:
     """Who is there."""
-    said = pb.Hello(version=version, config_uid=config_uid, policy_revision=revision)
+    said = pb.Hello(version=version, config_uid=config_uid, policy_revision=revision, tries_candidates=True)
     return pb.FromSidecar(hello=said).SerializeToString()
 
 
@@ -49,11 +49,14 @@ def standing(now: Standing) -> bytes:
         refused=now.refused,
         filtered=now.filtered,
         suspended=now.suspended,
+        tests=now.tests,
         delivery=[pb.EntryStanding(**asdict(entry)) for entry in now.delivery[:MOST_ENTRIES]],
         backends=[
             pb.BackendStanding(name=each.name, circuit=each.circuit, fault=each.fault[:LONGEST_TEXT])
             for each in now.backends[:MOST_ENTRIES]
         ],
+        unscraped=now.unscraped,
+        at_floor=now.at_floor,
     )
     return pb.FromSidecar(standing=said).SerializeToString()
 

@@ -31,7 +31,7 @@ class Instruction:
     control: Control | None = None
     """Where the operator hears and tells what sidecars do; None where each works for itself."""
     digest: str = ""
-    """Of the policy document; a manifest has none."""
+    """Of the policy document, or of the candidate in it that this pod tries; a manifest has none."""
 
 
 class Source(Protocol):
@@ -125,14 +125,16 @@ class PolicySource:
         entry = document.pick(self._pod_map("labels"), self._pod_map("annotations"))
         if entry is None:
             return None
+        taken = entry.taken_by(self._uid())
+        tried = entry.candidate.digest if entry.candidate is not None and taken is not entry else ""
         return Instruction(
             f"{entry.namespace}/{entry.name}",
             document.revision,
-            self._resolved(entry),
+            self._resolved(taken),
             document.lookup(),
             entry.uid,
             document.control,
-            document.digest,
+            tried or document.digest,
         )
 
     def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:
@@ -147,6 +149,10 @@ class PolicySource:
         if self._pod_info is None:
             return _stamp(self._path)
         return (_stamp(self._path), *(_stamp(self._pod_info / name) for name in ("labels", "annotations")))
+
+    def _uid(self) -> str:
+        """The pod's; empty where it is not known."""
+        return (_read(self._pod_info / "uid") or "").strip() if self._pod_info else ""
 
     def _pod_map(self, name: str) -> dict[str, str]:
         """The pod's labels or annotations, as the downward API writes them: one `key="escaped value"` a line."""

@@ -46,8 +46,14 @@ class Standing:
     refused: int = 0
     filtered: int = 0
     suspended: int = 0
+    tests: int = 0
+    """Of the received ones those that this process has sent itself."""
     delivery: tuple[EntryStanding, ...] = ()
     backends: tuple[BackendStanding, ...] = ()
+    unscraped: bool = False
+    """Whether for long nobody has asked for its metrics."""
+    at_floor: bool = False
+    """Whether for long `minProbability` has kept more than the sampling's target."""
 
     @property
     def matters(self) -> object:
@@ -58,7 +64,7 @@ class Standing:
             self.digest,
             self.policy_problem,
             self.log_problem,
-            self.received > 0,
+            self.received > self.tests,
             tuple((entry.name, entry.stuck) for entry in self.delivery),
             tuple((each.name, each.circuit.removeprefix("Half"), bool(each.fault)) for each in self.backends),
         )

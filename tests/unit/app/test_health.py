@@ -194,6 +194,13 @@ def test_sampling_that_cannot_keep_up_is_degraded_and_says_what_to_do() -> None:
     assert "give the sidecar more CPU, lower decisionWait" in str(body["warnings"])
 
 
+def test_sampling_at_the_floor_is_told_when_it_is_no_burst() -> None:
+    assert report(replace(IDLE, sampling=replace(SAMPLING, pinned=59.0)))["warnings"] == []
+    body = report(replace(IDLE, sampling=replace(SAMPLING, pinned=60.0)))
+    assert body["status"] == "degraded"
+    assert "at the floor for 60 s" in str(body["warnings"]) and "raise the target" in str(body["warnings"])
+
+
 def test_sampling_that_is_hurried_by_a_full_log_is_degraded_and_says_what_to_do() -> None:
     body = report(replace(IDLE, sampling=replace(SAMPLING, hurried=True)))
     assert (body["status"], body["problems"]) == ("degraded", [])

@@ -16,7 +16,9 @@ from waiting import until
 
 ENTRY = EntryStanding("primary", 1, 2, 3, 4, 5, 6, 7, stuck=False)
 TEMPO = BackendStanding("tempo", "Closed", "")
-WHOLE = Standing(7, "sha256:7", "", "", 30, 21, 4, 3, 2, (ENTRY,), (TEMPO,))
+WHOLE = Standing(
+    7, "sha256:7", "", "", 30, 21, 4, 3, 2, delivery=(ENTRY,), backends=(TEMPO,), unscraped=True, at_floor=True
+)
 
 
 class ShiftedClock(SystemClock):
@@ -78,6 +80,8 @@ async def test_all_of_it_is_told_also_where_nothing_is_sampled(world: World) -> 
                     )
                 ],
                 backends=[pb.BackendStanding(name="tempo", circuit="Closed")],
+                unscraped=True,
+                at_floor=True,
             )
         ]
 

@@ -93,6 +93,7 @@ def test_what_is_ignored_is_what_the_controller_writes_into_objects_of_the_chart
     written = {
         ("Secret", names.TLS_SECRET): ["/data"],
         ("ConfigMap", names.CA_CONFIG_MAP): ["/data"],
+        ("ConfigMap", names.IMAGES_CONFIG_MAP): ["/data"],
     }
     for entry in ignored():
         if entry["kind"].endswith("WebhookConfiguration"):

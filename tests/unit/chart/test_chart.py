@@ -113,6 +113,33 @@ def test_a_namespace_where_the_test_could_only_fail_is_refused(helm: Helm) -> No
     assert "`helm test` could only fail" in said
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ("certificates.life=9s", "too short"),
+        ("certificates.life=31m,certificates.authorityLife=1h1m59s", "half as long as its authority"),
+        ("certificates.life=8761h", "half as long as its authority"),
+        ("controller.leaseDuration=2s", "not from 3s to 300s"),
+        ("controller.leaseDuration=5m1s", "not from 3s to 300s"),
+        ("controller.sweepInterval=0h", "the least is 1s"),
+    ],
+)
+def test_durations_with_which_no_controller_starts_are_refused(helm: Helm, settings: str, says: str) -> None:
+    assert says in refusal(helm, "-f", DEFAULT, "--set", settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "certificates.life=31m,certificates.authorityLife=1h1m60s",
+        "controller.leaseDuration=5m",
+        "certificates.life=10s",
+    ],
+)
+def test_durations_that_just_do_are_taken(helm: Helm, settings: str) -> None:
+    assert render(helm, "-f", DEFAULT, "--set", settings)
+
+
 # What it renders
 
 

@@ -43,7 +43,10 @@ def test_tokens_are_checked_by_published_keys_and_people_by_the_api_server(helm:
         (["authorization.k8s.io"], ["subjectaccessreviews"], ["create"]),
     ]
     edit = named(objects, "ClusterRole", "prod-tracekeeper-edit")["rules"]
-    assert {"apiGroups": ["tracekeeper.dev"], "resources": ["tracingconfigs/dump"], "verbs": ["create"]} in edit
+    for right in ("dump", "tap"):
+        assert {"apiGroups": ["tracekeeper.dev"], "resources": [f"tracingconfigs/{right}"], "verbs": ["create"]} in edit
+    view = named(objects, "ClusterRole", "prod-tracekeeper-view")["rules"]
+    assert not any("/tap" in resource for rule in view for resource in rule["resources"]), "spans hold prompts"
 
 
 def test_the_authority_is_shown_in_one_config_map_that_goes_with_the_release(default: list[Object]) -> None:

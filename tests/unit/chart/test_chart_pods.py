@@ -54,6 +54,10 @@ def test_who_may_patch_pods_is_held_to_the_image_of_the_sidecar(helm: Helm) -> N
     assert "system:serviceaccount:tracekeeper-system:prod-tracekeeper-controller" in json.dumps(
         policy["spec"]["matchConditions"]
     )
+    # Whatever the API server lets anybody change in a pod that runs: the cluster tests show that it is refused.
+    rules = " ".join(rule["expression"] for rule in policy["spec"]["validations"])
+    for field in ("labels", "annotations", "ownerReferences", "finalizers", "activeDeadlineSeconds", "tolerations"):
+        assert field in rules
 
 
 def test_pods_are_made_in_its_own_namespace_only(helm: Helm) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli_world import INJECT, SYSTEM, install, kubeconfig, pod, webhook, well, workload
+from cli_world import INJECT, SYSTEM, install, kubeconfig, pod, told, webhook, well, workload
 from control_api import Api, serve
 from control_objects import config
 from tracekeeper_cli.__main__ import main
@@ -94,6 +94,26 @@ async def test_an_annotation_on_the_namespace_and_a_namespace_that_is_left_out(a
     api.put("namespaces", {"metadata": {"name": SYSTEM, "labels": {INJECT: "true"}}})
     api.put("pods", pod(namespace=SYSTEM, wish=None))
     assert (await found("-n", SYSTEM)) == {"ExcludedNamespace": f"pod {SYSTEM}/care"}
+    api.remove("pods", SYSTEM, "care")
+    assert (await found("-n", SYSTEM)) == {"ExcludedNamespace": f"namespace {SYSTEM}"}
+
+
+async def test_labels_where_nobody_looks(api: Api, run: Run, found: Found) -> None:
+    api.put("namespaces", {"metadata": {"name": "shop", "labels": {INJECT: "agents"}}})
+    assert await found() == {"InvalidLabel": "namespace shop"}
+    api.put("namespaces", {"metadata": {"name": "shop"}})
+    maker = workload(api, on_template=None)
+    for number in range(2):
+        labelled = pod(f"care-{number}", wish=None, owner=maker)
+        labelled["metadata"]["labels"] = {INJECT: "true"}
+        api.put("pods", labelled)
+    assert await found() == {"LabelOnPod": "pod shop/care-0 and 1 more"}
+    assert "write it into spec.template.metadata.annotations" in (await run("doctor"))[1]
+    maker["metadata"]["labels"] = {INJECT: "true"}
+    assert await found() == {
+        "LabelOnPod": "pod shop/care-0 and 1 more",
+        "AnnotationOnDeployment": "Deployment shop/care",
+    }
 
 
 async def test_pods_of_a_labelled_namespace_that_are_older_are_one_finding(api: Api, found: Found) -> None:
@@ -220,6 +240,30 @@ async def test_parts_of_tracekeeper_that_are_not_ready(api: Api, found: Found) -
 async def test_an_authority_that_is_about_to_end(api: Api, found: Found, days: float, reason: str | None) -> None:
     api.get("mutatingwebhookconfigurations", "", "tracekeeper")["webhooks"] = [webhook("inject.tracekeeper.dev", days)]
     assert await found() == ({reason: "MutatingWebhookConfiguration tracekeeper"} if reason else {})
+
+
+@pytest.mark.parametrize(
+    ("days", "life", "reason"),
+    [(89, 90, None), (20, 90, None), (13, 90, "CertificateExpiry"), (-1, 90, "CertificateExpiry"), (0.02, 0.05, None)],
+)
+async def test_a_serving_certificate_that_is_about_to_end(
+    api: Api, found: Found, days: float, life: float, reason: str | None
+) -> None:
+    api.put("configmaps", told(days, life))
+    assert await found() == ({reason: f"Secret {SYSTEM}/tracekeeper-webhook-tls"} if reason else {})
+
+
+async def test_an_operator_that_does_not_say_until_when_its_certificate_is_good_is_not_wrong(
+    api: Api, found: Found
+) -> None:
+    api.get("configmaps", SYSTEM, "tracekeeper-ca")["data"] = {"ca.crt": "PEM"}
+    assert await found() == {}
+
+
+async def test_without_the_control_stream_it_says_what_it_knows_nothing_of(api: Api, run: Run) -> None:
+    api.remove("configmaps", SYSTEM, "tracekeeper-ca")
+    status, out = await run("doctor")
+    assert status == 0 and "the control stream is off, by the chart's value control.enabled" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("bundle", [None, "", "bm9uZQ==", "%"])

@@ -16,6 +16,7 @@ import pytest
 
 from control_objects import backend, config
 from people_world import ALICE, NAME, SAMPLING, TOKEN, World, world
+from screen import Screen
 from tracekeeper_cli.__main__ import main
 from tracekeeper_operator.control import dumping
 from waiting import until
@@ -34,27 +35,6 @@ async def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 def arguments(there: World, *more: str, to: str = "a", name: str = "agents") -> list[str]:
     return ["dump", name, f"--to={to}", f"--server={there.address}", f"--ca={there.directory}/ca.crt", *more]
-
-
-class Screen:
-    """What the command line has printed and nobody has read yet."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys, self._out, self._err = capsys, "", ""
-
-    async def shows(self, text: str) -> None:
-        """Wait until a line of progress says this."""
-        await until(lambda: text in self._look()[1], lambda: f"{text!r} is shown after {self._err!r}")
-
-    def read(self) -> tuple[str, str]:
-        printed = self._look()
-        self._out = self._err = ""
-        return printed
-
-    def _look(self) -> tuple[str, str]:
-        out, err = self._capsys.readouterr()
-        self._out, self._err = self._out + out, self._err + err
-        return self._out, self._err
 
 
 @pytest.fixture
@@ -111,7 +91,7 @@ async def test_every_pod_is_asked_and_told_about(there: World, run: Run, caplog:
         "resourceAttributes": attributes,
     }
     assert [review.body["spec"] for review in there.api.requests("POST", "/tokenreviews")] == [{"token": TOKEN}]
-    begun, ended = (record.getMessage() for record in caplog.records if record.name.endswith("control.people"))
+    begun, ended = (record.getMessage() for record in caplog.records if record.name.endswith("control.dump_calls"))
     assert "alice may, and asks for spans where" in begun and "of the last 300 s of shop/agents" in begun
     assert "of shop/agents has ended: 42 spans sent by 2 sidecars, of which 0 failed" in ended
     assert TOKEN not in caplog.text

@@ -189,3 +189,22 @@ def test_it_says_the_same_as_the_injector(wish: str | None, spec: dict[str, Any]
     else:
         reason = {"NotOptedIn": "OptedOut" if wish == "false" else "NotOptedIn"}.get(decided.reason, decided.reason)
         assert [cause.reason for cause in causes(world, body)] == [reason]
+
+
+async def test_annotations_that_are_not_followed_change_nothing_and_it_says_so(api: Api, explain: Explain) -> None:
+    asked = "registry.example/tracekeeper-sidecar:own"
+    body = pod(injected="shop/agents@1")
+    body["metadata"]["annotations"] |= {"tracekeeper.dev/image": asked, "tracekeeper.dev/metrics-port": "20000"}
+    api.put("pods", body)
+    out = await explain()
+    assert line(out, "image") == f"image {IMAGE}" and "sidecar.imageRegistries allows" in line(out, "not followed")
+    assert "OutdatedImage" not in out and "metrics 20000" in line(out, "ports")
+    injector = api.get("deployments", SYSTEM, "tracekeeper-injector")
+    injector["spec"]["template"]["spec"]["containers"][0]["args"] = ["--image-registries=r.example,registry.example"]
+    api.put("deployments", injector)
+    out = await explain()
+    assert line(out, "image") == f"image {asked}" and "not followed" not in out
+    put(api, "all", SYSTEM, allowedNamespaces={"from": "All"}, enforced=["Sidecar"])
+    out = await explain()
+    assert line(out, "image") == f"image {IMAGE}" and "metrics 14316" in line(out, "ports")
+    assert f"none of these: {SYSTEM}/all enforces spec.sidecar" in line(out, "not followed")

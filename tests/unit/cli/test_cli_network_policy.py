@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tracekeeper_cli.__main__ import main
-from tracekeeper_cli.network_policy import policy
+from tracekeeper_cli.network_policy import need
 
 SERVICES: dict[tuple[str, str], dict[str, Any]] = {
     ("obs", "tempo"): {
@@ -30,7 +30,7 @@ def find(namespace: str, name: str) -> Mapping[str, Any] | None:
 
 
 def made(*configs: dict[str, Any]) -> dict[str, Any]:
-    return policy("shop", configs, "tracekeeper-system", find)[0]
+    return need("shop", configs, "tracekeeper-system", find).policy
 
 
 def backends(*endpoints: str) -> list[dict[str, Any]]:
@@ -110,6 +110,6 @@ def test_without_a_kubeconfig_it_says_so(
 
 
 def test_what_is_printed_is_yaml_with_its_reasons_above() -> None:
-    body, ways = policy("shop", [config("https://traces.example.com")], "tracekeeper-system", find)
-    assert yaml.safe_load(yaml.safe_dump(body)) == body
-    assert "traces.example.com:443" in ways[-1]
+    found = need("shop", [config("https://traces.example.com")], "tracekeeper-system", find)
+    assert yaml.safe_load(yaml.safe_dump(found.policy)) == found.policy
+    assert "traces.example.com:443" in found.ways[-1].to

@@ -159,7 +159,12 @@ async def test_names_the_control_stream_and_tells_people_whom_to_trust(api: Api,
     found = names.get_values_for_type(x509.DNSName)
     assert {"injector.tk.svc", "tk-control.tk.svc", "tk-control.tk.svc.cluster.local"} <= set(found)
     told = api.get("configmaps", "tk", "tracekeeper-ca")
-    expected = {"ca.crt": stored(api, "ca.crt"), "endpoint": "tk-control.tk.svc:9444"}
+    expected = {
+        "ca.crt": stored(api, "ca.crt"),
+        "endpoint": "tk-control.tk.svc:9444",
+        "certificate-not-before": serving.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "certificate-not-after": serving.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
     assert told["data"] == expected
     told["data"] = {"ca.crt": "somebody else's"}
     await settle(keeper)

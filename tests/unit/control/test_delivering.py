@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 
 from control_objects import StoodClock, backend, config
 from spec_crd import crd_schema
-from tracekeeper_operator.control.ledgers import MOST, Began, Ledgers
+from tracekeeper_operator.control.ledgers import Began, Ledgers
+from tracekeeper_operator.control.tokens import PodIdentity
 from tracekeeper_operator.delivering import RECENT, SETTLE, Delivering, backends, condition
 from tracekeeper_operator.plan import Published, assess, plan
 from tracekeeper_proto.control.v1 import control_pb2 as pb
@@ -25,6 +26,11 @@ class Sidecar:
 
     standing: pb.Standing | None
     lost_at: float = float("-inf")
+    namespace: str = "shop"
+
+    @property
+    def identity(self) -> PodIdentity:
+        return PodIdentity(self.namespace, "pod", "uid", "default")
 
 
 @dataclass
@@ -52,6 +58,7 @@ def said(
     )
 
 
+GONE = PodIdentity("shop", "gone", "uid-gone", "default")
 WELL, AWAY = said(), said("Open", REFUSED, stuck=True)
 
 
@@ -73,26 +80,51 @@ WELL, AWAY = said(), said("Open", REFUSED, stuck=True)
     ],
 )  # fmt: skip
 def test_the_worst_is_told(sidecars: list[pb.Standing | None], expected: tuple[str, str], text: str) -> None:
-    found = condition([Sidecar(each) for each in sidecars], 1000.0)  # type: ignore[misc]
+    found = condition([Sidecar(each) for each in sidecars], 1000.0, "shop")  # type: ignore[misc]
     assert (found.type, found.status, found.reason) == ("Delivering", *expected)
     assert text in found.message
 
 
 def test_spans_that_were_dropped_are_told_of_for_a_while() -> None:
     lossy = [Sidecar(said(dropped=2), lost_at=1000.0), Sidecar(WELL)]
-    now = condition(lossy, 1000.0 + RECENT - 1)  # type: ignore[arg-type]
+    now = condition(lossy, 1000.0 + RECENT - 1, "shop")  # type: ignore[arg-type]
     assert (now.status, now.reason) == ("False", "SpansDropped")
     assert "1 of 2 sidecars: delivery a has dropped spans" in now.message
-    assert condition(lossy, 1000.0 + RECENT).status == "True"  # type: ignore[arg-type]
+    assert condition(lossy, 1000.0 + RECENT, "shop").status == "True"  # type: ignore[arg-type]
+
+
+def of_backend(*said: pb.Standing, lent: tuple[pb.Standing, ...] = ()) -> list[dict[str, Any]]:
+    sidecars = [*(Sidecar(each, namespace="tenant") for each in lent), *(Sidecar(each) for each in said)]
+    return backends(["a", "b"], sidecars, "shop")  # type: ignore[arg-type]
 
 
 def test_of_each_backend_the_worst_is_shown() -> None:
-    assert backends(["a", "b"], [WELL, AWAY, said("HalfOpen", "timeout"), AWAY]) == [
+    assert of_backend(WELL, AWAY, said("HalfOpen", "timeout"), AWAY) == [
         {"name": "a", "circuit": "Open", "sidecars": 2, "message": REFUSED}
     ]
-    assert backends(["a"], [WELL, said(fault=REFUSED)]) == [{"name": "a", "circuit": "Closed", "message": REFUSED}]
-    assert backends(["a"], [said("SomethingNew"), AWAY])[0]["circuit"] == "SomethingNew"
-    assert backends(["a"], []) == []
+    assert of_backend(WELL, said(fault=REFUSED)) == [{"name": "a", "circuit": "Closed", "message": REFUSED}]
+    assert of_backend(said("SomethingNew"), AWAY)[0]["circuit"] == "SomethingNew"
+    assert of_backend() == []
+
+
+LENT = [Sidecar(said("Open", "pay 5 coins"), namespace="other"), Sidecar(AWAY, namespace="tenant")]
+
+
+def test_sidecars_of_other_namespaces_do_not_speak_for_those_of_the_config() -> None:
+    """Their words are theirs: whoever runs pods there can have a sidecar say anything."""
+    found = condition([*LENT, Sidecar(WELL)], 1000.0, "shop")  # type: ignore[list-item]
+    assert (found.status, found.reason) == ("True", "Degraded")
+    assert found.message.startswith(f"in namespace tenant: 1 sidecar: {WAITS} {REFUSED}; 1 more namespaces")
+    found = condition([*LENT, Sidecar(said(policy_problem="x"))], 1000.0, "shop")  # type: ignore[list-item]
+    assert (found.status, found.reason) == ("False", "PolicyRefused"), "its own come first"
+    assert of_backend(said(fault=REFUSED), lent=(AWAY,))[0]["message"] == REFUSED
+    assert of_backend(WELL, lent=(AWAY,))[0]["message"] == f"in namespace tenant: {REFUSED}"
+
+
+def test_where_a_config_is_only_for_others_they_say_how_it_is() -> None:
+    found = condition([*LENT, Sidecar(None)], 1000.0, "shop")  # type: ignore[list-item]
+    assert (found.status, found.reason) == ("False", "BackendUnavailable")
+    assert found.message.startswith("in namespace tenant: ")
 
 
 def section(control: Control, clock: StoodClock, status: dict[str, Any] | None = None) -> Any:
@@ -118,7 +150,7 @@ def test_nothing_is_said_until_sidecars_can_be_back() -> None:
 def test_the_ledger_says_since_when_and_its_time_stays_while_nothing_comes() -> None:
     clock = StoodClock()
     control = Control({"uid-agents": [Sidecar(WELL), Sidecar(None)]}, began=Began(clock.monotonic(), clock.now()))
-    control.ledgers.away("uid-agents", "gone", said(dropped=1), 0.0)
+    control.ledgers.away("uid-agents", GONE, said(dropped=1), 0.0)
     clock.mono, clock.wall = clock.mono + 100, clock.wall + 100
     first = section(control, clock).counts["ledger"]
     assert first == {
@@ -149,17 +181,6 @@ def test_the_ledger_says_since_when_and_its_time_stays_while_nothing_comes() -> 
     control.of["uid-agents"].append(Sidecar(WELL))
     later = section(control, clock, {"ledger": first}).counts["ledger"]
     assert (later["time"], later["since"], later["received"]) == ("2027-01-15T08:03:20Z", "2027-01-15T08:00:00Z", 30)
-
-
-def test_counts_are_left_out_that_the_api_server_would_refuse() -> None:
-    clock = StoodClock()
-    control = Control({"uid-agents": [Sidecar(WELL)]}, began=Began(clock.monotonic(), clock.now()))
-    clock.mono += SETTLE
-    for _ in range(2):
-        control.ledgers.away("uid-agents", "gone", pb.Standing(received=MOST, acknowledged=MOST), 0.0)
-        control.ledgers.back("uid-agents", "gone", pb.Standing())
-    found = section(control, clock, {"ledger": {"time": "2027-01-15T08:00:00Z"}})
-    assert found.counts == {} and [each.reason for each in found.conditions] == ["Delivering"]
 
 
 def test_the_definition_knows_all_that_is_said() -> None:

@@ -252,6 +252,22 @@ def test_the_tenants_configs_make_room_for_the_default_the_newest_first() -> Non
     assert not world.round().write
 
 
+def test_names_that_lead_nowhere_take_no_room() -> None:
+    """Where there is no default, they alone are nothing that could be published, and not something too large."""
+    fifth = MAX_BYTES // 5 * 3 // 4  # as Base64
+    own = [config(name, backends=[backend("b", name)], selector={"matchLabels": {"app": name}}) for name in ("a", "b")]
+    world = World(own=own, lent=[lent("named", "care")], secrets={name: huge(2 * fifth) for name in ("a", "b")})
+    world.named = (*(Reference("care", f"absent-{number}") for number in range(10)), Reference("care", "named"))
+    world.secrets["care/tempo"] = THEIRS
+    assert world.round().size is None
+    world.secrets["care/tempo"] = SecretRead({"token": b"y" * (fifth * 5 // 2)})
+    decided = world.round()
+    assert decided.size is not None and decided.write and decided.document.size_fault() is None
+    assert [entry.name for entry in (*world.document.configs, *world.document.named)] == ["a", "named"]
+    assert world.token("named") == b"y" * (fifth * 5 // 2)
+    assert not world.round().write
+
+
 def test_when_not_even_the_default_fits_what_was_lent_is_still_taken_back() -> None:
     world = World(lent=[lent(), lent("named", "care"), lent("kept", "care")])
     world.named = (Reference("care", "named"), Reference("care", "kept"))
@@ -274,6 +290,18 @@ def test_when_not_even_the_default_fits_what_was_lent_is_still_taken_back() -> N
     world.now += RETIRED_FOR
     world.round()
     assert [entry.name for entry in (*world.document.configs, *world.document.named)] == ["default"]
+
+
+def test_a_forged_policy_that_is_too_large_leads_to_nothing_more_of_the_lenders() -> None:
+    """Of the lender's Secret, one key is lent. What is held on to then comes from the tenant's own Secret."""
+    world = World(own=[config("mine", backends=[backend("b", "big")])], lent=[lent("named", "care")])
+    world.named = (Reference("care", "named"),)
+    world.secrets = {"care/tempo": THEIRS, "big": huge()}
+    forged = PolicyEntry("mine", "care", "uid-mine", 1, "", {"backends": [backend("b", "tempo", "ca.crt")]})
+    world.published = Published(PolicyDocument(5, (forged,), namespace="shop"), ours=True)
+    assert world.round().size is not None
+    values = [value for keys in world.document.secrets.values() for value in keys.values()]
+    assert values == [b"of-the-lender"]
 
 
 SIZES = st.sampled_from([1, MAX_BYTES // 5, MAX_BYTES // 3, MAX_BYTES])

@@ -82,6 +82,22 @@ def test_annotations_do_not_override_an_enforced_sidecar(written: dict[str, Any]
     assert isinstance(plain, Injection) and fixed.patch == plain.patch and not plain.warning
 
 
+@pytest.mark.parametrize("named", ["later", "observability/kept", "care/later"])
+def test_nor_by_the_name_of_a_config_that_is_not_there_or_not_lent(named: str) -> None:
+    """Made afterwards, it would give the sidecar its policy."""
+    fixed: dict[str, Any] = {"allowedNamespaces": {"from": "All"}, "enforced": ["Sidecar"]}
+    receivers = {"otlp": {"grpcPort": 24317}}
+    default, _ = parse_manifest(config("default", "observability", sidecar={"receivers": receivers}, **fixed))
+    kept, _ = parse_manifest(config("kept", "observability", selector={"matchLabels": {"a": "b"}}))
+    assert default is not None and kept is not None
+    options = replace(OPTIONS, registries=("quay.example.com",))
+    outcome = inject(pod(**GIVEN, inject=named), scope([], observability=[default, kept], care=[]), options)
+    assert isinstance(outcome, Injection) and outcome.resolved_from == "none"
+    assert GIVEN["image"] not in str(outcome.patch) and "14317" not in str(outcome.patch)
+    assert "24317" in str(outcome.patch) and "512Mi" not in str(outcome.patch)
+    assert "spec.sidecar is enforced by observability/default" in outcome.message and outcome.warning
+
+
 @pytest.mark.parametrize(
     ("key", "amount", "followed"),
     [

@@ -240,6 +240,32 @@ async def test_a_default_with_faults_takes_nothing_down_even_after_a_restart(rig
     assert picked(await rig.document()) == before
 
 
+@pytest.mark.parametrize("labels", [{}, {"app.kubernetes.io/managed-by": "tracekeeper"}])
+async def test_a_policy_that_a_tenant_wrote_himself_leads_to_no_secret_of_others(rig: Rig, labels: Object) -> None:
+    """Whoever may write Secrets in a namespace may write its policy; of a config with faults, that says what it was."""
+    rig.write("mine", "shop", 2, nonsense=1)
+    rig.run("shop")
+    old = "2000-01-01T00:00:00Z"
+    stolen = PolicyEntry(
+        "default", "care", "uid-shop-mine", 1, old, {"backends": TEMPO}, about={"allowedNamespaces": OPEN}
+    )
+    forge(rig, PolicyDocument(5, (stolen,), namespace="shop"), labels)
+    assert await rig.values() == set()
+    assert rig.book.find("uid-shop-mine") is None, "and there is no config of theirs that nobody wrote"
+    # Under its own namespace he may say what he likes, except who it is.
+    mine = PolicyEntry("default", "shop", "uid-shop-mine", 1, old, {"backends": TEMPO})
+    forge(rig, PolicyDocument(5, (mine,), namespace="shop"), labels)
+    assert await rig.values() == {b"of-shop"}
+    found = rig.book.find("uid-shop-mine")
+    assert found is not None and (found.name, found.created) == ("mine", "2026-01-01T00:00:00Z")
+
+
+def forge(rig: Rig, document: PolicyDocument, labels: Object) -> None:
+    data = {"policy.json": base64.b64encode(document.to_json().encode()).decode()}
+    meta = {"name": "tracekeeper-policy", "namespace": "shop", "labels": labels}
+    rig.api.put("secrets", {"metadata": meta, "data": data})
+
+
 async def test_before_pods_are_known_nothing_is_taken_back(rig: Rig) -> None:
     rig.write("default", ROOT, backends=TEMPO, allowedNamespaces=OPEN)
     rig.write("lent", "care", backends=TEMPO, allowedNamespaces=OPEN)

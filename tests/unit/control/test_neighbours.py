@@ -49,7 +49,7 @@ def test_there_is_a_neighbour() -> None:
 
 async def test_an_older_sidecar_works_with_this_operator(world: World, said: dict[str, dict[str, bytes]]) -> None:
     states: list[pb.DumpState] = []
-    world.server.on_dump_state(lambda attached, state: states.append(state))
+    world.server.on_told("dump", lambda attached, state: states.append(state))
     async with world.channel() as channel, world.sidecar("new") as new:
         old = SidecarClient(channel, "shop/old")
         await old.call.write(said["sidecar"]["hello"])

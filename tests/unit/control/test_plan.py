@@ -59,6 +59,14 @@ def test_writes_only_differences() -> None:
     assert again.document == first.document
 
 
+def test_what_was_retired_by_a_clock_that_was_ahead_goes_in_time_all_the_same() -> None:
+    ahead = decide([], published(decide([config()])), now=NOW + 30 * 86_400)
+    right = decide([], published(ahead), now=NOW)
+    assert right.write and right.due == NOW + RETIRED_FOR
+    assert not decide([], published(right), now=NOW + 1).write
+    assert decide([], published(right), now=NOW + RETIRED_FOR).delete
+
+
 def test_every_change_is_a_higher_revision() -> None:
     first = decide([config()])
     soon = decide([config(generation=2, suspend=True)], published(first))

@@ -41,12 +41,11 @@ def pod(name: str, namespace: str = "shop", *, inject: str = "true", uid: str = 
 
 def test_reads_what_the_injector_wrote() -> None:
     facts = read(pod("a", inject="platform/strict"))
-    assert facts.resolved_from == ("shop/agents@3", "tracekeeper-system/root@1")
     assert (facts.image, facts.version) == ("registry.example/tracekeeper-sidecar:1", "0.1.0")
     assert facts.named == ("platform", "strict")
     assert read(pod("a", inject="strict")).named == ("shop", "strict")
     assert read(pod("a")).named is None
-    assert read({"metadata": {"name": "bare", "annotations": None}}).resolved_from == ()
+    assert read({"metadata": {"name": "bare", "annotations": None}}).inject == ""
 
 
 def test_tells_of_namespaces_and_names_only_when_they_change() -> None:

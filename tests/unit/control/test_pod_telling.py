@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from control_api import Api, serve
 from control_objects import StoodClock, config
 from tracekeeper_operator.access import Access
+from tracekeeper_operator.events import Notice
 from tracekeeper_operator.images import Images, manifest
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
@@ -35,6 +36,8 @@ FAILS = {"waiting": {"reason": "CreateContainerConfigError", "message": "no such
 class Sidecar:
     revision: int
     silent: bool = False
+    unscraped: bool = False
+    at_floor: bool = False
 
 
 def pod(name: str, image: str = IMAGE, *, state: Object | None = None, kind: str = "ReplicaSet") -> Object:
@@ -64,6 +67,7 @@ class Rig:
     def __init__(self, api: Api, kube: Kube, *, eviction: bool = False) -> None:
         self.api, self.kube, self.metrics, self.store = api, kube, ControllerMetrics(), Store()
         self.attached: dict[str, Attached] = {}
+        self.notices: list[Notice] = []
         self.asked = 0
         """How many namespaces were counted."""
         options = PodOptions("tk", image=IMAGE, eviction=eviction)
@@ -74,6 +78,7 @@ class Rig:
             self,
             self._answers,
             lambda namespace: None,
+            self.notices.append,
             StoodClock(),
             self.metrics,
         )
@@ -120,16 +125,20 @@ async def rig() -> AsyncIterator[Callable[..., Rig]]:
 async def test_counts_every_pod_of_a_config(rig: Callable[..., Rig]) -> None:
     it = rig()
     revision = (await it.look())["policy"]["revision"]
-    it.attached = {"uid-a": Sidecar(revision), "uid-b": Sidecar(revision - 1, silent=True), "uid-x": Sidecar(1)}
+    it.attached = {"uid-a": Sidecar(revision), "uid-b": Sidecar(revision - 1, silent=True)}
+    it.attached |= {"uid-c": Sidecar(revision, unscraped=True, at_floor=True), "uid-x": Sidecar(1)}
     failing = pod("d", state=FAILS)
     status = await it.look(pod("a"), pod("b", OLD), pod("c"), failing, pod("e", ""))
     assert status["pods"] == {
         "matched": 5,
         "injected": 4,
-        "current": 1,
+        "current": 2,
         "stale": 1,
         "outdatedImage": 1,
         "silent": 1,
+        "silentPods": ["shop/b"],
+        "unscraped": 1,
+        "atFloor": 1,
         "missed": 1,
         "failed": 1,
     }
@@ -235,6 +244,23 @@ async def test_what_has_changed_since_a_sweep_counts_before_a_pod_is_evicted(rig
     await it.service.sweep_once()
     assert await it.service._repair.once() is not None
     assert len(it.api.requests("POST", "/eviction")) == 1
+
+
+async def test_who_owns_a_pod_is_told_once_that_its_sidecars_image_cannot_be_pulled(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    await it.service.load_images()
+    state = {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}
+    await it.look(pod("a", state=state), pod("b", state=state), pod("c"))
+    (notice,) = it.notices
+    assert (notice.owner.kind, notice.owner.name, notice.reason) == ("ReplicaSet", "app", "SidecarImageNotPulled")
+    assert notice.warning and f"{IMAGE}, cannot be pulled (ErrImagePull: manifest unknown)" in notice.message
+    assert "pull secret" in notice.message and "start without a sidecar, so a restart helps" in notice.message
+    await it.look(pod("a", OLD, state=state))
+    assert len(it.notices) == 2, "another image is another matter"
+    mine = pod("mine", "mine:1", state=state)
+    mine["metadata"]["annotations"]["tracekeeper.dev/image"] = "mine:1"
+    await it.look(mine)
+    assert "the pod's annotation tracekeeper.dev/image; the kubelet tries again" in it.notices[-1].message
 
 
 class Read(dict[str, Any]):

@@ -22,6 +22,7 @@ from tracekeeper_operator.handlers import take
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
 from tracekeeper_operator.namespaces import Namespaces
+from tracekeeper_operator.pods.index import PodIndex
 from tracekeeper_operator.reconcile import SETTLED, Reconciler
 from tracekeeper_operator.retire import RETIRED_FOR
 from tracekeeper_operator.store import Store
@@ -40,6 +41,7 @@ class Rig:
         self.namespaces.replace([])
         self.book = Book(self.store, self.namespaces, "observability")
         self.index = ConfigIndex(self.book)
+        self.pods = PodIndex()
         self.control: Callable[[Control | None], Control | None] = lambda published: None
         self.reconciler = Reconciler(
             kube,
@@ -49,6 +51,14 @@ class Rig:
             resync=resync,
             control=lambda published: self.control(published),
             book=self.book,
+            demand=self.pods,
+        )
+        self.injected()
+
+    def injected(self, *namespaces: str) -> None:
+        """In each of them, and nowhere else, there is an injected pod."""
+        self.pods.replace(
+            [{"metadata": {"namespace": namespace, "name": "app", "uid": "uid-app"}} for namespace in namespaces]
         )
 
     def create(self, manifest: dict[str, Any]) -> None:
@@ -106,7 +116,11 @@ async def test_publishes_and_tells(rig: MakeRig) -> None:
     assert document is not None and [entry.name for entry in document.configs] == ["agents"]
     assert it.condition("Ready") == ("True", "Published")
     status = it.api.get("tracingconfigs", "shop", "agents")["status"]
-    assert status["policy"] == {"current": document.digest, "revision": document.revision}
+    assert status["policy"] == {
+        "current": document.digest,
+        "lastGood": document.digest,
+        "revision": document.revision,
+    }
 
 
 async def test_writes_nothing_when_nothing_changed(rig: MakeRig) -> None:
@@ -220,6 +234,7 @@ async def test_a_config_that_goes_meanwhile_is_no_fault(rig: MakeRig) -> None:
 async def test_the_last_config_takes_the_policy_along_once_it_has_retired(rig: MakeRig) -> None:
     clock = StoodClock()
     it = rig(clock)
+    it.injected("shop")
     it.create(config("a"))
     it.create(config("b"))
     await it.reconciler.round("shop")
@@ -237,6 +252,29 @@ async def test_the_last_config_takes_the_policy_along_once_it_has_retired(rig: M
     assert it.document() is None
 
 
+async def test_where_no_pod_is_injected_the_last_config_takes_the_policy_along_at_once(rig: MakeRig) -> None:
+    it = rig(StoodClock())
+    it.create(config("a"))
+    await it.reconciler.round("shop")
+    assert it.document() is not None
+    it.delete("shop", "a")
+    await it.reconciler.round("shop")
+    assert it.document() is None
+
+
+async def test_what_has_retired_goes_with_the_last_pod(rig: MakeRig) -> None:
+    it = rig(StoodClock())
+    it.injected("shop")
+    it.create(config("a"))
+    await it.reconciler.round("shop")
+    it.delete("shop", "a")
+    await it.reconciler.round("shop")
+    assert it.document() is not None
+    it.injected()
+    await it.reconciler.round("shop")
+    assert it.document() is None
+
+
 async def test_serves_many_namespaces(rig: MakeRig) -> None:
     it = rig(SystemClock())
     async with it.running():
@@ -247,7 +285,7 @@ async def test_serves_many_namespaces(rig: MakeRig) -> None:
         it.create(config(namespace="ns3", suspend=True))
         await until(lambda: it.condition("Ready", "ns3") == ("True", "Suspended"))
         it.delete("ns4", "agents")
-        await until(lambda: (found := it.document("ns4")) and found.configs[0].retired)
+        await until(lambda: it.document("ns4") is None)
 
 
 async def test_a_namespace_that_fails_holds_no_other_up(rig: MakeRig) -> None:
@@ -273,7 +311,7 @@ async def test_resync_brings_rotated_secrets_and_missed_deletions(rig: MakeRig) 
         await until(lambda: (found := it.document()) and found.secrets == {"tempo": {"token": b"new"}})
         # Nobody tells of this deletion, as when a watch dies at the wrong moment.
         it.api.remove("tracingconfigs", "else", "other")
-        await until(lambda: (found := it.document("else")) and found.configs[0].retired)
+        await until(lambda: it.document("else") is None)
 
 
 async def test_every_namespace_hears_where_the_control_stream_is(rig: MakeRig) -> None:

@@ -10,7 +10,7 @@ import pytest
 from control_world import CONFIG, SidecarClient, World, serving
 from tracekeeper_operator.control.attach import standing_every
 from tracekeeper_operator.control.facts import ConfigFacts
-from tracekeeper_operator.control.messages import LONGEST_TEXT, MOST_ENTRIES, MOST_SPANS
+from tracekeeper_operator.control.messages import LONGEST_TEXT, MOST_ENTRIES, MOST_SPANS, read
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from waiting import until
 
@@ -109,8 +109,10 @@ async def test_one_that_comes_back_or_changes_its_config_is_counted_once(world: 
         standing(delivery=[pb.EntryStanding(name="a")] * (MOST_ENTRIES + 1)),
         standing(backends=[pb.BackendStanding(name="a")] * (MOST_ENTRIES + 1)),
         standing(backends=[pb.BackendStanding(name="a", fault="x" * (LONGEST_TEXT + 1))]),
-        standing(backends=[pb.BackendStanding(name="a" * 254)]),
-        standing(backends=[pb.BackendStanding(name="a", circuit="x" * 254)]),
+        standing(backends=[pb.BackendStanding(name="a" * 64)]),
+        standing(delivery=[pb.EntryStanding(name="€" * 22)]),
+        standing(backends=[pb.BackendStanding(name="a", circuit="x" * 33)]),
+        pb.Standing(policy_digest="€" * 43),
         standing(log_problem="x" * (LONGEST_TEXT + 1)),
         standing(policy_problem="x" * (LONGEST_TEXT + 1)),
     ],
@@ -122,6 +124,23 @@ async def test_what_no_sidecar_says_of_itself_ends_its_stream(world: World, said
         code, details = await client.said()
         assert code is grpc.StatusCode.INVALID_ARGUMENT
         assert details.startswith("Standing: ")
+
+
+def test_little_is_kept_of_a_standing_however_much_comes() -> None:
+    names = [f"{number:02}" + "a" * 61 for number in range(MOST_ENTRIES)]
+    said = standing(
+        delivery=[pb.EntryStanding(name=name, delivered=MOST_SPANS) for name in names],
+        backends=[pb.BackendStanding(name=name, circuit="Open", fault="€" * LONGEST_TEXT) for name in names],
+        policy_problem="x" + "€" * (LONGEST_TEXT - 1),
+        log_problem="€" * LONGEST_TEXT,
+    )
+    unknown = b"\xfa\x07\xc0\x84\x3d" + b"x" * 1_000_000  # field 127, which no Standing has
+    data = pb.FromSidecar(standing=pb.Standing.FromString(said.SerializeToString() + unknown))
+    assert data.ByteSize() > 1_000_000
+    kept = read(data.SerializeToString()).standing
+    assert kept.ByteSize() < 15_000
+    assert kept.policy_problem == "x" + "€" * 170, "cut between characters"
+    assert [each.name for each in kept.backends] == names
 
 
 async def test_nothing_is_heard_before_a_hello(world: World) -> None:

@@ -203,7 +203,7 @@ def test_a_pod_gets_a_group_for_its_volume_unless_that_could_hurt_it(spec: dict[
 def ready(namespace: str, host_paths: HostPaths) -> Condition:
     manifest = config(namespace=namespace, sidecar={"storage": {"type": "HostPath"}})
     decided = decide(namespace, assess([manifest], None), {}, Published(None), floor=0, now=1.8e9)
-    return conditions(decided.configs[0], decided, {}, Outcome(), host_paths)[2]
+    return conditions(decided.configs[0], decided, {}, Outcome(), host_paths, now=0.0)[2]
 
 
 def test_the_status_says_that_the_type_is_not_allowed_and_what_pods_get() -> None:

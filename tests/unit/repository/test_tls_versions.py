@@ -140,7 +140,7 @@ def called(node: ast.AST) -> set[str]:
 
 def test_whoever_makes_a_context_says_the_least() -> None:
     """But for two that connect to nothing: one tries a key, the other one reads certificates."""
-    idle = ("access.py:load_chain", "doctor_operator.py:_ends")
+    idle = ("access.py:load_chain", "doctor_operator.py:_life")
     found = dict(functions())
     silent = {name for name, node in found.items() if "minimum_version" not in ast.unparse(node)}
     assert len(found) >= 4

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spec_cases import BACKEND, FULL, manifest
 from tracekeeper_spec.aliases import Aliases
+from tracekeeper_spec.candidate import Candidate, Halted
 from tracekeeper_spec.merge import merge
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.policy import MAX_BYTES, Control, PolicyDocument, PolicyEntry, PolicyFormatError
@@ -28,6 +29,8 @@ def entry(
 DOCUMENT = PolicyDocument(7, (entry(), entry("b", FULL)), {"creds": {"token": b"\x00\xff secret"}})
 
 NAMES = st.text(max_size=8)
+TEXTS = st.lists(NAMES, max_size=3).map(tuple)
+N = st.integers(0, 2**40)
 ENTRIES = st.builds(
     PolicyEntry,
     NAMES,
@@ -41,6 +44,10 @@ ENTRIES = st.builds(
     st.lists(NAMES, max_size=3).map(tuple),
     st.dictionaries(NAMES, NAMES, max_size=2),
     st.dictionaries(NAMES, st.just({}), max_size=1),
+    st.just({"rollout": {}}),
+    st.none()
+    | st.builds(Candidate, st.just(SPEC), N, TEXTS, st.dictionaries(NAMES, NAMES, max_size=1), NAMES, N, N, N, TEXTS),
+    st.none() | st.builds(Halted, N, TEXTS, NAMES, N, NAMES, NAMES),
 )
 
 
@@ -100,8 +107,12 @@ def test_an_entry_holds_what_was_written() -> None:
     # A sidecar of an earlier version would not know what is said about configs, or to the operator.
     operator = {"repair": "Evict", "imageUpdate": "InPlace"}
     sidecar = {**made.spec["sidecar"], **operator}
-    assert {**made.spec, **about, "sidecar": sidecar, "suspend": False} == FULL and "enforced" not in made.spec
-    assert made.operator == {"sidecar": operator} and not operator.keys() & made.spec["sidecar"].keys()
+    whole = {**made.spec, **about, "sidecar": sidecar, "suspend": False, "rollout": made.operator["rollout"]}
+    assert whole == FULL and "enforced" not in made.spec and "rollout" not in made.spec
+    assert (
+        made.operator == {"sidecar": operator, "rollout": FULL["rollout"]}
+        and not operator.keys() & made.spec["sidecar"].keys()
+    )
     assert made.name == "agents" and not made.retired and made.sources == ("shop/agents@0",)
     assert made.parse_whole() == (replace(config.spec, suspend=None, allowed_namespaces=None, enforced=None), [])
     own = made.own()

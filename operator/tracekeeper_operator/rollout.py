@@ -1,0 +1,372 @@
+"""How a changed policy comes to the pods where a TracingConfig has a section `rollout`: to some first. Pure.
+
+The state is in the document that is published, so it outlives controllers: an entry is what is known to work, and its
+`candidate` what some pods try (see `tracekeeper_spec.candidate`). Each round makes one step:
+
+    changed -> candidate: the lowest places try it, one pod at least
+    candidate -> halted   when one of `haltOn` is seen in those pods and not in the others
+    candidate -> entry    when it has done well for `observeFor`, from when the first of them ran it
+    halted -> candidate   with the next generation of a config that takes part
+
+Nothing is tried where there is nobody to try it, nor what must not wait: see `hold`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from tracekeeper_spec.candidate import AT_ONCE, PLACES, Candidate, Halted, digest_of, place_of
+from tracekeeper_spec.config import HaltOn, Rollout, Section
+from tracekeeper_spec.policy import PolicyEntry
+from tracekeeper_spec.resolve import check_resolved, resolve
+
+from .clock import timestamp
+
+LATE = 180.0
+"""Seconds after which a candidate that no sidecar runs yet is not just on its way any more."""
+MANY = 10
+"""One part in so many of some pods is more than chance; of fewer, one pod is."""
+MAX_MESSAGE = 600
+"""Characters of a message that is kept in the document."""
+
+
+class Phase(StrEnum):
+    PROGRESSING = "Progressing"
+    HALTED = "Halted"
+    COMPLETE = "Complete"
+
+
+class Why(StrEnum):
+    """Why a rollout is where it is; what halts it is called as in `haltOn`."""
+
+    WAITING = "WaitingForCanaries"
+    OBSERVING = "Observing"
+    CRASH = "SidecarCrash"
+    DELIVERY = "DeliveryFailure"
+    REFUSED = "PolicyRefused"
+    OBSERVED = "Observed"
+    UNCHANGED = "NothingToTry"
+    NO_PODS = "NoPods"
+    NOT_HELD = "NotHeldBack"
+    BLIND = "NoControlStream"
+
+
+@dataclass(frozen=True, slots=True)
+class PodSeen:
+    """One injected pod, and what its sidecar says."""
+
+    uid: str
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    attached: bool = False
+    able: bool = False
+    """Whether its sidecar knows candidates."""
+    digest: str = ""
+    """Of what it runs: the candidate's, if it tries one."""
+    refused: str = ""
+    """Why a newer policy is not in force."""
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """Backends that take nothing from it, and what it says of them."""
+    dropped_at: float | None = None
+    """Unix time at which it told last of spans that it had dropped since."""
+    crashed_at: float | None = None
+    """Unix time at which its sidecar ended last by a fault; `crash` says how."""
+    crash: str = ""
+
+
+Look = Callable[[], Sequence[PodSeen] | None]
+"""The pods of an entry; None while it is not known which there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is to be told of one entry."""
+
+    phase: Phase
+    why: Why
+    message: str
+    digest: str
+    generation: int
+    """Of the config, as it is tried or in effect; `effective` is what those run who do not try it."""
+    effective: int
+    since: int = 0
+    """Unix time; 0 where nothing has happened."""
+    canaries: int = 0
+    ready: int = 0
+    previous: PolicyEntry | None = None
+    """What was in effect before, where that is another one."""
+    fixed: frozenset[str] = frozenset()
+    """Sections that only the root namespace has a say in."""
+    news: bool = False
+    """Whether this step has come here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    entry: PolicyEntry
+    """What is to be published."""
+    state: State | None = None
+    """None where there is no section `rollout`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    why: Why
+    message: str
+
+
+def step(
+    fresh: PolicyEntry,
+    old: PolicyEntry | None,
+    *,
+    fixed: Collection[Section],
+    may_hold: Callable[[PolicyEntry], bool],
+    look: Look | None,
+    now: float,
+) -> Step:
+    """What of `fresh`, which the configs say, is published now; `old` is what is.
+
+    `fixed` are the sections that are enforced, `may_hold` tells whether everybody still lets `old` be used; without a
+    `look` sidecars cannot be watched, and nothing is tried.
+    """
+    spec, _ = fresh.parse_whole()
+    if spec.rollout is None:
+        return Step(fresh)
+    fields = frozenset(section.field for section in fixed)
+    told = _Telling(fresh, digest_of(fresh.spec), fields)
+    if old is None or old.retired:
+        return Step(fresh, told.complete(Why.UNCHANGED, "it is in effect", None, now))
+    if digest_of(old.spec) == told.digest:
+        return Step(fresh, told.complete(Why.UNCHANGED, "it is in effect", old, now))
+    stable = hold(old, fresh, fields) if may_hold(old) else None
+    if stable is None:
+        text = "it came to all pods at once, because what was in effect before may not be used any longer, or cannot"
+        return Step(fresh, told.complete(Why.NOT_HELD, text, old, now))
+    if digest_of(stable.spec) == told.digest:
+        return Step(fresh, told.complete(Why.UNCHANGED, "all that changed comes to all pods at once", old, now))
+    halted = old.halted
+    if halted is not None and (halted.sources, halted.digest) == (fresh.sources, told.digest):
+        return Step(replace(stable, halted=halted), told.halted(halted, stable))
+    if look is None:
+        text = "it came to all pods at once: without the control stream (control.enabled) nobody sees how they do"
+        return Step(fresh, told.complete(Why.BLIND, text, old, now))
+    pods = look()
+    if pods is not None and not pods:
+        text = "it came to all pods at once, since there is none yet that could try it"
+        return Step(fresh, told.complete(Why.NO_PODS, text, old, now))
+    return _try(_Trial(told, stable, old.candidate, spec.rollout, now), pods)
+
+
+def hold(old: PolicyEntry, fresh: PolicyEntry, fixed: Collection[str]) -> PolicyEntry | None:
+    """What is known to work, with what must not wait: `AT_ONCE`, and the enforced sections `fixed`. None when these do
+    not go together.
+    """
+    now = {*AT_ONCE, *fixed}
+    # Whose it is says the API server, and not what is published: others than us may write that.
+    held = replace(
+        fresh,
+        spec=_overlay(old.spec, fresh.spec, now),
+        origins=_overlay(old.origins, fresh.origins, now),
+        generation=old.generation,
+        sources=old.sources,
+    )
+    spec, faults = held.parse()
+    return None if faults or check_resolved(resolve(spec)) else held
+
+
+def _overlay(old: Mapping[str, Any], new: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    return {
+        **{key: value for key, value in old.items() if key not in keys},
+        **{key: value for key, value in new.items() if key in keys},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """Makes states of an entry."""
+
+    fresh: PolicyEntry
+    digest: str
+    fixed: frozenset[str]
+
+    def complete(self, why: Why, message: str, old: PolicyEntry | None, now: float) -> State:
+        generation = self.fresh.generation
+        before = old.proven if old is not None and digest_of(old.spec) != self.digest else None
+        # Also where somebody has taken back what was tried: then nothing is in effect that was not before.
+        news = old is not None and (before is not None or old.candidate is not None or old.halted is not None)
+        since = int(now) if news else 0
+        return State(
+            Phase.COMPLETE,
+            why,
+            message,
+            self.digest,
+            generation,
+            generation,
+            since,
+            previous=before,
+            fixed=self.fixed,
+            news=news,
+        )
+
+    def halted(self, halted: Halted, stable: PolicyEntry, *, news: bool = False) -> State:
+        return State(
+            Phase.HALTED,
+            Why(halted.reason) if halted.reason in set(Why) else Why.DELIVERY,
+            halted.message,
+            halted.digest,
+            halted.generation,
+            stable.generation,
+            halted.at,
+            previous=stable,
+            fixed=self.fixed,
+            news=news,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    told: _Telling
+    stable: PolicyEntry
+    before: Candidate | None
+    """What was tried up to now."""
+    settings: Rollout
+    now: float
+
+    def candidate(self, pods: Sequence[PodSeen] | None) -> Candidate:
+        """What is tried, and by whom, as of now."""
+        fresh, digest = self.told.fresh, self.told.digest
+        before = self.before if self.before is not None and self.before.digest == digest else None
+        below = below_for(digest, self.settings.canary_percent, pods, before.below if before is not None else 0)
+        troubled = sorted({name for pod in pods or () for name in pod.failing})
+        return Candidate(
+            fresh.spec,
+            fresh.generation,
+            fresh.sources,
+            fresh.origins,
+            digest,
+            below,
+            before.started if before is not None else int(self.now),
+            before.observed if before is not None else 0,
+            before.troubled if before is not None else tuple(troubled),
+        )
+
+
+def _try(trial: _Trial, pods: Sequence[PodSeen] | None) -> Step:
+    """The step of an entry that has something to be tried, by pods that are there."""
+    told, stable, now = trial.told, trial.stable, trial.now
+    candidate = trial.candidate(pods)
+    canaries = [pod for pod in pods or () if candidate.takes(pod.uid)]
+    running = [pod for pod in canaries if pod.digest == candidate.digest]
+    peers = [pod for pod in pods or () if pod.attached and not candidate.takes(pod.uid)]
+    found = judge(candidate, stable, canaries, running, peers)
+    if found is not None and _halts(found.why, trial.settings.halt_on):
+        halted = Halted(
+            candidate.generation,
+            candidate.sources,
+            candidate.digest,
+            int(now),
+            found.why,
+            found.message[:MAX_MESSAGE],
+        )
+        return Step(replace(stable, halted=halted), told.halted(halted, stable, news=True))
+    if running and not candidate.observed:
+        candidate = replace(candidate, observed=max(1, int(now)))
+    until = candidate.observed + trial.settings.observe_for
+    if running and now >= until:
+        text = f"{_pods(len(canaries))} tried it since {timestamp(candidate.observed)}, and nothing spoke against it"
+        return Step(told.fresh, told.complete(Why.OBSERVED, text, replace(stable, candidate=candidate), now))
+    why, message = _progress(candidate, len(canaries), len(running), until, now)
+    state = State(
+        Phase.PROGRESSING,
+        why,
+        f"{message}; {found.message}" if found is not None else message,
+        candidate.digest,
+        candidate.generation,
+        stable.generation,
+        candidate.started,
+        len(canaries),
+        len(running),
+        stable,
+        told.fixed,
+        news=trial.before is None or trial.before.digest != candidate.digest,
+    )
+    return Step(replace(stable, candidate=candidate), state)
+
+
+def below_for(digest: str, percent: int, pods: Iterable[PodSeen] | None, before: int) -> int:
+    """Pods whose place is below this try the candidate: that share of all, but one of those there are at the least,
+    and nobody less than `before`.
+    """
+    below = max(before, -(-percent * PLACES // 100))
+    known = list(pods or ())
+    could = [pod for pod in known if pod.able] or known
+    least = min((place_of(digest, pod.uid) for pod in could), default=0)
+    return max(below, least + 1)
+
+
+def judge(
+    candidate: Candidate,
+    stable: PolicyEntry,
+    canaries: Sequence[PodSeen],
+    running: Sequence[PodSeen],
+    peers: Sequence[PodSeen],
+) -> _Judged | None:
+    """What speaks against the candidate: seen in those that try it (`running` of `canaries`), and not in others."""
+    for pod in canaries:
+        if pod.crashed_at is not None and pod.crashed_at >= candidate.started:
+            return _Judged(Why.CRASH, f"the sidecar of pod {pod.name} ended by a fault: {pod.crash}")
+    refused = [pod for pod in canaries if pod.refused and pod.digest != candidate.digest]
+    if refused and not any(pod.refused for pod in peers):
+        return _Judged(Why.REFUSED, f"the sidecar of pod {refused[0].name} refuses it: {refused[0].refused}")
+    before, after = _backends(stable.spec), _backends(candidate.spec)
+    for name in after:
+        failing = [pod for pod in running if name in pod.failing]
+        same = before.get(name) == after[name]
+        known = name in candidate.troubled or _many([pod for pod in peers if name in pod.failing], peers)
+        if _many(failing, running) and not (same and known):
+            text = f"{len(failing)} of {_pods(len(running))} cannot deliver to backend {name}"
+            return _Judged(Why.DELIVERY, f"{text}, {failing[0].name} for one: {failing[0].failing[name]}")
+    lossy = [pod for pod in running if _dropped(pod, candidate)]
+    if _many(lossy, running) and not _many([pod for pod in peers if _dropped(pod, candidate)], peers):
+        text = f"{len(lossy)} of {_pods(len(running))} dropped spans, {lossy[0].name} for one: see its ledger"
+        return _Judged(Why.DELIVERY, text)
+    return None
+
+
+def _halts(why: Why, halt_on: Collection[HaltOn]) -> bool:
+    return (HaltOn.SIDECAR_CRASH if why is Why.CRASH else HaltOn.DELIVERY_FAILURE) in halt_on
+
+
+def _dropped(pod: PodSeen, candidate: Candidate) -> bool:
+    """Whether it lost spans since one has run the candidate."""
+    return pod.dropped_at is not None and 0 < candidate.observed <= pod.dropped_at
+
+
+def _many(some: Sequence[PodSeen], among: Sequence[PodSeen]) -> bool:
+    return bool(some) and len(some) * MANY >= len(among)
+
+
+def _backends(spec: Mapping[str, Any]) -> dict[str, Any]:
+    found = spec.get("backends")
+    named = found if isinstance(found, list) else []
+    return {str(each.get("name")): each for each in named if isinstance(each, Mapping)}
+
+
+def _progress(candidate: Candidate, canaries: int, running: int, until: float, now: float) -> tuple[Why, str]:
+    if running:
+        text = f"{running} of {_pods(canaries)} that try it run it; all get it at {timestamp(until)} if nothing happens"
+        return Why.OBSERVING, text
+    text = f"none of {_pods(canaries)} that try it runs it yet: a new policy comes to them within about a minute"
+    if now >= candidate.started + LATE:
+        text += (
+            "; their sidecars may not be attached to the control stream, or be too old to try anything (restart one)"
+        )
+    return Why.WAITING, text
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"

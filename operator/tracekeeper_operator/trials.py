@@ -1,0 +1,133 @@
+"""The entries of a namespace's new document, each one step further in its rollout: pure. See `rollout`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from tracekeeper_spec.config import Section
+from tracekeeper_spec.merge import SecretKey
+from tracekeeper_spec.policy import PolicyDocument, PolicyEntry
+from tracekeeper_spec.scope import Scope
+from tracekeeper_spec.wish import Reference
+
+from .retire import sources
+from .rollout import Look, Phase, PodSeen, State, Step, step
+
+POLL = 10.0
+"""Seconds between two looks at what tries something."""
+WORST_FIRST = (Phase.HALTED, Phase.PROGRESSING, Phase.COMPLETE)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A document, and how the rollouts of its entries stand."""
+
+    document: PolicyDocument
+    states: Mapping[str, State]
+    """By UID of the config; of those with a section `rollout`."""
+
+
+def advance(
+    living: PolicyDocument,
+    fixed: Mapping[str, frozenset[Section]],
+    old: PolicyDocument | None,
+    scope: Scope,
+    look: Look | None,
+    now: float,
+) -> Tried:
+    """`living` has what the configs say, `old` is published; `fixed` are enforced sections by UID, and `look` is at all
+    injected pods of the namespace.
+    """
+    before = old if old is not None else PolicyDocument(0)
+    seen = _Pods(living, look)
+    states: dict[str, State] = {}
+
+    def stepped(entries: Sequence[PolicyEntry], known: Sequence[PolicyEntry]) -> tuple[PolicyEntry, ...]:
+        found: list[PolicyEntry] = []
+        for entry in entries:
+            then = next((each for each in known if each.uid == entry.uid and not each.retired), None)
+            taken = _step(entry, then, fixed.get(entry.uid, frozenset()), scope, seen, now)
+            found.append(taken.entry)
+            if taken.state is not None:
+                other = states.get(entry.uid, taken.state)
+                states[entry.uid] = min(other, taken.state, key=lambda state: WORST_FIRST.index(state.phase))
+        return tuple(found)
+
+    configs, named = stepped(living.configs, before.configs), stepped(living.named, before.named)
+    return Tried(replace(living, configs=configs, named=named), states)
+
+
+def _step(
+    entry: PolicyEntry,
+    then: PolicyEntry | None,
+    fixed: frozenset[Section],
+    scope: Scope,
+    seen: _Pods,
+    now: float,
+) -> Step:
+    return step(
+        entry,
+        then,
+        fixed=fixed,
+        may_hold=lambda held: _admitted(held, scope),
+        look=None if seen.look is None else lambda: seen.of(entry),
+        now=now,
+    )
+
+
+def _admitted(entry: PolicyEntry, scope: Scope) -> bool:
+    """Whether each config that takes part is there, and may be used here, as far as can be told."""
+    for source in sources(entry):
+        if source == Reference(entry.namespace, entry.name) and entry.namespace == scope.namespace:
+            continue
+        config = scope.find(source)
+        if config is None or not (scope.admits(config) or scope.undecided(config)):
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class _Pods:
+    """Those of the namespace, by what they get of `document`; looked at when somebody asks."""
+
+    document: PolicyDocument
+    look: Look | None
+
+    def of(self, entry: PolicyEntry) -> Sequence[PodSeen] | None:
+        """None while it is not known which pods there are."""
+        return self._by_entry.get(id(entry), ()) if self._by_entry is not None else None
+
+    @cached_property
+    def _by_entry(self) -> dict[int, list[PodSeen]] | None:
+        pods = self.look() if self.look is not None else ()
+        if pods is None:
+            return None
+        found: dict[int, list[PodSeen]] = {}
+        for pod in pods:
+            entry = self.document.pick(pod.labels, pod.annotations)
+            if entry is not None:
+                found.setdefault(id(entry), []).append(pod)
+        return found
+
+
+def trying(document: PolicyDocument | None) -> list[PolicyEntry]:
+    """The entries of which something is tried."""
+    entries: Iterable[PolicyEntry] = (*document.configs, *document.named) if document is not None else ()
+    return [entry for entry in entries if entry.candidate is not None and not entry.retired]
+
+
+def held_back(document: PolicyDocument | None, namespace: str) -> frozenset[SecretKey]:
+    """Values of the namespace's own Secrets that what is published needs, whatever the configs say now. Those of other
+    namespaces are called otherwise in documents.
+    """
+    entries = (*document.configs, *document.named) if document is not None else ()
+    return frozenset(
+        use
+        for entry in entries
+        if not entry.retired
+        and (entry.operator.get(Section.ROLLOUT.field) is not None or entry.halted or entry.candidate)
+        for _, use in entry.secrets
+        if use.namespace == namespace
+    )
