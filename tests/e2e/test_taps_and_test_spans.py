@@ -24,6 +24,7 @@ from traces_to_sample import request_of, trace
 from waiting import until
 
 Start = Callable[..., Backend]
+MATCH = 'resource.attributes["service.name"] == "shop"'
 SAMPLING = {
     "decisionWait": "1s",
     "default": {"type": "Probabilistic", "probabilistic": {"probability": 0}},
@@ -78,7 +79,7 @@ async def test_spans_are_shown_as_they_come_and_a_test_span_says_where_it_came(
         "backends": [otlp("a", "GRPC", a.grpc), otlp("b", "GRPC", b.grpc)],
         "delivery": [
             {"name": "sampled", "backends": ["a"]},
-            {"name": "audit", "backends": ["b"], "spans": "All", "match": 'resource.attributes["service.name"] == "shop"'},
+            {"name": "audit", "backends": ["b"], "spans": "All", "match": MATCH},
         ],
         "sampling": SAMPLING,
     }
