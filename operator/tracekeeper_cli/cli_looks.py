@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 from tracekeeper_cli.cluster import Cluster
 from tracekeeper_cli.doctor import examine
@@ -12,7 +13,7 @@ from tracekeeper_cli.explain import explanation
 from tracekeeper_cli.findings import as_json, as_text
 from tracekeeper_cli.survey import survey
 from tracekeeper_cli.uninstall import report
-from tracekeeper_cli.world import PART_OF, meta
+from tracekeeper_cli.world import PART_OF, POLICY_SECRET, meta
 
 DONE, WRONG = 0, 1
 
@@ -48,5 +49,13 @@ def uninstall(options: argparse.Namespace) -> int:
     """Say what an uninstall would do. Raises CLIError."""
     cluster = Cluster(options.context)
     world = survey(cluster, None, options.operator_namespace)
-    print(report(world, cluster.objects().all_of("customresourcedefinitions", labels=PART_OF)))
+    objects = cluster.objects()
+    policies = {
+        str(meta(item).get("namespace")): item
+        for item in objects.all_of("secrets", fields=f"metadata.name={POLICY_SECRET}")
+    }
+    definitions = objects.all_of("customresourcedefinitions", labels=PART_OF)
+    # Whoever may not list Secrets of all namespaces is told so, and of those that were found one by one.
+    world = replace(world, policies={**world.policies, **policies}, unread=(*world.unread, *objects.unread))
+    print(report(world, definitions))
     return DONE

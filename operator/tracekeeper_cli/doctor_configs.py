@@ -25,9 +25,15 @@ NEXT = {
     "SpansDropped": "kubectl tracekeeper ledger POD has the reasons",
     "BackendUnavailable": "as the message says; spans wait on disk meanwhile",
     "PolicyRefused": "restart the pod, so that it gets the present image",
+    "RolloutHalted": "mend the config; or have it say what runs: kubectl tracekeeper rollout undo NAME",
 }
 """By the reason of a condition that is False; docs/reference/conditions.md explains them."""
-FOLLOWING = {"Invalid": "Accepted", "SecretNotFound": "ResolvedRefs", "SecretForbidden": "ResolvedRefs"}
+FOLLOWING = {
+    "Invalid": "Accepted",
+    "SecretNotFound": "ResolvedRefs",
+    "SecretForbidden": "ResolvedRefs",
+    "RolloutHalted": "RolledOut",
+}
 """Reasons that several conditions have at once, and the one that says it best."""
 SERVING = ("Closed", "Disabled")
 SILENT = (

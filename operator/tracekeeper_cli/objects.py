@@ -47,13 +47,15 @@ class Objects:
             "networkpolicies": (nets.list_network_policy_for_all_namespaces, nets.list_namespaced_network_policy),
             "customresourcedefinitions": (client.ApiextensionsV1Api(api).list_custom_resource_definition, None),
         }
+        values = client.CoreV1Api(bare)
+        self._lists["secrets"] = (values.list_secret_for_all_namespaces, values.list_namespaced_secret)
         self._custom = client.CustomObjectsApi(api)
         self._config_map = core.read_namespaced_config_map
         self._pod, self._namespace = core.read_namespaced_pod, core.read_namespace
-        self._secret = client.CoreV1Api(bare).read_namespaced_secret
+        self._secret = values.read_namespaced_secret
 
     def all_of(self, plural: str, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Object]:
-        """All of a kind, in one namespace or (None) in the whole cluster."""
+        """All of a kind, in one namespace or (None) in the whole cluster; of Secrets the metadata alone."""
         everywhere, within = self._lists[plural]
         scope = [] if namespace is None or within is None else [namespace]
         call = within if scope and within is not None else everywhere

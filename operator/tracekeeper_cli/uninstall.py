@@ -8,6 +8,12 @@ from tracekeeper_cli.tables import table
 from tracekeeper_cli.world import POLICY_SECRET, Object, World, alive, annotations_of, meta, name_of, sidecar
 
 KEEP = "helm.sh/resource-policy"
+UNTIL = {
+    "CustomResourceDefinition": "until the definition is deleted",
+    "TracingConfig": "until its TracingConfigs are deleted",
+}
+"""By the kind of its owner, how long a policy stays. TracingConfigs own those that an operator of before has made."""
+WITH = {"CustomResourceDefinition": "with the definition", "TracingConfig": "with the TracingConfigs"}
 
 
 def report(world: World, definitions: list[Object]) -> str:
@@ -46,7 +52,7 @@ def _removed(world: World, definitions: list[Object], kept: list[Object]) -> str
     if gone:
         many = len(world.configs)
         lines += [f"CustomResourceDefinition {name_of(item)}, and with it {many} TracingConfigs" for item in gone]
-        lines += [f"Secret {name}/{POLICY_SECRET}, with the TracingConfigs" for name in _policies(world, owned=True)]
+        lines += [f"Secret {name}/{POLICY_SECRET}, {WITH[owner]}" for name, owner in _policies(world) if owner]
     return "\n".join(["Removed by `helm uninstall`:", *(f"  - {line}" for line in lines)])
 
 
@@ -55,21 +61,28 @@ def _kept(world: World, definitions: list[Object], kept: list[Object]) -> str:
     if kept:
         lines += [f"CustomResourceDefinition {name_of(item)} (crds.keep)" for item in kept]
         lines += [f"TracingConfig {name_of(item)}" for item in world.configs]
-        lines += [
-            f"Secret {name}/{POLICY_SECRET}, until its TracingConfigs go" for name in _policies(world, owned=True)
-        ]
-    lines += [
-        f"Secret {name}/{POLICY_SECRET}: kubectl delete secret {POLICY_SECRET} -n {name}, when its pods are done"
-        for name in _policies(world, owned=False)
-    ]
+    stay = [(name, owner) for name, owner in _policies(world) if len(kept) == len(definitions) or not owner]
+    injected = {str(meta(pod).get("namespace")) for pod in world.pods if sidecar(pod) is not None and alive(pod)}
+    for name, owner in stay:
+        until = f", {UNTIL[owner]}" if owner else ""
+        when = "when its pods are done" if name in injected else "no pod uses it"
+        lines.append(f"Secret {name}/{POLICY_SECRET}{until}; {when}: kubectl delete secret {POLICY_SECRET} -n {name}")
     lines.append(f"namespace {world.operator}, as Helm keeps namespaces")
-    return "\n".join(["Kept:", *(f"  - {line}" for line in lines)])
+    text = "\n".join(["Kept:", *(f"  - {line}" for line in lines)])
+    if stay:
+        text += (
+            "\n\nThese Secrets hold the credentials of backends, also such as other namespaces have lent. Nobody "
+            "renews or takes\nback what is in them once the operator is gone. When no pod has a sidecar any more, "
+            f"all of them at once:\n  kubectl delete secrets -A --field-selector metadata.name={POLICY_SECRET}"
+        )
+    return text
 
 
-def _policies(world: World, *, owned: bool) -> list[str]:
-    """Namespaces with a policy that goes with its TracingConfigs, or with one that stays."""
-    return [
-        name
-        for name, secret in sorted(world.policies.items())
-        if secret is not None and bool(meta(secret).get("ownerReferences")) is owned
-    ]
+def _policies(world: World) -> list[tuple[str, str]]:
+    """Namespaces with a policy, and the kind of what it is deleted with; empty where it stays."""
+    found = []
+    for name, secret in sorted(world.policies.items()):
+        if secret is not None:
+            kinds = {str(owner.get("kind")) for owner in meta(secret).get("ownerReferences") or ()}
+            found.append((name, next((kind for kind in UNTIL if kind in kinds), "")))
+    return found

@@ -79,7 +79,11 @@ class Controller:
             self._metrics,
         )
         self._rollouts = RolloutTeller(
-            self._store, clock, lambda namespace: self._reconciler.retell(namespace), self._events.offer
+            self._store,
+            clock,
+            lambda namespace: self._reconciler.retell(namespace),
+            self._events.offer,
+            self._metrics.rollouts,
         )
         self._reconciler = Reconciler(
             self._kube,

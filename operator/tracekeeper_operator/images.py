@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from . import names
@@ -95,15 +96,19 @@ class Images:
             del refused[oldest]
         return replace(self, refused=refused)
 
-    def forget(self, wanted: str, before: float) -> Images:
+    def forget(self, wanted: str, before: float, now: float = inf) -> Images:
         """Without what is of no more use: troubles of images that nobody would use, and those of namespaces that are
-        from before then, which are to be tried again.
+        from before then, which are to be tried again; or from after `now`, by a clock that was ahead.
         """
         useful = {wanted, *self.good}
         refused = {
             namespace: kept
             for namespace, there in self.refused.items()
-            if (kept := {image: each for image, each in there.items() if image in useful and each.since >= before})
+            if (
+                kept := {
+                    image: each for image, each in there.items() if image in useful and before <= each.since <= now
+                }
+            )
         }
         broken = {image: each for image, each in self.broken.items() if image in useful}
         if (refused, broken) == (self.refused, self.broken):

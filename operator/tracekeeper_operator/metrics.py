@@ -129,6 +129,12 @@ class ControllerMetrics(Metrics):
             "Sidecars that are attached to the control stream.",
             registry=self.registry,
         )
+        self.rollouts = Gauge(
+            "tracekeeper_controller_rollouts",
+            "TracingConfigs with a section rollout, by the phase of their newest generation (the worst one).",
+            ["phase"],
+            registry=self.registry,
+        )
         self.control_groups = Gauge(
             "tracekeeper_control_groups",
             "Groups of sidecars that share a target of sampling, or tell each other what they keep.",

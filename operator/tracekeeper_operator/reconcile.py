@@ -123,7 +123,7 @@ class Reconciler:
         self._trying: dict[str, frozenset[str]] = {}
         """UIDs of the configs of which something is tried in a namespace."""
         self._owner: Object | None = None
-        """What every policy is deleted with."""
+        """What every policy is deleted with, as long as it cannot be another one."""
         self._policies: set[str] = set()
         """Namespaces that have a policy."""
         self._used: dict[str, float] = {}
@@ -147,6 +147,7 @@ class Reconciler:
 
     def changed(self, namespace: str) -> None:
         """A TracingConfig there is new, changed or gone: it is due, and all to which that may be lent."""
+        self._owner = None  # All are gone and come anew where the definition was deleted and made anew.
         self.offer(namespace)
         root = namespace == self._book.root
         for other in self._active():
@@ -187,6 +188,7 @@ class Reconciler:
 
     async def list_once(self) -> None:
         """Set the store right by a complete list. Raises KubeError."""
+        self._owner = None
         mark = self._store.mark()
         listing = await self._kube.list(TRACING_CONFIGS, lean=lean)
         for namespace in self._store.replace(listing.items, mark):
@@ -252,9 +254,12 @@ class Reconciler:
                 found = await self._kube.get(DEFINITIONS, None, name, metadata_only=True)
             except (NotFound, Forbidden):
                 return None
-            uid = (found.get("metadata") or {}).get("uid")
+            meta = found.get("metadata") or {}
             kind, version = DEFINITIONS.kind, DEFINITIONS.api_version
-            self._owner = {"apiVersion": version, "kind": kind, "name": name, "uid": uid}
+            owner = {"apiVersion": version, "kind": kind, "name": name, "uid": meta.get("uid")}
+            if meta.get("deletionTimestamp"):
+                return owner
+            self._owner = owner
         return self._owner
 
     async def _recall(self, namespace: str) -> None:

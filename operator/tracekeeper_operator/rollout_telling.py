@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from prometheus_client import Gauge
 
 from . import names
 from .clock import Clock, timestamp
@@ -33,9 +36,15 @@ class RolloutTeller:
     members: tuple[str, ...] = ("rollout",)
 
     def __init__(
-        self, store: Store, clock: Clock, retell: Callable[[str], None], notify: Callable[[Notice], None]
+        self,
+        store: Store,
+        clock: Clock,
+        retell: Callable[[str], None],
+        notify: Callable[[Notice], None],
+        gauge: Gauge,
     ) -> None:
-        self._store, self._clock, self._retell, self._notify = store, clock, retell, notify
+        """`gauge` has the label `phase`."""
+        self._store, self._clock, self._retell, self._notify, self._gauge = store, clock, retell, notify, gauge
         self._states: dict[str, dict[str, State]] = {}
         """By the config's UID, then by namespace of the pods."""
         self._in: dict[str, frozenset[str]] = {}
@@ -57,6 +66,9 @@ class RolloutTeller:
                 self._tell_event(uid, namespace, plan, state)
             if before != state:
                 self._tell_owner(uid, plan)
+        worst = Counter(_worst(known)[1].phase for known in self._states.values())
+        for phase in Phase:
+            self._gauge.labels(str(phase)).set(worst[phase])
 
     def say(self, item: Assessed, plan: Plan) -> Section | None:
         """Nothing of a config without a section `rollout`."""
@@ -64,7 +76,7 @@ class RolloutTeller:
         if not states:
             return Section()
         own = states.get(plan.namespace)
-        namespace, worst = min(states.items(), key=lambda each: (WORST_FIRST.index(each[1].phase), each[0]))
+        namespace, worst = _worst(states)
         others = f" (in namespace {namespace})" if namespace != plan.namespace else ""
         reason, status = REASONS[worst.phase]
         body = self._body(item, states, worst, own)
@@ -130,6 +142,11 @@ class RolloutTeller:
             if entry.uid == uid and self._store.get(entry.namespace, entry.name) is not None:
                 return entry.namespace, entry.name
         return None
+
+
+def _worst(states: Mapping[str, State]) -> tuple[str, State]:
+    """The namespace in which it is worst, and how it is there."""
+    return min(states.items(), key=lambda each: (WORST_FIRST.index(each[1].phase), each[0]))
 
 
 def _headline(state: State) -> str:

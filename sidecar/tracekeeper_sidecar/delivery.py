@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.control.link import Link
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.entry import EntryHealth
+    from tracekeeper_sidecar.prober import Prober
     from tracekeeper_sidecar.receive.intake import Receiver
     from tracekeeper_sidecar.tapper import Tapper
-    from tracekeeper_sidecar.prober import Prober
 
 logger = logging.getLogger(__name__)
 
@@ -217,8 +217,8 @@ class Delivery:
         from tracekeeper_sidecar.control.link import Link  # noqa: PLC0415
         from tracekeeper_sidecar.control.taps import Taps  # noqa: PLC0415
         from tracekeeper_sidecar.control.trials import Trials  # noqa: PLC0415
-        from tracekeeper_sidecar.tapper import Tapper  # noqa: PLC0415
         from tracekeeper_sidecar.prober import Prober  # noqa: PLC0415
+        from tracekeeper_sidecar.tapper import Tapper  # noqa: PLC0415
 
         clock, token = self._clock, self._settings.control_token
         self._tapper = Tapper(log, clock)

@@ -158,7 +158,6 @@ NOT_OURS: dict[str, dict[str, Any]] = {
     },
     "changes neither owners nor finalizers": {"metadata": {"finalizers": ["example.com/never"]}},
     "neither how long a pod may run nor where": {"spec": {"activeDeadlineSeconds": 1}},
-    "how long a pod may run nor where": {"spec": {"tolerations": [{"operator": "Exists"}]}},
 }
 """What would end or change an application, by what the API server says of it."""
 

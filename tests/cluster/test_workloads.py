@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cluster import images as image_store
+from cluster import webhooks
 from cluster.errors import CommandFailed
 from cluster.fixtures import RELEASE, SYSTEM, install
 from cluster.node import Cluster
@@ -247,24 +248,103 @@ def test_while_no_injector_answers_pods_start_without_a_sidecar(user: Workload) 
         user.running("missed-0")
         (missed,) = pods(user, "missed")
         assert "initContainers" not in missed["spec"]
+        # Nobody judges the config at once; the controller does, and publishes it.
+        user.configured(otlp("nowhere"))
     finally:
         cluster.kubectl("scale", injector, "-n", SYSTEM, f"--replicas={wanted}")
         cluster.kubectl("rollout", "status", injector, "-n", SYSTEM, "--timeout=90s", timeout=100)
 
-    def injected() -> bool:
-        made = user.pod("found", IDLE, annotations=opted)
-        printed = cluster.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(made))
-        return "initContainers" in json.loads(printed)["spec"]
+    wait_for(lambda: "initContainers" in tried(user)["spec"], 30, "pods are injected again")
+    # And the other way round.
+    controller = f"deployment/{RELEASE}-controller"
+    cluster.kubectl("scale", controller, "-n", SYSTEM, "--replicas=0")
+    try:
+        ours = ("pods", "-l", "app.kubernetes.io/component=controller")
+        wait_for(lambda: not cluster.get(*ours, namespace=SYSTEM)["items"], 60, "the controller is gone")
+        user.cluster.apply(user.pod("injected", IDLE, annotations=opted, terminationGracePeriodSeconds=1))
+        user.running("injected-0")
+        (injected,) = pods(user, "injected")
+        assert sidecar(injected)["name"] == SIDECAR
+    finally:
+        cluster.kubectl("scale", controller, "-n", SYSTEM, "--replicas=1")
+        cluster.kubectl("rollout", "status", controller, "-n", SYSTEM, "--timeout=90s", timeout=100)
 
-    wait_for(injected, 30, "pods are injected again")
+
+def tried(user: Workload, name: str = "tried", **more: Any) -> dict[str, Any]:
+    """An opted-in pod as the API server would make it."""
+    return as_made(user, user.pod(name, IDLE, **{"annotations": {"tracekeeper.dev/inject": "true"}, **more}))
+
+
+def as_made(user: Workload, pod: dict[str, Any]) -> dict[str, Any]:
+    printed = user.cluster.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(pod))
+    return dict(json.loads(printed))
+
+
+def test_what_another_webhook_adds_after_us_is_served_too_and_nothing_comes_twice(
+    user: Workload, tmp_path: Path
+) -> None:
+    user.configured(otlp("nowhere"))
+    patch = [{"op": "add", "path": "/spec/containers/-", "value": {"name": "added", "image": user.image}}]
+    found = webhooks.serve(user.cluster, user.namespace, user.image, tmp_path, json.dumps(patch))
+    entry = {
+        "name": "add.example.com",
+        "clientConfig": found,
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": user.namespace}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    # By its name it is asked after ours; the API server then asks ours again.
+    name, kind = f"zz-{user.namespace}", "MutatingWebhookConfiguration"
+    head = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}}
+    user.cluster.apply({**head, "webhooks": [entry]})
+    try:
+        wait_for(lambda: len(tried(user)["spec"]["containers"]) == 2, 30, "the other webhook adds its container")
+        made = tried(user)
+    finally:
+        user.cluster.kubectl("delete", kind.lower(), name)
+    assert [each["name"] for each in made["spec"]["initContainers"]] == [SIDECAR]
+    assert [each["name"] for each in made["spec"]["containers"]] == ["app", "added"]
+    for each in made["spec"]["containers"]:
+        told = sorted(variable["name"] for variable in each["env"] if variable["name"].startswith("OTEL_EXPORTER_"))
+        assert told == ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"]
+    volumes = [volume["name"] for volume in made["spec"]["volumes"]]
+    assert len(set(volumes)) == len(volumes) and "tracekeeper-buffer" in volumes
+
+
+def test_annotations_of_a_pod_change_its_sidecar(user: Workload) -> None:
+    wishes = {
+        "cpu-request": "7m",
+        "memory-limit": "300Mi",
+        "buffer-size": "2Mi",
+        "grpc-port": "14317",
+        "cpu-limit": "x",
+    }
+    wish = {"tracekeeper.dev/inject": "true", **{f"tracekeeper.dev/{key}": value for key, value in wishes.items()}}
+    made = tried(user, annotations=wish)
+    ours = sidecar(made)
+    assert ours["resources"]["requests"]["cpu"] == "7m" and ours["resources"]["limits"]["memory"] == "300Mi"
+    assert "cpu" not in ours["resources"]["limits"]
+    assert any("14317" in argument for argument in ours["args"])
+    (buffer,) = [volume for volume in made["spec"]["volumes"] if volume["name"] == "tracekeeper-buffer"]
+    assert buffer["emptyDir"]["sizeLimit"] == "2Mi"
+
+
+def test_a_pod_that_declares_a_port_of_ours_is_skipped_with_a_reason_in_an_event(user: Workload) -> None:
+    made = user.pod("own", IDLE, annotations={"tracekeeper.dev/inject": "true"}, terminationGracePeriodSeconds=1)
+    made["spec"]["containers"][0]["ports"] = [{"containerPort": 4317}]
+    user.cluster.apply(made)
+    assert "initContainers" not in pods(user, "own")[0]["spec"]
+    kind, name, message = user.event("InjectionSkipped")
+    assert (kind, name) == ("Pod", "own-0")
+    assert message.startswith("PortConflict: container app declares port 4317")
 
 
 def test_a_pod_with_a_budget_of_its_own_is_admitted_with_the_sidecars_share_on_top(user: Workload) -> None:
     budget = {"requests": {"cpu": "100m", "memory": "100Mi"}, "limits": {"memory": "200Mi"}}
     made = user.pod("budget", IDLE, annotations={"tracekeeper.dev/inject": "true"}, resources=budget)
     made["spec"]["containers"][0]["resources"] = {"requests": budget["requests"]}
-    printed = user.cluster.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(made))
-    assert json.loads(printed)["spec"]["resources"] == {
+    assert as_made(user, made)["spec"]["resources"] == {
         "requests": {"cpu": "150m", "memory": "196Mi"},
         "limits": {"memory": "456Mi"},
     }

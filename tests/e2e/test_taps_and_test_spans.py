@@ -24,6 +24,7 @@ from traces_to_sample import request_of, trace
 from waiting import until
 
 Start = Callable[..., Backend]
+MATCH = 'resource.attributes["service.name"] == "shop"'
 SAMPLING = {
     "decisionWait": "1s",
     "default": {"type": "Probabilistic", "probabilistic": {"probability": 0}},
@@ -78,7 +79,7 @@ async def test_spans_are_shown_as_they_come_and_a_test_span_says_where_it_came(
         "backends": [otlp("a", "GRPC", a.grpc), otlp("b", "GRPC", b.grpc)],
         "delivery": [
             {"name": "sampled", "backends": ["a"]},
-            {"name": "audit", "backends": ["b"], "spans": "All", "match": 'resource.attributes["service.name"] == "shop"'},
+            {"name": "audit", "backends": ["b"], "spans": "All", "match": MATCH},
         ],
         "sampling": SAMPLING,
     }
@@ -96,10 +97,10 @@ async def test_spans_are_shown_as_they_come_and_a_test_span_says_where_it_came(
     status, out, err = await ended(tap)
     assert status == 0, err
     shown = [json.loads(line) for line in out.splitlines()]
-    spans = [span for line in shown for each in line["resourceSpans"] for span in each["scopeSpans"][0]["spans"]]
-    assert [span["traceId"] for span in spans] == [spans[0].trace_id.hex() for spans in traces[:3]]
+    seen = [span for line in shown for each in line["resourceSpans"] for span in each["scopeSpans"][0]["spans"]]
+    assert [span["traceId"] for span in seen] == [spans[0].trace_id.hex() for spans in traces[:3]]
     assert {line["pod"] for line in shown} == {"app-1"}
-    assert spans[0]["attributes"][0]["value"]["stringValue"] == LONG
+    assert seen[0]["attributes"][0]["value"]["stringValue"] == LONG
     assert "3 spans shown, as 1 sidecar stored them" in err and "do not match --where" in err
 
     sent = await begin(there, "send-test-span", "agents", "--pod=app-1")

@@ -98,12 +98,13 @@ def _check_standing(standing: pb.Standing) -> None:
     if max(len(standing.delivery), len(standing.backends)) > MOST_ENTRIES:
         raise BadMessage(f"Standing: more than {MOST_ENTRIES} delivery entries or backends")
     faults = [backend.fault for backend in standing.backends]
+    names = [*(entry.name for entry in standing.delivery), *(backend.name for backend in standing.backends)]
     for text in (standing.policy_problem, standing.log_problem, *faults):
         if len(text) > LONGEST_TEXT:
             raise BadMessage(f"Standing: a text has {len(text)} characters; at most {LONGEST_TEXT}")
     for kind, most, texts in (
         ("the digest", LONGEST_DIGEST, [standing.policy_digest]),
-        ("a name", LONGEST_LABEL, [each.name for each in (*standing.delivery, *standing.backends)]),
+        ("a name", LONGEST_LABEL, names),
         ("a circuit", LONGEST_CIRCUIT, [backend.circuit for backend in standing.backends]),
     ):
         longest = max((len(text.encode()) for text in texts), default=0)

@@ -99,7 +99,8 @@ class ImageKeeper:
             try:
                 if not self.loaded.is_set():
                     await self.load()
-                self._take(self._images.forget(self.wanted, self._clock.now() - AGAIN_AFTER), None)
+                now = self._clock.now()
+                self._take(self._images.forget(self.wanted, now - AGAIN_AFTER, now), None)
                 await self._write()
                 backoff.reset()
                 wait = LOOK_EVERY

@@ -27,8 +27,10 @@ class Judge:
     def __init__(self, kube: Kube, decide: Decide) -> None:
         self._kube, self._decide = kube, decide
 
-    async def of(self, namespace: str) -> Callable[[Object, bool], bool]:
-        """A judge of that namespace's pods, who is told whether it opted in for them. Raises KubeError."""
+    async def of(self, namespace: str, *, unknown: bool = True) -> Callable[[Object, bool], bool]:
+        """A judge of that namespace's pods, who is told whether it opted in for them, and says `unknown` of those that
+        the injector's code does not understand. Raises KubeError.
+        """
         limits = Limits()
         limits.ranges.replace((await self._kube.list(LIMIT_RANGES, namespace)).items)
         limits.quotas.replace((await self._kube.list(RESOURCE_QUOTAS, namespace)).items)
@@ -41,15 +43,15 @@ class Judge:
                 logger.exception(
                     "a pod in namespace %s was not understood; it counts as one without a sidecar", namespace
                 )
-                return True
+                return unknown
 
         return judge
 
     async def once(self, item: Missed) -> bool:
-        """Whether that pod would get a sidecar; not if it is gone. Raises KubeError."""
+        """Whether it is certain that the pod would get a sidecar; not if it is gone. Raises KubeError."""
         try:
             pod = await self._kube.get(PODS, item.pod.namespace, item.pod.name)
         except NotFound:
             return False
         same = (pod.get("metadata") or {}).get("uid") == item.pod.uid
-        return same and (await self.of(item.pod.namespace))(pod, item.by_namespace)
+        return same and (await self.of(item.pod.namespace, unknown=False))(pod, item.by_namespace)

@@ -139,7 +139,7 @@ class Repair:
         """Evict one pod if there is one to evict; which it was. Raises KubeError."""
         now = self._clock.now()
         self._attempts = {uid: each for uid, each in self._attempts.items() if not each.over(now)}
-        self._refused = {uid: at for uid, at in self._refused.items() if now < at + REFUSED}
+        self._refused = {uid: at for uid, at in self._refused.items() if abs(now - at) < REFUSED}
         missed = [item for known in self._findings.missed.values() for item in known]
         self._turns.keep(item.pod for item in missed)
         item = choose(missed, self._wanted, self._attempts, self._with_one, self._refused, now, self._turns.rank)

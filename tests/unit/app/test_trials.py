@@ -18,9 +18,9 @@ from tracekeeper_proto.control.v1 import control_pb2 as pb
 from tracekeeper_sidecar.clock import SystemClock
 from tracekeeper_sidecar.control.trials import MOST, Trials
 from tracekeeper_sidecar.ledger import Intake
+from tracekeeper_sidecar.prober import NO_ENTRIES, SUSPENDED, TIME_UP, Prober, made
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Receiver
-from tracekeeper_sidecar.prober import NO_ENTRIES, SUSPENDED, TIME_UP, Prober, made
 from tracekeeper_sidecar.wire.scan import look
 from traces_to_sample import trace
 from waiting import until
@@ -190,10 +190,10 @@ async def test_what_refuses_the_applications_spans_refuses_it(there: Rig, server
     assert there.ledger.refused == {"overloaded": 1}
 
 
-@pytest.mark.parametrize("timeout", [0.0, float("nan"), 601.0])
-async def test_a_time_that_makes_no_sense(there: Rig, timeout: float, server: GrpcBackend) -> None:
+@pytest.mark.parametrize("seconds", [0.0, float("nan"), 601.0])
+async def test_a_time_that_makes_no_sense(there: Rig, seconds: float, server: GrpcBackend) -> None:
     await there.routed.apply(backend("a", server.endpoint))
-    there.command(timeout=timeout)
+    there.command(timeout=seconds)
     assert "timeout: more than no seconds, and at most 600" in there.said[0].problem
     assert not there.prober.sent
 

@@ -313,6 +313,31 @@ async def test_uninstall_says_what_is_still_injected_and_what_stays(api: Api, ru
     assert {seen.method for seen in api.seen} == {"GET"}
 
 
+async def test_uninstall_names_every_policy_with_credentials_and_how_to_get_rid_of_it(api: Api, run: Run) -> None:
+    """Those belong to the definition: where it is kept, they stay, also in namespaces without configs and pods."""
+    definition = {
+        "metadata": {
+            "name": "tracingconfigs.tracekeeper.dev",
+            "labels": {"app.kubernetes.io/part-of": "tracekeeper"},
+            "annotations": {"helm.sh/resource-policy": "keep"},
+        }
+    }
+    api.put("customresourcedefinitions", definition)
+    owner = {"kind": "CustomResourceDefinition", "name": "tracingconfigs.tracekeeper.dev"}
+    for space in ("shop", "gone"):
+        api.put("secrets", {"metadata": {"namespace": space, "name": "tracekeeper-policy", "ownerReferences": [owner]}})
+    api.put("pods", pod("care-0", injected=SOURCE))
+    kept = (await run("uninstall", "--dry-run"))[1].split("Kept:")[1]
+    assert "Secret shop/tracekeeper-policy, until the definition is deleted" in kept
+    assert "when its pods are done: kubectl delete secret tracekeeper-policy -n shop" in kept
+    assert "no pod uses it: kubectl delete secret tracekeeper-policy -n gone" in kept
+    assert "credentials" in kept and "until its TracingConfigs go" not in kept
+    del definition["metadata"]["annotations"]
+    removed, kept = (await run("uninstall", "--dry-run"))[1].split("Kept:")
+    assert "Secret gone/tracekeeper-policy, with the definition" in removed and "tracekeeper-policy" not in kept
+    assert [seen for seen in api.seen if "/secrets" in str(seen)]
+
+
 def test_uninstall_does_nothing_but_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["uninstall"])

@@ -169,7 +169,9 @@ async def test_there_is_one_at_a_time_of_a_config(there: World, run: Run) -> Non
 async def test_where_somebody_may_not_nothing_is_learnt(
     there: World, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    there.put(config("agents", "bank", sampling=SAMPLING))["metadata"]["uid"] = "uid-bank"
+    made = config("agents", "bank", sampling=SAMPLING)
+    made["metadata"]["uid"] = "uid-bank"
+    there.put(made)
     (one,) = await there.attach("app-1", uid="uid-bank", namespace="bank")
     for name in ("agents", "nobody"):
         status, out, err = await run("-n", "bank", name=name)

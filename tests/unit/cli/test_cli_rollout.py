@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli_world import kubeconfig
+from cli_world import install, kubeconfig
 from control_api import Api, serve
 from control_objects import backend, config
 from tracekeeper_cli.__main__ import main
@@ -138,3 +139,21 @@ async def test_what_somebody_changed_meanwhile_is_not_overwritten(api: Api, run:
 async def test_what_is_not_there_is_said(api: Api, run: Run) -> None:
     code, text = await run("status", "agents")
     assert code == 1 and "cannot read TracingConfig shop/agents" in text
+
+
+async def test_the_doctor_names_what_was_taken_back_once(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    install(api)
+    put(api, "Halted")
+    manifest = dict(api.get("tracingconfigs", "shop", "agents"))
+    halted = {"status": "False", "reason": "RolloutHalted", "message": "generation 2 was taken back"}
+    manifest["status"] = {
+        **manifest["status"],
+        "conditions": [{"type": "Ready", **halted}, {"type": "RolledOut", **halted}],
+    }
+    api.put("tracingconfigs", manifest)
+    assert await asyncio.to_thread(main, ["doctor", "-n", "shop", "--json"]) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    found = [each for each in findings if each["reason"] == "RolloutHalted"]
+    assert len(found) == 1, findings
+    assert found[0]["problem"].startswith("RolledOut is False")
+    assert "rollout undo" in found[0]["next"]

@@ -90,7 +90,9 @@ async def test_for_programs_there_is_otlp_json(there: World, run: Run) -> None:
 
 
 async def test_where_somebody_may_not_no_span_is_seen(there: World, run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    there.put(config("agents", "bank", sampling=SAMPLING))["metadata"]["uid"] = "uid-bank"
+    made = config("agents", "bank", sampling=SAMPLING)
+    made["metadata"]["uid"] = "uid-bank"
+    there.put(made)
     (one,) = await there.attach("app-1", uid="uid-bank", namespace="bank")
     for name in ("agents", "nobody"):
         status, out, err = await run("-n", "bank", name=name)

@@ -117,7 +117,9 @@ async def test_a_sidecar_that_says_no_more_is_given_up(there: World, run: Run, s
 
 
 async def test_where_somebody_may_not_none_is_sent(there: World, run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    there.put(config("agents", "bank", sampling=SAMPLING))["metadata"]["uid"] = "uid-bank"
+    made = config("agents", "bank", sampling=SAMPLING)
+    made["metadata"]["uid"] = "uid-bank"
+    there.put(made)
     (one,) = await there.attach("app-1", uid="uid-bank", namespace="bank")
     status, out, err = await run("-n", "bank")
     assert (status, out) == (1, "")

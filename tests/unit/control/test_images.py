@@ -36,6 +36,7 @@ def test_a_namespaces_trouble_is_its_own() -> None:
     assert (images.choose(NEW, "shop"), images.choose(NEW, "else")) == (None, NEW)
     assert images.forget(NEW, before=50).choose(NEW, "shop") is None
     assert images.forget(NEW, before=150).choose(NEW, "shop") == NEW
+    assert images.forget(NEW, before=0, now=99).choose(NEW, "shop") == NEW, "by a clock that was ahead"
 
 
 def test_forgets_images_that_nobody_would_use() -> None:

@@ -65,7 +65,7 @@ async def test_an_older_sidecar_works_with_this_operator(world: World, said: dic
         assert (states[0].id, states[0].running) == ("d1", True)
         attached = world.server.pods()["uid-shop-old"]
         assert (attached.version, attached.revision, attached.silent) == ("0.1.0", 7, False)
-        found = condition([attached], 0.0)
+        found = condition([attached], 0.0, "shop")
         assert (found.status, found.reason) == ("Unknown", "NotReported")
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from control_api import Api
 from control_objects import config, pod, review
-from operator_process import control_of, document, free_port, installed, policy, started
+from operator_process import control_of, free_port, installed, policy, started
 from service_tokens import Signer, publish
 from tracekeeper_operator import __version__
 from tracekeeper_operator.certs import Material

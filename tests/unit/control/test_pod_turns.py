@@ -106,6 +106,17 @@ async def test_of_one_owner_every_pod_has_its_turn(rig: Rig) -> None:
     assert await rig.go(10) == ["db-9"]
 
 
+async def test_an_attempt_by_a_clock_that_was_ahead_holds_nobody_back_for_longer(rig: Rig) -> None:
+    rig.miss(*(pod("shop", "app", number) for number in range(2)))
+    rig.miss(pod("held", "db", 0))
+    rig.held_back("db", 1)
+    rig.clock.wall += 30 * 86400
+    assert await rig.go(2) == ["app-0"]
+    rig.clock.wall -= 30 * 86400
+    rig.api.failures.clear()
+    assert sorted(await rig.go(2)) == ["app-1", "db-0"]
+
+
 def test_forgets_who_is_not_there_any_more() -> None:
     turns, first, second = Turns(), read(pod("shop", "app", 1)), read(pod("shop", "db", 2))
     turns.taken(first)

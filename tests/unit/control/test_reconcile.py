@@ -395,6 +395,45 @@ async def test_a_deleted_policy_comes_back(rig: MakeRig) -> None:
         await until(it.document)
 
 
+async def test_policies_belong_to_the_definition_that_is_there_now(rig: MakeRig) -> None:
+    """One that is deleted and made anew has another UID: what belongs to the one before, Kubernetes deletes."""
+
+    def define(uid: str, **more: str) -> None:
+        name = "tracingconfigs.tracekeeper.dev"
+        it.api.put("customresourcedefinitions", {"metadata": {"name": name, "uid": uid, **more}})
+
+    def owner() -> str | None:
+        found = it.api.objects.get(("secrets", "shop", "tracekeeper-policy"))
+        return found["metadata"]["ownerReferences"][0]["uid"] if found is not None else None
+
+    it = rig()
+    async with it.running():
+        define("first")
+        it.create(config())
+        await until(lambda: owner() == "first")
+        define("first", deletionTimestamp="2027-01-15T08:00:00Z")
+        it.delete("shop", "agents")
+        await until(lambda: owner() is None)
+        define("second")
+        it.create(config())
+        await until(lambda: owner() == "second")
+
+
+async def test_a_definition_that_changed_unseen_is_noticed_by_the_next_list(rig: MakeRig) -> None:
+    it = rig(SystemClock(), resync=0.1)
+    definition = {"metadata": {"name": "tracingconfigs.tracekeeper.dev", "uid": "first"}}
+    it.api.put("customresourcedefinitions", definition)
+    async with it.running():
+        it.create(config())
+        await until(it.document)
+        it.api.put("customresourcedefinitions", {"metadata": {**definition["metadata"], "uid": "second"}})
+        it.api.remove("secrets", "shop", "tracekeeper-policy")
+        secret = ("secrets", "shop", "tracekeeper-policy")
+        await until(
+            lambda: (found := it.api.objects.get(secret)) and found["metadata"]["ownerReferences"][0]["uid"] == "second"
+        )
+
+
 async def test_what_a_controller_of_before_wrote_at_its_end_does_not_stay(rig: MakeRig) -> None:
     """One that knows no Lease goes on for a while beside its successor, which has read everything already."""
     clock = StoodClock()

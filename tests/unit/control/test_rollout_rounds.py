@@ -65,12 +65,15 @@ class Rig:
         namespaces.replace([])
         book = Book(self.store, namespaces)
         self.index = ConfigIndex(book)
-        self.teller = RolloutTeller(self.store, self.clock, lambda namespace: None, self.notices.append)
+        self.metrics = ControllerMetrics()
+        self.teller = RolloutTeller(
+            self.store, self.clock, lambda namespace: None, self.notices.append, self.metrics.rollouts
+        )
         self.reconciler = Reconciler(
             self.kube,
             self.store,
             self.clock,
-            ControllerMetrics(),
+            self.metrics,
             book=book,
             demand=self.pods,
             canaries=Canaries(self.kube, self.pods, self.world.server, self.clock),
@@ -106,6 +109,13 @@ class Rig:
     def condition(self, kind: str) -> tuple[str, str]:
         found = next(each for each in self.status["conditions"] if each["type"] == kind)
         return found["status"], found["reason"]
+
+    def counted(self) -> list[float | None]:
+        """Configs by phase: progressing, halted, complete."""
+        return [
+            self.metrics.registry.get_sample_value("tracekeeper_controller_rollouts", {"phase": phase})
+            for phase in ("Progressing", "Halted", "Complete")
+        ]
 
     def events(self) -> list[tuple[str, bool]]:
         return [(notice.reason, notice.warning) for notice in self.notices]
@@ -174,7 +184,7 @@ async def test_a_backend_that_canaries_do_not_reach_is_taken_back_and_undone(rig
         ]
         assert told["previous"] == {"generation": 1, "spec": config(rollout=ROLLOUT)["spec"]}
         assert rig.status["policy"]["current"] != rig.status["policy"]["lastGood"]
-        assert rig.events() == [("RolloutStarted", False), ("RolloutHalted", True)]
+        assert rig.events() == [("RolloutStarted", False), ("RolloutHalted", True)] and rig.counted() == [0, 1, 0]
 
         rig.begin()
         rig.create(config(generation=2, rollout=ROLLOUT, backends=[backend("a"), backend("b")]))
@@ -213,8 +223,9 @@ async def test_what_does_well_comes_to_all(rig: Rig) -> None:
         await rig.round(3600)
         assert rig.status["rollout"] == told, "what to go back to is remembered"
         rig.create(config(generation=3, sampling=other))
+        assert rig.counted() == [0, 0, 1]
         await rig.round()
-        assert "rollout" not in rig.status
+        assert "rollout" not in rig.status and rig.counted() == [0, 0, 0]
 
 
 async def test_a_sidecar_that_crashes_takes_it_back(rig: Rig) -> None:

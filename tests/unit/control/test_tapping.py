@@ -44,6 +44,10 @@ def shown(found: Tapping) -> list[tuple[str, int]]:
     return [(progress.pod, progress.state.spans) for progress in found.news() if progress.state.spans]
 
 
+def over(found: Tapping) -> bool:
+    return found.done
+
+
 def problems(found: Tapping) -> dict[str, str]:
     return {progress.pod: progress.state.problem for progress in found.news() if progress.state.problem}
 
@@ -54,9 +58,9 @@ def test_it_is_done_when_there_is_enough_and_the_others_are_told_to_end() -> Non
     assert [(each.sidecars, each.attached, each.state.running) for each in found.news()] == [(2, 9, True)] * 2
     found.take(one, state(2))
     found.take(two, state(2, running=False))
-    assert not found.done
+    assert not over(found)
     found.take(one, state(2))
-    assert found.done
+    assert over(found)
     found.take(one, state(2))
     assert shown(found) == [("app-1", 2), ("app-2", 2), ("app-1", 2)]
     assert found.shown == 6
@@ -68,9 +72,9 @@ def test_it_is_done_when_all_have_ended() -> None:
     one, two = stream(1), stream(2)
     found = tapping(one, two)
     found.take(one, state(running=False))
-    assert not found.done
+    assert not over(found)
     found.take(two, state(running=False, problem="x" * 5000))
-    assert found.done
+    assert over(found)
     assert len(problems(found)["app-2"]) == 1000
 
 
@@ -94,10 +98,10 @@ def test_who_is_gone_or_silent_or_does_not_end_is_given_up() -> None:
     found.look(streams[1:], NOW + ANSWER)
     assert problems(found) == {"app-2": SILENT}
     found.look(streams[1:], NOW + SECONDS + GRACE - 1)
-    assert not found.done
+    assert not over(found)
     found.look(streams[1:], NOW + SECONDS + GRACE)
     assert problems(found) == {"app-3": NOT_ENDED}
-    assert found.done
+    assert over(found)
     assert [each.kinds[-1] for each in streams] == ["tap_stop"] * 3
 
 
