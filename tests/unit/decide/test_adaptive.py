@@ -152,7 +152,7 @@ def test_it_is_told_when_the_target_asks_for_less_than_the_minimum_keeps() -> No
     adaptive = settled({1: 1000, 2: 1}, replace(LIMITS, min_probability=0.25))
     assert adaptive.pinned
     adaptive.configure(replace(LIMITS, min_probability=0.05))
-    assert not adaptive.pinned
+    assert not bool(adaptive.pinned)
     assert not settled({1: 1000}, replace(LIMITS, min_probability=1.0)).pinned, "all is to be kept"
 
 
