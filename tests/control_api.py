@@ -261,6 +261,9 @@ class Api:
         return web.json_response(body if "dryRun" in request.query else self.put(key[0], body))
 
     def _list(self, request: web.Request, asked: Asked) -> web.Response:
+        if "as=PartialObjectMetadata;" in request.headers["Accept"]:
+            message = "you requested PartialObjectMetadata, but the requested object is a list"
+            return web.json_response({"message": message}, status=406)
         items = [asked.shown(item) for key, item in sorted(self.objects.items()) if asked.takes(key[0], item)]
         start, size = (
             int(request.query.get("continue", "0")),

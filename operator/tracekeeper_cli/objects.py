@@ -14,6 +14,8 @@ TIMEOUT = 30.0
 """Seconds that one call to the API server may take; lists of a whole cluster are long."""
 PAGE = 500
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+METADATA_OF_ALL = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+"""The API server refuses the one where the other is meant."""
 Object = Mapping[str, Any]
 Asking = Callable[[str], AbstractContextManager[None]]
 """Turns what keeps the API server from an answer into a CLIError that begins with these words."""
@@ -47,12 +49,14 @@ class Objects:
             "networkpolicies": (nets.list_network_policy_for_all_namespaces, nets.list_namespaced_network_policy),
             "customresourcedefinitions": (client.ApiextensionsV1Api(api).list_custom_resource_definition, None),
         }
-        values = client.CoreV1Api(bare)
+        bare_lists = client.ApiClient(api.configuration)
+        bare_lists.set_default_header("Accept", METADATA_OF_ALL)
+        values = client.CoreV1Api(bare_lists)
         self._lists["secrets"] = (values.list_secret_for_all_namespaces, values.list_namespaced_secret)
         self._custom = client.CustomObjectsApi(api)
         self._config_map = core.read_namespaced_config_map
         self._pod, self._namespace = core.read_namespaced_pod, core.read_namespace
-        self._secret = values.read_namespaced_secret
+        self._secret = client.CoreV1Api(bare).read_namespaced_secret
 
     def all_of(self, plural: str, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Object]:
         """All of a kind, in one namespace or (None) in the whole cluster; of Secrets the metadata alone."""
