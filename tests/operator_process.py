@@ -12,6 +12,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,14 @@ def document(api: Api) -> PolicyDocument:
 def control_of(api: Api) -> Control | None:
     """What it says of the control stream."""
     return document(api).control if policy(api) else None
+
+
+def policy_of(api: Api, folder: Path, port: int) -> None:
+    """Put what is published where the kubelet would, whole; the control stream is at `port` of this machine, because
+    there is no DNS for a Service's name here."""
+    control = control_of(api)
+    assert control is not None
+    here = replace(document(api), control=replace(control, endpoint=f"localhost:{port}"))
+    new = folder / "policy.new"
+    new.write_text(here.to_json())
+    new.replace(folder / "policy.json")

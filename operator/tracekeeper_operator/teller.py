@@ -1,7 +1,7 @@
 """Writes the statuses of TracingConfigs. What they say comes from several parts of the operator; nobody else writes it.
 
 A status is written when it says something new. Mere counts, which change all the time, go along with that, and are
-told by themselves every five minutes at most.
+told by themselves at most every five minutes, or as often as their source asks for.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Section:
     """Of the status, in the API's shape; told when they change."""
     counts: Mapping[str, Any] = field(default_factory=dict)
     """Further members, which change all the time."""
+    counts_every: float = COUNTS_EVERY
+    """Seconds between two writes of a status in which only these are new."""
 
 
 class Source(Protocol):
@@ -156,10 +158,15 @@ class Teller:
         found = status.conditions(item, last.plan, last.secrets, last.outcome, self._host_paths, now=self._clock.now())
         sections = [(source, source.say(item, last.plan)) for source in self._sources]
         known = all(section is not None for _, section in sections)
-        body, counts = self._body(item, last, found, sections)
-        if _without(present, counts) == _without(body, counts):
-            counted = self._counted[key_of(item.manifest)[0]].get(item.uid, float("-inf"))
-            if present == body or self._clock.monotonic() < counted + 0.8 * COUNTS_EVERY:
+        body, pauses = self._body(item, last, found, sections)
+        changed = [name for name in present.keys() | body.keys() if present.get(name) != body.get(name)]
+        if not changed:
+            return known
+        if pause := min(pauses.get(name, 0.0) for name in changed):
+            namespace, now = key_of(item.manifest)[0], self._clock.monotonic()
+            due = self._counted[namespace].get(item.uid, float("-inf")) + 0.8 * pause
+            if now < due:
+                self._schedule(namespace, due)
                 return known
         told = await apply.set_status(self._kube, item, body)
         self._metrics.status_writes.inc()
@@ -175,11 +182,11 @@ class Teller:
         last: _Told,
         found: Sequence[Condition],
         sections: Sequence[tuple[Source, Section | None]],
-    ) -> tuple[dict[str, Any], frozenset[str]]:
-        """The whole status, and which of its members are mere counts."""
+    ) -> tuple[dict[str, Any], dict[str, float]]:
+        """The whole status, and the pause between writes of each of its members that is a mere count."""
         conditions, kept = list(found), list[str]()
         members: dict[str, Any] = {}
-        counts: set[str] = set()
+        pauses: dict[str, float] = {}
         present = _mapping(item.manifest.get("status"))
         for source, section in sections:
             if section is None:
@@ -188,9 +195,9 @@ class Teller:
             else:
                 conditions += section.conditions
                 members |= {**section.members, **section.counts}
-                counts |= section.counts.keys()
+                pauses |= dict.fromkeys(section.counts, section.counts_every)
         body = status.status(item, last.plan, conditions, last.outcome, self._clock.now(), kept)
-        return {**body, **members}, frozenset(counts)
+        return {**body, **members}, pauses
 
     def _schedule(self, namespace: str, due: float) -> None:
         self._due[namespace] = min(due, self._due.get(namespace, due))
@@ -204,10 +211,6 @@ class Teller:
                 await self._wake.wait()
         except TimeoutError:
             return
-
-
-def _without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if name not in names}
 
 
 def _log_news(item: Assessed, found: Sequence[Condition], present: Mapping[str, Any]) -> None:

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,8 @@ from typing import Any
 import pytest
 
 import injection_golden
-from control_api import Api
 from control_objects import config
-from operator_process import control_of, document, free_port, installed, started
+from operator_process import control_of, document, free_port, installed, policy_of, started
 from previous_version import BUILD_LIMIT, Previous, ensure
 from programs import Backend
 from service_tokens import Signer, publish
@@ -72,7 +70,7 @@ async def test_they_attach_share_a_target_and_reload(
             async with operator(environment=of_operator) as controller:
                 await controller.ready()
                 await until(partial(control_of, api), "the policy tells of the control stream")
-                there(api, tmp_path, port)
+                policy_of(api, tmp_path, port)
                 (tmp_path / "token").write_text(signer.token(time.time(), pod="app-1", uid="uid-app-1"))
                 way = (f"--policy={tmp_path}/policy.json", f"--control-token={tmp_path}/token")
                 sidecar = await asyncio.to_thread(partial(group.start, *way, env=dict(of_sidecar)))
@@ -87,7 +85,7 @@ async def test_they_attach_share_a_target_and_reload(
 
                 api.put("tracingconfigs", config(sampling=SAMPLING, backends=[first, second], generation=2))
                 await until(lambda: len(document(api).configs[0].spec["backends"]) == 2, "the policy is another")
-                there(api, tmp_path, port)
+                policy_of(api, tmp_path, port)
                 revision = document(api).revision
                 await said(sidecar, lambda health: health["revision"] == revision, "it runs the new policy")
                 assert await asyncio.to_thread(partial(sidecar.post, 40, seed=2)) == 200
@@ -139,17 +137,6 @@ def to(backend: Backend, name: str) -> dict[str, Any]:
 def arrived(backend: Backend, spans: int) -> None:
     """Wait until a backend has so many."""
     within(lambda: len(backend.ids()) >= spans, f"{spans} spans in a backend")
-
-
-def there(api: Api, folder: Path, port: int) -> None:
-    """Put the published policy where the kubelet would, whole."""
-    control = control_of(api)
-    assert control is not None
-    # There is no DNS for a Service's name here, and the port is a free one.
-    here = replace(document(api), control=replace(control, endpoint=f"localhost:{port}"))
-    new = folder / "policy.new"
-    new.write_text(here.to_json())
-    new.replace(folder / "policy.json")
 
 
 async def said(sidecar: RunningSidecar, condition: Callable[[dict[str, Any]], Any], what: str) -> None:

@@ -21,6 +21,9 @@ SHOWN = 5
 """Pods that a message names."""
 LEAST_PAUSE = 1.0
 """Seconds between two counts."""
+TOLD_EVERY = 30.0
+"""Seconds between two writes of a status in which only counts of pods are new: somebody may wait for a change to be in
+force everywhere, while pods may come and go all the time."""
 STATES = ("injected", "missed", "failed", "outdated", "current", "stale", "silent", "unscraped", "at_floor")
 """Labels of the metric: the fields of `Counts` but `matched`, which is a sum."""
 
@@ -71,7 +74,7 @@ class PodTeller:
             return None
         self._count(plan.namespace)
         counts = total(found[item.uid] for found in self._counted.values() if item.uid in found)
-        return Section((self._condition(item, plan.namespace, counts),), {}, {"pods": counts.body()})
+        return Section((self._condition(item, plan.namespace, counts),), {}, {"pods": counts.body()}, TOLD_EVERY)
 
     def changed(self) -> None:
         """Something is otherwise: count anew, once for all that changes at about the same time."""
