@@ -52,6 +52,7 @@ class Why(StrEnum):
     NO_PODS = "NoPods"
     NOT_HELD = "NotHeldBack"
     BLIND = "NoControlStream"
+    BEHIND = "WaitingForNamespaces"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +125,14 @@ def step(
     old: PolicyEntry | None,
     *,
     fixed: Collection[Section],
-    may_hold: Callable[[PolicyEntry], bool],
+    withdrawn: Callable[[PolicyEntry], Collection[str]],
     look: Look | None,
     now: float,
 ) -> Step:
     """What of `fresh`, which the configs say, is published now; `old` is what is.
 
-    `fixed` are the sections that are enforced, `may_hold` tells whether everybody still lets `old` be used; without a
-    `look` sidecars cannot be watched, and nothing is tried.
+    `fixed` are the sections that are enforced, `withdrawn` tells which configs in an entry may not be used any longer,
+    as `namespace/name`; without a `look` sidecars cannot be watched, and nothing is tried.
     """
     spec, _ = fresh.parse_whole()
     if spec.rollout is None:
@@ -142,8 +143,9 @@ def step(
         return Step(fresh, told.complete(Why.UNCHANGED, "it is in effect", None, now))
     if digest_of(old.spec) == told.digest:
         return Step(fresh, told.complete(Why.UNCHANGED, "it is in effect", old, now))
-    stable = hold(old, fresh, fields) if may_hold(old) else None
-    if stable is None:
+    gone = withdrawn(old)
+    stable = hold(old, fresh, fields, gone)
+    if stable is None or (gone and digest_of(stable.spec) == told.digest):
         text = "it came to all pods at once, because what was in effect before may not be used any longer, or cannot"
         return Step(fresh, told.complete(Why.NOT_HELD, text, old, now))
     if digest_of(stable.spec) == told.digest:
@@ -161,21 +163,44 @@ def step(
     return _try(_Trial(told, stable, old.candidate, spec.rollout, now), pods)
 
 
-def hold(old: PolicyEntry, fresh: PolicyEntry, fixed: Collection[str]) -> PolicyEntry | None:
-    """What is known to work, with what must not wait: `AT_ONCE`, and the enforced sections `fixed`. None when these do
-    not go together.
+def hold(
+    old: PolicyEntry, fresh: PolicyEntry, fixed: Collection[str], gone: Collection[str] = ()
+) -> PolicyEntry | None:
+    """What is known to work, with what must not wait: `AT_ONCE`, the enforced sections `fixed`, and those that came from
+    configs in `gone`. None when these do not go together.
     """
-    now = {*AT_ONCE, *fixed}
+    if f"{old.namespace}/{old.name}" in gone:
+        return None
+    lost = {key for key, source in old.origins.items() if source in gone} - {*AT_ONCE, *fixed}
+    # What the entry's own config says in their place is new, and is tried first if anything is left without it.
+    own = {key for key in lost if key not in fresh.origins}
+    return _held(old, fresh, {*AT_ONCE, *fixed, *lost}, own, gone) or (
+        _held(old, fresh, {*AT_ONCE, *fixed, *lost}, set(), gone) if own else None
+    )
+
+
+def _held(
+    old: PolicyEntry, fresh: PolicyEntry, now: Collection[str], without: Collection[str], gone: Collection[str]
+) -> PolicyEntry | None:
+    spec, origins = _overlay(old.spec, fresh.spec, now), _overlay(old.origins, fresh.origins, now)
+    kept = [source for source in old.sources if config_of(source) not in gone]
+    known, needed = {config_of(source) for source in kept}, set(origins.values())
+    added = [source for source in fresh.sources if config_of(source) in needed - known]
     # Whose it is says the API server, and not what is published: others than us may write that.
     held = replace(
         fresh,
-        spec=_overlay(old.spec, fresh.spec, now),
-        origins=_overlay(old.origins, fresh.origins, now),
+        spec={key: value for key, value in spec.items() if key not in without},
+        origins=origins,
         generation=old.generation,
-        sources=old.sources,
+        sources=(*kept, *added),
     )
-    spec, faults = held.parse()
-    return None if faults or check_resolved(resolve(spec)) else held
+    parsed, faults = held.parse()
+    return None if faults or check_resolved(resolve(parsed)) else held
+
+
+def config_of(source: str) -> str:
+    """`namespace/name` of one of an entry's sources."""
+    return source.rpartition("@")[0]
 
 
 def _overlay(old: Mapping[str, Any], new: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
