@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from typing import Any
 
@@ -39,6 +40,26 @@ def certificate(days: float, life: float = 90.0, *, authority: bool = False) -> 
     return made.public_bytes(serialization.Encoding.PEM)
 
 
+def twice_extended() -> bytes:
+    """What no authority makes, and whoever writes a Secret can: the same extension twice."""
+    made = x509.load_pem_x509_certificate(certificate(1))
+    again = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.14"), b"\x30\x00")
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(made.subject)
+        .issuer_name(made.issuer)
+        .public_key(KEY.public_key())
+        .serial_number(1)
+        .not_valid_before(made.not_valid_before_utc)
+        .not_valid_after(made.not_valid_after_utc)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=False)
+        .add_extension(again, critical=False)
+    )
+    der = builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    der = der.replace(bytes([0x55, 0x1D, 0x0E]), bytes([0x55, 0x1D, 0x13]))
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
     [
@@ -52,6 +73,7 @@ def certificate(days: float, life: float = 90.0, *, authority: bool = False) -> 
         (certificate(1) + certificate(800, life=900, authority=True), "ends at"),
         (certificate(-9, authority=True) + certificate(800, life=900, authority=True), ""),
         (certificate(-9, authority=True), "ended at"),
+        (twice_extended(), ""),
         (b"t0ken", ""),
         (b"-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n", ""),
         (b"", ""),
