@@ -23,7 +23,7 @@ from .attached import Attached, End
 from .budget import Budget, work
 from .circles import Circles
 from .ledgers import Ledgers, grew, matters
-from .messages import BadMessage, read
+from .messages import ERRANDS, BadMessage, read
 from .tokens import PodIdentity, TokenRefused
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,6 @@ Verify = Callable[[str], Awaitable[PodIdentity]]
 """A token to whose it is. Raises TokenRefused."""
 Told = Callable[[Attached, Any], None]
 """Given a message about an errand."""
-ERRANDS = ("dump", "tap", "test")
-"""Kinds of messages about what people ask."""
 Standings = Callable[[str], None]
 """Told the UID of a config about whose sidecars there is something new."""
 

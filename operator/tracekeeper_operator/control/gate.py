@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import grpc
@@ -27,6 +28,8 @@ MOST_TEXT = 4000
 """Characters of an error: it travels in a header."""
 MOST_NAMED = 20
 """Pods that a text names."""
+EACH = 2
+"""Taps, and test spans, that are under way at once in one namespace, and for one person: others want to see, too."""
 
 Context = aio.ServicerContext[Any, Any]
 Configs = Callable[[str, str], dict[str, Any] | None]
@@ -104,6 +107,27 @@ class Gate:
 def own(sidecars: Sidecars, uid: str, namespace: str) -> list[Sidecar]:
     """Those of the config's own namespace: who may ask there has no say over pods elsewhere that it is lent to."""
     return [each for each in sidecars.attached(uid) if each.identity.namespace == namespace]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who has something under way, and where."""
+
+    namespace: str
+    person: str
+
+
+def check_room(what: str, most: int, under_way: Iterable[Asker], asker: Asker) -> None:
+    """Raises Refused if `asker` may not begin one more of `what`."""
+    others = list(under_way)
+    for count, bound, where in (
+        (len(others), most, ""),
+        (sum(each.namespace == asker.namespace for each in others), EACH, f" in namespace {asker.namespace}"),
+        (sum(each.person == asker.person for each in others), EACH, f" for {asker.person}"),
+    ):
+        if count >= bound:
+            text = f"{bound} {what} are under way{where}: wait for the end of one"
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
 
 def none_attached(name: str, otherwise: str = "") -> Refused:

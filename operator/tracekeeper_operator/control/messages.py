@@ -8,6 +8,8 @@ from google.protobuf.message import DecodeError
 
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
+from . import errand
+
 MOST_KEYS = 501
 LONGEST_KEY = 256
 """Characters; of up to eight values of attributes."""
@@ -31,6 +33,8 @@ LONGEST_TEXT = 512
 """Characters of a fault in words; of more bytes than that the first are kept."""
 MOST_SPANS = 1 << 48
 """Of any count: sums of them over 20,000 sidecars are less than what the API server takes."""
+ERRANDS = ("dump", "tap", "test")
+"""Kinds of messages about what people ask."""
 LONGEST_MESSAGE = 4 * 1024 * 1024
 """Bytes."""
 
@@ -40,8 +44,9 @@ class BadMessage(ValueError):
 
 
 def read(data: bytes) -> pb.FromSidecar:
-    """Raises BadMessage. A message of a kind that is not known here is one without a member. Of a Standing, which is
-    kept for long, there is nothing in memory but what is known here, some 15 KB at most."""
+    """Raises BadMessage. A message of a kind that is not known here is one without a member. Of what is kept for longer
+    than the next message (a Standing, or the state of an errand) there is nothing in memory but what is known here:
+    some 15 KB at most, and what a tap shows."""
     message = pb.FromSidecar()
     try:
         message.ParseFromString(data)
@@ -56,7 +61,10 @@ def read(data: bytes) -> pb.FromSidecar:
         _check_kept(message.kept)
     elif kind == "standing":
         _check_standing(message.standing)
-        return _alone(message.standing)
+        return _alone(pb.FromSidecar(standing=message.standing))
+    elif kind in ERRANDS:
+        _check_errand(kind, message)
+        return _alone(message)
     return message
 
 
@@ -114,16 +122,33 @@ def _check_standing(standing: pb.Standing) -> None:
         for field, value in part.ListFields():
             if isinstance(value, int) and value > MOST_SPANS:
                 raise BadMessage(f"Standing: {field.name} is {value}; at most {MOST_SPANS}")
-
-
-def _alone(standing: pb.Standing) -> pb.FromSidecar:
-    """What is parsed stays in memory with all bytes that it came with, so this is copied."""
-    standing.DiscardUnknownFields()
     standing.policy_problem, standing.log_problem = _cut(standing.policy_problem), _cut(standing.log_problem)
     for backend in standing.backends:
         backend.fault = _cut(backend.fault)
+
+
+def _check_errand(kind: str, message: pb.FromSidecar) -> None:
+    """Texts are cut: they are a sidecar's words, or an application's."""
+    state: pb.DumpState | pb.TapState | pb.TestState = getattr(message, kind)
+    if len(state.id) > LONGEST_NAME:
+        raise BadMessage(f"{kind}: an id has more than {LONGEST_NAME} characters")
+    for field, value in state.ListFields():
+        if isinstance(value, int) and value > MOST_SPANS:
+            raise BadMessage(f"{kind}: {field.name} is {value}; at most {MOST_SPANS}")
+    state.problem = state.problem[: errand.LONGEST_TEXT]
+    if isinstance(state, pb.TestState):
+        del state.delivery[MOST_ENTRIES:]
+        state.trace_id = state.trace_id[:TRACE_ID]
+        for entry in state.delivery:
+            entry.name, entry.outcome = _cut(entry.name), _cut(entry.outcome)
+            entry.backend, entry.words = entry.backend[: errand.LONGEST_TEXT], entry.words[: errand.LONGEST_TEXT]
+
+
+def _alone(message: pb.FromSidecar) -> pb.FromSidecar:
+    """What is parsed stays in memory with all bytes that it came with, so this is copied."""
+    message.DiscardUnknownFields()
     alone = pb.FromSidecar()
-    alone.ParseFromString(pb.FromSidecar(standing=standing).SerializeToString())
+    alone.ParseFromString(message.SerializeToString())
     return alone
 
 

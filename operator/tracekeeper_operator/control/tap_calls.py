@@ -18,7 +18,7 @@ from tracekeeper_spec.texts import DNS_SUBDOMAIN
 
 from ..clock import Clock
 from .errand import GRACE, Sidecar
-from .gate import Context, Gate, Refused, Sidecars, chosen, own
+from .gate import Asker, Context, Gate, Refused, Sidecars, check_room, chosen, own
 from .tapping import Tapping
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class TapCalls:
         self._gate, self._sidecars, self._clock = gate, sidecars, clock
         self._taps: dict[str, Tapping] = {}
         """By id."""
+        self._askers: dict[str, Asker] = {}
         self._random = random.SystemRandom()
         sidecars.on_told("tap", self._take)
 
@@ -55,7 +56,7 @@ class TapCalls:
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "; ".join(faults))
             uid = str(manifest["metadata"]["uid"])
             found = chosen(own(self._sidecars, uid, asked.namespace), asked.pod, name)
-            tapping = self._begin(asked, found)
+            tapping = self._begin(asked, found, Asker(asked.namespace, person.name))
         except Refused as refused:
             await context.abort(refused.code, refused.text)
         logger.info(
@@ -68,18 +69,18 @@ class TapCalls:
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "what is shown was not read in time")
         finally:
-            del self._taps[tapping.name]
+            del self._taps[tapping.name], self._askers[tapping.name]
             ended = "has ended" if tapping.done else "was stopped"
             tapping.stop()
             logger.info("tap %s of %s %s: %d spans shown to %s", tapping.name, name, ended, tapping.shown, person.name)
 
-    def _begin(self, asked: pb.TapRequest, found: list[Sidecar]) -> Tapping:
+    def _begin(self, asked: pb.TapRequest, found: list[Sidecar], asker: Asker) -> Tapping:
         """Raises Refused."""
-        if len(self._taps) >= MOST:
-            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MOST} taps are under way: wait for the end of one")
+        check_room("taps", MOST, self._askers.values(), asker)
         some = self._random.sample(found, min(SIDECARS, len(found)))
         name = secrets.token_hex(8)
         tapping = self._taps[name] = Tapping(name, asked, some, len(found), self._clock.monotonic())
+        self._askers[name] = asker
         return tapping
 
     async def _follow(self, uid: str, namespace: str, tapping: Tapping, context: Context) -> None:

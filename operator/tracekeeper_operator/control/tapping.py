@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
 from .errand import LONGEST_TEXT, Errand, Sidecar
 
 MOST_WAITING = 8 << 20
-"""Bytes that wait to be told; what comes beyond is passed over."""
+"""Bytes that wait to be told; spans that come beyond are passed over."""
+ENTRY = 1024
+"""Bytes for which each message of those counts beside its own."""
 
 
 class Tapping:
@@ -22,9 +25,12 @@ class Tapping:
         self._most, self._attached = asked.spans, attached
         self._errands = {each.identity.uid: Errand(each, now, now + asked.seconds) for each in sidecars}
         self._states = {uid: pb.TapState(id=name, running=True) for uid in self._errands}
-        """What each has said last."""
-        self._news: list[pb.TapProgress] = []
-        self._waiting = 0
+        """What each has said last, without spans."""
+        self._passed = dict.fromkeys(self._errands, 0)
+        """Spans of each that were passed over here."""
+        self._news: OrderedDict[str | int, pb.TapProgress] = OrderedDict()
+        """What waits to be told: messages with spans by their number, and by UID the last one of each without."""
+        self._numbered = self._waiting = 0
         command = pb.TapCommand(id=name, spans=asked.spans, seconds=asked.seconds, where=asked.where)
         for uid, errand in self._errands.items():
             self._tell(uid, self._states[uid])
@@ -47,7 +53,7 @@ class Tapping:
             if errand.look(id(errand.sidecar) in present, now):
                 state = pb.TapState()
                 state.CopyFrom(self._states[uid])
-                state.running, state.problem, state.request, state.spans = False, errand.problem, b"", 0
+                state.running, state.problem = False, errand.problem
                 self._states[uid] = state
                 self._tell(uid, state)
                 self._end(errand)
@@ -60,17 +66,34 @@ class Tapping:
             return
         state.problem = state.problem[:LONGEST_TEXT]
         errand.answered, errand.running = True, state.running
-        if self._waiting + len(state.request) > MOST_WAITING:
-            state.passed_over += state.spans
-            state.request, state.spans = b"", 0
-        self.shown += state.spans
-        self._states[uid] = state
-        self._tell(uid, state)
+        said = pb.TapState()
+        said.CopyFrom(state)
+        if state.request and self._waiting + _cost(state) > MOST_WAITING:
+            self._passed[uid] += state.spans
+            said.request = b""
+        if not said.request:
+            said.spans = 0
+        said.passed_over += self._passed[uid]
+        self.shown += said.spans
+        self._tell(uid, said)
+        # Made from its numbers: what is cleared in a message stays in memory as long as that does.
+        self._states[uid] = pb.TapState(
+            id=said.id,
+            running=said.running,
+            problem=said.problem,
+            looked_at=said.looked_at,
+            matched=said.matched,
+            passed_over=said.passed_over,
+            too_large=said.too_large,
+        )
 
-    def news(self) -> list[pb.TapProgress]:
-        """What has come since the last call."""
-        news, self._news, self._waiting = self._news, [], 0
-        return news
+    def news(self) -> Iterator[pb.TapProgress]:
+        """What has come since the last call. Each counts as waiting until it is taken."""
+        for _ in range(len(self._news)):
+            key, progress = self._news.popitem(last=False)
+            if isinstance(key, int):
+                self._waiting -= _cost(progress.state)
+            yield progress
 
     def stop(self) -> None:
         """End it wherever it is under way."""
@@ -80,9 +103,19 @@ class Tapping:
 
     def _tell(self, uid: str, state: pb.TapState) -> None:
         who = self._errands[uid].sidecar.identity
-        self._waiting += len(state.request)
         counts = {"sidecars": len(self._errands), "attached": self._attached}
-        self._news.append(pb.TapProgress(pod=who.pod, pod_uid=uid, state=state, **counts))
+        progress = pb.TapProgress(pod=who.pod, pod_uid=uid, state=state, **counts)
+        self._news.pop(uid, None)  # What is newer says the same of more.
+        if not state.request:
+            self._news[uid] = progress
+            return
+        self._numbered += 1
+        self._waiting += _cost(state)
+        self._news[self._numbered] = progress
 
     def _end(self, errand: Errand) -> None:
         errand.sidecar.send(pb.ToSidecar(tap_stop=pb.TapStop(id=self.name)))
+
+
+def _cost(state: pb.TapState) -> int:
+    return state.ByteSize() + ENTRY

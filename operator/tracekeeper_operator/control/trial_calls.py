@@ -16,7 +16,7 @@ from tracekeeper_spec.texts import DNS_SUBDOMAIN
 
 from ..clock import Clock
 from .errand import GRACE, LONGEST_TEXT, Errand, Sidecar
-from .gate import Context, Gate, Refused, Sidecars, chosen, own
+from .gate import Asker, Context, Gate, Refused, Sidecars, check_room, chosen, own
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ class TrialCalls:
         self._gate, self._sidecars, self._clock = gate, sidecars, clock
         self._trials: dict[str, _Trial] = {}
         """By id."""
+        self._askers: dict[str, Asker] = {}
         self._random = random.SystemRandom()
         sidecars.on_told("test", self._take)
 
@@ -94,7 +95,8 @@ class TrialCalls:
             if faults := list(_faults(asked)):
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "; ".join(faults))
             uid = str(manifest["metadata"]["uid"])
-            trial = self._begin(asked, chosen(own(self._sidecars, uid, asked.namespace), asked.pod, name))
+            found = chosen(own(self._sidecars, uid, asked.namespace), asked.pod, name)
+            trial = self._begin(asked, found, Asker(asked.namespace, person.name))
         except Refused as refused:
             await context.abort(refused.code, refused.text)
         pod = trial.errand.sidecar.identity.pod
@@ -105,17 +107,15 @@ class TrialCalls:
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "what became of the span was not read in time")
         finally:
-            del self._trials[trial.name]
+            del self._trials[trial.name], self._askers[trial.name]
             logger.info("test span %s of %s through pod %s: %s", trial.name, name, pod, trial.outcome[:LONGEST_TEXT])
 
-    def _begin(self, asked: pb.TestRequest, found: list[Sidecar]) -> _Trial:
+    def _begin(self, asked: pb.TestRequest, found: list[Sidecar], asker: Asker) -> _Trial:
         """Raises Refused."""
-        if len(self._trials) >= MOST:
-            raise Refused(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MOST} test spans are under way: wait for the end of one"
-            )
+        check_room("test spans", MOST, self._askers.values(), asker)
         name = secrets.token_hex(8)
         trial = self._trials[name] = _Trial(name, asked, self._random.choice(found), self._clock.monotonic())
+        self._askers[name] = asker
         return trial
 
     async def _follow(self, uid: str, namespace: str, trial: _Trial, context: Context) -> None:
