@@ -20,7 +20,7 @@ def status(options: argparse.Namespace) -> int:
     until = time.monotonic() + options.wait
     while True:
         config = cluster.tracing_config(namespace, options.name)
-        if phase(config) not in ("Progressing", "Unseen") or time.monotonic() >= until:
+        if phase(config) not in ("Progressing", "Unseen", "Behind") or time.monotonic() >= until:
             break
         time.sleep(LOOK_EVERY)
     print(described(config))

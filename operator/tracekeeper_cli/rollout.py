@@ -20,12 +20,16 @@ class Undone:
 
 
 def phase(config: Object) -> str:
-    """`Progressing`, `Halted`, `Complete`; `Unseen` while the operator has not seen the newest generation, empty for
-    a config without a section `rollout`.
+    """`Progressing`, `Halted`, `Complete`; `Unseen` while the operator has not seen the newest generation, `Behind`
+    where what it tells of is an older one, empty for a config without a section `rollout`.
     """
-    if _status(config).get("observedGeneration", 0) != _meta(config).get("generation"):
+    generation = _meta(config).get("generation")
+    if _status(config).get("observedGeneration", 0) != generation:
         return "Unseen"
-    return str(_rollout(config).get("phase", ""))
+    found = _rollout(config)
+    if found and found.get("generation") != generation:
+        return "Behind"
+    return str(found.get("phase", ""))
 
 
 def described(config: Object) -> str:
@@ -37,8 +41,16 @@ def described(config: Object) -> str:
         return f"{name} has no section spec.rollout: a changed policy comes to all pods at once"
     found = _rollout(config)
     tried, effective = found.get("generation"), found.get("effective")
+    if now == "Behind":
+        return (
+            f"{name}: generation {_meta(config).get('generation')} is not rolled out: generation {tried} is"
+            f" {found.get('phase')}, generation {effective} in effect\n"
+            f"  if it stays so, its conditions say why: kubectl describe tracingconfig {name_of(config)}"
+        )
     lines = [f"{name}: {now} since {found.get('since')} ({found.get('reason')})"]
-    if now == "Progressing":
+    if now == "Progressing" and found.get("reason") == "WaitingForNamespaces":
+        lines.append(f"  generation {tried} is not in all namespaces yet")
+    elif now == "Progressing":
         lines.append(
             f"  generation {tried} is tried by {found.get('canaries', 0)} pods, {found.get('ready', 0)} run it"
         )
@@ -83,7 +95,7 @@ def undo(config: Object) -> Undone:
 
 def _effect(config: Object) -> str:
     found = _rollout(config)
-    match phase(config):
+    match found.get("phase"):
         case "Halted":
             text = f"That is what all pods run already, since generation {found.get('generation')} was taken back."
         case "Progressing":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import Gauge
@@ -21,6 +23,8 @@ from .trials import WORST_FIRST
 
 MAX_SPEC = 64 * 1024
 """Bytes of a spec that is kept for going back to."""
+KEPT_FOR = 24 * 3600.0
+"""Seconds for which that is kept once the next one is in effect: somebody may have taken a credential out of it."""
 REASONS = {
     Phase.PROGRESSING: (Reason.ROLLOUT_PROGRESSING, "Unknown"),
     Phase.HALTED: (Reason.ROLLOUT_HALTED, "False"),
@@ -47,6 +51,10 @@ class RolloutTeller:
         self._store, self._clock, self._retell, self._notify, self._gauge = store, clock, retell, notify, gauge
         self._states: dict[str, dict[str, State]] = {}
         """By the config's UID, then by namespace of the pods."""
+        self._phases: dict[str, Counter[Phase]] = {}
+        """By the config's UID, in how many namespaces it is where."""
+        self._total: Counter[Phase] = Counter()
+        """Configs, each by its worst phase."""
         self._in: dict[str, frozenset[str]] = {}
         """UIDs that are known of a namespace."""
 
@@ -54,21 +62,36 @@ class RolloutTeller:
         """How the rollouts in a namespace stand now."""
         namespace = plan.namespace
         for uid in self._in.pop(namespace, frozenset()) - plan.rollouts.keys():
-            self._states[uid].pop(namespace, None)
-            if not self._states[uid]:
-                del self._states[uid]
+            self._note(uid, namespace, None)
         if plan.rollouts:
             self._in[namespace] = frozenset(plan.rollouts)
         for uid, state in plan.rollouts.items():
-            known = self._states.setdefault(uid, {})
-            before, known[namespace] = known.get(namespace), state
+            before = self._note(uid, namespace, state)
             if state.news and (before is None or before.phase is not state.phase or before.digest != state.digest):
                 self._tell_event(uid, namespace, plan, state)
             if before != state:
                 self._tell_owner(uid, plan)
-        worst = Counter(_worst(known)[1].phase for known in self._states.values())
         for phase in Phase:
-            self._gauge.labels(str(phase)).set(worst[phase])
+            self._gauge.labels(str(phase)).set(self._total[phase])
+
+    def _note(self, uid: str, namespace: str, state: State | None) -> State | None:
+        """Know it, and count; what was known before. One config may be in each of thousands of namespaces."""
+        known, phases = self._states.setdefault(uid, {}), self._phases.setdefault(uid, Counter())
+        worst_before = _worst_of(phases)
+        before = known.pop(namespace, None)
+        if before is not None:
+            phases[before.phase] -= 1
+        if state is not None:
+            known[namespace] = state
+            phases[state.phase] += 1
+        elif not known:
+            del self._states[uid], self._phases[uid]
+        worst = _worst_of(phases)
+        if worst_before is not None:
+            self._total[worst_before] -= 1
+        if worst is not None:
+            self._total[worst] += 1
+        return before
 
     def say(self, item: Assessed, plan: Plan) -> Section | None:
         """Nothing of a config without a section `rollout`."""
@@ -76,7 +99,8 @@ class RolloutTeller:
         if not states:
             return Section()
         own = states.get(plan.namespace)
-        namespace, worst = _worst(states)
+        newest = item.config.generation if item.config is not None else 0
+        namespace, worst = _worst(states, newest)
         others = f" (in namespace {namespace})" if namespace != plan.namespace else ""
         reason, status = REASONS[worst.phase]
         body = self._body(item, states, worst, own)
@@ -98,10 +122,19 @@ class RolloutTeller:
             "since": str(present["since"]) if same and not worst.news and "since" in present else since,
         }
         if worst.phase is Phase.PROGRESSING:
-            body["canaries"] = sum(state.canaries for state in states.values())
-            body["ready"] = sum(state.ready for state in states.values())
+            trying = [state for state in states.values() if state.generation >= worst.generation]
+            body["canaries"] = sum(state.canaries for state in trying)
+            body["ready"] = sum(state.ready for state in trying)
+        elif worst.phase is Phase.COMPLETE and self._is_long_ago(body["since"]):
+            return body
         previous = self._previous(item, own, present)
         return {**body, "previous": previous} if previous else body
+
+    def _is_long_ago(self, since: str) -> bool:
+        try:
+            return self._clock.now() - datetime.fromisoformat(since).timestamp() > KEPT_FOR
+        except ValueError:
+            return True
 
     def _previous(self, item: Assessed, own: State | None, present: Mapping[str, Any]) -> dict[str, Any] | None:
         """What `rollout undo` goes back to: as long as nothing is known to be in effect that was not before, what it
@@ -144,13 +177,34 @@ class RolloutTeller:
         return None
 
 
-def _worst(states: Mapping[str, State]) -> tuple[str, State]:
-    """The namespace in which it is worst, and how it is there."""
-    return min(states.items(), key=lambda each: (WORST_FIRST.index(each[1].phase), each[0]))
+def _worst_of(phases: Mapping[Phase, int]) -> Phase | None:
+    return next((phase for phase in WORST_FIRST if phases.get(phase, 0) > 0), None)
+
+
+def _worst(states: Mapping[str, State], newest: int) -> tuple[str, State]:
+    """The namespace in which it is worst, and how it is there; `newest` is the config's generation. Where nobody has
+    seen that yet, nothing is complete, nor halted for good.
+    """
+
+    def rank(each: tuple[str, State]) -> tuple[int, bool, str]:
+        namespace, state = each
+        behind = state.generation < newest
+        return WORST_FIRST.index(Phase.PROGRESSING if behind else state.phase), behind, namespace
+
+    namespace, state = min(states.items(), key=rank)
+    if state.generation >= newest:
+        return namespace, state
+    text = f"it has not come to namespace {namespace} yet, which takes some seconds; if it stays so, the controller's"
+    text += " log says why"
+    return namespace, replace(
+        state, phase=Phase.PROGRESSING, why=Why.BEHIND, message=text, generation=newest, since=0, news=False
+    )
 
 
 def _headline(state: State) -> str:
     match state.phase:
+        case Phase.PROGRESSING if state.why is Why.BEHIND:
+            return f"generation {state.generation} comes to the pods, generation {state.effective} is in effect"
         case Phase.PROGRESSING:
             return f"generation {state.generation} is tried, generation {state.effective} is in effect for all others"
         case Phase.HALTED:

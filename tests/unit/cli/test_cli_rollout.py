@@ -88,6 +88,15 @@ async def test_what_the_operator_has_not_seen_is_not_told_of(api: Api, run: Run)
     assert code == 1 and "has not seen generation 2" in text
 
 
+async def test_what_is_told_of_an_older_generation_is_not_taken_for_the_newest(api: Api, run: Run) -> None:
+    put(api, "Complete", generation=1, effective=1)
+    code, text = await run("status", "agents", "--wait", "1ms")
+    assert code == 1 and "generation 2 is not rolled out: generation 1 is Complete" in text
+    put(api, "Progressing", reason="WaitingForNamespaces", effective=1)
+    code, text = await run("status", "agents", "--wait", "1ms")
+    assert code == 1 and "generation 2 is not in all namespaces yet" in text
+
+
 async def test_a_config_without_the_section_says_so(api: Api, run: Run) -> None:
     api.put("tracingconfigs", {**config(), "status": {"observedGeneration": 1}})
     assert (await run("status", "agents"))[1] == (
