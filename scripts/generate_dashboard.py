@@ -161,6 +161,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 ("sum(rate(tracekeeper_controller_status_writes_total{}[$__rate_interval]))", "statuses"),
             ),
         ),
+        Panel(
+            "Rollouts",
+            "TracingConfigs with a section `rollout`, by phase. `Halted` ones were taken back: see `rollout status`.",
+            "short",
+            (("sum by (phase) (tracekeeper_controller_rollouts{})", "{{phase}}"),),
+        ),
     ),
     "Control stream": (
         Panel(
