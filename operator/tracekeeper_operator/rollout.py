@@ -6,9 +6,9 @@ The state is in the document that is published, so it outlives controllers: an e
     changed -> candidate: the lowest places try it, one pod at least
     candidate -> halted   when one of `haltOn` is seen in those pods and not in the others
     candidate -> entry    when it has done well for `observeFor`, from when the first of them ran it
-    halted -> candidate   with the next generation of a config that takes part
+    halted -> candidate   with the next generation of the config, or when those that take part say something else
 
-Nothing is tried where there is nobody to try it, nor what must not wait: see `hold`.
+Nothing is tried where there is nobody to try it when it comes, nor what must not wait: see `hold`.
 """
 
 from __future__ import annotations
@@ -141,7 +141,10 @@ def step(
     told = _Telling(fresh, digest_of(fresh.spec), fields)
     if old is None or old.retired:
         return Step(fresh, told.complete(Why.UNCHANGED, "it is in effect", None, now))
+    halted = old.halted
     if digest_of(old.spec) == told.digest:
+        if halted is not None and not _overtaken(halted, fresh, old):
+            return Step(replace(fresh, halted=halted), told.halted(halted, fresh))
         return Step(fresh, told.complete(Why.UNCHANGED, "it is in effect", old, now))
     gone = withdrawn(old)
     stable = hold(old, fresh, fields, gone)
@@ -150,14 +153,14 @@ def step(
         return Step(fresh, told.complete(Why.NOT_HELD, text, old, now))
     if digest_of(stable.spec) == told.digest:
         return Step(fresh, told.complete(Why.UNCHANGED, "all that changed comes to all pods at once", old, now))
-    halted = old.halted
-    if halted is not None and (halted.sources, halted.digest) == (fresh.sources, told.digest):
+    # Not by all sources: what one of the others says of something else is no new attempt.
+    if halted is not None and (halted.generation, halted.digest) == (fresh.generation, told.digest):
         return Step(replace(stable, halted=halted), told.halted(halted, stable))
     if look is None:
         text = "it came to all pods at once: without the control stream (control.enabled) nobody sees how they do"
         return Step(fresh, told.complete(Why.BLIND, text, old, now))
     pods = look()
-    if pods is not None and not pods:
+    if pods is not None and not pods and old.candidate is None:
         text = "it came to all pods at once, since there is none yet that could try it"
         return Step(fresh, told.complete(Why.NO_PODS, text, old, now))
     return _try(_Trial(told, stable, old.candidate, spec.rollout, now), pods)
@@ -208,6 +211,19 @@ def _overlay(old: Mapping[str, Any], new: Mapping[str, Any], keys: Collection[st
         **{key: value for key, value in old.items() if key not in keys},
         **{key: value for key, value in new.items() if key in keys},
     }
+
+
+def _overtaken(halted: Halted, fresh: PolicyEntry, old: PolicyEntry) -> bool:
+    """Whether somebody has said something newer than what was halted, and not only what works is held on to."""
+    if fresh.sources == old.sources:
+        return False
+    known = _generations(halted.sources)
+    return any(generation > known.get(name, -1) for name, generation in _generations(fresh.sources).items())
+
+
+def _generations(sources: Iterable[str]) -> dict[str, int]:
+    found = (source.rpartition("@") for source in sources)
+    return {name: int(generation) if generation.isdecimal() else 0 for name, _, generation in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,19 +281,24 @@ class _Trial:
         """What is tried, and by whom, as of now."""
         fresh, digest = self.told.fresh, self.told.digest
         before = self.before if self.before is not None and self.before.digest == digest else None
-        below = below_for(digest, self.settings.canary_percent, pods, before.below if before is not None else 0)
+        share = -(-self.settings.canary_percent * PLACES // 100)
         troubled = sorted({name for pod in pods or () for name in pod.failing})
-        return Candidate(
+        # A clock that was ahead when one of these was written would blind us until it is then.
+        now = max(1, int(self.now))
+        found = Candidate(
             fresh.spec,
             fresh.generation,
             fresh.sources,
             fresh.origins,
             digest,
-            below,
-            before.started if before is not None else int(self.now),
-            before.observed if before is not None else 0,
+            max(before.below, share) if before is not None else share,
+            min(before.started, now) if before is not None else now,
+            min(before.observed, now) if before is not None else 0,
             before.troubled if before is not None else tuple(troubled),
+            also=before.also if before is not None else "",
         )
+        late = now >= max(found.started, found.observed) + LATE
+        return replace(found, also=also(found, pods, late=late)) if pods is not None else found
 
 
 def _try(trial: _Trial, pods: Sequence[PodSeen] | None) -> Step:
@@ -322,15 +343,22 @@ def _try(trial: _Trial, pods: Sequence[PodSeen] | None) -> Step:
     return Step(replace(stable, candidate=candidate), state)
 
 
-def below_for(digest: str, percent: int, pods: Iterable[PodSeen] | None, before: int) -> int:
-    """Pods whose place is below this try the candidate: that share of all, but one of those there are at the least,
-    and nobody less than `before`.
+def also(candidate: Candidate, pods: Sequence[PodSeen], *, late: bool) -> str:
+    """The UID of the pod that tries it beyond its share, so that one tries it at the least; empty if none has to.
+
+    A sidecar that is not attached may still come, so it is waited for until it is `late`: after a restart of the
+    controller none is attached at first.
     """
-    below = max(before, -(-percent * PLACES // 100))
-    known = list(pods or ())
-    could = [pod for pod in known if pod.able] or known
-    least = min((place_of(digest, pod.uid) for pod in could), default=0)
-    return max(below, least + 1)
+    able = [pod for pod in pods if pod.able]
+    away = [pod for pod in pods if not pod.attached]
+    kept = candidate.also if any(pod.uid == candidate.also for pod in (*able, *away)) else ""
+    takes = replace(candidate, also=kept).takes
+    waited = [pod for pod in away if takes(pod.uid)]
+    if any(takes(pod.uid) for pod in able) or (waited and (not late or not able)):
+        return kept
+    pool = able or away or pods
+    first = min(pool, key=lambda pod: place_of(candidate.digest, pod.uid), default=None)
+    return first.uid if first is not None and not takes(first.uid) else kept
 
 
 def judge(
@@ -385,6 +413,8 @@ def _progress(candidate: Candidate, canaries: int, running: int, until: float, n
     if running:
         text = f"{running} of {_pods(canaries)} that try it run it; all get it at {timestamp(until)} if nothing happens"
         return Why.OBSERVING, text
+    if not canaries:
+        return Why.WAITING, "no pod is known that could try it; it goes on as soon as there is one"
     text = f"none of {_pods(canaries)} that try it runs it yet: a new policy comes to them within about a minute"
     if now >= candidate.started + LATE:
         text += (

@@ -5,6 +5,7 @@ In a policy document it is the member `candidate` of an entry, and `halted` is w
     "candidate": {"spec": {…}, "generation": 4, "sources": ["shop/agents@4"], "origins": {…},
                   "digest": "sha256:…",        over what is tried
                   "below": 429496730,          pods whose place is below this try it; of 2^32
+                  "also": "7c9e…",             UID of a pod that tries it whatever its place
                   "started": 1800000000,       Unix time; `observed` is from when one of them ran it
                   "observed": 1800000030,
                   "troubled": ["tempo"]}       backends that failed before it began
@@ -47,10 +48,12 @@ class Candidate:
     """Unix time from which on one of those pods has run it; 0 before."""
     troubled: tuple[str, ...] = field(default=())
     """Names of backends that failed in some pod when it began: they say nothing against it."""
+    also: str = ""
+    """UID of one pod that tries it whatever its place, where nobody else can; empty for none."""
 
     def takes(self, uid: str) -> bool:
         """Whether the pod with that UID is one of those that try it; never for one that does not know its own."""
-        return bool(uid) and place_of(self.digest, uid) < self.below
+        return bool(uid) and (uid == self.also or place_of(self.digest, uid) < self.below)
 
     def written(self) -> dict[str, Any]:
         """The member of the document."""
@@ -63,7 +66,7 @@ class Candidate:
             "below": self.below,
             "started": self.started,
         }
-        optional = {"observed": self.observed, "troubled": list(self.troubled)}
+        optional = {"observed": self.observed, "troubled": list(self.troubled), "also": self.also}
         return found | {key: value for key, value in optional.items() if value}
 
 
@@ -122,6 +125,7 @@ def read_candidate(obj: object) -> Candidate | None:
             members.integer(obj, "started", ""),
             members.integer({"observed": 0, **obj}, "observed", ""),
             tuple(members.texts(members.list_of(obj, "troubled", ""), "troubled")),
+            also=members.text({"also": "", **obj}, "also", ""),
         )
     except members.PolicyFormatError:
         return None

@@ -1,18 +1,17 @@
-"""How a changed entry comes to the pods: one step at a time, and over whole lives."""
+"""How a changed entry comes to the pods, one step at a time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from spec_cases import BACKEND
-from tracekeeper_operator.rollout import Phase, PodSeen, Step, Why, below_for, step
-from tracekeeper_spec.candidate import PLACES, digest_of
+from tracekeeper_operator.pod_seen import PodSeen
+from tracekeeper_operator.rollout import Phase, Step, Why, step
+from tracekeeper_operator.verdict import LATE
 from tracekeeper_spec.config import Section
 from tracekeeper_spec.policy import PolicyEntry
 
@@ -44,7 +43,8 @@ def go(
     seen: bool = True,
 ) -> Step:
     look = (lambda: pods) if seen else None
-    return step(fresh, old, fixed=fixed, may_hold=lambda _: held, look=look, now=now)
+    gone = () if held else ("shop/agents",)
+    return step(fresh, old, fixed=fixed, withdrawn=lambda _: gone, look=look, now=now)
 
 
 NEW = entry(2, logLevel="Debug")
@@ -217,142 +217,103 @@ def test_what_does_not_go_together_comes_to_all() -> None:
     assert told(go(new, old, fixed=(Section.BACKENDS,))) == (Phase.COMPLETE, Why.NOT_HELD)
 
 
+def chosen(entry: PolicyEntry, pods: Sequence[PodSeen]) -> list[PodSeen]:
+    new = entry.candidate
+    assert new is not None
+    return [pod for pod in pods if new.takes(pod.uid)]
+
+
 def test_somebody_always_tries_it() -> None:
-    digest = digest_of(NEW.spec)
+    one = entry(2, {**ROLLOUT, "canaryPercent": 1}, logLevel="Debug")
     for count in (1, 2, 3):
-        below = below_for(digest, 1, PODS[:count], 0)
-        assert any(replace(NEW, candidate=None) and _below(digest, pod, below) for pod in PODS[:count])
+        assert chosen(go(one, entry(), PODS[:count]).entry, PODS[:count])
     old = tuple(replace(pod, able=False) for pod in PODS[:19])
-    assert _below(digest, PODS[19], below_for(digest, 1, (*old, PODS[19]), 0)), "one that knows how to"
-    assert below_for(digest, 100, PODS, 0) >= PLACES
-    assert below_for(digest, 1, PODS, PLACES // 2) >= PLACES // 2, "nobody changes back and forth"
+    assert PODS[19] in chosen(go(one, entry(), (*old, PODS[19])).entry, PODS), "one that knows how to"
+    assert chosen(go(one, entry(), old).entry, old), "there is nobody else"
+    half = entry(2, {**ROLLOUT, "canaryPercent": 50}, logLevel="Debug")
+    assert len(chosen(go(entry(2, {**ROLLOUT, "canaryPercent": 100}, logLevel="Debug"), entry()).entry, PODS)) == 20
+    trying = go(half, entry()).entry
+    assert chosen(go(one, trying).entry, PODS) == chosen(trying, PODS), "nobody changes back and forth"
 
 
-def _below(digest: str, pod: PodSeen, below: int) -> bool:
-    from tracekeeper_spec.candidate import place_of
-
-    return place_of(digest, pod.uid) < below
-
-
-@dataclass
-class _Pod:
-    uid: str
-    runs: str = "good"
-    """Name of the version that it has."""
-    digest: str = ""
-    hurt: bool = field(default=False)
-
-
-class Lives(RuleBasedStateMachine):
-    """A config that changes, pods that come, go and hear late, and a controller that may forget everything.
-
-    Versions called `bad…` fail wherever they run; `good…` never do.
-    """
-
-    @initialize()
-    def begin(self) -> None:
-        self.now, self.generation, self.count = NOW, 1, 0
-        self.wanted = "good"
-        self.document = go(self.fresh(), None).entry
-        self.pods: dict[str, _Pod] = {}
-        self.suffered: dict[str, set[str]] = {}
-        self.allowed = 0
-        for _ in range(5):
-            self.pod_comes()
-
-    def fresh(self) -> PolicyEntry:
-        return entry(self.generation, {**ROLLOUT, "canaryPercent": 20}, backends=[backend(self.wanted)])
-
-    @rule(name=st.sampled_from(["good", "good-2", "bad", "bad-2"]))
-    def somebody_changes_it(self, name: str) -> None:
-        self.wanted, self.generation = name, self.generation + 1
-        self.round()
-
-    @rule()
-    def pod_comes(self) -> None:
-        self.count += 1
-        uid = f"pod-{self.count}"
-        self.pods[uid] = _Pod(uid, self.document.taken_by(uid).spec["backends"][0]["name"])
-        self.hear(uid)
-
-    @precondition(lambda self: len(self.pods) > 1)
-    @rule(data=st.data())
-    def pod_goes(self, data: st.DataObject) -> None:
-        del self.pods[data.draw(st.sampled_from(sorted(self.pods)))]
-
-    @rule(data=st.data())
-    def some_hear(self, data: st.DataObject) -> None:
-        for uid in data.draw(st.sets(st.sampled_from(sorted(self.pods)))):
-            self.hear(uid)
-
-    @rule()
-    def all_hear(self) -> None:
-        for uid in self.pods:
-            self.hear(uid)
-
-    @rule(seconds=st.sampled_from([1, 10, 299, 301]))
-    def time_passes(self, seconds: int) -> None:
-        """A round follows within the time in which one is due while something is tried."""
-        for _ in range(0, seconds, 60):
-            self.now += min(60, seconds)
-            self.round()
-
-    @rule()
-    def another_controller(self) -> None:
-        """It knows nothing but the document, and not yet which pods there are."""
-        self.document = go(self.fresh(), self.document, None, now=self.now).entry
-
-    def hear(self, uid: str) -> None:
-        taken = self.document.taken_by(uid)
-        pod = self.pods[uid]
-        pod.runs = taken.spec["backends"][0]["name"]
-        pod.digest = self.document.candidate.digest if taken is not self.document and self.document.candidate else "all"
-
-    def round(self) -> None:
-        seen = tuple(
-            PodSeen(
-                pod.uid,
-                pod.uid,
-                attached=True,
-                able=True,
-                digest=pod.digest,
-                failing={pod.runs: "refused"} if pod.runs.startswith("bad") else {},
-            )
-            for pod in self.pods.values()
-        )
-        self.document = go(self.fresh(), self.document, seen, now=self.now).entry
-
-    @invariant()
-    def nothing_bad_is_ever_in_effect_for_all(self) -> None:
-        if hasattr(self, "document"):
-            assert self.document.spec["backends"][0]["name"].startswith("good")
-
-    @invariant()
-    def somebody_tries_what_is_tried(self) -> None:
-        if hasattr(self, "document") and self.document.candidate is not None:
-            self.round()
-            new = self.document.candidate
-            assert new is None or any(new.takes(uid) for uid in self.pods)
-
-    @invariant()
-    def what_is_good_arrives_and_what_is_bad_is_taken_back(self) -> None:
-        """If nothing more happens."""
-        if not hasattr(self, "document"):
-            return
-        kept = self.document, self.now, {uid: replace(pod) for uid, pod in self.pods.items()}
-        for _ in range(12):
-            for uid in self.pods:
-                self.hear(uid)
-            self.now += 60
-            self.round()
-        name = self.document.spec["backends"][0]["name"]
-        assert self.document.candidate is None
-        if self.wanted.startswith("good"):
-            assert name == self.wanted
-        else:
-            assert self.document.halted is not None and name.startswith("good")
-        self.document, self.now, self.pods = kept
+def test_sidecars_that_come_back_one_by_one_make_no_more_canaries() -> None:
+    """After a restart of the controller."""
+    many = tuple(PodSeen(f"uid-{number}", f"pod-{number}", attached=True, able=True) for number in range(100))
+    away = tuple(replace(pod, attached=False, able=False) for pod in many)
+    trying = go(NEW, entry(), many).entry
+    count = len(chosen(trying, many))
+    for number in range(0, 100, 9):
+        first = (*away[:number], many[number], *away[number + 1 :])
+        assert go(NEW, trying, first, now=NOW + 2).entry == trying
+        later = go(NEW, trying, first, now=NOW + LATE).entry
+        assert len(chosen(later, many)) <= count + 1 and many[number] in chosen(later, many), "those are late"
+        begun = go(NEW, entry(), first).entry
+        assert len(chosen(begun, many)) <= count, "nor if it begins then"
 
 
-Lives.TestCase.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
-TestLives = Lives.TestCase
+def test_pods_one_after_the_other_make_no_more_canaries_of_those_that_come_later() -> None:
+    trying = entry()
+    for number in range(10):
+        pod = PodSeen(f"job-{number}", "job", attached=True, able=True)
+        trying = go(NEW, trying, (pod,), now=NOW + 10 * number).entry
+        assert chosen(trying, [pod])
+    later = [PodSeen(f"uid-{number}", "pod") for number in range(1000)]
+    assert len(chosen(trying, later)) < 150
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_no_pod_for_a_moment_puts_nothing_in_effect(observed: bool) -> None:
+    trying = go(NEW, entry()).entry
+    if observed:
+        trying = go(NEW, trying, run(trying), now=NOW + 30).entry
+    for later in (40, 9999):
+        gone = go(NEW, trying, (), now=NOW + later)
+        assert gone.entry.proven == trying.proven and told(gone) == (Phase.PROGRESSING, Why.WAITING)
+        assert gone.state is not None and "no pod is known" in gone.state.message
+    back = replace(PODS[0], uid="another")
+    again = go(NEW, gone.entry, (back,), now=NOW + 9999).entry
+    assert chosen(again, [back]), "the one that comes tries it"
+    crashed = replace(run(again, (back,))[0], failing={"a": "refused"}, crashed_at=NOW + 10_000, crash="Error")
+    assert told(go(NEW, again, (crashed,), now=NOW + 10_001))[0] is Phase.HALTED
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_a_clock_that_was_ahead_blinds_nobody(ran: bool) -> None:
+    ahead = NOW + 86_400
+    trying = go(NEW, entry(), now=ahead).entry
+    if ran:
+        trying = go(NEW, trying, run(trying), now=ahead).entry
+    right = go(NEW, trying, run(trying), now=NOW).entry
+    assert right.candidate is not None and (right.candidate.started, right.candidate.observed) == (NOW, NOW)
+    dropping = run(right, dropped_at=NOW + 5)
+    assert told(go(NEW, right, dropping, now=NOW + 10)) == (Phase.HALTED, Why.DELIVERY)
+    crashing = run(right, crashed_at=NOW + 5, crash="Error")
+    assert told(go(NEW, right, crashing, now=NOW + 10)) == (Phase.HALTED, Why.CRASH)
+    assert told(go(NEW, right, run(right), now=NOW + 300)) == (Phase.COMPLETE, Why.OBSERVED)
+
+
+def halted() -> PolicyEntry:
+    trying = go(NEW, entry()).entry
+    return go(NEW, trying, run(trying, crashed_at=NOW + 1, crash="Error"), now=NOW + 2).entry
+
+
+def test_what_was_halted_is_remembered_while_what_works_is_frozen() -> None:
+    """As when the document is too large for a round, or the config has faults when another controller begins."""
+    before = halted()
+    frozen = go(replace(entry(), operator=NEW.operator), before, now=NOW + 10)
+    assert frozen.entry.halted == before.halted and told(frozen) == (Phase.HALTED, Why.CRASH)
+    assert frozen.state is not None and not frozen.state.news
+    assert told(go(NEW, frozen.entry, now=NOW + 20)) == (Phase.HALTED, Why.CRASH)
+
+
+def test_what_was_halted_is_tried_again_only_when_something_else_was_said() -> None:
+    lent = replace(NEW, sources=(*NEW.sources, "obs/root@8"))
+    before = go(lent, entry()).entry
+    before = go(lent, before, run(before, crashed_at=NOW + 1, crash="Error"), now=NOW + 2).entry
+    unrelated = replace(NEW, sources=(*NEW.sources, "obs/root@9"))
+    assert told(go(unrelated, before, now=NOW + 10)) == (Phase.HALTED, Why.CRASH)
+    mended = replace(unrelated, spec=entry().spec)
+    good = go(mended, before, now=NOW + 20)
+    assert good.entry.halted is None and told(good) == (Phase.COMPLETE, Why.UNCHANGED)
+    again = replace(NEW, sources=(*NEW.sources, "obs/root@10"))
+    assert told(go(again, good.entry, now=NOW + 30)) == (Phase.PROGRESSING, Why.WAITING)
