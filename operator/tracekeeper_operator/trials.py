@@ -71,21 +71,24 @@ def _step(
         entry,
         then,
         fixed=fixed,
-        may_hold=lambda held: _admitted(held, scope),
+        withdrawn=lambda held: _withdrawn(held, scope),
         look=None if seen.look is None else lambda: seen.of(entry),
         now=now,
     )
 
 
-def _admitted(entry: PolicyEntry, scope: Scope) -> bool:
-    """Whether each config that takes part is there, and may be used here, as far as can be told."""
-    for source in sources(entry):
-        if source == Reference(entry.namespace, entry.name) and entry.namespace == scope.namespace:
-            continue
-        config = scope.find(source)
-        if config is None or not (scope.admits(config) or scope.undecided(config)):
-            return False
-    return True
+def _withdrawn(entry: PolicyEntry, scope: Scope) -> frozenset[str]:
+    """Of the configs that take part, those that are gone, or may not be used here, as far as can be told."""
+    found = {*map(str, sources(entry)), *entry.origins.values()}
+    if entry.namespace == scope.namespace:
+        found.discard(f"{entry.namespace}/{entry.name}")
+    return frozenset(source for source in found if not _admitted(source, scope))
+
+
+def _admitted(source: str, scope: Scope) -> bool:
+    namespace, _, name = source.partition("/")
+    config = scope.find(Reference(namespace, name))
+    return config is not None and (scope.admits(config) or scope.undecided(config))
 
 
 @dataclass(frozen=True)

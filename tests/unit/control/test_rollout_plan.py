@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from control_objects import backend, config
 from tracekeeper_operator.plan import Plan, Published, SecretRead, assess, last_good, plan, read_published
-from tracekeeper_operator.rollout import Phase, PodSeen, Why
+from tracekeeper_operator.pod_seen import PodSeen
+from tracekeeper_operator.rollout import Phase, Why
 from tracekeeper_operator.trials import POLL
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.policy import MAX_BYTES, PolicyEntry
 from tracekeeper_spec.scope import Scope
 
+KEPT = {"default": {"type": "Probabilistic", "probabilistic": {"probability": 0.5}}}
 NOW = 1_800_000_000.0
 ROLLOUT = {"canaryPercent": 1, "observeFor": "5m"}
 PODS = tuple(PodSeen(f"uid-{n}", f"pod-{n}", {"app": "a"}, attached=True, able=True) for n in range(5))
@@ -96,6 +99,49 @@ def test_consent_that_is_taken_back_waits_for_nobody() -> None:
     for above in (root(2, logLevel="Debug", lent=False), None):
         taken = decide([own], first, above=above)
         assert "logLevel" not in entry(taken).spec and state(taken) == (Phase.COMPLETE, Why.NOT_HELD)
+
+
+def test_what_was_halted_does_not_come_to_all_with_consent_that_is_taken_back() -> None:
+    default = root(logLevel="Info", sampling=KEPT)
+    first = decide([config(rollout=ROLLOUT)], above=default)
+    bad = config(generation=2, rollout=ROLLOUT, buffer={"whenFull": "DropOldest"}, logLevel="Debug")
+    trying = decide([bad], first, above=default)
+    new = entry(trying).candidate
+    assert new is not None
+    hurt = tuple(replace(pod, digest=new.digest, crashed_at=NOW + 1) if new.takes(pod.uid) else pod for pod in PODS)
+    halted = decide([bad], trying, above=default, now=NOW + 10, pods=hurt)
+    assert state(halted)[0] is Phase.HALTED and entry(halted).spec["logLevel"] == "Info"
+    for before in (trying, halted):
+        for above in (None, root(2, lent=False, logLevel="Info", sampling=KEPT)):
+            gone = decide([bad], before, above=above, now=NOW + 20)
+            assert state(gone)[0] is not Phase.COMPLETE
+            assert not {"sampling", "logLevel", "buffer"} & set(entry(gone).spec) and not entry(gone).origins
+            assert entry(gone).sources == ("shop/agents@1",)
+
+
+def test_another_default_in_its_place_is_held_on_to_only_as_long_as_it_may_be_used() -> None:
+    def other(*, lent: bool = True) -> Object:
+        manifest = root(logLevel="Error", lent=lent)
+        manifest["metadata"] |= {"name": "other", "uid": "uid-other"}
+        return manifest
+
+    bad = config(generation=2, rollout=ROLLOUT, buffer={"whenFull": "DropOldest"})
+    first = decide([config(rollout=ROLLOUT)], above=root(logLevel="Info"))
+    trying = decide([bad], decide([bad], first, above=root(logLevel="Info")), above=other())
+    assert entry(trying).spec["logLevel"] == "Error" and "buffer" not in entry(trying).spec
+    assert entry(trying).sources == ("shop/agents@1", "obs/other@1")
+    gone = decide([bad], trying, above=other(lent=False))
+    assert not {"buffer", "logLevel"} & set(entry(gone).spec) and state(gone)[0] is Phase.PROGRESSING
+
+
+def test_where_nothing_works_without_it_what_is_new_takes_its_place() -> None:
+    own = config(rollout=ROLLOUT)
+    own["spec"].pop("backends")
+    first = decide([own], above=root(backends=[backend("a")]))
+    taken = decide([config(generation=2, rollout=ROLLOUT, backends=[backend("b")], logLevel="Debug")], first)
+    assert [each["name"] for each in entry(taken).spec["backends"]] == ["b"]
+    assert "logLevel" not in entry(taken).spec and state(taken)[0] is Phase.PROGRESSING
+    assert state(decide([own], first)) == (Phase.COMPLETE, Why.NOT_HELD)
 
 
 def test_it_is_taken_back_in_the_middle_too() -> None:
