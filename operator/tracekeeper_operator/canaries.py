@@ -22,9 +22,10 @@ from .control.attached import Attached
 from .errors import KubeError
 from .kinds import PODS
 from .kube import Kube, Object
+from .pod_seen import PodSeen
 from .pods.facts import PodFacts
 from .pods.index import PodIndex
-from .rollout import Look, PodSeen
+from .rollout import Look
 from .trials import trying
 
 logger = logging.getLogger(__name__)

@@ -14,21 +14,19 @@ Nothing is tried where there is nobody to try it when it comes, nor what must no
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from tracekeeper_spec.candidate import AT_ONCE, PLACES, Candidate, Halted, digest_of, place_of
-from tracekeeper_spec.config import HaltOn, Rollout, Section
+from tracekeeper_spec.config import Rollout, Section
 from tracekeeper_spec.policy import PolicyEntry
 from tracekeeper_spec.resolve import check_resolved, resolve
 
 from .clock import timestamp
+from .pod_seen import PodSeen
+from .verdict import LATE, judge, refusals
 
-LATE = 180.0
-"""Seconds after which a candidate that no sidecar runs yet is not just on its way any more."""
-MANY = 10
-"""One part in so many of some pods is more than chance; of fewer, one pod is."""
 MAX_MESSAGE = 600
 """Characters of a message that is kept in the document."""
 
@@ -53,30 +51,6 @@ class Why(StrEnum):
     NOT_HELD = "NotHeldBack"
     BLIND = "NoControlStream"
     BEHIND = "WaitingForNamespaces"
-
-
-@dataclass(frozen=True, slots=True)
-class PodSeen:
-    """One injected pod, and what its sidecar says."""
-
-    uid: str
-    name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    attached: bool = False
-    able: bool = False
-    """Whether its sidecar knows candidates."""
-    digest: str = ""
-    """Of what it runs: the candidate's, if it tries one."""
-    refused: str = ""
-    """Why a newer policy is not in force."""
-    failing: Mapping[str, str] = field(default_factory=dict)
-    """Backends that take nothing from it, and what it says of them."""
-    dropped_at: float | None = None
-    """Unix time at which it told last of spans that it had dropped since."""
-    crashed_at: float | None = None
-    """Unix time at which its sidecar ended last by a fault; `crash` says how."""
-    crash: str = ""
 
 
 Look = Callable[[], Sequence[PodSeen] | None]
@@ -112,12 +86,6 @@ class Step:
     """What is to be published."""
     state: State | None = None
     """None where there is no section `rollout`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    why: Why
-    message: str
 
 
 def step(
@@ -169,8 +137,8 @@ def step(
 def hold(
     old: PolicyEntry, fresh: PolicyEntry, fixed: Collection[str], gone: Collection[str] = ()
 ) -> PolicyEntry | None:
-    """What is known to work, with what must not wait: `AT_ONCE`, the enforced sections `fixed`, and those that came from
-    configs in `gone`. None when these do not go together.
+    """What is known to work, with what must not wait: `AT_ONCE`, the enforced sections `fixed`, and those that came
+    from configs in `gone`. None when these do not go together.
     """
     if f"{old.namespace}/{old.name}" in gone:
         return None
@@ -296,6 +264,7 @@ class _Trial:
             min(before.observed, now) if before is not None else 0,
             before.troubled if before is not None else tuple(troubled),
             also=before.also if before is not None else "",
+            refused=before.refused if before is not None else refusals(pods or ()),
         )
         late = now >= max(found.started, found.observed) + LATE
         return replace(found, also=also(found, pods, late=late)) if pods is not None else found
@@ -307,15 +276,14 @@ def _try(trial: _Trial, pods: Sequence[PodSeen] | None) -> Step:
     candidate = trial.candidate(pods)
     canaries = [pod for pod in pods or () if candidate.takes(pod.uid)]
     running = [pod for pod in canaries if pod.digest == candidate.digest]
-    peers = [pod for pod in pods or () if pod.attached and not candidate.takes(pod.uid)]
-    found = judge(candidate, stable, canaries, running, peers)
-    if found is not None and _halts(found.why, trial.settings.halt_on):
+    found = judge(candidate, stable, pods or (), now)
+    if found is not None and found.halts(trial.settings.halt_on):
         halted = Halted(
             candidate.generation,
             candidate.sources,
             candidate.digest,
             int(now),
-            found.why,
+            Why(found.why),
             found.message[:MAX_MESSAGE],
         )
         return Step(replace(stable, halted=halted), told.halted(halted, stable, news=True))
@@ -359,54 +327,6 @@ def also(candidate: Candidate, pods: Sequence[PodSeen], *, late: bool) -> str:
     pool = able or away or pods
     first = min(pool, key=lambda pod: place_of(candidate.digest, pod.uid), default=None)
     return first.uid if first is not None and not takes(first.uid) else kept
-
-
-def judge(
-    candidate: Candidate,
-    stable: PolicyEntry,
-    canaries: Sequence[PodSeen],
-    running: Sequence[PodSeen],
-    peers: Sequence[PodSeen],
-) -> _Judged | None:
-    """What speaks against the candidate: seen in those that try it (`running` of `canaries`), and not in others."""
-    for pod in canaries:
-        if pod.crashed_at is not None and pod.crashed_at >= candidate.started:
-            return _Judged(Why.CRASH, f"the sidecar of pod {pod.name} ended by a fault: {pod.crash}")
-    refused = [pod for pod in canaries if pod.refused and pod.digest != candidate.digest]
-    if refused and not any(pod.refused for pod in peers):
-        return _Judged(Why.REFUSED, f"the sidecar of pod {refused[0].name} refuses it: {refused[0].refused}")
-    before, after = _backends(stable.spec), _backends(candidate.spec)
-    for name in after:
-        failing = [pod for pod in running if name in pod.failing]
-        same = before.get(name) == after[name]
-        known = name in candidate.troubled or _many([pod for pod in peers if name in pod.failing], peers)
-        if _many(failing, running) and not (same and known):
-            text = f"{len(failing)} of {_pods(len(running))} cannot deliver to backend {name}"
-            return _Judged(Why.DELIVERY, f"{text}, {failing[0].name} for one: {failing[0].failing[name]}")
-    lossy = [pod for pod in running if _dropped(pod, candidate)]
-    if _many(lossy, running) and not _many([pod for pod in peers if _dropped(pod, candidate)], peers):
-        text = f"{len(lossy)} of {_pods(len(running))} dropped spans, {lossy[0].name} for one: see its ledger"
-        return _Judged(Why.DELIVERY, text)
-    return None
-
-
-def _halts(why: Why, halt_on: Collection[HaltOn]) -> bool:
-    return (HaltOn.SIDECAR_CRASH if why is Why.CRASH else HaltOn.DELIVERY_FAILURE) in halt_on
-
-
-def _dropped(pod: PodSeen, candidate: Candidate) -> bool:
-    """Whether it lost spans since one has run the candidate."""
-    return pod.dropped_at is not None and 0 < candidate.observed <= pod.dropped_at
-
-
-def _many(some: Sequence[PodSeen], among: Sequence[PodSeen]) -> bool:
-    return bool(some) and len(some) * MANY >= len(among)
-
-
-def _backends(spec: Mapping[str, Any]) -> dict[str, Any]:
-    found = spec.get("backends")
-    named = found if isinstance(found, list) else []
-    return {str(each.get("name")): each for each in named if isinstance(each, Mapping)}
 
 
 def _progress(candidate: Candidate, canaries: int, running: int, until: float, now: float) -> tuple[Why, str]:

@@ -12,8 +12,9 @@ from tracekeeper_spec.policy import PolicyDocument, PolicyEntry
 from tracekeeper_spec.scope import Scope
 from tracekeeper_spec.wish import Reference
 
+from .pod_seen import PodSeen
 from .retire import sources
-from .rollout import Look, Phase, PodSeen, State, Step, step
+from .rollout import Look, Phase, State, Step, step
 
 POLL = 10.0
 """Seconds between two looks at what tries something."""

@@ -8,7 +8,8 @@ In a policy document it is the member `candidate` of an entry, and `halted` is w
                   "also": "7c9e…",             UID of a pod that tries it whatever its place
                   "started": 1800000000,       Unix time; `observed` is from when one of them ran it
                   "observed": 1800000030,
-                  "troubled": ["tempo"]}       backends that failed before it began
+                  "troubled": ["tempo"],       backends that failed before it began
+                  "refused": ["0a1b…"]}        what sidecars refused before it began, as hashes
     "halted": {"generation": 4, "sources": […], "digest": "sha256:…", "at": …, "reason": "…", "message": "…"}
 
 Sidecars that know nothing of this go on with the entry itself. So does one that cannot read the member.
@@ -50,6 +51,8 @@ class Candidate:
     """Names of backends that failed in some pod when it began: they say nothing against it."""
     also: str = ""
     """UID of one pod that tries it whatever its place, where nobody else can; empty for none."""
+    refused: tuple[str, ...] = field(default=())
+    """Hashes of what sidecars said of policies that they refused when it began."""
 
     def takes(self, uid: str) -> bool:
         """Whether the pod with that UID is one of those that try it; never for one that does not know its own."""
@@ -66,7 +69,12 @@ class Candidate:
             "below": self.below,
             "started": self.started,
         }
-        optional = {"observed": self.observed, "troubled": list(self.troubled), "also": self.also}
+        optional = {
+            "observed": self.observed,
+            "troubled": list(self.troubled),
+            "also": self.also,
+            "refused": list(self.refused),
+        }
         return found | {key: value for key, value in optional.items() if value}
 
 
@@ -126,6 +134,7 @@ def read_candidate(obj: object) -> Candidate | None:
             members.integer({"observed": 0, **obj}, "observed", ""),
             tuple(members.texts(members.list_of(obj, "troubled", ""), "troubled")),
             also=members.text({"also": "", **obj}, "also", ""),
+            refused=tuple(members.texts(members.list_of(obj, "refused", ""), "refused")),
         )
     except members.PolicyFormatError:
         return None

@@ -98,7 +98,7 @@ def test_what_nobody_runs_never_completes() -> None:
     ("more", "why"),
     [
         ({"failing": {"b": "connection refused"}}, Why.DELIVERY),
-        ({"crashed_at": NOW + 1, "crash": "OOMKilled, exit code 137"}, Why.CRASH),
+        ({"crashed_at": NOW + 31, "crash": "OOMKilled, exit code 137"}, Why.CRASH),
         ({"dropped_at": NOW + 60}, Why.DELIVERY),
     ],
 )
@@ -123,16 +123,14 @@ def test_a_sidecar_that_refuses_it_takes_it_back() -> None:
     assert first.candidate is not None
     refusing = tuple(replace(pod, refused="no such field") if first.candidate.takes(pod.uid) else pod for pod in PODS)
     assert told(go(NEW, first, refusing)) == (Phase.HALTED, Why.REFUSED)
-    everybody = tuple(replace(pod, refused="no such field") for pod in PODS)
-    assert told(go(NEW, first, everybody))[0] is Phase.PROGRESSING, "that is not for what is tried"
 
 
 @pytest.mark.parametrize(
     ("halt_on", "more"),
     [
         (["SidecarCrash"], {"failing": {"b": "refused"}}),
-        (["DeliveryFailure"], {"crashed_at": NOW + 1}),
-        ([], {"crashed_at": NOW + 1}),
+        (["DeliveryFailure"], {"crashed_at": NOW + 201}),
+        ([], {"crashed_at": NOW + 201}),
     ],
 )
 def test_only_what_is_asked_for_halts(halt_on: list[str], more: dict[str, Any]) -> None:
@@ -141,29 +139,22 @@ def test_only_what_is_asked_for_halts(halt_on: list[str], more: dict[str, Any]) 
     assert told(go(new, first, run(first, **more)))[0] is Phase.PROGRESSING
 
 
-def test_a_backend_that_fails_for_all_is_not_held_against_it() -> None:
-    first = go(NEW, entry()).entry
-    away = {"a": "connection refused"}
-    peers = tuple(replace(pod, failing=away) for pod in PODS)
-    assert told(go(NEW, first, run(first, peers)))[0] is Phase.PROGRESSING
-    assert told(go(NEW, first, run(first, failing=away))) == (Phase.HALTED, Why.DELIVERY), "for the others it works"
-    before = go(NEW, entry(), peers).entry
-    alone = tuple(pod for pod in run(before, failing=away) if pod.digest)
-    assert told(go(NEW, before, alone))[0] is Phase.PROGRESSING, "it failed before this one came"
+def test_a_backend_that_is_another_one_now_is_not_compared() -> None:
     elsewhere = entry(2, backends=[backend("a", "http://127.0.0.1:1")])
+    peers = tuple(replace(pod, failing={"a": "connection refused"}) for pod in PODS)
     moved = go(elsewhere, entry(), peers).entry
-    assert told(go(elsewhere, moved, run(moved, peers))) == (Phase.HALTED, Why.DELIVERY), "it is another one now"
+    assert told(go(elsewhere, moved, run(moved, peers))) == (Phase.HALTED, Why.DELIVERY)
 
 
 def test_one_pod_among_many_is_chance() -> None:
     pods = tuple(replace(PODS[0], uid=f"u{number}") for number in range(200))
-    wide = entry(2, {**ROLLOUT, "canaryPercent": 50}, logLevel="Debug")
+    wide = entry(2, {**ROLLOUT, "canaryPercent": 50}, backends=[backend("b")])
     first = go(wide, entry(), pods).entry
     seen = list(run(first, pods))
     index = next(number for number, pod in enumerate(seen) if pod.digest)
-    seen[index] = replace(seen[index], failing={"a": "timeout"})
+    seen[index] = replace(seen[index], failing={"b": "timeout"})
     assert told(go(wide, first, tuple(seen)))[0] is Phase.PROGRESSING
-    assert told(go(wide, first, run(first, pods, failing={"a": "timeout"})))[0] is Phase.HALTED
+    assert told(go(wide, first, run(first, pods, failing={"b": "timeout"})))[0] is Phase.HALTED
 
 
 @pytest.mark.parametrize(
@@ -294,7 +285,7 @@ def test_a_clock_that_was_ahead_blinds_nobody(ran: bool) -> None:
 
 def halted() -> PolicyEntry:
     trying = go(NEW, entry()).entry
-    return go(NEW, trying, run(trying, crashed_at=NOW + 1, crash="Error"), now=NOW + 2).entry
+    return go(NEW, trying, run(trying, crashed_at=NOW + 201, crash="Error"), now=NOW + 2).entry
 
 
 def test_what_was_halted_is_remembered_while_what_works_is_frozen() -> None:
@@ -309,7 +300,7 @@ def test_what_was_halted_is_remembered_while_what_works_is_frozen() -> None:
 def test_what_was_halted_is_tried_again_only_when_something_else_was_said() -> None:
     lent = replace(NEW, sources=(*NEW.sources, "obs/root@8"))
     before = go(lent, entry()).entry
-    before = go(lent, before, run(before, crashed_at=NOW + 1, crash="Error"), now=NOW + 2).entry
+    before = go(lent, before, run(before, crashed_at=NOW + 201, crash="Error"), now=NOW + 2).entry
     unrelated = replace(NEW, sources=(*NEW.sources, "obs/root@9"))
     assert told(go(unrelated, before, now=NOW + 10)) == (Phase.HALTED, Why.CRASH)
     mended = replace(unrelated, spec=entry().spec)

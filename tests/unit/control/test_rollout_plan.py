@@ -108,7 +108,7 @@ def test_what_was_halted_does_not_come_to_all_with_consent_that_is_taken_back() 
     trying = decide([bad], first, above=default)
     new = entry(trying).candidate
     assert new is not None
-    hurt = tuple(replace(pod, digest=new.digest, crashed_at=NOW + 1) if new.takes(pod.uid) else pod for pod in PODS)
+    hurt = tuple(replace(pod, digest=new.digest, crashed_at=NOW + 201) if new.takes(pod.uid) else pod for pod in PODS)
     halted = decide([bad], trying, above=default, now=NOW + 10, pods=hurt)
     assert state(halted)[0] is Phase.HALTED and entry(halted).spec["logLevel"] == "Info"
     for before in (trying, halted):
