@@ -32,6 +32,8 @@ class Instruction:
     """Where the operator hears and tells what sidecars do; None where each works for itself."""
     digest: str = ""
     """Of the policy document, or of the candidate in it that this pod tries; a manifest has none."""
+    refused: tuple[str, ...] = ()
+    """What is wrong with the candidate that this pod was to try: it has what is known to work instead."""
 
 
 class Source(Protocol):
@@ -125,16 +127,23 @@ class PolicySource:
         entry = document.pick(self._pod_map("labels"), self._pod_map("annotations"))
         if entry is None:
             return None
-        taken = entry.taken_by(self._uid())
+        taken, refused = entry.taken_by(self._uid()), list[str]()
+        try:
+            resolved = self._resolved(taken)
+        except PolicyError as error:
+            if taken is entry:
+                raise
+            taken, refused, resolved = entry, error.faults, self._resolved(entry)
         tried = entry.candidate.digest if entry.candidate is not None and taken is not entry else ""
         return Instruction(
             f"{entry.namespace}/{entry.name}",
             document.revision,
-            self._resolved(taken),
+            resolved,
             document.lookup(),
             entry.uid,
             document.control,
             tried or document.digest,
+            tuple(refused),
         )
 
     def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:

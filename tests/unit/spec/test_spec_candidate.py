@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from spec_cases import BACKEND
-from tracekeeper_sidecar.control.source import PolicySource
+from tracekeeper_sidecar.clock import SystemClock
+from tracekeeper_sidecar.control.source import Instruction, PolicySource
+from tracekeeper_sidecar.control.watcher import Watcher
+from tracekeeper_sidecar.errors import PolicyError
 from tracekeeper_spec.candidate import PLACES, Candidate, Halted, digest_of, place_of
 from tracekeeper_spec.policy import PolicyDocument, PolicyEntry
 
@@ -63,6 +66,31 @@ def test_all_others_go_on_with_what_is_known_to_work(tmp_path: Path) -> None:
 @pytest.mark.parametrize("uid", [None, ""])
 def test_who_does_not_know_its_uid_tries_nothing(tmp_path: Path, uid: str | None) -> None:
     assert read(tmp_path, uid, entry(candidate=candidate()))[0] == ["a"]
+
+
+@pytest.mark.parametrize("laid_over", [{}, {"suspend": True}])
+async def test_who_refuses_the_candidate_has_what_works_and_says_why(tmp_path: Path, laid_over: dict[str, Any]) -> None:
+    """As where the operator is newer. The kill switch is laid over both."""
+    strange = candidate(spec={**NEW, **laid_over, "novelty": {"x": 1}})
+    tried = replace(entry(candidate=strange), spec={**OLD, **laid_over})
+    assert read(tmp_path, "pod", tried) == (["a"], PolicyDocument(7, (tried,)).digest)
+    applied: list[Instruction] = []
+
+    async def apply(instruction: Instruction) -> None:
+        applied.append(instruction)
+
+    watcher = Watcher(PolicySource(str(tmp_path / "policy.json"), str(tmp_path)), apply, SystemClock(), 1.0)
+    await watcher.look()
+    assert [each.spec.suspend for each in applied] == [bool(laid_over)]
+    assert len(watcher.state.faults) == 1 and "novelty" in watcher.state.faults[0]
+    (tmp_path / "policy.json").write_text(PolicyDocument(8, (replace(tried, candidate=None),)).to_json())
+    await watcher.look()
+    assert len(applied) == 2 and watcher.state.faults == ()
+
+
+def test_where_neither_can_be_read_the_policy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="novelty"):
+        read(tmp_path, "pod", replace(entry(candidate=candidate(spec={"novelty": 2})), spec={"novelty": 1}))
 
 
 def test_what_was_halted_is_not_tried(tmp_path: Path) -> None:
