@@ -122,14 +122,17 @@ async def test_what_is_in_the_way_is_said(there: World, sidecars: Sidecars, star
     there.put({**config(), "spec": spec})
     await started(there, sidecars, "app-1", spec)
     a.fail("unavailable")
-    status, out, err = await ended(await begin(there, "send-test-span", "agents", "--timeout=2s"))
-    assert status == 1
+    for seconds in (2, 8, 25):  # A busy machine needs longer to open the circuit.
+        status, out, err = await ended(await begin(there, "send-test-span", "agents", f"--timeout={seconds}s"))
+        assert status == 1
+        if "circuit" in out:
+            break
     assert "acknowledged after" in err and "delivery a: Waiting" in err
     assert "time was up; what waits goes on waiting" in out
     assert "a: backend a: circuit " in out and "it is delivered when that can be" in out
     # No application has sent anything, which the operator is to see all the same.
     (attached,) = there.server.attached("uid-agents")
-    await until(lambda: attached.standing is not None and attached.standing.received == 1, "it has told of itself")
+    await until(lambda: attached.standing is not None and attached.standing.received > 0, "it has told of itself")
     assert attached.silent
     status, out, err = await ended(await begin(there, "tap", "agents", "--for=1s"))
     assert (status, out) == (0, "")
