@@ -209,8 +209,8 @@ def plan(
 
     `secrets` are by name, those of other namespaces as `namespace/name`. `floor` is the highest revision known of it;
     `now` is Unix time; `control` is where its sidecars find the control stream. `scope` has the configs of other
-    namespaces too (without it, there are none); for `named` and `used` see `want`; `vacant` says that there is not
-    one injected pod, for which something would have to be retired; for `known` see `retire`; `owner` is
+    namespaces too (without it, there are none); for `named` and `used` see `want`; `vacant` says that not one injected
+    pod is known, for which something would have to be retired; for `known` see `retire`; `owner` is
     what the Secret is to be deleted with, `look` is at the namespace's injected pods, by whom a new policy may be
     tried first.
     """
@@ -316,7 +316,7 @@ class _Maker:
         return _Made(_with(empty, stays, self.old, self.scope), stays.until, last=True)
 
     def _needed(self, stays: Staying) -> Staying:
-        return stays.without_retired() if self.vacant else stays
+        return stays.briefly(self.now) if self.vacant else stays
 
     def _readable(self, frozen: bool) -> Mapping[str, SecretRead]:
         if not frozen:
@@ -442,10 +442,11 @@ def _add_held(
     secrets: Mapping[str, SecretRead],
     old: PolicyDocument | None,
 ) -> None:
-    """Add what entries need that hold on to what is known to work; those of other namespaces as they are published."""
+    """Add what entries need that hold on to what is known to work. Here, Secrets of other namespaces are looked for by
+    their names in the document: see `lent`."""
     entries = (*document.configs, *document.named)
     for use in (use for entry in entries if entry.candidate or entry.halted for _, use in entry.secrets):
-        read = secrets.get(use.name) if use.namespace == document.namespace else None
+        read = secrets.get(secret_name(use, document.namespace))
         if read is None or (read.data is None and not read.absent):
             source = (old.secrets.get(use.name) if old is not None else None) or {}
         else:

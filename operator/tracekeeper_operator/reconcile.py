@@ -25,6 +25,7 @@ from .clock import Clock
 from .errors import Forbidden, KubeError, NotFound
 from .kinds import DEFINITIONS, SECRETS, TRACING_CONFIGS
 from .kube import Kube, Object
+from .lent import Lent
 from .metrics import ControllerMetrics
 from .namespaces import Namespaces
 from .pace import Pace
@@ -64,6 +65,9 @@ class Demand(Protocol):
     def named(self, namespace: str) -> Iterable[tuple[str, str]]:
         """Namespace and name of each TracingConfig that pods of `namespace` ask for by name."""
 
+    def vacant(self, namespace: str) -> bool:
+        """Whether it is known that there is no pod with a sidecar, injected by an earlier version neither."""
+
 
 class NoDemand:
     """There are no injected pods."""
@@ -75,6 +79,9 @@ class NoDemand:
 
     def named(self, namespace: str) -> Iterable[tuple[str, str]]:
         return ()
+
+    def vacant(self, namespace: str) -> bool:
+        return True
 
 
 class Watched(Protocol):
@@ -120,6 +127,7 @@ class Reconciler:
         self._book = book or Book(store, Namespaces())
         self._demand: Demand = demand if demand is not None else NoDemand()
         self._canaries: Watched = canaries if canaries is not None else Unwatched()
+        self._lent = Lent()
         self._trying: dict[str, frozenset[str]] = {}
         """UIDs of the configs of which something is tried in a namespace."""
         self._owner: Object | None = None
@@ -226,8 +234,11 @@ class Reconciler:
             await self._recall(other)
         configs, scope = self._book.assessed(namespace), self._book.scope(namespace)
         used = self._is_used(namespace, published)
-        wanted = want(scope, named, used=used).secrets | held_back(document, namespace)
-        secrets = await self._secrets(namespace, wanted)
+        wanted = want(scope, named, used=used).secrets
+        secrets = await self._secrets(namespace, wanted | held_back(document, namespace))
+        for key, place in self._lent.held(namespace, wanted, document).items():
+            read = secrets.get(f"{place[0]}/{place[1]}")
+            secrets[key] = read if read is not None else await self._secret(*place)
         decided = plan.plan(
             namespace,
             configs,
@@ -239,7 +250,7 @@ class Reconciler:
             scope=scope,
             named=named,
             used=used,
-            vacant=self._demand.synced and namespace not in self._demand.namespaces(),
+            vacant=self._demand.vacant(namespace),
             known=self._book.known,
             owner=await self._definition(),
             look=await self._canaries.look(namespace, document),

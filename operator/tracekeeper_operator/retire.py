@@ -1,9 +1,9 @@
 """What becomes of published entries that nothing gives any more: pure.
 
 The entry of a TracingConfig that is deleted, or may not be used here any longer, is published as retired for a while:
-its sidecars send what they hold, then answer OK, store nothing and count. Where there are no sidecars it goes at once.
-It is made from what was published, because the object is gone, and no finalizer keeps it. Credentials stay with it only
-as far as their owners still consent.
+its sidecars send what they hold, then answer OK, store nothing and count. Where there are no sidecars it goes soon. It
+is made from what was published, because the object is gone, and no finalizer keeps it. Credentials stay with it only as
+far as their owners still consent.
 
 Consent that depends on labels which are not known yet is neither given nor taken back: what was published stays.
 """
@@ -20,6 +20,9 @@ from tracekeeper_spec.wish import Reference
 RETIRED_FOR = 600
 """Seconds for which a retired entry is published: much longer than the kubelet takes to bring it to every pod."""
 
+BRIEFLY = 60
+"""Seconds for it where no injected pod is known: one that was just admitted may not be known yet."""
+
 Known = Callable[[Reference, str], bool]
 """Whether there is such a TracingConfig with that UID, usable or not."""
 
@@ -30,6 +33,8 @@ class Staying:
 
     configs: tuple[PolicyEntry, ...] = ()
     named: tuple[PolicyEntry, ...] = ()
+    retired_for: int = RETIRED_FOR
+    """Seconds."""
 
     @property
     def uids(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -39,12 +44,15 @@ class Staying:
     @property
     def until(self) -> int | None:
         """Unix time at which the first of them is due to go; None when none is."""
-        return min((e.retired_at + RETIRED_FOR for e in (*self.configs, *self.named) if e.retired), default=None)
+        return min((e.retired_at + self.retired_for for e in (*self.configs, *self.named) if e.retired), default=None)
 
-    def without_retired(self) -> Staying:
-        """Where no sidecar is that could drain by what is retired."""
-        living = ([entry for entry in entries if not entry.retired] for entries in (self.configs, self.named))
-        return Staying(*map(tuple, living))
+    def briefly(self, now: float) -> Staying:
+        """Where no sidecar is known that could drain by what is retired."""
+        living = (
+            tuple(entry for entry in entries if not entry.retired or now < entry.retired_at + BRIEFLY)
+            for entries in (self.configs, self.named)
+        )
+        return Staying(*living, retired_for=BRIEFLY)
 
     def secrets(self, old: PolicyDocument, scope: Scope) -> dict[str, dict[str, bytes]]:
         """The values for them, as they were published in `old`."""

@@ -290,6 +290,7 @@ def test_the_command_line_shows_status_and_ledger(user: Workload) -> None:
     assert ledger.rstrip().endswith("yes")
 
 
+@pytest.mark.timeout(240, func_only=True)
 def test_a_deleted_config_leaves_nothing_of_ours_in_the_namespace(user: Workload) -> None:
     user.backends("backend-a")
     user.configured(TWO[0])
@@ -297,7 +298,7 @@ def test_a_deleted_config_leaves_nothing_of_ours_in_the_namespace(user: Workload
     user.cluster.kubectl("delete", "tracingconfigs.tracekeeper.dev", "agents", "-n", user.namespace, "--wait=true")
     wait_for(
         lambda: user.cluster.find("secret", "tracekeeper-policy", namespace=user.namespace) is None,
-        60,
+        120,
         "the policy goes",
     )
 

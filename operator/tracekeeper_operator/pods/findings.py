@@ -39,6 +39,10 @@ class Findings:
     complete: bool = False
     """Whether every pod has been looked at."""
 
+    def may_have_older(self, namespace: str) -> bool:
+        """Whether there is one of `older`, as far as is known."""
+        return not self.complete or namespace in self.older
+
     def take(self, missed: Iterable[Missed], older: Iterable[PodFacts]) -> None:
         """What a look at all pods without our label has shown."""
         self.missed = {name: tuple(items) for name, items in _grouped((item.pod.namespace, item) for item in missed)}

@@ -24,7 +24,9 @@ class PodIndex:
     Pods that are being deleted count until they are gone: their sidecars still drain, by the policy that they have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unlabelled: Callable[[str], bool] = lambda namespace: False) -> None:
+        """`unlabelled` says of a namespace whether there may be pods with a sidecar but without our label."""
+        self._unlabelled = unlabelled
         self._pods: dict[str, dict[str, PodFacts]] = {}
         self._named: dict[str, dict[Key, int]] = {}
         """By namespace, how many of its pods name which config."""
@@ -36,6 +38,10 @@ class PodIndex:
     def namespaces(self) -> frozenset[str]:
         """Those in which there is an injected pod."""
         return frozenset(self._pods)
+
+    def vacant(self, namespace: str) -> bool:
+        """Whether it is known that there is no pod with a sidecar, injected by an earlier version neither."""
+        return self.synced and namespace not in self._pods and not self._unlabelled(namespace)
 
     def named(self, namespace: str) -> frozenset[Key]:
         """Namespace and name of each TracingConfig that pods of `namespace` ask for by name."""

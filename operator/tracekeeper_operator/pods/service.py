@@ -50,8 +50,8 @@ class PodService:
     ) -> None:
         self._kube, self._options, self._clock = kube, options, clock
         self._retell = retell
-        self.index = PodIndex()
         self._findings = Findings()
+        self.index = PodIndex(self._findings.may_have_older)
         self._images = ImageKeeper(kube, options.namespace, options.image, clock, metrics)
         self._unpulled = Unpulled(notify, self._images.choose, options.updates, clock)
         self._policies = Policies()

@@ -22,7 +22,7 @@ import pytest
 
 from control_api import Api
 from control_objects import config, pod, review
-from operator_process import control_of, free_port, installed, policy, started
+from operator_process import control_of, document, free_port, installed, policy, started
 from service_tokens import Signer, publish
 from tracekeeper_operator import __version__
 from tracekeeper_operator.certs import Material
@@ -56,9 +56,9 @@ async def test_the_controller_serves_and_stops(api: Api, start: Start) -> None:
         await until(lambda: policy(api)["data"] != first["data"])
         await until(lambda: api.get("tracingconfigs", "shop", "agents")["status"]["observedGeneration"] == 2)
         api.remove("tracingconfigs", "shop", "agents")
-        await until(lambda: policy(api) is None)
+        await until(lambda: document(api).configs[0].retired)
         _, metrics = await controller.get("/metrics")
-        assert "tracekeeper_controller_policy_writes_total 2.0" in metrics
+        assert "tracekeeper_controller_policy_writes_total 3.0" in metrics
         assert await controller.get("/healthz") == (200, "ok\n")
         assert await controller.stop() == 0
     assert controller.faults() == []

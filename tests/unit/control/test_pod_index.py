@@ -13,6 +13,7 @@ from tracekeeper_operator.access import Access
 from tracekeeper_operator.clock import SystemClock
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.pods.facts import read
+from tracekeeper_operator.pods.findings import Findings
 from tracekeeper_operator.pods.index import INJECTED, PodIndex
 from tracekeeper_operator.tasks import run_until
 from tracekeeper_operator.watch import Watch
@@ -150,3 +151,17 @@ async def test_knows_no_pod_that_has_finished() -> None:
         finally:
             stop.set()
             await task
+
+
+def test_a_namespace_is_vacant_once_no_sidecar_is_found_there_labelled_or_not() -> None:
+    findings = Findings()
+    index = PodIndex(findings.may_have_older)
+    assert not index.vacant("shop")
+    index.replace([pod("a")])
+    assert not index.vacant("bank")  # Nobody has looked for pods of an earlier version yet.
+    findings.take([], [read(pod("old", "bank"))])
+    findings.complete = True
+    assert [index.vacant(namespace) for namespace in ("shop", "bank", "else")] == [False, False, True]
+    index.remove(pod("a"))
+    findings.take([], [])
+    assert index.vacant("shop") and index.vacant("bank")

@@ -206,8 +206,10 @@ async def test_pods_that_were_injected_before_there_was_a_label_count_as_outdate
     counted = {name: number for name, number in status["pods"].items() if number}
     assert counted == {"matched": 1, "injected": 1, "current": 1, "outdatedImage": 1}
     assert injected(status)[:2] == ("True", "Injected")
+    assert not it.service.index.vacant("shop")
     it.api.remove("pods", "shop", "before")
     assert (await it.look())["pods"]["injected"] == 0
+    assert it.service.index.vacant("shop")
 
 
 async def test_sidecars_with_this_releases_image_are_not_outdated_where_others_get_an_older_one(
