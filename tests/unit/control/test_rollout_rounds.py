@@ -14,9 +14,10 @@ from control_objects import StoodClock, backend, config, secret
 from control_world import LIMITS, SidecarClient, World, serving
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.book import Book
-from tracekeeper_operator.canaries import Canaries, last_crash
+from tracekeeper_operator.canaries import Canaries
 from tracekeeper_operator.control.facts import ConfigFacts
 from tracekeeper_operator.control.index import ConfigIndex
+from tracekeeper_operator.crashes import last_crash
 from tracekeeper_operator.events import Notice
 from tracekeeper_operator.handlers import take
 from tracekeeper_operator.kube import Kube
@@ -43,9 +44,9 @@ def pod(name: str, **status: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "status": status}
 
 
-def ended(exit_code: int, at: str) -> dict[str, Any]:
+def ended(exit_code: int, at: str, reason: str = "OOMKilled") -> dict[str, Any]:
     """Status of a pod whose sidecar was started again."""
-    end = {"exitCode": exit_code, "reason": "OOMKilled", "finishedAt": at}
+    end = {"exitCode": exit_code, "reason": reason, "finishedAt": at}
     return {"initContainerStatuses": [{"name": "tracekeeper-sidecar", "lastState": {"terminated": end}}]}
 
 
@@ -55,6 +56,7 @@ class Rig:
     def __init__(self, api: Api, kube: Kube, world: World) -> None:
         self.api, self.kube, self.world = api, kube, world
         self.clock = StoodClock(mono=world.clock.monotonic())
+        self.skipped = 0.0
         self.pods = PodIndex()
         self.notices: list[Notice] = []
         self.begin()
@@ -93,7 +95,8 @@ class Rig:
     async def round(self, later: float = 0.0) -> PolicyEntry:
         """The entry that is published then."""
         self.clock.wall += later
-        self.clock.mono = self.world.clock.monotonic()
+        self.skipped += later
+        self.clock.mono = self.world.clock.monotonic() + self.skipped
         await self.reconciler.round("shop")
         found = self.api.objects["secrets", "shop", "tracekeeper-policy"]
         return PolicyDocument.from_json(base64.b64decode(found["data"]["policy.json"])).configs[0]
@@ -234,13 +237,39 @@ async def test_a_sidecar_that_crashes_takes_it_back(rig: Rig) -> None:
         await rig.round()
         rig.create(config(generation=2, rollout=ROLLOUT, logLevel="Debug"))
         trying = await rig.round()
-        name = taker(trying, clients).removeprefix("uid-shop-")
-        rig.api.put("pods", pod(name, **ended(137, "2027-01-15T07:59:59Z")))
-        assert (await rig.round(5)).candidate is not None, "that was before it began"
-        rig.api.put("pods", pod(name, **ended(137, "2027-01-15T08:00:03Z")))
-        halted = (await rig.round(5)).halted
+        uid = taker(trying, clients)
+        assert trying.candidate is not None
+        await rig.says(clients[uid], uid, trying.candidate.digest)
+        name = uid.removeprefix("uid-shop-")
+        rig.api.put("pods", pod(name, **ended(137, "2027-01-15T08:00:05Z")))
+        running = (await rig.round(10)).candidate
+        assert running is not None and running.observed, "that was before it ran"
+        rig.api.put("pods", pod(name, **ended(137, "2027-01-15T08:00:15Z")))
+        assert (await rig.round(1)).candidate is not None, "pods are not read at each word of a sidecar"
+        halted = (await rig.round(9)).halted
         assert halted is not None and halted.reason == "SidecarCrash"
         assert "OOMKilled, exit code 137" in halted.message and name in halted.message
+
+
+async def test_an_outage_of_what_has_not_changed_is_no_reason(rig: Rig) -> None:
+    async with rig.attached() as clients:
+        rig.create(config(rollout=ROLLOUT))
+        await rig.round()
+        rig.create(config(generation=2, rollout=ROLLOUT, logLevel="Debug"))
+        trying = await rig.round()
+        uid, other = taker(trying, clients), next(each for each in clients if each != taker(trying, clients))
+        assert trying.candidate is not None
+        digest = trying.candidate.digest
+        refused = pb.BackendStanding(name="a", circuit="Open", fault="backend 'a': connection refused")
+        await rig.says(clients[uid], uid, digest, backends=[refused])
+        await rig.says(clients[other], other, "", delivery=[pb.EntryStanding(name="a", delivered=7)])
+        assert (await rig.round(10)).candidate is not None
+        assert (await rig.round(40)).candidate is not None, "the others send nothing"
+        await rig.says(clients[other], other, "", delivery=[pb.EntryStanding(name="a", delivered=8)])
+        assert (await rig.round(10)).candidate is not None, "that may have been before"
+        await rig.says(clients[other], other, "", delivery=[pb.EntryStanding(name="a", delivered=9)])
+        halted = (await rig.round(10)).halted
+        assert halted is not None and halted.reason == "DeliveryFailure", "it takes what others send"
 
 
 async def test_both_versions_have_their_credentials_and_a_rotated_one_comes_to_all(rig: Rig) -> None:
@@ -274,6 +303,7 @@ async def test_without_pods_it_comes_at_once_and_says_so(rig: Rig) -> None:
     [
         (ended(0, "2027-01-15T08:00:03Z"), None),
         (ended(1, "soon"), None),
+        (ended(255, "2027-01-15T08:00:03Z", "Unknown"), None),
         (ended(1, "1970-01-01T00:00:05Z"), 5.0),
         ({"containerStatuses": [{"name": "app", "state": {"terminated": {"exitCode": 1}}}]}, None),
         ({"initContainerStatuses": 7}, None),
