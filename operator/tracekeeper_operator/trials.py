@@ -123,9 +123,14 @@ def trying(document: PolicyDocument | None) -> list[PolicyEntry]:
 
 
 def held_back(document: PolicyDocument | None, namespace: str) -> frozenset[SecretKey]:
-    """Values of the namespace's own Secrets that what is published needs, whatever the configs say now. Those of other
-    namespaces are called otherwise in documents.
+    """Values of the namespace's own Secrets that what is published needs, whatever the configs say now. For those of
+    other namespaces, which are called otherwise in documents, see `lent`.
     """
+    return frozenset(use for use in held_values(document) if use.namespace == namespace)
+
+
+def held_values(document: PolicyDocument | None) -> frozenset[SecretKey]:
+    """All such values, called as in the document."""
     entries = (*document.configs, *document.named) if document is not None else ()
     return frozenset(
         use
@@ -133,5 +138,4 @@ def held_back(document: PolicyDocument | None, namespace: str) -> frozenset[Secr
         if not entry.retired
         and (entry.operator.get(Section.ROLLOUT.field) is not None or entry.halted or entry.candidate)
         for _, use in entry.secrets
-        if use.namespace == namespace
     )
