@@ -350,7 +350,7 @@ ROLLOUT = Object(
             "haltOn",
             ListOf(Choice(HaltOn), 8),
             "What takes it back from them: `SidecarCrash` that their sidecars crash, `DeliveryFailure` that they "
-            "cannot deliver where others can, drop spans, or refuse the policy. With an empty list, nothing does.",
+            "cannot deliver where others can, or drop spans. One that they refuse is taken back in any case.",
             default=["SidecarCrash", "DeliveryFailure"],
             default_note="both",
         ),
