@@ -7,10 +7,19 @@ from typing import Any
 
 import pytest
 
-from control_objects import StoodClock, backend, config
+from control_api import serve
+from control_objects import StoodClock, backend, config, pod
+from tracekeeper_cli.rollout import phase
+from tracekeeper_operator.access import Access
+from tracekeeper_operator.book import Book
 from tracekeeper_operator.clock import timestamp
+from tracekeeper_operator.handlers import take
+from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
+from tracekeeper_operator.namespaces import Namespaces
 from tracekeeper_operator.plan import Plan, assess
+from tracekeeper_operator.pods.index import PodIndex
+from tracekeeper_operator.reconcile import Reconciler
 from tracekeeper_operator.rollout import Phase, State, Why
 from tracekeeper_operator.rollout_telling import KEPT_FOR, RolloutTeller
 from tracekeeper_operator.store import Store
@@ -124,3 +133,39 @@ def test_each_config_counts_once_by_its_worst_phase(rig: Rig) -> None:
     assert rig.counted() == {"Progressing": 0, "Halted": 0, "Complete": 1}
     rig.saw("app", None)
     assert rig.counted() == {"Progressing": 0, "Halted": 0, "Complete": 0}
+
+
+async def test_a_lent_default_is_complete_when_the_last_namespace_has_it() -> None:
+    clock, metrics, store, pods, retold = StoodClock(), ControllerMetrics(), Store(), PodIndex(), list[str]()
+    teller = RolloutTeller(store, clock, retold.append, lambda notice: None, metrics.rollouts)
+    async with serve() as api, Kube(Access(server=api.url)) as kube:
+        book = Book(store, Namespaces(), "obs")
+        reconciler = Reconciler(
+            kube, store, clock, metrics, book=book, demand=pods, on_planned=teller.planned, sources=[teller]
+        )
+        found = pod(inject="true")
+        found["metadata"] |= {"namespace": "shop", "name": "app", "uid": "uid-app"}
+        pods.replace([found])
+
+        def write(generation: int, level: str) -> None:
+            status = api.objects.get(("tracingconfigs", "obs", "default"), {}).get("status", {})
+            lent = {"allowedNamespaces": {"from": "All"}, "rollout": {}, "logLevel": level}
+            manifest = {**config("default", "obs", generation=generation, **lent), "status": status}
+            take({"type": "ADDED", "object": api.put("tracingconfigs", manifest)}, store, reconciler)
+
+        write(1, "Info")
+        for namespace in ("obs", "shop", "obs"):
+            await reconciler.round(namespace)
+        assert phase(api.get("tracingconfigs", "obs", "default")) == "Complete"
+        write(2, "Debug")
+        assert phase(api.get("tracingconfigs", "obs", "default")) == "Unseen"
+        await reconciler.round("obs")
+        written = api.get("tracingconfigs", "obs", "default")
+        assert phase(written) == "Progressing"
+        assert "namespace shop" in written["status"]["rollout"]["message"]
+        retold.clear()
+        await reconciler.round("shop")
+        assert retold == ["obs"]
+        await reconciler.round("obs")
+        written = api.get("tracingconfigs", "obs", "default")
+        assert (phase(written), written["status"]["rollout"]["generation"]) == ("Complete", 2)
