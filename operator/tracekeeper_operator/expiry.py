@@ -13,29 +13,28 @@ SOON = 14 * 86400.0
 """Seconds before its end at which a certificate should have been renewed,"""
 LATE = 6
 """and this part of its life, if that is less: whoever renews automatically does so when a third is left."""
-LARGEST = 1 << 20
-"""Bytes of a value that is looked into."""
+LARGEST = 1 << 18
+"""Bytes of a value that is looked into: all authorities of a distribution have some 220 KB."""
+
+Life = tuple[float, float]
+"""Begin and end, in Unix time."""
 
 
-def ending(values: Iterable[tuple[str, str, bytes]], now: float) -> Iterator[str]:
-    """What ends soon, or has ended, in words. Of each value comes the Secret's name, the key, and the value.
-
-    Of a chain the first certificate counts, which is the holder's own; of authorities the one that lasts longest, since
-    old ones may be left beside it.
-    """
-    for name, key, value in values:
-        life = _life(value)
-        if life is None:
-            continue
-        begin, end = life
+def ending(lives: Iterable[tuple[str, str, Life]], now: float) -> Iterator[str]:
+    """What ends soon, or has ended, in words. Of each certificate comes the Secret's name, the key, and its life."""
+    for name, key, (begin, end) in lives:
         if end - now >= min(SOON, (end - begin) / LATE):
             continue
         verb = "ended" if end <= now else "ends"
         yield f"Secret {name}: the certificate in its key {key} {verb} at {timestamp(end)}: renew it"
 
 
-def _life(value: bytes) -> tuple[float, float] | None:
-    """Unix times; None for what is no certificate that can be read, of which the sidecar says why."""
+def life(value: bytes) -> Life | None:
+    """None for what is no certificate that can be read, of which the sidecar says why.
+
+    Of a chain the first certificate counts, which is the holder's own; of authorities the one that lasts longest, since
+    old ones may be left beside it.
+    """
     if BEGIN not in value[:LARGEST]:
         return None
     try:

@@ -10,7 +10,6 @@ of the Secret too, because it is never below the seconds since 1970.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,9 +25,9 @@ from tracekeeper_spec.scope import MOST, Scope
 from tracekeeper_spec.wish import Reference
 
 from . import names
-from .errors import KubeError
 from .retire import Known, Staying, left, staying
 from .rollout import Look, State
+from .secret_read import SecretRead, read_secret
 from .trials import POLL, advance, trying
 from .wanted import Wanted, secret_name, want
 
@@ -39,21 +38,6 @@ TOO_MANY = Fault(
     f"there are more than {MOST} TracingConfigs in this namespace, of which the oldest {MOST} count",
     "delete some of them, or put several into one",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SecretRead:
-    """What reading one Secret gave."""
-
-    data: Mapping[str, bytes] | None
-    """None when it could not be read."""
-    absent: bool = False
-    """The API server says that there is none."""
-    forbidden: bool = False
-    """The operator may not read it."""
-    problem: str = ""
-    error: KubeError | None = None
-    """Why it could not be read; None when the API server answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,23 +449,11 @@ def owners(entries: Iterable[PolicyEntry]) -> dict[str, set[str]]:
     return found
 
 
-def read_secret(secret: Mapping[str, Any]) -> SecretRead:
-    """A Secret as the API server sends it."""
-    data = secret.get("data")
-    values: dict[str, bytes] = {}
-    for key, value in (data if isinstance(data, Mapping) else {}).items():
-        try:
-            values[str(key)] = base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError, TypeError):
-            continue
-    return SecretRead(values)
-
-
 def read_published(secret: Mapping[str, Any]) -> Published:
     """The policy Secret as the API server sends it; a document that cannot be read counts as none."""
     meta = secret.get("metadata") or {}
     ours = (meta.get("labels") or {}).get(names.MANAGED_BY) == names.MANAGER
-    text = (read_secret(secret).data or {}).get(names.POLICY_KEY)
+    text = (read_secret(secret, {names.POLICY_KEY}).data or {}).get(names.POLICY_KEY)
     try:
         document = PolicyDocument.from_json(text) if text is not None else None
     except PolicyFormatError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from tracekeeper_spec.merge import SecretKey
@@ -29,8 +29,9 @@ from .lent import Lent
 from .metrics import ControllerMetrics
 from .namespaces import Namespaces
 from .pace import Pace
-from .plan import Plan, Published, SecretRead
+from .plan import Plan, Published
 from .rollout import Look
+from .secret_read import MOST, TOO_MUCH, SecretRead, read_secret
 from .storage import NOWHERE, HostPaths
 from .store import Store, lean
 from .teller import Source, Teller
@@ -381,12 +382,21 @@ class Reconciler:
             return Published(None)
 
     async def _secrets(self, namespace: str, wanted: frozenset[SecretKey]) -> dict[str, SecretRead]:
-        found = {(use.namespace, use.name): secret_name(use, namespace) for use in wanted}
-        return {key: await self._secret(*place) for place, key in sorted(found.items())}
+        """What is lent first: the namespace's own may not keep that from arriving by being too large."""
+        keys: dict[tuple[str, str], set[str]] = {}
+        for use in wanted:
+            keys.setdefault((use.namespace, use.name), set()).add(use.key)
+        found: dict[str, SecretRead] = {}
+        size = 0
+        for owner, name in sorted(keys, key=lambda place: (place[0] == namespace, place[0] != self._book.root, place)):
+            read = await self._secret(owner, name, keys[owner, name]) if size <= MOST else TOO_MUCH
+            size += read.size
+            found[secret_name(SecretKey(owner, name, ""), namespace)] = read
+        return found
 
-    async def _secret(self, namespace: str, name: str) -> SecretRead:
+    async def _secret(self, namespace: str, name: str, keys: Collection[str]) -> SecretRead:
         try:
-            return plan.read_secret(await self._kube.get(SECRETS, namespace, name))
+            return read_secret(await self._kube.get(SECRETS, namespace, name), keys)
         except NotFound:
             return SecretRead(None, absent=True)
         except Forbidden as error:

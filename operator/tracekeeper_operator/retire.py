@@ -48,11 +48,11 @@ class Staying:
 
     def briefly(self, now: float) -> Staying:
         """Where no sidecar is known that could drain by what is retired."""
-        living = (
+        configs, named = (
             tuple(entry for entry in entries if not entry.retired or now < entry.retired_at + BRIEFLY)
             for entries in (self.configs, self.named)
         )
-        return Staying(*living, retired_for=BRIEFLY)
+        return Staying(configs, named, BRIEFLY)
 
     def secrets(self, old: PolicyDocument, scope: Scope) -> dict[str, dict[str, bytes]]:
         """The values for them, as they were published in `old`."""

@@ -17,9 +17,10 @@ from tracekeeper_spec.resolve import resolve
 from . import names
 from .clock import timestamp
 from .errors import KubeError
-from .expiry import ending
-from .plan import Assessed, Plan, SecretRead
+from .expiry import Life, ending
+from .plan import Assessed, Plan
 from .rollout import Phase
+from .secret_read import SecretRead
 from .storage import NOWHERE, HostPaths
 
 MAX_MESSAGE = 4096
@@ -128,7 +129,7 @@ def _resolved_refs(item: Assessed, lacks: Sequence[Lack], secrets: Mapping[str, 
     if item.config is None:
         return Condition("ResolvedRefs", "Unknown", Reason.INVALID, "the spec could not be read: see Accepted")
     if not lacks:
-        if ends := list(ending(_values(item, secrets), now)):
+        if ends := list(ending(_lives(item, secrets), now)):
             return Condition("ResolvedRefs", "True", Reason.CERTIFICATE_ENDS, _shorten("; ".join(ends), ""))
         count = len(set(item.secrets))
         text = f"all {count} keys of Secrets were found" if count else "no Secret is referred to"
@@ -138,11 +139,11 @@ def _resolved_refs(item: Assessed, lacks: Sequence[Lack], secrets: Mapping[str, 
     return Condition("ResolvedRefs", status, reason, _shorten(_texts(lacks), ""))
 
 
-def _values(item: Assessed, secrets: Mapping[str, SecretRead]) -> Iterator[tuple[str, str, bytes]]:
+def _lives(item: Assessed, secrets: Mapping[str, SecretRead]) -> Iterator[tuple[str, str, Life]]:
     for name, key in sorted(set(item.secrets)):
         read = secrets.get(name)
-        if read is not None and read.data is not None and key in read.data:
-            yield name, key, read.data[key]
+        if read is not None and key in read.lives:
+            yield name, key, read.lives[key]
 
 
 def _lacks(item: Assessed, plan: Plan, secrets: Mapping[str, SecretRead]) -> list[Lack]:

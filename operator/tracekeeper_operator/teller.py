@@ -18,7 +18,8 @@ from .clock import Clock
 from .errors import KubeError
 from .kube import Kube
 from .metrics import ControllerMetrics
-from .plan import Assessed, Plan, SecretRead
+from .plan import Assessed, Plan
+from .secret_read import SecretRead
 from .status import Condition, Outcome
 from .storage import NOWHERE, HostPaths
 from .store import Store, identity, key_of
@@ -105,7 +106,8 @@ class Teller:
             return None
         uids = {item.uid for item in plan.configs}
         self._counted[namespace] = {u: at for u, at in self._counted.get(namespace, {}).items() if u in uids}
-        self._last[namespace] = _Told(plan, secrets, outcome)
+        seen = {name: read.without_values() for name, read in secrets.items()}
+        self._last[namespace] = _Told(plan, seen, outcome)
         return await self._tell_all(namespace)
 
     def offer(self, namespace: str) -> None:

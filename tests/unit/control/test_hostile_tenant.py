@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control_objects import backend, config
-from tracekeeper_operator.plan import Assessed, Plan, Published, SecretRead, assess, plan, read_published
+from tracekeeper_operator.plan import Assessed, Plan, Published, assess, plan, read_published
 from tracekeeper_operator.retire import RETIRED_FOR
+from tracekeeper_operator.secret_read import SecretRead
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.policy import MAX_BYTES, PolicyDocument, PolicyEntry

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from control_objects import backend, config, secret
-from tracekeeper_operator.plan import Plan, Published, SecretRead, assess, plan, read_published, read_secret
+from tracekeeper_operator.plan import Plan, Published, assess, plan, read_published
 from tracekeeper_operator.retire import RETIRED_FOR
+from tracekeeper_operator.secret_read import SecretRead, read_secret
 from tracekeeper_spec.policy import Control, PolicyDocument
 
 NOW = 1_800_000_000.0
@@ -175,7 +176,7 @@ def test_a_new_config_of_the_same_name_is_not_taken_for_the_old() -> None:
 
 def test_carries_only_the_keys_that_are_referred_to() -> None:
     wants = config(backends=[backend("a", "tempo")])
-    found = {"tempo": read_secret(secret("tempo", token="t0ken", other="never"))}
+    found = {"tempo": read_secret(secret("tempo", token="t0ken", other="never"), {"token"})}
     decided = decide([wants], secrets=found)
     assert decided.document.secrets == {"tempo": {"token": b"t0ken"}}
 
@@ -223,5 +224,5 @@ def test_a_document_that_cannot_be_read_counts_as_none() -> None:
 
 
 def test_values_that_are_no_base64_count_as_missing() -> None:
-    assert read_secret({"data": {"a": "%%%", "b": "eA=="}}).data == {"b": b"x"}
-    assert read_secret({}).data == {}
+    assert read_secret({"data": {"a": "%%%", "b": "eA=="}}, {"a", "b"}).data == {"b": b"x"}
+    assert read_secret({}, {"a"}).data == {}

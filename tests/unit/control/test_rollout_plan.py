@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from control_objects import backend, config
-from tracekeeper_operator.plan import Plan, Published, SecretRead, assess, last_good, plan, read_published
+from tracekeeper_operator.plan import Plan, Published, assess, last_good, plan, read_published
 from tracekeeper_operator.pod_seen import PodSeen
 from tracekeeper_operator.rollout import Phase, Why
+from tracekeeper_operator.secret_read import SecretRead
 from tracekeeper_operator.trials import POLL
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.parse import parse_manifest

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from control_objects import backend, config
-from tracekeeper_operator.plan import Published, SecretRead, assess, plan
+from tracekeeper_operator.plan import Published, assess, plan
+from tracekeeper_operator.secret_read import SecretRead
 from tracekeeper_operator.status import (
     MAX_MESSAGE,
     Condition,
