@@ -286,7 +286,7 @@ class _Maker:
             namespace=scope.namespace,
         )
         fixed = {merged.head.uid: merged.fixed for merged in (*wanted.configs, *wanted.named)}
-        tried = advance(living, fixed, self.old, self.scope, None if lean else self.look, self.now)
+        tried = advance(living, fixed, self.old, self.scope, self.look, self.now, room=not lean)
         readable = self._readable(frozen)
         values = _values(wanted, aliases, readable, self.old)
         _add_held(values, tried.document, readable, self.old)

@@ -50,6 +50,7 @@ class Why(StrEnum):
     NO_PODS = "NoPods"
     NOT_HELD = "NotHeldBack"
     BLIND = "NoControlStream"
+    TOO_LARGE = "TooLarge"
     BEHIND = "WaitingForNamespaces"
 
 
@@ -96,11 +97,13 @@ def step(
     withdrawn: Callable[[PolicyEntry], Collection[str]],
     look: Look | None,
     now: float,
+    room: bool = True,
 ) -> Step:
     """What of `fresh`, which the configs say, is published now; `old` is what is.
 
     `fixed` are the sections that are enforced, `withdrawn` tells which configs in an entry may not be used any longer,
-    as `namespace/name`; without a `look` sidecars cannot be watched, and nothing is tried.
+    as `namespace/name`; without a `look` sidecars cannot be watched, and without `room` for two versions nothing is
+    tried either.
     """
     spec, _ = fresh.parse_whole()
     if spec.rollout is None:
@@ -122,8 +125,14 @@ def step(
     if digest_of(stable.spec) == told.digest:
         return Step(fresh, told.complete(Why.UNCHANGED, "all that changed comes to all pods at once", old, now))
     # Not by all sources: what one of the others says of something else is no new attempt.
-    if halted is not None and (halted.generation, halted.digest) == (fresh.generation, told.digest):
+    if halted is not None and (
+        (halted.generation, halted.digest) == (fresh.generation, told.digest) or _less(halted, fresh)
+    ):
+        halted = replace(halted, sources=fresh.sources, digest=told.digest)
         return Step(replace(stable, halted=halted), told.halted(halted, stable))
+    if not room:
+        text = "it came to all pods at once: the namespace's policy has no room for both generations (1 MiB in all)"
+        return Step(fresh, told.complete(Why.TOO_LARGE, text, old, now))
     if look is None:
         text = "it came to all pods at once: without the control stream (control.enabled) nobody sees how they do"
         return Step(fresh, told.complete(Why.BLIND, text, old, now))
@@ -132,6 +141,11 @@ def step(
         text = "it came to all pods at once, since there is none yet that could try it"
         return Step(fresh, told.complete(Why.NO_PODS, text, old, now))
     return _try(_Trial(told, stable, old.candidate, spec.rollout, now), pods)
+
+
+def _less(halted: Halted, fresh: PolicyEntry) -> bool:
+    """Whether it is what was halted, without a config that takes part no longer: nobody has said anything new."""
+    return halted.generation == fresh.generation and set(fresh.sources) < set(halted.sources)
 
 
 def hold(

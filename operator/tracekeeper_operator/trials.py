@@ -37,9 +37,11 @@ def advance(
     scope: Scope,
     look: Look | None,
     now: float,
+    *,
+    room: bool = True,
 ) -> Tried:
     """`living` has what the configs say, `old` is published; `fixed` are enforced sections by UID, and `look` is at all
-    injected pods of the namespace.
+    injected pods of the namespace. For `room` see `step`.
     """
     before = old if old is not None else PolicyDocument(0)
     seen = _Pods(living, look)
@@ -49,7 +51,7 @@ def advance(
         found: list[PolicyEntry] = []
         for entry in entries:
             then = next((each for each in known if each.uid == entry.uid and not each.retired), None)
-            taken = _step(entry, then, fixed.get(entry.uid, frozenset()), scope, seen, now)
+            taken = _step(entry, then, fixed.get(entry.uid, frozenset()), scope, seen, now, room)
             found.append(taken.entry)
             if taken.state is not None:
                 other = states.get(entry.uid, taken.state)
@@ -67,6 +69,7 @@ def _step(
     scope: Scope,
     seen: _Pods,
     now: float,
+    room: bool,
 ) -> Step:
     return step(
         entry,
@@ -75,6 +78,7 @@ def _step(
         withdrawn=lambda held: _withdrawn(held, scope),
         look=None if seen.look is None else lambda: seen.of(entry),
         now=now,
+        room=room,
     )
 
 

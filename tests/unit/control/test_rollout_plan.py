@@ -118,6 +118,8 @@ def test_what_was_halted_does_not_come_to_all_with_consent_that_is_taken_back() 
             assert state(gone)[0] is not Phase.COMPLETE
             assert not {"sampling", "logLevel", "buffer"} & set(entry(gone).spec) and not entry(gone).origins
             assert entry(gone).sources == ("shop/agents@1",)
+            assert (state(gone)[0] is Phase.HALTED) == (before is halted), "what was halted is not tried again"
+            assert state(decide([bad], gone, above=above, now=NOW + 30)) == state(gone)
 
 
 def test_another_default_in_its_place_is_held_on_to_only_as_long_as_it_may_be_used() -> None:
@@ -190,7 +192,7 @@ def test_where_there_is_no_room_for_both_it_comes_at_once() -> None:
     first = decide([wide(1, "a")])
     assert first.size is None and MAX_BYTES / 2 < len(first.document.to_json()) < MAX_BYTES
     taken = decide([wide(2, "b")], first)
-    assert taken.size is None and entry(taken).generation == 2 and state(taken) == (Phase.COMPLETE, Why.BLIND)
+    assert taken.size is None and entry(taken).generation == 2 and state(taken) == (Phase.COMPLETE, Why.TOO_LARGE)
 
 
 def test_values_of_secrets_are_there_for_both() -> None:
