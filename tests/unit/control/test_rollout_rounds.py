@@ -272,6 +272,22 @@ async def test_an_outage_of_what_has_not_changed_is_no_reason(rig: Rig) -> None:
         assert halted is not None and halted.reason == "DeliveryFailure", "it takes what others send"
 
 
+async def test_what_was_refused_before_is_remembered_by_whoever_leads(rig: Rig) -> None:
+    async with rig.attached() as clients:
+        rig.create(config(rollout=ROLLOUT))
+        await rig.round()
+        for uid, client in clients.items():
+            await rig.says(client, uid, "", policy_problem="spec.x: no such field")
+        rig.create(config(generation=2, rollout=ROLLOUT, logLevel="Debug"))
+        trying = await rig.round()
+        assert trying.candidate is not None and trying.candidate.refused
+        rig.begin()
+        rig.create(config(generation=2, rollout=ROLLOUT, logLevel="Debug"))
+        assert (await rig.round(100)).candidate is not None, "it may not have come to them yet"
+        halted = (await rig.round(100)).halted
+        assert halted is not None and halted.reason == "PolicyRefused" and "no such field" in halted.message
+
+
 async def test_both_versions_have_their_credentials_and_a_rotated_one_comes_to_all(rig: Rig) -> None:
     async with rig.attached():
         rig.api.put("secrets", secret("old", token="1"))
