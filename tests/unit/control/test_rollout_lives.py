@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from spec_cases import BACKEND
-from tracekeeper_operator.rollout import PodSeen, Why, step
+from tracekeeper_operator.pod_seen import PodSeen
+from tracekeeper_operator.rollout import Why, step
 from tracekeeper_spec.candidate import PLACES
 from tracekeeper_spec.policy import PolicyEntry
 
