@@ -317,6 +317,7 @@ async def test_of_two_controllers_one_leads_and_the_other_one_takes_over(api: Ap
                 assert await two.stop() == 0
                 assert any(line["message"] == "gave the lease back" for line in two.lines)
                 await leads("three")
+                await until(lambda: api.watched("tracingconfigs"))
                 assert await three.stop() == 0
             assert three.faults() == two.faults() == []
 
