@@ -35,7 +35,7 @@ from .secret_read import MOST, TOO_MUCH, SecretRead, read_secret
 from .storage import NOWHERE, HostPaths
 from .store import Store, lean
 from .teller import Source, Teller
-from .trials import held_back, trying
+from .trials import held_back, held_values, trying
 from .wanted import secret_name, want
 
 logger = logging.getLogger(__name__)
@@ -236,10 +236,11 @@ class Reconciler:
         configs, scope = self._book.assessed(namespace), self._book.scope(namespace)
         used = self._is_used(namespace, published)
         wanted = want(scope, named, used=used).secrets
-        secrets = await self._secrets(namespace, wanted | held_back(document, namespace))
-        for key, place in self._lent.held(namespace, wanted, document).items():
-            read = secrets.get(f"{place[0]}/{place[1]}")
-            secrets[key] = read if read is not None else await self._secret(*place)
+        held = self._lent.held(namespace, wanted, document)
+        uses = ((held.get(secret_name(use, namespace)), use.key) for use in held_values(document))
+        lent = {SecretKey(*place, key) for place, key in uses if place is not None}
+        secrets = await self._secrets(namespace, wanted | held_back(document, namespace) | lent)
+        secrets |= {key: secrets[f"{owner}/{name}"] for key, (owner, name) in held.items()}
         decided = plan.plan(
             namespace,
             configs,
