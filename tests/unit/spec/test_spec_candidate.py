@@ -85,7 +85,7 @@ async def test_who_refuses_the_candidate_has_what_works_and_says_why(tmp_path: P
     assert len(watcher.state.faults) == 1 and "novelty" in watcher.state.faults[0]
     (tmp_path / "policy.json").write_text(PolicyDocument(8, (replace(tried, candidate=None),)).to_json())
     await watcher.look()
-    assert len(applied) == 2 and watcher.state.faults == ()
+    assert len(applied) == 2 and not watcher.state.faults
 
 
 def test_where_neither_can_be_read_the_policy_is_refused(tmp_path: Path) -> None:
