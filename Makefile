@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export CLUSTER REGISTRY PUSH KEEP
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-cluster check format test test-fast wheel bench soak proto docs lock image demo demo-down demo-local clean
+.PHONY: help setup setup-python setup-cluster check format test test-fast wheel bench bench-operator soak proto docs lock image demo demo-down demo-local clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,8 +40,12 @@ test: setup check ## everything, on a real cluster; without root all but the clu
 test-fast: setup-python ## all tests that need no cluster
 	$(PY) -m pytest -m "not cluster"
 
-bench: setup-python ## the same jobs on the sidecar and on the Collector, in turn: ratios, JSON and plots in bench/results/ (35 minutes)
+bench: setup-python ## the same jobs on the sidecar and on the Collector, in turn: ratios, JSON and plots in bench/results/ (35 minutes); then bench-operator
 	$(PY) bench/run.py
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) bench-operator; else echo "bench-operator needs root, and is left out"; fi
+
+bench-operator: setup ## as root: our operator and the OpenTelemetry one, each on a Kubernetes of its own (15 minutes; once 10 to build the latter)
+	$(PY) bench/control_plane.py
 
 MINUTES ?= 20
 soak: setup-python ## 20,000 spans/s for 20 minutes (MINUTES=N) while everything goes wrong; the ledger must close to zero

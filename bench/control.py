@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from control_sidecars import CONFIG, Seen, crowd, settled
+from control_sidecars import CONFIG, Place, Pod, Seen, crowd, settled
 from procfs import anonymous_bytes, cpu_seconds
 
 from control_api import serve
@@ -60,12 +60,16 @@ def serve_control(pipe: Connection, port: int, material: Material, jwks: Jwks, s
 async def _serve_control(pipe: Connection, port: int, material: Material, jwks: Jwks, settle: float) -> None:
     clock, metrics = SystemClock(), ControllerMetrics()
     facts = {CONFIG: ConfigFacts(CONFIG, "shop", "agents", Adaptive())}
+
+    def find(uid: str, namespace: str = "") -> ConfigFacts | None:
+        return facts.get(uid)
+
     async with serve() as api, Kube(Access(api.url)) as kube:
         api.documents[DISCOVERY] = ("application/json", {"issuer": ISSUER})
         api.documents[JWKS] = ("application/jwk-set+json", jwks)
         tokens = Tokens(Keys(kube, clock), clock)
         server = ControlServer(
-            Address("127.0.0.1", port), lambda: material, tokens.verify, facts.get, clock, metrics, settle=settle
+            Address("127.0.0.1", port), lambda: material, tokens.verify, find, clock, metrics, settle=settle
         )
         task = asyncio.create_task(server.run())
         started = asyncio.create_task(server.started.wait())
@@ -99,11 +103,12 @@ class Crowds:
     def __init__(self, port: int, material: Material, tokens: Sequence[str]) -> None:
         self._pipes: list[Connection] = []
         each = -(-len(tokens) // CROWDS)
+        place = Place("127.0.0.1", port, "localhost", material.ca)
         for first in range(0, len(tokens), each):
             ours, theirs = multiprocessing.Pipe()
-            arguments = (theirs, port, material.ca, first)
+            arguments = (theirs, place, first)
             multiprocessing.get_context("spawn").Process(target=crowd, args=arguments, daemon=True).start()
-            ours.send(("attach", list(tokens[first : first + each])))
+            ours.send(("attach", [Pod(token, CONFIG) for token in tokens[first : first + each]]))
             self._pipes.append(ours)
         for pipe in self._pipes:
             pipe.recv()

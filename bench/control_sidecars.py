@@ -3,7 +3,7 @@ that thousands of them fit into a process and leave the processor to the server 
 
 A process of them takes commands from a pipe, and answers each with what it has seen:
 
-    ("attach", tokens)         begin a stream each, and have it again when it breaks
+    ("attach", pods)           begin a stream each, and have it again when it breaks
     ("load", factor)           every second sidecar has so many times the traces from now on
     ("keep", traces a second)  tell of traces that are kept, for as long as that is not 0
     ("seen", None)             counts and times since the last such command
@@ -24,7 +24,6 @@ from multiprocessing.connection import Connection
 
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
-HOST = "localhost"
 PATH = b"/tracekeeper.control.v1.Control/Attach"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
 STARTS = 75
@@ -59,12 +58,12 @@ def _length(text: bytes) -> bytes:
     return encoded + bytes([number])
 
 
-def beginning(token: str) -> bytes:
+def beginning(host: str, token: str) -> bytes:
     fields = {
         b":method": b"POST",
         b":scheme": b"https",
         b":path": PATH,
-        b":authority": HOST.encode(),
+        b":authority": host.encode(),
         b"content-type": b"application/grpc",
         b"te": b"trailers",
         b"authorization": b"Bearer " + token.encode(),
@@ -76,6 +75,27 @@ def beginning(token: str) -> bytes:
 def message(**fields: object) -> bytes:
     data = pb.FromSidecar(**fields).SerializeToString()  # type: ignore[arg-type]
     return frame(DATA, 0, 1, b"\0" + struct.pack(">I", len(data)) + data)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the server is, and what it is told."""
+
+    address: str
+    port: int
+    name: str
+    """In its certificate."""
+    authority: str
+    standings: bool = False
+    """Whether sidecars say how they fare, as all of them do, in place of reports, which are for a target to share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """Whom a sidecar says it is."""
+
+    token: str
+    config_uid: str
 
 
 @dataclass(slots=True)
@@ -107,16 +127,16 @@ class Sidecar:
         "got",
         "number",
         "part",
+        "pod",
         "report_at",
         "shaking",
         "shares",
         "socket",
-        "token",
         "unread",
     )
 
-    def __init__(self, number: int, token: str, now: float) -> None:
-        self.number, self.token = number, token
+    def __init__(self, number: int, pod: Pod, now: float) -> None:
+        self.number, self.pod = number, pod
         self.socket: ssl.SSLSocket | None = None
         self.attempt_at, self.attempts = now, 0
         self.report_at = float("inf")
@@ -128,9 +148,9 @@ class Sidecar:
 
 
 class Crowd:
-    def __init__(self, port: int, authority: str, first: int, dice: int) -> None:
-        self._port, self._first = port, first
-        self._tls = ssl.create_default_context(cadata=authority)
+    def __init__(self, place: Place, first: int, dice: int) -> None:
+        self._place, self._first = place, first
+        self._tls = ssl.create_default_context(cadata=place.authority)
         self._tls.set_alpn_protocols(["h2"])
         self._poll = select.epoll()
         self._sidecars: list[Sidecar] = []
@@ -160,7 +180,7 @@ class Crowd:
         if command == "attach":
             assert isinstance(value, list)
             self._sidecars = [
-                Sidecar(self._first + number, token, now + number / STARTS) for number, token in enumerate(value)
+                Sidecar(self._first + number, pod, now + number / STARTS) for number, pod in enumerate(value)
             ]
         elif command == "load":
             assert isinstance(value, float)
@@ -185,12 +205,14 @@ class Crowd:
         waiting = [each for each in self._sidecars if each.socket is None and each.attempt_at <= now]
         for sidecar in waiting[: max(0, room)]:
             try:
-                plain = socket.create_connection(("127.0.0.1", self._port), timeout=20.0)
+                plain = socket.create_connection((self._place.address, self._place.port), timeout=20.0)
             except OSError:
                 self._later(sidecar)
                 continue
             plain.setblocking(False)
-            sidecar.socket = self._tls.wrap_socket(plain, server_hostname=HOST, do_handshake_on_connect=False)
+            sidecar.socket = self._tls.wrap_socket(
+                plain, server_hostname=self._place.name, do_handshake_on_connect=False
+            )
             sidecar.unread, sidecar.got, sidecar.shaking = b"", 0, True
             self._shaking += 1
             self._open[sidecar.socket.fileno()] = sidecar
@@ -209,7 +231,8 @@ class Crowd:
             return False
         sidecar.shaking = False
         self._shaking -= 1
-        self._send(sidecar, beginning(sidecar.token) + message(hello={"config_uid": CONFIG}))
+        hello = message(hello={"config_uid": sidecar.pod.config_uid})
+        self._send(sidecar, beginning(self._place.name, sidecar.pod.token) + hello)
         return sidecar.socket is not None
 
     def _later(self, sidecar: Sidecar) -> None:
@@ -286,10 +309,13 @@ class Crowd:
             self._seen.received += 1
             kind = said.WhichOneof("message")
             if kind == "welcome":
-                self._every = said.welcome.report_every_seconds
+                welcome = said.welcome
+                self._every = welcome.standing_every_seconds if self._place.standings else welcome.report_every_seconds
                 if sidecar.report_at == float("inf"):
                     self._seen.welcomed.append(now)
-                    sidecar.report_at, sidecar.attempts = now + self._every * self._random.random(), 0
+                    # The first standing is said at once.
+                    wait = min(2.0, self._every) if self._place.standings else self._every
+                    sidecar.report_at, sidecar.attempts = now + wait * self._random.random(), 0
             elif kind == "share":
                 sidecar.part = said.share.traces_per_second
                 sidecar.shares.append((now, sidecar.part))
@@ -309,6 +335,9 @@ class Crowd:
         for sidecar in list(self._open.values()):
             if sidecar.report_at <= now and sidecar.socket is not None:
                 sidecar.report_at = now + self._every * (0.8 + 0.4 * self._random.random())
+                if self._place.standings:
+                    self._send(sidecar, message(standing=standing(now)))
+                    continue
                 times = self._factor if sidecar.number % 2 else 1.0
                 rate = 5.0 * times * (0.95 + 0.1 * self._random.random())
                 keys = [{"key": "common", "rate": rate}]
@@ -349,6 +378,22 @@ def settled(shares: Sequence[tuple[float, float]], since: float) -> float | None
     return shares[wrong[-1] + 1 if wrong else 0][0] - since
 
 
-def crowd(pipe: Connection, port: int, authority: str, first: int) -> None:
+def standing(now: float) -> dict[str, object]:
+    """Of one that gets two spans a second and delivers them to two backends, one of which was away for a moment."""
+    spans = int(2 * now)
+    entries = [{"name": name, "delivered": spans} for name in ("tempo", "standby")]
+    backends = [{"name": name, "circuit": "Closed"} for name in ("tempo", "standby")]
+    backends[1]["fault"] = "UNAVAILABLE: connection refused"
+    return {
+        "policy_revision": 1,
+        "policy_digest": "sha256:" + 64 * "0",
+        "received": spans,
+        "acknowledged": spans,
+        "delivery": entries,
+        "backends": backends,
+    }
+
+
+def crowd(pipe: Connection, place: Place, first: int) -> None:
     """What a process of sidecars runs."""
-    Crowd(port, authority, first, first).run(pipe)
+    Crowd(place, first, first).run(pipe)

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import generate_crd
+import generate_dashboard
 import generate_reference
+import generate_rendered
 import generate_values
 
 from tracekeeper_sidecar.metrics import TABLE
@@ -48,6 +50,7 @@ def metrics_page() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "charts/tracekeeper/dashboards/operator.json": generate_dashboard.render,
     "charts/tracekeeper/templates/crd.yaml": generate_crd.render,
     "docs/reference/chart-values.md": generate_values.render,
     "docs/reference/metrics.md": metrics_page,
@@ -58,7 +61,8 @@ PAGES: dict[str, Callable[[], str]] = {
 def main(check: bool) -> int:
     """Write or check; returns the exit code."""
     stale = []
-    for name, make in PAGES.items():
+    # The rendered chart last: it shows the files before it.
+    for name, make in [*PAGES.items(), *generate_rendered.pages().items()]:
         path = ROOT / name
         if check and (not path.exists() or path.read_text(encoding="utf-8") != make()):
             stale.append(name)

@@ -115,12 +115,16 @@ def _text(description: str, most: int, **more: object) -> dict[str, Any]:
     return {"description": description, "type": "string", "maxLength": most, **more}
 
 
+def _count(description: str) -> dict[str, Any]:
+    return {"description": description, "type": "integer", "format": "int64", "minimum": 0}
+
+
 def _status() -> dict[str, Any]:
     condition = {
         "type": "object",
         "required": ["type", "status", "lastTransitionTime", "reason", "message"],
         "properties": {
-            "type": _text("Accepted, ResolvedRefs or Ready.", 316),
+            "type": _text("Accepted, ResolvedRefs, Ready, Injected, Delivering or RolledOut.", 316),
             "status": {"description": "Whether it holds.", "type": "string", "enum": ["True", "False", "Unknown"]},
             "observedGeneration": {
                 "description": "The generation of the config that this is about.",
@@ -149,7 +153,8 @@ def _status() -> dict[str, Any]:
             },
             "conditions": {
                 "description": "Accepted: the config has no faults. ResolvedRefs: the Secrets that it names are "
-                "there. Ready: sidecars get it.",
+                "there. Ready: sidecars get it. Injected: its pods have sidecars. Delivering: what sidecars say of "
+                "their backends. RolledOut: its newest generation is in effect.",
                 "type": "array",
                 "maxItems": 16,
                 "x-kubernetes-list-type": "map",
@@ -167,7 +172,133 @@ def _status() -> dict[str, Any]:
                         "minimum": 0,
                     },
                     "current": _text("Digest of the policy, `sha256:…`.", 128),
+                    "lastGood": _text("The same without what some pods try; equal while nothing is tried.", 128),
                 },
+            },
+            "pods": _pods_status(),
+            "backends": {
+                "description": "Backends as sidecars find them.",
+                "type": "array",
+                "maxItems": 16,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "items": _backend_status(),
+            },
+            "rollout": _rollout_status(),
+            "ledger": _ledger_status(),
+        },
+    }
+
+
+def _rollout_status() -> dict[str, Any]:
+    generation = {"type": "integer", "format": "int64", "minimum": 0}
+    previous = {
+        "description": "What was in effect before: `tracekeeper rollout undo` goes back to it.",
+        "type": "object",
+        "properties": {
+            "generation": {"description": "Which generation that was.", **generation},
+            "spec": {
+                "description": "What it said; absent if it is too large.",
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": True,
+            },
+        },
+    }
+    return {
+        "description": "How the newest generation comes to the pods; for configs with a section `rollout`.",
+        "type": "object",
+        "properties": {
+            "phase": {
+                "description": "Progressing: some pods try it. Halted: it was taken back. Complete: all have it.",
+                "type": "string",
+                "enum": ["Progressing", "Halted", "Complete"],
+            },
+            "reason": _text("Why, in one word.", 64),
+            "message": _text("Why, and what comes next.", 1024),
+            "digest": _text("Digest of what is tried, was taken back, or is in effect.", 128),
+            "generation": {"description": "Its generation.", **generation},
+            "effective": {"description": "The generation that all pods have which try nothing.", **generation},
+            "since": {"description": "Since when.", "type": "string", "format": "date-time"},
+            "canaries": _count("Pods that try it."),
+            "ready": _count("Those of them that run it."),
+            "previous": previous,
+        },
+    }
+
+
+def _pods_status() -> dict[str, Any]:
+    about = {
+        "matched": "Those that opted in and have this config: injected and missed.",
+        "injected": "Those with a sidecar.",
+        "current": "Those that are attached to the control stream and work by the newest policy.",
+        "stale": "Those that are attached and work by an older one, or by none yet.",
+        "outdatedImage": "Those whose sidecar has an older image than new pods get.",
+        "silent": "Those that are attached and never got a span.",
+        "unscraped": "Those that are attached and whose metrics nobody has asked for in ten minutes.",
+        "atFloor": "Those that are attached and whose sampling keeps more than its target, by minProbability.",
+        "missed": "Those that opted in and have no sidecar.",
+        "failed": "Those whose sidecar does not run.",
+    }
+    return {
+        "description": "How many pods this config is for, and how they are. Looked at every few minutes.",
+        "type": "object",
+        "properties": {
+            **{name: _count(text) for name, text in about.items()},
+            "silentPods": {
+                "description": "Some of those that are silent, as NAMESPACE/NAME.",
+                "type": "array",
+                "maxItems": 5,
+                "x-kubernetes-list-type": "atomic",
+                "items": _text("One pod.", 512),
+            },
+        },
+    }
+
+
+def _backend_status() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["name", "circuit"],
+        "properties": {
+            "name": _text("Of the backend.", 253),
+            "circuit": _text("The worst at any sidecar; Closed is best.", 253),
+            "sidecars": _count("Sidecars that have this circuit, where it does not serve."),
+            "message": _text("The last fault, also after it has passed.", 512),
+        },
+    }
+
+
+def _ledger_status() -> dict[str, Any]:
+    entry = {
+        "name": _text("Of the delivery entry.", 253),
+        "earlier": _count("Spans acknowledged before the entry was there."),
+        "delivered": _count("Spans that a backend has taken."),
+        "sampledOut": _count("Spans that sampling left out."),
+        "unmatched": _count("Spans that the entry's `match` does not take."),
+        "dropped": _count("Spans given up."),
+        "pending": _count("Spans that wait in sidecars that are attached."),
+        "unsent": _count("Spans that waited in the others when they were heard of last."),
+    }
+    return {
+        "description": "Sum over all sidecars that were attached since `since`.",
+        "type": "object",
+        "properties": {
+            "time": {"description": "When it was added up.", "type": "string", "format": "date-time"},
+            "since": {"description": "When the controller's leader began.", "type": "string", "format": "date-time"},
+            "sidecars": _count("Sidecars whose counts are in it."),
+            "away": _count("Sidecars of them that are not attached."),
+            "received": _count("Spans that came."),
+            "acknowledged": _count("Spans answered OK, and on disk."),
+            "refused": _count("Spans refused; the sender was told."),
+            "filtered": _count("Spans that a processor has thrown away."),
+            "suspended": _count("Spans answered OK and not stored, because of `suspend`."),
+            "delivery": {
+                "description": "What became of those that were acknowledged.",
+                "type": "array",
+                "maxItems": 16,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "items": {"type": "object", "required": ["name"], "properties": entry},
             },
         },
     }
@@ -179,9 +310,13 @@ def _columns() -> list[dict[str, Any]]:
 
     rows: list[tuple[str, str, str, str, int]] = [
         ("Ready", "string", condition("Ready", "status"), "Whether sidecars get this config", 0),
-        ("Accepted", "string", condition("Accepted", "status"), "Whether this config has no faults", 0),
+        ("Pods", "integer", ".status.pods.injected", "Pods that have a sidecar by this config", 0),
+        ("Missed", "integer", ".status.pods.missed", "Pods that opted in and have no sidecar", 0),
+        ("Delivering", "string", condition("Delivering", "status"), "Whether spans reach the backends", 0),
         ("Reason", "string", condition("Ready", "reason"), "Why it is ready or not", 0),
         ("Suspended", "boolean", ".spec.suspend", "Whether tracing is switched off", 0),
+        ("Accepted", "string", condition("Accepted", "status"), "Whether this config has no faults", 1),
+        ("Received", "integer", ".status.ledger.received", "Spans that came to its sidecars", 1),
         ("Revision", "integer", ".status.policy.revision", "Revision of the namespace's policy", 1),
         ("Message", "string", condition("Ready", "message"), "What to do about it", 1),
         ("Age", "date", ".metadata.creationTimestamp", "Time since it was created", 0),

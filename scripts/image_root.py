@@ -137,9 +137,11 @@ def compile_all(folder: Path, root: Path) -> None:
 
 
 def prune(site: Path) -> None:
-    """What only a developer, or a compiler, would open."""
+    """What only a developer, a compiler or a debugger would open: the latter's half of many an extension module."""
     for leftover in [*site.rglob("tests"), *site.rglob("*.px[di]"), *site.rglob("*.pyx"), *site.rglob("*.pyi")]:
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    for module in sorted(site.rglob("*.so")):
+        subprocess.run(["strip", "--strip-unneeded", module], check=True)
 
 
 def base(root: Path) -> None:

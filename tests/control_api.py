@@ -1,8 +1,8 @@
 """An API server for tests: a real HTTP server on loopback that keeps objects, and misbehaves when it is told to.
 
-It knows what the operator uses: get, list in pages, watch, server-side apply, JSON patch, create and delete, whose a
-token is and what its owner may do, and the discovery that kopf does. Failures are queued with `fail` and `stream`, each
-for the next matching request.
+It knows what is used of one: get, list in pages, watch, server-side apply, JSON patch, replace, create and delete,
+whose a token is and what its owner may do, and the discovery that kopf does. Failures are queued with `fail` and
+`stream`, each for the next matching request.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ GROUPS = {
         },
     ),
     "apps": ("v1", {"replicasets": "ReplicaSet"}),
+    "coordination.k8s.io": ("v1", {"leases": "Lease"}),
     "batch": ("v1", {"jobs": "Job"}),
 }
 CORE = {"secrets": "Secret", "configmaps": "ConfigMap", "events": "Event", "namespaces": "Namespace", "pods": "Pod"}
@@ -51,6 +52,40 @@ class Seen:
 
 
 @dataclass
+class Asked:
+    """What a list or a watch is about, and how much of it."""
+
+    plural: str
+    namespace: str
+    labels: str
+    fields: str
+    metadata: bool
+
+    @classmethod
+    def of(cls, request: web.Request, plural: str, namespace: str) -> Asked:
+        query = request.query
+        metadata = "as=PartialObjectMetadata" in request.headers.get("Accept", "")
+        return cls(plural, namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""), metadata)
+
+    def takes(self, plural: str, found: Object) -> bool:
+        meta = found.get("metadata", {})
+        if plural != self.plural or self.namespace not in ("", meta.get("namespace", "")):
+            return False
+        return selected(self.labels, meta.get("labels", {}).get) and selected(
+            self.fields, lambda path: value_at(found, path.replace(".", "/")) or ""
+        )
+
+    def shown(self, found: Object) -> Object:
+        return {"metadata": found["metadata"]} if self.metadata else found
+
+
+@dataclass
+class Watcher:
+    asked: Asked
+    queue: asyncio.Queue[tuple[str, Object] | None] = field(default_factory=asyncio.Queue)
+
+
+@dataclass
 class Api:
     """The server's state; `url` is where it listens."""
 
@@ -63,14 +98,14 @@ class Api:
     page: int = 500
     failures: list[tuple[str, str, int, str | bytes, dict[str, str]]] = field(default_factory=list)
     streams: deque[Script] = field(default_factory=deque)
-    watchers: list[asyncio.Queue[tuple[str, Object] | None]] = field(default_factory=list)
+    watchers: list[Watcher] = field(default_factory=list)
     people: dict[str, Object] = field(default_factory=dict)
     """Who has which token, as a TokenReview answers it."""
     may: Callable[[Object], bool] = lambda asked: False
     """Whether a SubjectAccessReview with this spec is answered with yes."""
 
     def put(self, plural: str, manifest: Object) -> Object:
-        """Create or replace an object, as kubectl would, and tell the watchers of TracingConfigs."""
+        """Create or replace an object, as kubectl would, and tell the watchers."""
         meta = manifest.setdefault("metadata", {})
         key = (plural, meta.get("namespace", ""), meta["name"])
         old = self.objects.get(key)
@@ -85,14 +120,12 @@ class Api:
         if old is not None and "status" in old:
             manifest.setdefault("status", old["status"])
         self.objects[key] = manifest
-        if plural == "tracingconfigs":
-            self._tell("MODIFIED" if old else "ADDED", manifest)
+        self._tell(plural, "MODIFIED" if old else "ADDED", manifest, old)
         return manifest
 
     def remove(self, plural: str, namespace: str, name: str) -> None:
         gone = self.objects.pop((plural, namespace, name))
-        if plural == "tracingconfigs":
-            self._tell("DELETED", gone)
+        self._tell(plural, "DELETED", gone)
 
     def get(self, plural: str, namespace: str, name: str) -> Object:
         return self.objects[(plural, namespace, name)]
@@ -108,13 +141,22 @@ class Api:
     def requests(self, method: str, path_end: str = "") -> list[Seen]:
         return [item for item in self.seen if item.method == method and item.path.endswith(path_end)]
 
-    def close_watches(self) -> None:
-        for queue in self.watchers:
-            queue.put_nowait(None)
+    def watched(self, plural: str) -> bool:
+        """Whether somebody watches objects of that kind."""
+        return any(watcher.asked.plural == plural for watcher in self.watchers)
 
-    def _tell(self, kind: str, manifest: Object) -> None:
-        for queue in self.watchers:
-            queue.put_nowait((kind, json.loads(json.dumps(manifest))))
+    def close_watches(self) -> None:
+        for watcher in self.watchers:
+            watcher.queue.put_nowait(None)
+
+    def _tell(self, plural: str, kind: str, manifest: Object, old: Object | None = None) -> None:
+        for watcher in self.watchers:
+            asked = watcher.asked
+            if asked.takes(plural, manifest):
+                watcher.queue.put_nowait((kind, json.loads(json.dumps(asked.shown(manifest)))))
+            elif old is not None and asked.takes(plural, old):
+                # What is no longer selected is as good as deleted, for whoever watches by a selector.
+                watcher.queue.put_nowait(("DELETED", json.loads(json.dumps(asked.shown(manifest)))))
 
     # The HTTP side.
 
@@ -150,10 +192,16 @@ class Api:
             namespace, rest = rest[1], rest[2:]
         plural, name, sub = [*rest, "", ""][:3]
         if "watch" in request.query:
-            return await self._watch(request)
+            return await self._watch(request, Asked.of(request, plural, namespace))
         if not name and request.method == "GET":
-            return self._list(request, plural, namespace)
-        handler = {"GET": self._get, "PATCH": self._patch, "DELETE": self._delete, "POST": self._post}
+            return self._list(request, Asked.of(request, plural, namespace))
+        handler = {
+            "GET": self._get,
+            "PATCH": self._patch,
+            "PUT": self._put,
+            "DELETE": self._delete,
+            "POST": self._post,
+        }
         return handler[request.method](request, (plural, namespace, name), sub, body)
 
     def _get(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
@@ -172,6 +220,10 @@ class Api:
         if (key[0], sub) == ("serviceaccounts", "token"):
             made = {"token": f"token-of-{key[1]}-{key[2]}", "expirationTimestamp": "2036-01-01T00:00:00Z"}
             return web.json_response({**body, "status": made}, status=201)
+        if sub == "eviction":
+            return self._delete(_, key, sub, body)
+        if (key[0], key[1], body["metadata"].get("name", "")) in self.objects:
+            return web.json_response({"message": "it exists already"}, status=409)
         return web.json_response(self.put(key[0], body), status=201)
 
     def _delete(self, _: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
@@ -191,21 +243,40 @@ class Api:
             for item in body:
                 if item["op"] == "add":
                     set_at(new, item["path"], item["value"])
+                elif item["op"] == "remove":
+                    path, _, last = item["path"].rpartition("/")
+                    del value_at(new, path)[last.replace("~1", "/").replace("~0", "~")]
         elif sub == "status":
             new["status"] = body["status"]
         else:
             new = {**new, **body, "metadata": {**new.get("metadata", {}), **body["metadata"]}}
         return web.json_response(self.put(key[0], new))
 
-    def _list(self, request: web.Request, plural: str, namespace: str) -> web.Response:
-        items = [item for key, item in sorted(self.objects.items()) if key[0] == plural and namespace in ("", key[1])]
-        start = int(request.query.get("continue", "0"))
-        meta: Object = {"resourceVersion": str(self.version)}
-        if start + self.page < len(items):
-            meta["continue"] = str(start + self.page)
-        return web.json_response({"metadata": meta, "items": items[start : start + self.page]})
+    def _put(self, request: web.Request, key: tuple[str, str, str], sub: str, body: Any) -> web.Response:
+        old = self.objects.get(key)
+        if old is None:
+            return not_found(key)
+        if body["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
+            return web.json_response({"message": "the object has been modified"}, status=409)
+        return web.json_response(body if "dryRun" in request.query else self.put(key[0], body))
 
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
+    def _list(self, request: web.Request, asked: Asked) -> web.Response:
+        if "as=PartialObjectMetadata;" in request.headers["Accept"]:
+            message = "you requested PartialObjectMetadata, but the requested object is a list"
+            return web.json_response({"message": message}, status=406)
+        items = [asked.shown(item) for key, item in sorted(self.objects.items()) if asked.takes(key[0], item)]
+        start, size = (
+            int(request.query.get("continue", "0")),
+            min(self.page, int(request.query.get("limit", self.page))),
+        )
+        meta: Object = {"resourceVersion": str(self.version)}
+        if start + size < len(items):
+            meta["continue"] = str(start + size)
+        page = items[start : start + size]
+        nothing: list[Object] | None = None if "PartialObjectMetadataList" in request.headers["Accept"] else []
+        return web.json_response({"metadata": meta, "items": page or nothing})
+
+    async def _watch(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         if not request.query["timeoutSeconds"].isdigit():
             message = f'strconv.ParseInt: parsing "{request.query["timeoutSeconds"]}": invalid syntax'
             return web.json_response({"message": message}, status=400)
@@ -213,13 +284,13 @@ class Api:
         if self.streams:
             return await self.streams.popleft()(request, response) or response
         await response.prepare(request)
-        queue: asyncio.Queue[tuple[str, Object] | None] = asyncio.Queue()
-        self.watchers.append(queue)
+        watcher = Watcher(asked)
+        self.watchers.append(watcher)
         try:
-            while (item := await queue.get()) is not None:
+            while (item := await watcher.queue.get()) is not None:
                 await response.write(line(*item))
         finally:
-            self.watchers.remove(queue)
+            self.watchers.remove(watcher)
         return response
 
 
@@ -265,9 +336,23 @@ def described(plural: str, kind: str) -> Object:
     }
 
 
+def selected(selector: str, value: Callable[[str], str | None]) -> bool:
+    """Whether what has these values is selected: `a=b,c!=d,e`, as the API writes it."""
+    for part in filter(None, selector.split(",")):
+        key, unequal, other = part.partition("!=")
+        if unequal:
+            if value(key) == other:
+                return False
+            continue
+        key, equal, other = part.partition("=")
+        if value(key) != other if equal else not value(key):
+            return False
+    return True
+
+
 def value_at(document: Any, pointer: str) -> Any:
     """What a JSON pointer leads to; None when there is nothing."""
-    for part in pointer.strip("/").split("/"):
+    for part in (part.replace("~1", "/").replace("~0", "~") for part in pointer.strip("/").split("/")):
         try:
             document = document[int(part)] if isinstance(document, list) else document[part]
         except (KeyError, IndexError):

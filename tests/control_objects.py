@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from tracekeeper_operator.sidecar import Options
+from tracekeeper_spec.config import TracingConfig
+from tracekeeper_spec.scope import Scope
 
 Object = dict[str, Any]
 OPTIONS = Options(image="registry.example/tracekeeper-sidecar:1", pull_policy="IfNotPresent", version="0.1.0")
@@ -40,6 +43,12 @@ def config(name: str = "agents", namespace: str = "shop", *, generation: int = 1
         },
         "spec": {"backends": [backend("a")], **spec},
     }
+
+
+def scope(configs: Iterable[TracingConfig], namespace: str = "shop", **elsewhere: Iterable[TracingConfig]) -> Scope:
+    """A namespace that has `configs`, with root namespace `observability`; `elsewhere` are those of others."""
+    known = {namespace: list(configs), **{name: list(found) for name, found in elsewhere.items()}}
+    return Scope(namespace, {}, lambda wanted: known.get(wanted, []), "observability")
 
 
 def backend(name: str, secret: str | None = None, key: str = "token") -> Object:

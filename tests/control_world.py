@@ -57,8 +57,13 @@ class World:
     def __post_init__(self) -> None:
         listen = Address("127.0.0.1", 0)
         self.server = ControlServer(
-            listen, lambda: self.material, self.verify, self.configs.get, self.clock, self.metrics, settle=self.settle
+            listen, lambda: self.material, self.verify, self.find, self.clock, self.metrics, settle=self.settle
         )
+
+    def find(self, uid: str, namespace: str = "") -> ConfigFacts | None:
+        """Configs are lent to nobody."""
+        facts = self.configs.get(uid)
+        return facts if facts is not None and namespace in ("", facts.namespace) else None
 
     async def verify(self, token: str) -> PodIdentity:
         """Tokens are `NAMESPACE/POD`."""

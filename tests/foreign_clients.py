@@ -1,4 +1,4 @@
-"""Programs in other languages that send with their own OpenTelemetry SDK, Go, Java, JavaScript, and h2spec.
+"""Programs in other languages that send with their own OpenTelemetry SDK, Go, Java, JavaScript; h2spec and kube-score.
 
 Each is built once into the cache, from its language's registry, with the versions that its folder pins. `make setup`
 does it (`python tests/foreign_clients.py`); a test that finds one missing builds it. A machine without the language's
@@ -106,9 +106,9 @@ def _build_go(folder: Path) -> None:
     _command(folder, str(golang.ensure()), "build", "-o", "client", ".", **flags)
 
 
-def _build_h2spec(folder: Path) -> None:
+def _build_tool(folder: Path, package: str) -> None:
     flags: Mapping[str, str] = {"GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-    _command(folder, str(golang.ensure()), "build", "-o", "h2spec", "github.com/summerwind/h2spec/cmd/h2spec", **flags)
+    _command(folder, str(golang.ensure()), "build", "-o", folder.name, package, **flags)
 
 
 def _build_java(folder: Path) -> None:
@@ -137,13 +137,35 @@ CLIENTS = (
     ),
 )
 
-H2SPEC = Client("h2spec", (), _build_h2spec, lambda folder: [str(folder / "h2spec")], ())
+H2SPEC = Client(
+    "h2spec",
+    (),
+    lambda folder: _build_tool(folder, "github.com/summerwind/h2spec/cmd/h2spec"),
+    lambda folder: [str(folder / "h2spec")],
+    (),
+)
 """No SDK: it asks an HTTP/2 server for all that the RFCs demand."""
+KUBE_SCORE = Client(
+    "kube-score",
+    (),
+    lambda folder: _build_tool(folder, "github.com/zegl/kube-score/cmd/kube-score"),
+    lambda folder: [str(folder / "kube-score"), "score"],
+    (),
+)
+"""No client at all: it judges the objects that the chart renders."""
+GLUA = Client(
+    "glua",
+    (),
+    lambda folder: _build_tool(folder, "github.com/yuin/gopher-lua/cmd/glua"),
+    lambda folder: [str(folder / "glua")],
+    (),
+)
+"""Nor is this: the Lua that Argo CD runs health checks with."""
 
 
 def main() -> int:
     """Build every client that this machine can build."""
-    for client in (*CLIENTS, H2SPEC):
+    for client in (*CLIENTS, H2SPEC, KUBE_SCORE, GLUA):
         try:
             client.ensure()
         except ToolMissing as missing:

@@ -1,9 +1,9 @@
 """Golden fixtures of injection: tests/unit/control/golden/NAME.yaml in, NAME.patch.json out.
 
-A fixture has `pod`, and may have `configs` (TracingConfigs), `namespace` (shop), `byNamespace` (false) and `hostPaths`
-(`path` and `namespaces`; nowhere). The expected
-outcome holds what `inject` returns: a patch, or a skip with its reason. After an intended change, write them anew and
-read the difference:
+A fixture has `pod`, and may have `configs` (TracingConfigs), `namespace` (shop), `byNamespace` (false), `hostPaths`
+(`path` and `namespaces`; nowhere), `registries`, `pullSecrets`, `limitRanges` and `resourceQuotas` (their `spec`). The
+expected outcome holds what `inject` returns: a patch, or a skip with its reason. After an intended change, write them
+anew and read the difference:
 
     python tests/injection_golden.py
 """
@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from control_objects import OPTIONS
+from control_objects import OPTIONS, scope
+from tracekeeper_operator.bounds import Bounds, Limits
 from tracekeeper_operator.inject import Skip, inject
 from tracekeeper_operator.storage import HostPaths
 from tracekeeper_spec.parse import parse_manifest
@@ -39,12 +40,19 @@ def outcome(name: str) -> dict[str, Any]:
         configs.append(config)
     allowed = fixture.get("hostPaths", {})
     host_paths = HostPaths(allowed.get("path", ""), tuple(allowed.get("namespaces", ())))
+    namespace = fixture.get("namespace", "shop")
+    options = replace(
+        OPTIONS,
+        host_paths=host_paths,
+        registries=tuple(fixture.get("registries", ())),
+        pull_secrets=tuple(fixture.get("pullSecrets", ())),
+    )
     found = inject(
         fixture["pod"],
-        fixture.get("namespace", "shop"),
-        configs,
-        replace(OPTIONS, host_paths=host_paths),
+        scope(configs, namespace),
+        options,
         by_namespace=fixture.get("byNamespace", False),
+        bounds=bounds(namespace, fixture.get("limitRanges", []), fixture.get("resourceQuotas", [])),
     )
     if isinstance(found, Skip):
         return {"skip": found.reason, "message": found.message, "silent": found.silent}
@@ -54,6 +62,15 @@ def outcome(name: str) -> dict[str, Any]:
         "warning": found.warning,
         "patch": list(found.patch),
     }
+
+
+def bounds(namespace: str, ranges: list[dict[str, Any]], quotas: list[dict[str, Any]]) -> Bounds:
+    """What these LimitRanges and ResourceQuotas, given by their `spec`, ask of the namespace's containers."""
+    limits = Limits()
+    for memory, specs in ((limits.ranges, ranges), (limits.quotas, quotas)):
+        meta = [{"name": f"given-{number}", "namespace": namespace} for number in range(len(specs))]
+        memory.replace({"metadata": header, "spec": spec} for header, spec in zip(meta, specs, strict=True))
+    return limits.of(namespace)
 
 
 def expected(name: str) -> Path:

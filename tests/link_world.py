@@ -17,8 +17,14 @@ from forward_support.raw_h2 import HEAD, RawSide
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from tracekeeper_sidecar.clock import Clock, SystemClock
 from tracekeeper_sidecar.control.dumps import Dumps
+from tracekeeper_sidecar.control.errands import Errands
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.link import Link
+from tracekeeper_sidecar.control.standing import Standing
+from tracekeeper_sidecar.control.tap import Tap, TapAsked
+from tracekeeper_sidecar.control.taps import Taps
+from tracekeeper_sidecar.control.trial import Trial
+from tracekeeper_sidecar.control.trials import Trials
 from tracekeeper_sidecar.coordination import KeptBatch, Report
 from tracekeeper_sidecar.forward import h2_frames as h2
 from tracekeeper_sidecar.forward.dump import Progress
@@ -67,6 +73,8 @@ class Operator:
         self.calls: list[Attached] = []
         self.welcome: float | None = 0.5
         """Seconds between reports; None: a Hello is not answered."""
+        self.standings = 0.0
+        """Seconds between standings in which only counts are new; 0: they are not asked for."""
         self.refusal: Callable[[Attached], Refusal | None] = lambda call: None
         self._credentials = grpc.ssl_server_credentials([(pair.key, pair.certificate)])
         self._server: grpc.aio.Server | None = None
@@ -118,7 +126,8 @@ class Operator:
     async def _read(self, call: Attached, requests: AsyncIterator[pb.FromSidecar]) -> None:
         async for message in requests:
             if message.WhichOneof("message") == "hello" and self.welcome is not None:
-                call.say(pb.ToSidecar(welcome=pb.Welcome(report_every_seconds=self.welcome)))
+                welcome = pb.Welcome(report_every_seconds=self.welcome, standing_every_seconds=self.standings)
+                call.say(pb.ToSidecar(welcome=welcome))
             call.said.append(message)
         call.left = True
         call.end(grpc.StatusCode.OK)
@@ -217,9 +226,13 @@ class Sampling:
 
 
 class Recording:
-    """What can dump."""
+    """What can dump, tap, and send a test span."""
 
     def __init__(self) -> None:
+        self.tapped: list[TapAsked] = []
+        self.tap = Tap()
+        self.tested: list[float] = []
+        self.trial = Trial(trace_id=bytes(range(16)))
         self.asked: list[DumpAsked] = []
         self.progress = Progress()
         self.stopped = 0
@@ -232,6 +245,17 @@ class Recording:
         self.stopped += 1
         self.progress.running = False
 
+    def begin_tap(self, asked: TapAsked) -> Tap:
+        self.tapped.append(asked)
+        return self.tap
+
+    def stop_tap(self, tap: Tap) -> None:
+        tap.running = False
+
+    def begin_trial(self, timeout: float) -> Trial:
+        self.tested.append(timeout)
+        return self.trial
+
 
 class World:
     """A link, with what it meets on its side. Made by `linked`."""
@@ -240,10 +264,19 @@ class World:
         self.authority = Authority()
         self.sampling: Sampling | None = Sampling()
         self.recording = Recording()
+        self.standing = Standing(revision=7, digest="sha256:7")
+        self.looks: list[Standing] = []
         self.token = folder / "token"
         self.token.write_text(TOKEN + "\n")
         self.folder = folder
-        self.link = Link(str(self.token), lambda: self.sampling, Dumps(self.recording, clock), clock, uniform)
+        recording = self.recording
+        errands = Errands(Dumps(recording, clock), Taps(recording, clock), Trials(recording, clock))
+        self.link = Link(str(self.token), lambda: self.sampling, self.look, errands, clock, uniform)
+
+    def look(self) -> Standing:
+        """How the sidecar fares."""
+        self.looks.append(self.standing)
+        return self.standing
 
     @property
     def hub(self) -> Sampling:

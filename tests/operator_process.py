@@ -10,8 +10,9 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,14 @@ async def installed() -> AsyncIterator[Api]:
         for plural, name in (("mutating", "tracekeeper-injector"), ("validating", "tracekeeper-validator")):
             hooks = [{"name": "x.tracekeeper.dev", "clientConfig": {}}]
             api.put(f"{plural}webhookconfigurations", {"metadata": {"name": name}, "webhooks": hooks})
+        api.put("leases", {"metadata": {"namespace": "tk", "name": "tracekeeper-controller"}})
         yield api
 
 
 @asynccontextmanager
-async def started(api: Api, folder: Path, command: str, *arguments: str) -> AsyncIterator[Program]:
+async def started(
+    api: Api, folder: Path, command: str, *arguments: str, environment: Mapping[str, str] = os.environ
+) -> AsyncIterator[Program]:
     """One of the two commands, stopped at the end; `folder` is for its way to the API server."""
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
@@ -101,7 +105,7 @@ async def started(api: Api, folder: Path, command: str, *arguments: str) -> Asyn
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tracekeeper_operator", command, "--namespace=tk"),
         *(f"--metrics-listen=127.0.0.1:{port}", *arguments),
-        env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+        env={**environment, "KUBECONFIG": str(kubeconfig)},
         stderr=PIPE,
     )
     program = Program(process, port)
@@ -124,3 +128,14 @@ def document(api: Api) -> PolicyDocument:
 def control_of(api: Api) -> Control | None:
     """What it says of the control stream."""
     return document(api).control if policy(api) else None
+
+
+def policy_of(api: Api, folder: Path, port: int) -> None:
+    """Put what is published where the kubelet would, whole; the control stream is at `port` of this machine, because
+    there is no DNS for a Service's name here."""
+    control = control_of(api)
+    assert control is not None
+    here = replace(document(api), control=replace(control, endpoint=f"localhost:{port}"))
+    new = folder / "policy.new"
+    new.write_text(here.to_json())
+    new.replace(folder / "policy.json")

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 from grpc import aio, ssl_channel_credentials
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from control_api import Api, serve
 from control_objects import StoodClock, config
@@ -34,6 +36,7 @@ NAME = "tracekeeper-control.tracekeeper-system.svc"
 SAMPLING = {"default": {"type": "Probabilistic", "probabilistic": {"probability": 0.1}}}
 ALICE = {"username": "alice", "uid": "uid-alice", "groups": ["oncall", "system:authenticated"], "extra": {"k": ["v"]}}
 TOKEN = "t0ken"
+TRACE, SPAN = bytes(range(16)), bytes(range(8))
 
 
 class Pod:
@@ -64,6 +67,29 @@ class Pod:
     async def say_of(self, name: str, **fields: Any) -> None:
         """The same of any dump."""
         await self._call.write(pb.FromSidecar(dump=pb.DumpState(id=name, **fields)))
+
+    def asked(self, kind: str) -> list[Any]:
+        """What it was told of that kind."""
+        return [getattr(message, kind) for message in self.told if message.WhichOneof("message") == kind]
+
+    async def next(self, kind: str, number: int = 1) -> Any:
+        """The last of that kind, when so many have come."""
+        await until(lambda: len(self.asked(kind)) >= number, f"{self.name} is asked for a {kind}")
+        return self.asked(kind)[-1]
+
+    async def show(self, tap: str, *names: str, running: bool = True, **fields: Any) -> None:
+        """Spans of these names, for that tap."""
+        request = ExportTraceServiceRequest()
+        if names:
+            resource = request.resource_spans.add()
+            resource.resource.attributes.add(key="service.name").value.string_value = "shop"
+            resource.scope_spans.add().spans.extend(Span(trace_id=TRACE, span_id=SPAN, name=name) for name in names)
+        fields = {"request": request.SerializeToString(), "spans": len(names), **fields}
+        await self._call.write(pb.FromSidecar(tap=pb.TapState(id=tap, running=running, **fields)))
+
+    async def report(self, test: str, *, running: bool = True, **fields: Any) -> None:
+        """What became of that test span."""
+        await self._call.write(pb.FromSidecar(test=pb.TestState(id=test, running=running, trace_id=TRACE, **fields)))
 
     async def leave(self) -> None:
         self._call.cancel()
@@ -186,10 +212,10 @@ async def world(directory: Path) -> AsyncIterator[World]:
             await made.end()
 
 
-def facts(store: Store, uid: str) -> ConfigFacts | None:
-    """What the control server asks of a config, by its UID."""
+def facts(store: Store, uid: str, of: str = "") -> ConfigFacts | None:
+    """What the control server asks of a config, by its UID; nothing is lent to another namespace."""
     for namespace, name in store.keys():
         found = store.get(namespace, name)
-        if found is not None and found["metadata"]["uid"] == uid:
+        if found is not None and found["metadata"]["uid"] == uid and of in ("", namespace):
             return ConfigFacts(uid, namespace, name, None)
     return None

@@ -19,6 +19,14 @@ FULL: dict[str, Any] = {
         "matchLabels": {"app.kubernetes.io/part-of": "agents"},
         "matchExpressions": [{"key": "tier", "operator": "In", "values": ["gold", "silver"]}],
     },
+    "allowedNamespaces": {
+        "from": "Selector",
+        "selector": {
+            "matchLabels": {"team": "care"},
+            "matchExpressions": [{"key": "stage", "operator": "NotIn", "values": ["play"]}],
+        },
+    },
+    "enforced": ["Backends", "Delivery"],
     "logLevel": "Debug",
     "sidecar": {
         "resources": {
@@ -34,6 +42,8 @@ FULL: dict[str, Any] = {
             "ephemeral": {"storageClassName": "fast.example"},
         },
         "drainTimeout": "1m30s",
+        "repair": "Evict",
+        "imageUpdate": "InPlace",
     },
     "sampling": {
         "decisionWait": "1m",
@@ -118,6 +128,7 @@ FULL: dict[str, Any] = {
             "maxLag": "5m",
         },
     ],
+    "rollout": {"canaryPercent": 25, "observeFor": "2m", "haltOn": ["DeliveryFailure"]},
 }
 """Every field there is."""
 
@@ -182,6 +193,12 @@ FAULTY = [
     Faulty("loglevel", "Info", "spec.loglevel", "did you mean logLevel?"),
     Faulty("logLevel", "debug", "spec.logLevel", "did you mean Debug?"),
     Faulty("logLevel", None, "spec.logLevel", "is empty", False),
+    Faulty("enforced", ["backends"], "spec.enforced[0]", "did you mean Backends?"),
+    Faulty("enforced", ["Selector"], "spec.enforced[0]", "must be one of LogLevel, Sidecar, "),
+    Faulty("allowedNamespaces", {"from": "None"}, "spec.allowedNamespaces.from", "one of Same, All, Selector"),
+    Faulty("allowedNamespaces", {"from": "All", "selector": {}}, "spec.allowedNamespaces.selector", "from: All"),
+    Faulty("allowedNamespaces", {"selector": {}}, "spec.allowedNamespaces.selector", "does not go with from: Same"),
+    Faulty("allowedNamespaces", {"from": "Selector"}, "spec.allowedNamespaces.selector", "is required, because from"),
     Faulty("selector", [], "spec.selector", "must be a mapping, not a list"),
     Faulty("selector.matchLabels", {"app": 1}, "spec.selector.matchLabels['app']", "put it in quotes"),
     Faulty("selector.matchLabels", {"a b": "c"}, "spec.selector.matchLabels['a b'] (the name)", "label's name", False),

@@ -1,4 +1,4 @@
-"""`tracekeeper`, also as `kubectl tracekeeper`: check a manifest, status of configs, a pod's ledger, dumps."""
+"""`tracekeeper`, also as `kubectl tracekeeper`: what the cluster does with spans, for people."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+from tracekeeper_cli import cli_people
 from tracekeeper_cli.errors import CLIError
-from tracekeeper_spec.units import parse_duration
 
 FAULTY, FAILED = 2, 1
 
@@ -43,40 +44,57 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("-n", "--namespace")
     ledger.add_argument("-o", "--output", choices=["text", "json"], default="text")
     ledger.set_defaults(command=_ledger)
-    dump = commands.add_parser("dump", help="have all pods of a config send what sampling has left out")
-    _add_dump(dump)
-    for command in (status, ledger, dump):
+    people = cli_people.add(commands)
+    network = commands.add_parser("network-policy", help="what sidecars need where everything is denied by default")
+    network.add_argument("-n", "--namespace", help="where pods are injected (default: the context's)")
+    network.add_argument(
+        "--operator-namespace", metavar="NAMESPACE", help="of the operator (default: found by its webhook)"
+    )
+    network.set_defaults(command=_network_policy)
+    looks = [*_add_looks(commands), *_add_rollout(commands)]
+    for command in (status, ledger, *people, network, *looks):
         command.add_argument("--context", help="kube context (default: the current one)")
     return parser
 
 
-def _add_dump(dump: argparse.ArgumentParser) -> None:
-    dump.add_argument("config", metavar="CONFIG", help="the TracingConfig")
-    dump.add_argument("-n", "--namespace", help="of the TracingConfig (default: the context's)")
-    dump.add_argument("--to", required=True, metavar="BACKEND", help="name of a backend of the config")
-    dump.add_argument("--since", type=_duration, default=600.0, metavar="10m", help="how far back (default: 10m)")
-    dump.add_argument("--where", default="", metavar="CONDITION", help="which spans (default: all that were left out)")
-    dump.add_argument(
-        "--forgotten", action="store_true", help="also spans of which it is not known whether they were left out"
+def _add_looks(commands: Any) -> list[argparse.ArgumentParser]:
+    """Commands that judge what is there."""
+    explain = commands.add_parser("explain", help="which TracingConfigs apply to a pod, and why it is as it is")
+    explain.add_argument("kind", choices=["pod"])
+    explain.add_argument("name", metavar="NAME")
+    explain.add_argument("-n", "--namespace")
+    explain.set_defaults(command=_explain)
+    doctor = commands.add_parser("doctor", help="what is wrong, and what to do about it; exit code 1 if anything is")
+    scope = doctor.add_mutually_exclusive_group()
+    scope.add_argument("-n", "--namespace")
+    scope.add_argument("-A", "--all-namespaces", action="store_true")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.set_defaults(command=_doctor)
+    uninstall = commands.add_parser("uninstall", help="what an uninstall would remove and keep; it changes nothing")
+    uninstall.add_argument("--dry-run", action="store_true", required=True, help="the only way: Helm uninstalls")
+    uninstall.set_defaults(command=_uninstall)
+    for command in (explain, doctor, uninstall):
+        command.add_argument(
+            "--operator-namespace", metavar="NAMESPACE", help="of the operator (default: found by its webhook)"
+        )
+    return [explain, doctor, uninstall]
+
+
+def _add_rollout(commands: Any) -> list[argparse.ArgumentParser]:
+    rollout = commands.add_parser("rollout", help="how a changed policy comes to the pods, and the way back")
+    actions = rollout.add_subparsers(required=True, metavar="ACTION")
+    status = actions.add_parser("status", help="how far it is; exit code 1 if it was taken back")
+    status.add_argument(
+        "--wait", type=cli_people.duration, default=0.0, metavar="10m", help="until it is complete, for so long at most"
     )
-    dump.add_argument("--timeout", type=_duration, default=600.0, metavar="10m", help="end after this long")
-    who = dump.add_mutually_exclusive_group()
-    who.add_argument("--token-file", metavar="FILE", help="who asks: a token (default: that of the kubeconfig)")
-    who.add_argument("--service-account", metavar="[NAMESPACE/]NAME", help="who asks: a new token of this account")
-    dump.add_argument("--operator-namespace", default="tracekeeper-system", metavar="NAMESPACE", help="of the operator")
-    dump.add_argument("--server", metavar="HOST:PORT", help="the operator's control server (default: kubectl's way)")
-    dump.add_argument("--ca", metavar="FILE", help="authority of its certificate (default: ConfigMap tracekeeper-ca)")
-    dump.set_defaults(command=_dump)
-
-
-def _duration(text: str) -> float:
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text}: it must be longer than no time")
-    return seconds
+    status.set_defaults(command=_rollout_status)
+    undo = actions.add_parser("undo", help="have the TracingConfig say again what it said before")
+    undo.add_argument("--dry-run", action="store_true", help="have the API server check it, and change nothing")
+    undo.set_defaults(command=_rollout_undo)
+    for action in (status, undo):
+        action.add_argument("name", metavar="NAME", help="the TracingConfig")
+        action.add_argument("-n", "--namespace")
+    return [status, undo]
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -136,34 +154,40 @@ def _ledger(options: argparse.Namespace) -> int:
     return 0
 
 
-def _dump(options: argparse.Namespace) -> int:
-    from tracekeeper_proto.control.v1.control_pb2 import DumpRequest
-    from tracekeeper_spec.condition import find_problems
+def _network_policy(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_network_policy import run
 
-    if options.where and (problems := find_problems(options.where)):
-        for problem in problems:
-            print(f"--where: {problem}", file=sys.stderr)
-        return FAULTY
-    # gRPC and the cluster's client take a while: what is wrong with the command line itself is said at once.
-    from tracekeeper_cli.cli_dump import Way, run
+    return run(options)
 
-    asked = DumpRequest(
-        config=options.config,
-        since_seconds=options.since,
-        where=options.where,
-        backend=options.to,
-        forgotten=options.forgotten,
-        timeout_seconds=options.timeout,
-    )
-    way = Way(
-        options.context,
-        options.operator_namespace,
-        options.server,
-        options.ca,
-        options.token_file,
-        options.service_account,
-    )
-    return run(way, options.namespace, asked)
+
+def _rollout_status(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_rollout import status
+
+    return status(options)
+
+
+def _rollout_undo(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_rollout import back
+
+    return back(options)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_looks import explain
+
+    return explain(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_looks import doctor
+
+    return doctor(options)
+
+
+def _uninstall(options: argparse.Namespace) -> int:
+    from tracekeeper_cli.cli_looks import uninstall
+
+    return uninstall(options)
 
 
 if __name__ == "__main__":

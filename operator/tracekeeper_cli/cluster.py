@@ -14,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from tracekeeper_cli.errors import CLIError
+from tracekeeper_cli.objects import Objects, reason
 
 GROUP, VERSION, PLURAL = "tracekeeper.dev", "v1alpha1", "tracingconfigs"
 CONTAINER = "tracekeeper-sidecar"
@@ -42,7 +43,7 @@ class Cluster:
         settings.retries = False
         self._server = settings.host
         self._settings, self._context = settings, context
-        api = client.ApiClient(settings)
+        self._api = api = client.ApiClient(settings)
         self._core = client.CoreV1Api(api)
         self._custom = client.CustomObjectsApi(api)
 
@@ -57,6 +58,25 @@ class Cluster:
                 raise CLIError("this cluster has no TracingConfigs: is the chart installed? (`helm list -A`)") from None
         items: list[Mapping[str, Any]] = answer["items"]
         return items
+
+    def tracing_config(self, namespace: str, name: str) -> Mapping[str, Any]:
+        """One of them."""
+        with self._asking(f"cannot read TracingConfig {namespace}/{name}"):
+            answer: Any = self._custom.get_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURAL, name, _request_timeout=TIMEOUT
+            )
+        found: Mapping[str, Any] = answer
+        return found
+
+    def replace_tracing_config(self, manifest: dict[str, Any], *, dry_run: bool = False) -> None:
+        """Write it in place of the version that its resourceVersion says."""
+        meta = manifest["metadata"]
+        namespace, name = meta["namespace"], meta["name"]
+        more: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
+        with self._asking(f"TracingConfig {namespace}/{name} is not changed"):
+            self._custom.replace_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURAL, name, manifest, _request_timeout=TIMEOUT, **more
+            )
 
     def _list(self, namespace: str | None) -> Any:
         if namespace is None:
@@ -130,6 +150,24 @@ class Cluster:
             if str((pod.metadata.annotations or {}).get(RESOLVED_FROM, "")).startswith(picked)
         ]
 
+    def service(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """A Service as the API server has it; None where there is none, or none that the user may read."""
+        with self._asking(f"cannot read Service {namespace}/{name}"):
+            try:
+                answer: Any = self._core.read_namespaced_service(
+                    name, namespace, _request_timeout=TIMEOUT, _preload_content=False
+                )
+            except ApiException as error:
+                if error.status not in (403, 404):
+                    raise
+                return None
+        found: Mapping[str, Any] = json.loads(answer.data)
+        return found
+
+    def objects(self) -> Objects:
+        """To look at whatever else is there."""
+        return Objects(self._api, self._asking)
+
     def _metrics_port(self, namespace: str, name: str) -> int:
         with self._asking(f"cannot read pod {namespace}/{name}"):
             pod: Any = self._core.read_namespaced_pod(name, namespace, _request_timeout=TIMEOUT)
@@ -147,7 +185,7 @@ class Cluster:
         try:
             yield
         except ApiException as error:
-            raise CLIError(f"{failure}: {_reason(error)}") from None
+            raise CLIError(f"{failure}: {reason(error)}") from None
         except HTTPError as error:
             raise CLIError(
                 f"{failure}: the API server {self._server} does not answer ({error}). Is it up, and is this the right "
@@ -164,12 +202,3 @@ def _context_namespace(file: str, context: str | None) -> str:
     chosen = next((c for c in contexts if c["name"] == context), active)
     namespace: str = (chosen or {}).get("context", {}).get("namespace") or "default"
     return namespace
-
-
-def _reason(error: ApiException) -> str:
-    """What the API server said, as one line."""
-    try:
-        message: str = json.loads(error.body or "")["message"]
-    except (TypeError, ValueError, KeyError):
-        return f"{error.status} {error.reason}"
-    return f"{error.status} {message}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tracekeeper_cli.tables import table
+from tracekeeper_cli.terminal import plain
 from tracekeeper_proto.control.v1.control_pb2 import DumpProgress, DumpState
 
 SAY = 2.0
@@ -117,11 +118,6 @@ class Report:
         states = [row.state for row in self._rows.values()]
         done, left = sum(not s.running for s in states), sum(s.left for s in states)
         return f"{done} of {_count(self.sidecars)} done: {sum(s.sent for s in states)} spans sent, {left} to look at"
-
-
-def plain(text: str) -> str:
-    """Nothing that a terminal would take for anything but text: it comes from far away."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _words(state: DumpState) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tracekeeper_proto.ledger.v1.ledger_pb2 import DeliveryEntry, Ledger
 
-CONDITIONS = ("Accepted", "ResolvedRefs", "Ready")
+CONDITIONS = ("Accepted", "ResolvedRefs", "Ready", "Delivering")
+WELL = ("Closed", "Disabled")
+"""Circuits of backends that are sent everything."""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -18,19 +20,63 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def status_text(configs: Sequence[Mapping[str, Any]]) -> str:
-    """One row for each TracingConfig, and below it the message of every condition that is not true."""
+    """One row for each TracingConfig, and below it the message of every condition that is not true; then the backends
+    in trouble and the ledgers, as far as sidecars have told."""
     rows, notes = [], []
     for item in configs:
         name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
         conditions = {c["type"]: c for c in item.get("status", {}).get("conditions", [])}
         rows.append([name, *(conditions.get(kind, {}).get("status", "Unknown") for kind in CONDITIONS)])
-        notes += [f"{name}: {kind}: {c['message']}" for kind, c in conditions.items() if c["status"] != "True"]
+        notes += [f"{name}: {kind}: {c['message']}" for kind, c in conditions.items() if _worth_a_note(c)]
         if not conditions:
             notes.append(
                 f"{name}: no status yet: is the controller running? "
                 "(`kubectl get pods -A -l app.kubernetes.io/name=tracekeeper`)"
             )
-    return "\n".join([table(["TRACINGCONFIG", *(kind.upper() for kind in CONDITIONS)], rows), *notes])
+    first = "\n".join([table(["TRACINGCONFIG", *(kind.upper() for kind in CONDITIONS)], rows), *notes])
+    return "\n\n".join([first, *_backends(configs), *_ledgers(configs)])
+
+
+def _worth_a_note(condition: Mapping[str, Any]) -> bool:
+    return condition["status"] != "True" or condition.get("reason") == "Degraded"
+
+
+def _backends(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those that do not serve everywhere."""
+    rows = [
+        [name, each["name"], each["circuit"], each.get("sidecars", ""), each.get("message", "")]
+        for name, status in _statuses(configs)
+        for each in status.get("backends", [])
+        if each["circuit"] not in WELL
+    ]
+    return [table(["TRACINGCONFIG", "BACKEND", "CIRCUIT", "SIDECARS", "LAST FAULT"], rows)] if rows else []
+
+
+def _ledgers(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the sidecars of each config have counted, together."""
+    rows = [
+        [
+            name,
+            f"{ledger['sidecars']} ({ledger['away']} away)" if ledger.get("away") else ledger.get("sidecars", 0),
+            ledger.get("received", 0),
+            entry["name"],
+            *(
+                entry.get(count, 0)
+                for count in ("delivered", "sampledOut", "unmatched", "pending", "unsent", "dropped")
+            ),
+            ledger.get("time", ""),
+        ]
+        for name, status in _statuses(configs)
+        if (ledger := status.get("ledger"))
+        for entry in ledger.get("delivery", [])
+    ]
+    counts = ["DELIVERED", "SAMPLED OUT", "UNMATCHED", "PENDING", "UNSENT", "DROPPED"]
+    return [table(["TRACINGCONFIG", "SIDECARS", "RECEIVED", "DELIVERY", *counts, "AS OF"], rows)] if rows else []
+
+
+def _statuses(configs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for item in configs:
+        yield f"{item['metadata']['namespace']}/{item['metadata']['name']}", item.get("status", {})
 
 
 def ledger_text(ledger: Ledger) -> str:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from aiohttp import web
 
 from . import review
+from .bounds import Limits
 from .catalog import Catalog
 from .clock import Clock
 from .events import Notice, subject
+from .images import ImageMemory
 from .inject import Injection, Skip, inject
 from .metrics import InjectorMetrics
 from .review import Request, ReviewError
@@ -37,9 +40,12 @@ class Admission:
         metrics: InjectorMetrics,
         clock: Clock,
         announce: Callable[[Notice], None],
+        limits: Limits,
+        images: ImageMemory | None = None,
     ) -> None:
-        self._catalog, self._options = catalog, options
+        self._catalog, self._options, self._limits = catalog, options, limits
         self._metrics, self._clock, self._announce = metrics, clock, announce
+        self._images = images if images is not None else ImageMemory()
 
     def application(self) -> web.Application:
         """The routes, for `web.Server`."""
@@ -73,8 +79,13 @@ class Admission:
         """The answer about one pod, and what its owner should hear."""
         count = self._metrics.admissions.labels
         try:
-            configs = self._catalog.of(request.namespace)
-            outcome = inject(request.object, request.namespace, configs, self._options, by_namespace=by_namespace)
+            outcome = inject(
+                request.object,
+                self._catalog.scope(request.namespace),
+                self._options_of(request.namespace),
+                by_namespace=by_namespace,
+                bounds=self._limits.of(request.namespace),
+            )
         except Exception:
             count("mutate", "failed").inc()
             logger.exception("a pod in namespace %s was not understood; it starts untraced", request.namespace)
@@ -89,6 +100,10 @@ class Admission:
             return review.allow(request.uid, warnings=[shorten(f"tracekeeper: {text}")]), notice
         count("mutate", "completed" if outcome.again else "injected").inc()
         return review.allow(request.uid, patch=outcome.patch), _injected(request, outcome)
+
+    def _options_of(self, namespace: str) -> Options:
+        image = self._images.images.choose(self._options.image, namespace) or ""
+        return self._options if image == self._options.image else replace(self._options, image=image)
 
     async def _validate(self, http: web.Request) -> web.StreamResponse:
         body = await http.read()
@@ -105,9 +120,8 @@ class Admission:
         """The answer about one TracingConfig."""
         count = self._metrics.admissions.labels
         try:
-            verdict = validate(
-                request.object, request.old, self._catalog.of(request.namespace), self._options.host_paths
-            )
+            scope = self._catalog.scope(request.namespace)
+            verdict = validate(request.object, request.old, scope, self._options.host_paths)
         except Exception:
             count("validate", "failed").inc()
             logger.exception("a TracingConfig in namespace %s was not understood", request.namespace)

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.parse import parse_manifest
+from tracekeeper_spec.scope import Scope, oldest
 
 from . import names
+from .namespaces import Namespaces
 from .store import Object, key_of
 
 logger = logging.getLogger(__name__)
@@ -22,13 +24,28 @@ class Catalog:
     the published policy goes on with its last good version.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, namespaces: Namespaces | None = None, root: str = "") -> None:
+        self._namespaces = namespaces or Namespaces()
+        self.root = root
+        """The root namespace; empty where there is none."""
         self._configs: dict[str, dict[str, TracingConfig]] = {}
+        self._current: dict[str, list[TracingConfig]] = {}
+        """By namespace, those that count, as far as somebody has asked since the last change."""
         self.synced_at = 0.0
         """Unix time at which the API server was last heard; 0 until the first complete list."""
 
     def of(self, namespace: str) -> list[TracingConfig]:
-        return list(self._configs.get(namespace, {}).values())
+        """Those of a namespace that count."""
+        known = self._configs.get(namespace)
+        if known is None:
+            return []
+        if namespace not in self._current:
+            self._current[namespace] = oldest(known.values())
+        return self._current[namespace]
+
+    def scope(self, namespace: str) -> Scope:
+        """What is there for the pods of a namespace."""
+        return Scope(namespace, self._namespaces.labels(namespace), self.of, self.root)
 
     def __len__(self) -> int:
         return sum(len(known) for known in self._configs.values())
@@ -50,6 +67,7 @@ class Catalog:
         header = {"apiVersion": f"{names.GROUP}/{names.VERSION}", "kind": names.KIND}
         config, faults = parse_manifest({**header, **manifest})
         if config is not None:
+            self._current.pop(namespace, None)
             self._configs.setdefault(namespace, {})[name] = config
             return
         logger.warning("tracingconfig %s/%s has %d faults: see its condition Accepted", namespace, name, len(faults))
@@ -61,6 +79,7 @@ class Catalog:
         self._drop(*key_of(manifest))
 
     def _drop(self, namespace: str, name: str) -> None:
+        self._current.pop(namespace, None)
         known = self._configs.get(namespace, {})
         known.pop(name, None)
         if not known:

@@ -17,16 +17,18 @@ from typing import Any
 
 from . import certs, names
 from .backoff import Backoff
-from .certs import Lives, Material
-from .clock import Clock
+from .certs import LIVES, Lives, Material
+from .clock import Clock, timestamp
 from .errors import CertificateError, KubeError, NotFound
 from .kinds import CONFIG_MAPS, MUTATING, SECRETS, VALIDATING, Kind
 from .kube import Kube, Object
 
 logger = logging.getLogger(__name__)
 
-SPREAD = 900.0
-"""Seconds from a new authority to what it signs: the kubelet brings a changed policy to its pods within two minutes."""
+SHORTEST = 0.2
+"""Seconds between two rounds, at least, however short certificates live."""
+ROUNDS = 30
+"""Rounds in the life of a serving certificate, at least: a third of it is left when it is renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,13 @@ class CertKeeper:
         clock: Clock,
         *,
         period: float = 60.0,
-        lives: Lives | None = None,
+        lives: Lives = LIVES,
         on_expiry: Callable[[float], None] | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
         self._kube, self._place, self._clock = kube, place, clock
-        self._period, self._lives = period, lives or Lives(spread=SPREAD)
+        self._lives = lives
+        self._period = period
         self._on_expiry, self._on_change = on_expiry, on_change
         self._trusted = False
         self.material: Material | None = None
@@ -93,11 +96,17 @@ class CertKeeper:
                 backoff.reset()
                 # After a change, look again soon: a new serving certificate waits for the authority to be
                 # trusted.
-                wait = self._period if settled else min(1.0, self._period)
+                wait = self.pause if settled else min(1.0, self.pause)
             except KubeError as error:
                 wait = backoff.next(error.retry_after)
                 logger.warning("certificates: %s; trying again in %.1f s", error, wait)
             await asyncio.sleep(wait)
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two rounds: by the life that is to be, and by that of what is there, if it is shorter."""
+        life = certs.life(self.material) if self.material is not None else self._lives.serving
+        return min(self._period, max(SHORTEST, min(life, self._lives.serving) / ROUNDS))
 
     async def once(self) -> bool:
         """One round; True when nothing had to be changed. Raises KubeError."""
@@ -112,7 +121,7 @@ class CertKeeper:
         patched = [await self._trust(kind, name, material.ca) for kind, name in self._place.configurations]
         self._trusted = True
         self.ready.set()
-        shown = await self._show(material.ca) if self._place.control else False
+        shown = await self._show(material) if self._place.control else False
         return material == old and not shown and not any(patched)
 
     def _take(self, material: Material) -> None:
@@ -154,11 +163,17 @@ class CertKeeper:
         }
         await self._kube.apply(SECRETS, body)
 
-    async def _show(self, ca: str) -> bool:
-        """Tell people where the control stream is and which authorities to trust there; False when they were told.
-        Raises KubeError.
+    async def _show(self, material: Material) -> bool:
+        """Tell people where the control stream is, which authorities to trust there, and until when its certificate is
+        good; False when they were told. Raises KubeError.
         """
-        told = {names.CA_KEY: ca, names.ENDPOINT_KEY: self._place.endpoint}
+        begin, end = map(timestamp, certs.validity(material))
+        told = {
+            names.CA_KEY: material.ca,
+            names.ENDPOINT_KEY: self._place.endpoint,
+            names.BEGIN_KEY: begin,
+            names.END_KEY: end,
+        }
         meta = {"namespace": self._place.namespace, "name": names.CA_CONFIG_MAP}
         try:
             found = await self._kube.get(CONFIG_MAPS, meta["namespace"], meta["name"])

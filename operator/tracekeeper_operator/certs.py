@@ -26,6 +26,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from .errors import CertificateError
 
 DAY = 86400.0
+SPREAD = 900.0
+"""Seconds from a new authority to what it signs: the kubelet brings a changed policy to its pods within two minutes."""
 SKEW = 300.0
 """Seconds by which a certificate is valid before it was made: clocks of nodes differ."""
 KEYS = ("tls.crt", "tls.key", "ca.crt", "ca.key")
@@ -39,6 +41,18 @@ class Lives:
     serving: float = 90 * DAY
     spread: float = 0.0
     """What a new authority waits at least before it signs, while there is an old one that can."""
+
+    @classmethod
+    def of(cls, authority: float, serving: float) -> Lives:
+        """With as long a wait as there is time for. Raises ValueError when one of them is too short for the other."""
+        if serving < 10:
+            raise ValueError(f"the certificate's life of {serving:g} s is too short; the least is 10s")
+        if authority < 2 * serving:
+            raise ValueError("the authority has to live for at least twice as long as the certificates that it signs")
+        return cls(authority, serving, min(SPREAD, authority / 12))
+
+
+LIVES = Lives.of(730 * DAY, 90 * DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ def renew(
     if old is None:
         return make(now, hosts, lives)
     authorities = _certificates(old.ca, "ca.crt")
-    if _due(authorities[0], now, 3):
+    if _due(authorities[0], now, 3) or _too_long(authorities[0], now, lives.authority):
         if _expired(authorities[0], now):
             return make(now, hosts, lives)
         return _with_new_authority(old, authorities, now, lives)
@@ -86,7 +100,8 @@ def renew(
     current = _signed_by(serving, authorities[0]) and _names(serving) == list(hosts)
     useless = not _names(serving) or not _fits(old.key, serving)
     known = trusted and not (len(authorities) > 1 and _young(authorities[0], now, lives.spread))
-    if (known and (not current or _due(serving, now, 3))) or _due(serving, now, 6) or useless:
+    due = _due(serving, now, 3) or _too_long(serving, now, lives.serving)
+    if (known and (not current or due)) or _due(serving, now, 6) or useless:
         return _with_new_serving(old, now, hosts, lives)
     return _without_expired(old, authorities, serving, now)
 
@@ -102,6 +117,18 @@ def expires(material: Material) -> float:
     """Unix time at which the serving certificate or its authority ends. Raises CertificateError."""
     ends = [_certificates(material.certificate, "tls.crt")[0], _certificates(material.ca, "ca.crt")[0]]
     return min(certificate.not_valid_after_utc.timestamp() for certificate in ends)
+
+
+def validity(material: Material) -> tuple[float, float]:
+    """Unix times between which the serving certificate is good. Raises CertificateError."""
+    serving = _certificates(material.certificate, "tls.crt")[0]
+    return serving.not_valid_before_utc.timestamp(), serving.not_valid_after_utc.timestamp()
+
+
+def life(material: Material) -> float:
+    """Seconds for which the serving certificate was made. Raises CertificateError."""
+    begin, end = validity(material)
+    return end - begin - SKEW
 
 
 def _with_new_authority(old: Material, authorities: list[x509.Certificate], now: float, lives: Lives) -> Material:
@@ -186,6 +213,11 @@ def _due(certificate: x509.Certificate, now: float, part: int) -> bool:
     end = certificate.not_valid_after_utc.timestamp()
     life = end - certificate.not_valid_before_utc.timestamp() - SKEW
     return end - now < life / part
+
+
+def _too_long(certificate: x509.Certificate, now: float, life: float) -> bool:
+    """Whether it was made for longer than certificates are to live now, by more than clocks may explain."""
+    return certificate.not_valid_after_utc.timestamp() - now > life + max(SKEW, life / 10)
 
 
 def _young(certificate: x509.Certificate, now: float, seconds: float) -> bool:

@@ -24,9 +24,15 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        # Unlike time.monotonic() it goes on while the machine is suspended: who slept through a lead has lost it.
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC, to the second, as the API server writes times."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def microtime(seconds: float) -> str:
+    """RFC 3339 in UTC with microseconds, as Leases have it (MicroTime)."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -5,6 +5,7 @@
     ├── AccessError            no usable way to the API server: names the file and the field
     ├── CertificateError       certificate material cannot be used: names the Secret and the key
     ├── ListenError            a port could not be bound: names the address
+    ├── LeadLost               another controller leads, or may: names the Lease
     ├── TokenRefused           who attaches to the control stream is not who may: says why
     ├── PersonUnknown          the API server does not know a person's token: says why
     ├── AccessDenied           a person may not do what they ask for: names both
@@ -15,6 +16,7 @@
         ├── Gone               410: the resourceVersion is too old; list again
         ├── Rejected           any other 4xx: the request will not succeed unchanged
         └── Unavailable        no answer, a broken one, 429 or 5xx: try again later
+            └── TooLarge       more of an answer than is read: ask for less
 
 What people write into a TracingConfig is never an error here: faults are values, see
 `tracekeeper_spec.faults`.
@@ -57,6 +59,14 @@ class ListenError(OperatorError):
     def __init__(self, address: str, cause: str) -> None:
         self.address = address
         super().__init__(f"cannot listen on {address}: {cause}")
+
+
+class LeadLost(OperatorError):
+    """This process led, and must not act any more."""
+
+    def __init__(self, lease: str, why: str) -> None:
+        self.lease = lease
+        super().__init__(f"lost the lease {lease}: {why}; ending, to begin anew as a standby")
 
 
 class TokenRefused(OperatorError):
@@ -132,6 +142,10 @@ class Unavailable(KubeError):
     """There was no answer in time, or one that says to come back."""
 
     transient = True
+
+
+class TooLarge(Unavailable):
+    """The answer is larger than is read of one."""
 
 
 def from_status(verb: str, target: str, status: int, message: str, retry_after: float | None) -> KubeError:

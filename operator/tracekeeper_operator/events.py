@@ -1,4 +1,4 @@
-"""Events about injection, on what owns the pod: sent after the answer, by one task, from a bounded queue.
+"""Events, on what owns the pod that they are about: sent by one task, from a bounded queue, so that nobody waits.
 
 A pod at admission has no UID yet, and people look at the Deployment, not at the ReplicaSet between them. So
 the owner's owner is asked for (metadata only, remembered); if that is not possible the direct owner gets the
@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from prometheus_client import Counter
+
 from . import names
 from .clock import Clock, timestamp
 from .errors import KubeError
 from .kinds import EVENTS, JOBS, REPLICA_SETS
 from .kube import Kube, Object
-from .metrics import InjectorMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ REPEAT_SECONDS = 600.0
 REMEMBERED = 4096
 MAX_MESSAGE = 1000
 """Characters; the API server refuses more than 1024."""
+LONGEST = 320
+"""Characters that are kept of each part of an owner: `apiVersion` has 317 at most, a name 253."""
 _MIDDLE = {("apps", "ReplicaSet"): REPLICA_SETS, ("batch", "Job"): JOBS}
 """Kinds between a pod and what people wrote."""
 
@@ -65,8 +68,9 @@ class Notice:
 class Events:
     """`offer` from anywhere; one task runs `run` until cancelled."""
 
-    def __init__(self, kube: Kube, clock: Clock, metrics: InjectorMetrics, *, pace: float = 0.05) -> None:
-        self._kube, self._clock, self._metrics, self._pace = kube, clock, metrics, pace
+    def __init__(self, kube: Kube, clock: Clock, counter: Counter, who: str, *, pace: float = 0.05) -> None:
+        """`counter` has the label `result`; `who` is the part of the operator that speaks."""
+        self._kube, self._clock, self._counter, self._who, self._pace = kube, clock, counter, who, pace
         self._queue: asyncio.Queue[Notice] = asyncio.Queue(QUEUE)
         self._sent: OrderedDict[tuple[Owner, str, str], float] = OrderedDict()
         self._owners: OrderedDict[Owner, Owner] = OrderedDict()
@@ -76,12 +80,12 @@ class Events:
         key = (notice.owner, notice.reason, notice.message)
         now = self._clock.monotonic()
         if now - self._sent.get(key, now - REPEAT_SECONDS) < REPEAT_SECONDS:
-            self._metrics.events.labels("repeated").inc()
+            self._counter.labels("repeated").inc()
             return
         try:
             self._queue.put_nowait(notice)
         except asyncio.QueueFull:
-            self._metrics.events.labels("dropped").inc()
+            self._counter.labels("dropped").inc()
             return
         _remember(self._sent, key, now)
 
@@ -90,9 +94,9 @@ class Events:
             notice = await self._queue.get()
             try:
                 await self._send(notice)
-                self._metrics.events.labels("sent").inc()
+                self._counter.labels("sent").inc()
             except KubeError as error:
-                self._metrics.events.labels("failed").inc()
+                self._counter.labels("failed").inc()
                 logger.warning("event %s: %s (%s)", notice.reason, notice.message, error)
             # Other controllers write Events too; a burst of new owners is spread out.
             await asyncio.sleep(self._pace)
@@ -105,7 +109,7 @@ class Events:
             if now - self._sent.get(key, now - REPEAT_SECONDS) < REPEAT_SECONDS:
                 return
             _remember(self._sent, key, now)
-        await self._kube.create(EVENTS, owner.namespace, event(owner, notice, self._clock.now()))
+        await self._kube.create(EVENTS, owner.namespace, event(owner, notice, self._clock.now(), self._who))
 
     async def _top(self, owner: Owner) -> Owner:
         """The owner's owner where there is one that people know better."""
@@ -128,7 +132,7 @@ def controller_of(found: Mapping[str, Any], namespace: str) -> Owner | None:
     owners = meta.get("ownerReferences") if isinstance(meta, Mapping) else None
     for owner in owners if isinstance(owners, list) else []:
         if isinstance(owner, Mapping) and owner.get("controller") is True:
-            texts = [str(owner.get(key, "")) for key in ("apiVersion", "kind", "name", "uid")]
+            texts = [str(owner.get(key, ""))[:LONGEST] for key in ("apiVersion", "kind", "name", "uid")]
             return Owner(texts[0], texts[1], namespace, texts[2], texts[3])
     return None
 
@@ -142,10 +146,10 @@ def subject(pod: Mapping[str, Any], namespace: str) -> Owner | None:
         return owner
     meta = pod.get("metadata")
     name = meta.get("name") if isinstance(meta, Mapping) else None
-    return Owner("v1", "Pod", namespace, name, "") if isinstance(name, str) and name else None
+    return Owner("v1", "Pod", namespace, name[:LONGEST], "") if isinstance(name, str) and name else None
 
 
-def event(owner: Owner, notice: Notice, now: float) -> Object:
+def event(owner: Owner, notice: Notice, now: float, who: str) -> Object:
     """The Event as the API takes it."""
     about = {
         "apiVersion": owner.api_version,
@@ -166,7 +170,7 @@ def event(owner: Owner, notice: Notice, now: float) -> Object:
         "lastTimestamp": time,
         "count": 1,
         "source": {"component": names.MANAGER},
-        "reportingComponent": "tracekeeper.dev/injector",
+        "reportingComponent": f"{names.GROUP}/{who}",
     }
 
 

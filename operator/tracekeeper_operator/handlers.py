@@ -42,7 +42,7 @@ def take(event: Mapping[str, Any], store: Store, reconciler: Reconciler) -> None
     manifest = dict(event["object"])
     changed = store.remove(manifest) if event["type"] == "DELETED" else store.put(manifest)
     if changed:
-        reconciler.offer(key_of(manifest)[0])
+        reconciler.changed(key_of(manifest)[0])
 
 
 def connection(access: Access, now: float) -> kopf.ConnectionInfo:

@@ -26,19 +26,22 @@ class Identity:
     def __init__(self, kube: Kube, namespace: str, metrics: Metrics, *, period: float = 30.0) -> None:
         self._kube, self._namespace, self._metrics, self._period = kube, namespace, metrics, period
         self._loaded: Material | None = None
+        self._life = float("inf")
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.ready = asyncio.Event()
         """Set once a certificate is loaded."""
 
     async def run(self) -> None:
-        """Look for a new certificate until cancelled; soon while there is none, then once in a period."""
+        """Look for a new certificate until cancelled; soon while there is none, then once in a period, and 30 times in
+        the life of the one that is loaded.
+        """
         backoff = Backoff(most=5.0)
         while True:
             try:
                 await self.once()
                 backoff.reset()
-                wait = self._period
+                wait = min(self._period, max(0.2, self._life / 30))
             except (KubeError, CertificateError) as error:
                 wait = backoff.next(getattr(error, "retry_after", None))
                 kept = "the loaded one stays in use" if self._loaded is not None else "the injector is not ready"
@@ -64,6 +67,6 @@ class Identity:
             load_chain(self.context, material.certificate, material.key)
         except ssl.SSLError as error:
             raise CertificateError("tls.crt, tls.key", f"they cannot be used: {error}") from error
-        self._loaded = material
+        self._loaded, self._life = material, certs.life(material)
         self._metrics.certificate_expiry.set(expiry)
         self.ready.set()

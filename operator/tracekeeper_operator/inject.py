@@ -1,11 +1,12 @@
 """What is done to a pod at admission: pure, from the pod and the TracingConfigs of its namespace to a JSON
 patch.
 
-Only additions are made: the sidecar as first init container, up to four volumes, two annotations, two
-variables in each other container that says nothing about its traces exporter, and an fsGroup where a volume of the
-sidecar's own cannot do without and nothing else is touched by it. A pod that was injected already
-gets nothing but those variables, in containers that another webhook has added since: so applying a patch and
-injecting again adds nothing.
+Only additions are made: the sidecar as first init container behind a service mesh's, up to five volumes, a label, four
+annotations, two variables in each other container that says nothing about its traces exporter, the chart's pull
+secrets, an fsGroup where a volume of the sidecar's own cannot do without and nothing else is touched by it, and, in a
+pod that has a budget as a whole, the sidecar's share of it. A pod that was injected already gets nothing but those
+variables, in containers that another webhook has added since, and probes that pass through a proxy that came so:
+applying a patch and injecting again adds nothing.
 """
 
 from __future__ import annotations
@@ -15,17 +16,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tracekeeper_spec.config import ConfigSpec, TracingConfig
+from tracekeeper_spec.held import held
+from tracekeeper_spec.merge import Merged
 from tracekeeper_spec.resolve import ResolvedSpec, resolve
-from tracekeeper_spec.selector import pick
+from tracekeeper_spec.scope import Scope
+from tracekeeper_spec.wish import Reference, parse_wish
 
-from . import names, sidecar, storage
-from .pod import Container, MalformedPod, Pod, parse
-from .sidecar import Options
+from . import mesh, names, resources, sidecar, storage
+from .bounds import UNBOUND, Bounds
+from .overrides import Overridden, override
+from .pod import Container, MalformedPod, Pod, entries, parse
+from .sidecar import Fit, Options
 from .storage import Storage
 
 Operation = dict[str, Any]
 """One operation of RFC 6902; always `add`."""
+
+NO_CONFIG = "none"
+"""In place of sources, when no TracingConfig is there for a pod."""
 
 GRPC, HTTP = "grpc", "http/protobuf"
 """OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, as OpenTelemetry writes it; HTTP is the default."""
@@ -42,6 +50,8 @@ class SkipReason(StrEnum):
     UNSUPPORTED_OS = "UnsupportedOS"
     MIRROR_POD = "MirrorPod"
     MALFORMED_POD = "MalformedPod"
+    NO_IMAGE = "NoImage"
+    NO_ROOM = "NoRoom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,8 @@ class Injection:
 
     patch: tuple[Operation, ...]
     resolved_from: str
-    """`namespace/name@generation`, or `none` when no TracingConfig selects the pod."""
+    """`namespace/name@generation` of each TracingConfig that takes part, the most specific first, separated by commas;
+    `none` when there is none for the pod."""
     message: str
     """For the Event on the pod's owner; empty when there is nothing new to say."""
     warning: bool
@@ -75,26 +86,37 @@ class Injection:
 
 def inject(
     body: Mapping[str, Any],
-    namespace: str,
-    configs: Iterable[TracingConfig],
+    scope: Scope,
     options: Options,
     *,
     by_namespace: bool = False,
+    bounds: Bounds = UNBOUND,
 ) -> Injection | Skip:
-    """Decide about one pod. `configs` are the valid ones of `namespace`; never raises for what the pod says.
+    """Decide about one pod of the namespace that `scope` is about; never raises for what the pod says.
 
-    `by_namespace` is True when the namespace's label opted in, so that the pod itself need not say anything.
+    `by_namespace` is True when the namespace's label opted in, so that the pod itself need not say anything. `bounds`
+    are what the namespace asks of every container.
     """
     try:
         pod = parse(body)
-        config = pick(configs, pod.labels, pod.annotations)
-        spec = resolve(config.spec if config is not None else ConfigSpec())
-        skip = _skip(pod, spec, by_namespace=by_namespace)
+        named = _named(pod, scope.namespace)
+        merged = scope.by_name(named) if named is not None else scope.by_labels(pod.labels)
+        known = held(scope, merged)
+        wish = override(pod, resolve(known.spec), options, known.enforcer)
+        skip = _skip(pod, wish.spec, by_namespace=by_namespace) or _no_image(wish)
         if skip is not None:
-            return _again(pod, spec) or skip if skip.reason is SkipReason.ALREADY_INJECTED else skip
-        return _injection(pod, namespace, config, spec, options)
+            return _again(pod, wish.spec) or skip if skip.reason is SkipReason.ALREADY_INJECTED else skip
+        return _injection(pod, scope, merged, wish, options, bounds)
     except MalformedPod as error:
         return Skip(SkipReason.MALFORMED_POD, f"{error}: the pod was not understood and is left as it is")
+    except resources.NoRoom as error:
+        return Skip(SkipReason.NO_ROOM, f"namespace {scope.namespace}: {error}; the pod starts without tracing")
+
+
+def _named(pod: Pod, namespace: str) -> Reference | None:
+    """The config that the pod asks for by name."""
+    wish = parse_wish(pod.annotations.get(names.INJECT, "true"), namespace)
+    return wish.named if wish is not None else None
 
 
 def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
@@ -106,10 +128,11 @@ def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
         return Skip(SkipReason.ALREADY_INJECTED, f"the pod has a container named {names.SIDECAR} already")
     if names.MIRROR in pod.annotations:
         return Skip(SkipReason.MIRROR_POD, "the pod only shows a static pod, which runs already")
-    if wish != "true":
+    if parse_wish(wish, "") is None:
         return Skip(
             SkipReason.INVALID_ANNOTATION,
-            f'annotation {names.INJECT} is {wish[:63]!r}: write "true" or "false"; the pod starts without tracing',
+            f'annotation {names.INJECT} is {wish[:63]!r}: write "true", "false", or the name of a TracingConfig, '
+            "NAME or NAMESPACE/NAME; the pod starts without tracing",
         )
     if _foreign_os(pod) is not None:
         return Skip(
@@ -123,6 +146,16 @@ def _skip(pod: Pod, spec: ResolvedSpec, *, by_namespace: bool) -> Skip | None:
             "the pod starts without tracing",
         )
     return _port_conflict(pod, spec)
+
+
+def _no_image(wish: Overridden) -> Skip | None:
+    if wish.image:
+        return None
+    return Skip(
+        SkipReason.NO_IMAGE,
+        "the sidecar's image cannot be pulled here, and no older one is known to work (see the condition Injected of "
+        "the TracingConfig); the pod starts without tracing, because with it, it would not start at all",
+    )
 
 
 def _foreign_os(pod: Pod) -> str | None:
@@ -142,52 +175,85 @@ def _port_conflict(pod: Pod, spec: ResolvedSpec) -> Skip | None:
             return Skip(
                 SkipReason.PORT_CONFLICT,
                 f"container {container.name} declares port {port}, which is the sidecar's for {ours[port]}; "
-                "move one of them (spec.sidecar.ports and spec.sidecar.receivers of the TracingConfig); "
+                "move one of them (spec.sidecar.ports and spec.sidecar.receivers of the TracingConfig, or annotations "
+                "of the pod); "
                 "the pod starts without tracing",
             )
     return None
 
 
 def _injection(
-    pod: Pod, namespace: str, config: TracingConfig | None, spec: ResolvedSpec, options: Options
+    pod: Pod, scope: Scope, merged: Merged | None, wish: Overridden, options: Options, bounds: Bounds
 ) -> Injection:
-    source = f"{namespace}/{config.name}@{config.generation}" if config is not None else "none"
-    buffer = storage.plan(pod, spec, namespace, config.name if config is not None else "", options.host_paths)
-    patch = (
-        *_annotations(pod, {names.INJECTED: options.version, names.RESOLVED_FROM: source}),
-        *_fs_group(pod, buffer),
-        *_volumes(pod, buffer),
-        *_environment(pod, spec),
-        # Last, because it moves the places of the other init containers.
-        *_insert_first(pod, sidecar.container(spec, options, buffer)),
+    """Raises MalformedPod, NoRoom."""
+    namespace, source = scope.namespace, ",".join(merged.sources) if merged is not None else NO_CONFIG
+    spec, smaller = resources.fit_buffer(pod, wish.spec, namespace, bounds, options.host_paths)
+    enforcer = held(scope, merged).enforcer
+    config = merged.head.name if merged is not None else enforcer.name if enforcer is not None else ""
+    buffer = storage.plan(pod, spec, namespace, config, options.host_paths)
+    demand = resources.demand(pod, spec, buffer, bounds)
+    fit = Fit(
+        image=wish.image,
+        resources={"requests": dict(demand.requests), "limits": dict(demand.limits)},
+        probe_inside=mesh.intercepts(pod, spec.sidecar.ports.metrics),
+        hide_token=pod.spec.get("automountServiceAccountToken") is not False,
     )
-    message, warning = _message(pod, namespace, source, spec)
-    if buffer.note:
-        message, warning = f"{message}; {buffer.note}", warning or buffer.warning
+    added = _missing(pod, sidecar.volumes(buffer, hide_token=fit.hide_token))
+    patch = (
+        *_keys(pod, "labels", {names.INJECTED: "true"}),
+        *_keys(pod, "annotations", _marks(wish.image, options, source) | _evictable(pod, added)),
+        *_fs_group(pod, buffer),
+        *_pull_secrets(pod, options),
+        *_budget(demand.whole),
+        *_volumes(pod, added),
+        *_environment(pod, spec, mesh.place(pod)),
+        # Last, because it moves the places of the other init containers.
+        *_insert(pod, sidecar.container(spec, options, buffer, fit), mesh.place(pod)),
+    )
+    message, warning = _message(pod, scope, merged, spec)
+    advice = [note for note in (buffer.note, smaller, demand.note) if note]
+    faults = [*wish.faults, *_odd_protocol(pod)]
+    text = "; ".join([message, *advice, *faults])
+    return Injection(patch, source, text, warning or buffer.warning or bool(faults))
+
+
+def _odd_protocol(pod: Pod) -> list[str]:
     protocol = pod.annotations.get(names.OTLP_PROTOCOL, HTTP)
-    if protocol not in (GRPC, HTTP):
-        odd = (
-            f"annotation {names.OTLP_PROTOCOL} is {protocol[:63]!r}, which is neither {GRPC} nor {HTTP}: {HTTP} is used"
-        )
-        message, warning = f"{message}; {odd}", True
-    return Injection(patch, source, message, warning)
+    if protocol in (GRPC, HTTP):
+        return []
+    return [
+        f"annotation {names.OTLP_PROTOCOL} is {protocol[:63]!r}, which is neither {GRPC} nor {HTTP}: {HTTP} is used"
+    ]
 
 
 def _again(pod: Pod, spec: ResolvedSpec) -> Injection | None:
     """What a pod of ours still lacks when the API server asks a second time; None when that is nothing."""
-    patch = tuple(_environment(pod, spec)) if names.INJECTED in pod.annotations else ()
-    source = pod.annotations.get(names.RESOLVED_FROM, "none")
+    if names.INJECTED not in pod.labels:
+        return None
+    places = [index for index, item in enumerate(pod.init_containers) if item.name == names.SIDECAR]
+    patch = tuple(_environment(pod, spec, *places[:1])) + tuple(_probes(pod, spec))
+    source = pod.annotations.get(names.RESOLVED_FROM, NO_CONFIG)
     return Injection(patch, source, "", False, again=True) if patch else None
 
 
-def _message(pod: Pod, namespace: str, source: str, spec: ResolvedSpec) -> tuple[str, bool]:
-    if source == "none":
-        text = (
-            f"injected {names.SIDECAR}, but no valid TracingConfig in namespace {namespace} selects this pod: "
-            "its spans wait in the buffer until one does (kubectl get tracingconfigs)"
-        )
-        return text, True
-    text = f"injected {names.SIDECAR} as {source} says"
+def _probes(pod: Pod, spec: ResolvedSpec) -> list[Operation]:
+    """Those of our container, where a mesh's proxy has come after it."""
+    ours = [item for item in pod.init_containers if item.name == names.SIDECAR]
+    if not mesh.intercepts(pod, spec.sidecar.ports.metrics):
+        return []
+    wanted = sidecar.probes(spec, inside=True)
+    return [
+        _add(f"{item.path}/{name}", probe)
+        for item in ours
+        for name, probe in wanted.items()
+        if "httpGet" in (item.body.get(name) or {})
+    ]
+
+
+def _message(pod: Pod, scope: Scope, merged: Merged | None, spec: ResolvedSpec) -> tuple[str, bool]:
+    if merged is None:
+        return f"injected {names.SIDECAR}, but {_lack(pod, scope)}", True
+    text = f"injected {names.SIDECAR} as {' over '.join(merged.sources)} says"
     if spec.suspend:
         text += "; it is suspended: spans are answered and not stored"
     from_env = [item.name for item in pod.containers if item.body.get("envFrom") and not item.sets_traces_exporter]
@@ -199,10 +265,38 @@ def _message(pod: Pod, namespace: str, source: str, spec: ResolvedSpec) -> tuple
     return text, False
 
 
-def _annotations(pod: Pod, wanted: Mapping[str, str]) -> list[Operation]:
-    if pod.meta.get("annotations") is None:
-        return [_add("/metadata/annotations", dict(wanted))]
-    return [_add(f"/metadata/annotations/{_escape(key)}", value) for key, value in wanted.items()]
+def _lack(pod: Pod, scope: Scope) -> str:
+    """Why no TracingConfig is there for a pod, and what to do."""
+    named, until = _named(pod, scope.namespace), "its spans wait in the buffer until"
+    if named is None:
+        return (
+            f"no valid TracingConfig in namespace {scope.namespace} selects this pod: {until} one does "
+            "(kubectl get tracingconfigs)"
+        )
+    if scope.find(named) is None:
+        return (
+            f"there is no valid TracingConfig {named}, which it names: {until} there is "
+            f"(kubectl get tracingconfigs -n {named.namespace})"
+        )
+    return (
+        f"TracingConfig {named}, which it names, may not be used in namespace {scope.namespace}: {until} its owner "
+        "allows that (spec.allowedNamespaces), or another config is named"
+    )
+
+
+def _marks(image: str, options: Options, source: str) -> dict[str, str]:
+    return {
+        names.RESOLVED_FROM: source,
+        names.SIDECAR_IMAGE: image,
+        names.SIDECAR_VERSION: options.version,
+    }
+
+
+def _keys(pod: Pod, field: str, wanted: Mapping[str, str]) -> list[Operation]:
+    """Labels or annotations of the pod's own."""
+    if pod.meta.get(field) is None:
+        return [_add(f"/metadata/{field}", dict(wanted))]
+    return [_add(f"/metadata/{field}/{_escape(key)}", value) for key, value in wanted.items()]
 
 
 def _fs_group(pod: Pod, buffer: Storage) -> list[Operation]:
@@ -213,22 +307,52 @@ def _fs_group(pod: Pod, buffer: Storage) -> list[Operation]:
     return [_add("/spec/securityContext/fsGroup", buffer.fs_group)]
 
 
-def _volumes(pod: Pod, buffer: Storage) -> list[Operation]:
+def _pull_secrets(pod: Pod, options: Options) -> list[Operation]:
+    """A Secret that is not there keeps nothing from starting: the kubelet tries without it."""
+    own = entries(pod.spec, "imagePullSecrets", "/spec")
+    present = {entry.get("name") for entry in own or []}
+    missing = [{"name": name} for name in options.pull_secrets if name not in present]
+    if own is None and missing:
+        return [_add("/spec/imagePullSecrets", missing)]
+    return [_add("/spec/imagePullSecrets/-", entry) for entry in missing]
+
+
+def _budget(whole: Mapping[str, Mapping[str, str]]) -> list[Operation]:
+    return [
+        _add(f"/spec/resources/{field}/{name}", amount)
+        for field, sums in whole.items()
+        for name, amount in sums.items()
+    ]
+
+
+def _missing(pod: Pod, volumes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """A volume of our name that the pod declares is used as it is: that is how a buffer gets a claim of its
     own.
     """
-    missing = [volume for volume in sidecar.volumes(buffer) if volume["name"] not in pod.volumes]
+    return [volume for volume in volumes if volume["name"] not in pod.volumes]
+
+
+def _volumes(pod: Pod, missing: list[dict[str, Any]]) -> list[Operation]:
     if pod.spec.get("volumes") is None:
         return [_add("/spec/volumes", missing)]
     return [_add("/spec/volumes/-", volume) for volume in missing]
 
 
-def _environment(pod: Pod, spec: ResolvedSpec) -> list[Operation]:
-    """Init containers too: the sidecar runs before them, and they may trace."""
+def _evictable(pod: Pod, volumes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """A pod with a folder on its node keeps the cluster autoscaler from removing the node, unless it says that the
+    folder may go; the sidecar empties its own before it ends."""
+    ours = [volume["name"] for volume in volumes if "emptyDir" in volume]
+    own = [name.strip() for name in pod.annotations.get(names.EVICTABLE, "").split(",") if name.strip()]
+    return {names.EVICTABLE: ",".join([*own, *(name for name in ours if name not in own)])} if ours else {}
+
+
+def _environment(pod: Pod, spec: ResolvedSpec, place: int = 0) -> list[Operation]:
+    """Init containers too: the sidecar runs before those from `place` on, and they may trace."""
     wanted = exporter(pod.annotations.get(names.OTLP_PROTOCOL), spec)
     operations: list[Operation] = []
-    for container in (*pod.init_containers, *pod.containers):
-        if container.name != names.SIDECAR and not container.sets_traces_exporter:
+    for container in (*pod.init_containers[place:], *pod.containers):
+        foreign = container.name == names.SIDECAR or mesh.belongs(container.name)
+        if not foreign and not container.sets_traces_exporter:
             operations += _variables(container, wanted)
     return operations
 
@@ -252,10 +376,10 @@ def _variables(container: Container, wanted: Mapping[str, str]) -> list[Operatio
     return [_add(f"{container.path}/env/-", variable) for variable in variables]
 
 
-def _insert_first(pod: Pod, container: dict[str, Any]) -> list[Operation]:
+def _insert(pod: Pod, container: dict[str, Any], place: int) -> list[Operation]:
     if pod.spec.get("initContainers") is None:
         return [_add("/spec/initContainers", [container])]
-    return [_add("/spec/initContainers/0", container)]
+    return [_add(f"/spec/initContainers/{place}", container)]
 
 
 def _add(path: str, value: Any) -> Operation:

@@ -42,9 +42,16 @@ class Kind:
 TRACING_CONFIGS = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 SECRETS = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap")
+NAMESPACES = Kind("", "v1", "namespaces", "Namespace", False)
+PODS = Kind("", "v1", "pods", "Pod")
+LIMIT_RANGES = Kind("", "v1", "limitranges", "LimitRange")
+RESOURCE_QUOTAS = Kind("", "v1", "resourcequotas", "ResourceQuota")
 EVENTS = Kind("", "v1", "events", "Event")
+ENDPOINT_SLICES = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 REPLICA_SETS = Kind("apps", "v1", "replicasets", "ReplicaSet")
+LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 JOBS = Kind("batch", "v1", "jobs", "Job")
+DEFINITIONS = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
 MUTATING = Kind(
     "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", False
 )

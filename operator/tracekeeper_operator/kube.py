@@ -8,7 +8,7 @@ verb, object and status. Objects are plain dictionaries as the API server sent t
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,15 +18,17 @@ import aiohttp
 
 from . import names
 from .access import Access
-from .errors import AccessError, Gone, KubeError, NotFound, Unavailable, from_status
-from .kinds import Kind
+from .errors import AccessError, Gone, KubeError, NotFound, TooLarge, Unavailable, from_status
+from .kinds import PODS, Kind
 
 Object = dict[str, Any]
 
-MAX_ANSWER = 64 * 1024 * 1024
-"""Bytes of one answer; a page of 500 TracingConfigs stays far below."""
-MAX_LINE = 8 * 1024 * 1024
-"""Bytes of one watch event; etcd refuses objects of more than 1.5 MiB."""
+MAX_ANSWER = 16 * 1024 * 1024
+"""Bytes of one answer, or of one event of a watch. etcd refuses objects of more than 1.5 MiB; in JSON, each byte of one
+becomes six at most.
+"""
+MAX_PAGE = 8 * 1024 * 1024
+"""Bytes of one page of a list, unless it is a single object: what is in it takes several times that in memory."""
 PAGE = 500
 
 
@@ -36,6 +38,32 @@ class Listing:
 
     items: list[Object]
     resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which objects of a kind a list or a watch is about, and how much of each."""
+
+    labels: str = ""
+    """A label selector as the API writes it: `a=b,c!=d`; empty for all."""
+    fields: str = ""
+    """A field selector, likewise."""
+    metadata: bool = False
+    """Only their metadata: what is not needed is not sent, either."""
+
+    @property
+    def query(self) -> dict[str, str]:
+        found = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {key: value for key, value in found.items() if value}
+
+    def accept(self, shape: str = "") -> str:
+        """The header for an answer of that shape: `List` for lists, nothing for one object and for watches."""
+        if not self.metadata:
+            return "application/json"
+        return f"application/json;as=PartialObjectMetadata{shape};g=meta.k8s.io;v=v1,application/json"
+
+
+EVERYTHING = Only()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +77,9 @@ class WatchEvent:
 class Kube:
     """A connection pool to one API server; use as `async with Kube(access) as kube`."""
 
-    def __init__(self, access: Access, *, timeout: float = 10.0) -> None:
-        self._access = access
+    def __init__(self, access: Access, *, timeout: float = 10.0, fence: Callable[[], bool] = lambda: True) -> None:
+        """Nothing is written unless `fence` says yes at that moment: who leads may have lost that without knowing."""
+        self._access, self._fence = access, fence
         self._timeout = timeout
         self._tls = access.tls()
         self._session: aiohttp.ClientSession | None = None
@@ -68,31 +97,65 @@ class Kube:
 
     async def get(self, kind: Kind, namespace: str | None, name: str, *, metadata_only: bool = False) -> Object:
         """One object. Raises NotFound and the other KubeErrors."""
-        accept = "application/json"
-        if metadata_only:
-            accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+        accept = Only(metadata=metadata_only).accept()
         return await self._request("get", kind, namespace, name, headers={"Accept": accept})
 
-    async def list(self, kind: Kind, namespace: str | None = None) -> Listing:
-        """All objects of a kind, in pages. Raises KubeError, Gone when the list changed too much between two
-        pages.
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        only: Only = EVERYTHING,
+        *,
+        lean: Callable[[Object], Object] = lambda item: item,
+    ) -> Listing:
+        """All objects of a kind, in pages; of each only what `lean` makes of it, before the next page comes. Raises
+        KubeError, Gone when the list changed too much between two pages.
         """
         items: list[Object] = []
-        query = {"limit": str(PAGE)}
+        version = ""
+        async for page in self.pages(kind, namespace, only):
+            items.extend(map(lean, page.items))
+            version = page.resource_version
+        return Listing(items, version)
+
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, only: Only = EVERYTHING, *, size: int = PAGE
+    ) -> AsyncGenerator[Listing, None]:
+        """The same, one page of at most `size` objects after the other, so that no more of them need be in memory; of
+        large objects, fewer at a time. Raises as `list` does.
+        """
+        query, now = dict(only.query), size
+        headers = {"Accept": only.accept("List")}
         while True:
-            page = await self._request("list", kind, namespace, None, query=query)
-            found = page.get("items")
+            query["limit"], most = str(now), MAX_PAGE if now > 1 else MAX_ANSWER
+            try:
+                page = await self._request("list", kind, namespace, None, query=query, headers=headers, most=most)
+            except TooLarge:
+                if now == 1:
+                    raise
+                now = max(1, now // 4)
+                continue
+            now = min(size, 2 * now)
+            # Lists of metadata that hold nothing have null there, and so had lists of old API servers.
+            found = [] if page.get("items", "") is None else page.get("items")
             meta = page.get("metadata")
             if not isinstance(found, list) or not isinstance(meta, dict):
                 raise Unavailable("list", kind.target(namespace), 0, "the answer is not a list of objects")
-            items.extend(item for item in found if isinstance(item, dict))
+            yield Listing([item for item in found if isinstance(item, dict)], str(meta.get("resourceVersion", "")))
             token = meta.get("continue")
             if not token:
-                return Listing(items, str(meta.get("resourceVersion", "")))
-            query = {"limit": str(PAGE), "continue": str(token)}
+                return
+            query["continue"] = str(token)
 
     async def watch(
-        self, kind: Kind, resource_version: str, *, duration: float = 120.0, silence: float = 135.0
+        self,
+        kind: Kind,
+        resource_version: str,
+        *,
+        namespace: str | None = None,
+        only: Only = EVERYTHING,
+        duration: float = 120.0,
+        silence: float = 135.0,
     ) -> AsyncGenerator[WatchEvent, None]:
         """Changes since `resource_version`, for about `duration` seconds; the server then ends it normally.
 
@@ -101,15 +164,18 @@ class Kube:
         connections.
         """
         query = {
+            **only.query,
             "watch": "true",
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(max(1, int(duration))),
         }
+        headers = {"Accept": only.accept()}
         timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout, sock_read=silence)
-        target = kind.target()
+        target = kind.target(namespace)
+        path = kind.path(namespace)
         try:
-            async with self._open("GET", kind.path(), query=query, timeout=timeout) as answer:
+            async with self._open("GET", path, query=query, headers=headers, timeout=timeout) as answer:
                 if answer.status >= 400:
                     raise await _failure("watch", target, answer)
                 async for line in _lines(answer.content, target):
@@ -153,6 +219,18 @@ class Kube:
         """
         return await self._request("create", kind, namespace, None, body=body)
 
+    async def evict(self, namespace: str, name: str, uid: str) -> None:
+        """Ask that this pod goes, as far as PodDisruptionBudgets let it. Raises KubeError: with status 429 where they
+        do not, Conflict where the name is another pod's by now.
+        """
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        await self._request("create", PODS, namespace, name, subresource="eviction", body=body)
+
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> bool:
         """Delete one object, only if it still has this `uid`; False when it was not there. Raises
         KubeError.
@@ -184,10 +262,11 @@ class Kube:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        most: int = MAX_ANSWER,
     ) -> Object:
         target = kind.target(namespace, name) + (f" ({subresource})" if subresource else "")
         path = kind.path(namespace, name, subresource)
-        return await self._ask(verb, target, path, query=query, headers=headers, body=body)
+        return await self._ask(verb, target, path, query=query, headers=headers, body=body, most=most)
 
     async def _ask(
         self,
@@ -198,7 +277,10 @@ class Kube:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        most: int = MAX_ANSWER,
     ) -> Object:
+        if verb in _WRITES and not self._fence():
+            raise Unavailable(verb, target, 0, "not sent, because this controller does not lead any more")
         try:
             async with self._open(
                 _METHODS[verb],
@@ -210,7 +292,10 @@ class Kube:
             ) as answer:
                 if answer.status >= 400:
                     raise await _failure(verb, target, answer)
-                return _document(await _bounded(answer), verb, target)
+                found = await _bounded(answer, most)
+                if found is None:
+                    raise TooLarge(verb, target, 0, f"the answer is larger than {most} bytes")
+                return _document(found, verb, target)
         except (aiohttp.ClientError, TimeoutError, OSError, AccessError) as error:
             raise Unavailable(verb, target, 0, describe(error)) from error
 
@@ -242,6 +327,7 @@ class Kube:
         )
 
 
+_WRITES = frozenset({"patch", "create", "delete"})
 _METHODS = {"get": "GET", "list": "GET", "patch": "PATCH", "create": "POST", "delete": "DELETE"}
 
 
@@ -252,16 +338,17 @@ def describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytearray | None:
+    """The whole of it; None if that is larger."""
     body = bytearray()
     async for chunk in answer.content.iter_any():
         body += chunk
-        if len(body) > MAX_ANSWER:
-            raise aiohttp.ClientPayloadError(f"the answer is larger than {MAX_ANSWER} bytes")
-    return bytes(body)
+        if len(body) > most:
+            return None
+    return body
 
 
-def _document(body: bytes, verb: str, target: str) -> Object:
+def _document(body: bytes | bytearray, verb: str, target: str) -> Object:
     try:
         document = json.loads(body)
     except ValueError as error:
@@ -275,7 +362,7 @@ async def _failure(verb: str, target: str, answer: aiohttp.ClientResponse) -> Ku
     """The error that an answer of 400 and above stands for, in the API server's own words where it has
     any.
     """
-    body = await _bounded(answer)
+    body = await _bounded(answer, MAX_ANSWER) or b""
     try:
         message = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
@@ -296,8 +383,8 @@ async def _lines(content: aiohttp.StreamReader, target: str) -> AsyncIterator[by
         for line in lines:
             if line.strip():
                 yield line
-        if len(rest) > MAX_LINE:
-            raise Unavailable("watch", target, 0, f"an event is larger than {MAX_LINE} bytes")
+        if len(rest) > MAX_ANSWER:
+            raise TooLarge("watch", target, 0, f"an event is larger than {MAX_ANSWER} bytes")
 
 
 def _event(line: bytes, target: str) -> WatchEvent:

@@ -40,6 +40,11 @@ class ControllerMetrics(Metrics):
 
     def __init__(self) -> None:
         super().__init__()
+        self.leader = Gauge(
+            "tracekeeper_controller_leader",
+            "1 in the controller that leads, 0 in those that stand by; the sum over all is 1.",
+            registry=self.registry,
+        )
         self.reconciles = Counter(
             "tracekeeper_controller_reconciles",
             "Rounds of one namespace, by result: ok or error.",
@@ -62,9 +67,72 @@ class ControllerMetrics(Metrics):
             "Status updates of TracingConfigs.",
             registry=self.registry,
         )
+        self.pods = Gauge(
+            "tracekeeper_controller_pods",
+            "Pods that opted in, by namespace and state: injected, missed (they have no sidecar), failed (it does not "
+            "run), outdated (it has an older image); and of those that are attached to the control stream, current, "
+            "stale (on an older policy), silent (no span ever came), unscraped (nobody has asked for their metrics for "
+            "ten minutes) and at_floor (minProbability keeps more than the target of sampling).",
+            ["namespace", "state"],
+            registry=self.registry,
+        )
+        self.sweeps = Counter(
+            "tracekeeper_controller_sweeps",
+            "Looks at all pods, for those that opted in and have no sidecar, by result: ok or error.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.swept = Gauge(
+            "tracekeeper_controller_sweep_timestamp_seconds",
+            "When all pods were last looked at, as Unix time; 0 until then.",
+            registry=self.registry,
+        )
+        self.image_broken = Gauge(
+            "tracekeeper_controller_sidecar_image_broken",
+            "1 while the sidecar's image of this release cannot be pulled or does not start, so that new pods get an "
+            "older one or no sidecar.",
+            registry=self.registry,
+        )
+        self.image_refused = Gauge(
+            "tracekeeper_controller_sidecar_image_refused_namespaces",
+            "Namespaces in which a pod could not pull the sidecar's image, so that others there get an older one or no "
+            "sidecar.",
+            registry=self.registry,
+        )
+        self.preflights = Counter(
+            "tracekeeper_controller_preflights",
+            "Pods of our own that tried the sidecar's image, by result: proved, broken or unknown.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.repairs = Counter(
+            "tracekeeper_controller_repairs",
+            "Pods without a sidecar, or with one that stays on an old policy, by what was done: evicted, refused (by a "
+            "PodDisruptionBudget), waiting (no injector answered) or failed.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.updates = Counter(
+            "tracekeeper_controller_image_updates",
+            "Sidecars that got another image in place, by result: done, stuck (it does not run), refused or failed.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.events = Counter(
+            "tracekeeper_controller_events",
+            "Events on owners, by result: sent, repeated, dropped or failed.",
+            ["result"],
+            registry=self.registry,
+        )
         self.control_sidecars = Gauge(
             "tracekeeper_control_sidecars",
             "Sidecars that are attached to the control stream.",
+            registry=self.registry,
+        )
+        self.rollouts = Gauge(
+            "tracekeeper_controller_rollouts",
+            "TracingConfigs with a section rollout, by the phase of their newest generation (the worst one).",
+            ["phase"],
             registry=self.registry,
         )
         self.control_groups = Gauge(

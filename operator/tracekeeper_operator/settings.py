@@ -8,14 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tracekeeper_spec.texts import DNS_LABEL
+from tracekeeper_spec.texts import DNS_LABEL, DNS_SUBDOMAIN
 from tracekeeper_spec.units import parse_duration
 
 from . import names
+from .certs import LIVES, Lives
 from .errors import SettingsError
+from .lease import MOST as MOST_LEASE
+from .lease import TERMS, Terms
+from .pods.options import NO_PODS, PodOptions
 from .storage import EVERYWHERE, NOWHERE, HostPaths
 
 LEVELS = ("Debug", "Info", "Warning", "Error")
+BOOLEANS = ("true", "false")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 T = TypeVar("T")
@@ -52,6 +57,16 @@ class ControllerSettings:
     control_service: str = ""
     """The Service that leads sidecars and people to the control stream; empty where there is none."""
     control_listen: Address = Address("", names.CONTROL_PORT)
+    lease: str = names.LEASE
+    """The Lease whose holder leads; all others stand by."""
+    terms: Terms = TERMS
+    pod: str = ""
+    """The pod that this process runs in, which gets a label while it leads; empty where there is none."""
+    lives: Lives = LIVES
+    """Of the certificates that it makes."""
+    root_namespace: str = ""
+    """Where the defaults of the whole cluster are; empty where there are none."""
+    pods: PodOptions = NO_PODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,11 @@ class InjectorSettings:
     metrics_listen: Address
     log_level: str
     host_paths: HostPaths = NOWHERE
+    image_registries: tuple[str, ...] = ()
+    """What an image that a pod's annotation names must begin with, up to a slash."""
+    pull_secrets: tuple[str, ...] = ()
+    """Names that are added to injected pods' imagePullSecrets."""
+    root_namespace: str = ""
 
 
 Settings = ControllerSettings | InjectorSettings
@@ -91,6 +111,12 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
             host_paths=host_paths,
             control_service=_service(options.control_service),
             control_listen=_read(options.control_listen, "--control-listen", parse_address),
+            lease=options.lease,
+            terms=_read(options.lease_duration, "--lease-duration", _terms),
+            pod=options.pod,
+            lives=_lives(options.authority_life, options.certificate_life),
+            root_namespace=_namespace(options.root_namespace or namespace, "--root-namespace"),
+            pods=_pods(namespace, options),
         )
     return InjectorSettings(
         namespace=namespace,
@@ -100,6 +126,9 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         metrics_listen=metrics_listen,
         log_level=log_level,
         host_paths=host_paths,
+        image_registries=tuple(text.rstrip("/") for text in _listed(options.image_registries)),
+        pull_secrets=_secrets(options.pull_secrets),
+        root_namespace=_namespace(options.root_namespace or namespace, "--root-namespace"),
     )
 
 
@@ -117,7 +146,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Tracekeeper's control plane. Every flag may be set as TRACEKEEPER_<FLAG> in the environment.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    controller = commands.add_parser("controller", help="publish TracingConfigs to the sidecars; one replica")
+    controller = commands.add_parser("controller", help="publish TracingConfigs to the sidecars; one replica leads")
     injector = commands.add_parser("injector", help="put sidecars beside opted-in pods; any number of replicas")
 
     def flag(target: argparse.ArgumentParser, name: str, default: str | None, text: str) -> None:
@@ -127,6 +156,9 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 
     for command in (controller, injector):
         flag(command, "namespace", None, "the operator's own namespace")
+        flag(
+            command, "root-namespace", "", "where the whole cluster's default TracingConfigs are; that of the operator"
+        )
         flag(command, "metrics-listen", ":8080", "plain HTTP: /metrics, /healthz, /readyz")
         flag(command, "log-level", "Info", "Debug, Info, Warning or Error")
         flag(command, "host-path", "", "folder on every node for buffers of storage type HostPath")
@@ -137,8 +169,24 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag(controller, "control-service", "", "the control stream's Service; without one there is no control stream")
     flag(controller, "control-listen", f":{names.CONTROL_PORT}", "gRPC with TLS: sidecars, and what people ask for")
     flag(controller, "resync", "60s", "how often Secrets are read again and drift is repaired")
+    flag(controller, "lease", names.LEASE, "the Lease in that namespace whose holder leads; the others stand by")
+    flag(controller, "lease-duration", "15s", "how long the others wait for a leader that is not heard of any more")
+    flag(controller, "pod", "", "the pod that this runs in, which is labelled while it leads")
+    flag(controller, "authority-life", "17520h", "how long an authority lives; renewed when a third is left")
+    flag(controller, "certificate-life", "2160h", "how long a certificate lives; renewed when a third is left")
+    flag(controller, "sidecar-image", "", "the injected sidecars' image; without it, nothing is done about images")
+    flag(controller, "sidecar-pull-policy", "IfNotPresent", "with which the pre-flight pod tries it, too")
+    flag(controller, "preflight-pull-secrets", "", "Secrets by which that pod pulls it, separated by commas")
+    flag(controller, "excluded-namespaces", "", "where no pod is ever injected, separated by commas")
+    flag(controller, "sweep", "5m", "how often all pods are looked at, for those without a sidecar")
+    flag(controller, "eviction", "false", "whether sidecar.repair: Evict is allowed")
+    flag(controller, "image-updates", "false", "whether sidecars may get another image in place")
     flag(injector, "sidecar-image", None, "the image of the injected sidecar")
     flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
+    flag(
+        injector, "image-registries", "", "what images named by pods' annotations must begin with, separated by commas"
+    )
+    flag(injector, "pull-secrets", "", "Secrets added to the imagePullSecrets of injected pods, separated by commas")
     flag(injector, "listen", ":9443", "HTTPS: /mutate, /mutate/namespace, /validate")
     return parser
 
@@ -149,8 +197,14 @@ def _needed(value: str | None, flag: str, variable: str) -> str:
     return value
 
 
+def _namespace(name: str, flag: str) -> str:
+    if not (re.fullmatch(DNS_LABEL.pattern, name) and len(name) <= DNS_LABEL.max_length):
+        raise SettingsError(flag, f"{name!r} is no name of a namespace")
+    return name
+
+
 def _host_paths(path: str, namespaces: str) -> HostPaths:
-    allowed = tuple(name.strip() for name in namespaces.split(",") if name.strip())
+    allowed = _listed(namespaces)
     for name in allowed:
         if name != EVERYWHERE and not re.fullmatch(DNS_LABEL.pattern, name):
             raise SettingsError("--host-path-namespaces", f"{name!r} is neither a namespace's name nor {EVERYWHERE}")
@@ -159,6 +213,30 @@ def _host_paths(path: str, namespaces: str) -> HostPaths:
     if path and (not path.startswith("/") or ".." in path.split("/")):
         raise SettingsError("--host-path", f"{path!r} is not an absolute path without ..")
     return HostPaths(path, allowed)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _secrets(text: str) -> tuple[str, ...]:
+    for name in _listed(text):
+        if re.fullmatch(DNS_SUBDOMAIN.pattern, name) is None:
+            raise SettingsError("--pull-secrets", f"{name!r} is no name of a Secret")
+    return _listed(text)
+
+
+def _pods(namespace: str, options: argparse.Namespace) -> PodOptions:
+    return PodOptions(
+        namespace=namespace,
+        image=options.sidecar_image,
+        pull_policy=_one_of(options.sidecar_pull_policy, "--sidecar-pull-policy", PULL_POLICIES),
+        pull_secrets=_listed(options.preflight_pull_secrets),
+        excluded=frozenset(_listed(options.excluded_namespaces)),
+        eviction=_one_of(options.eviction, "--eviction", BOOLEANS) == "true",
+        updates=_one_of(options.image_updates, "--image-updates", BOOLEANS) == "true",
+        period=_read(options.sweep, "--sweep", _resync),
+    )
 
 
 def _one_of(value: str, flag: str, allowed: Sequence[str]) -> str:
@@ -185,3 +263,18 @@ def _resync(text: str) -> float:
     if seconds < 1:
         raise ValueError(f"{text} is too often; the least is 1s")
     return seconds
+
+
+def _terms(text: str) -> Terms:
+    seconds = parse_duration(text)
+    if not 3 <= seconds <= MOST_LEASE:
+        raise ValueError(f"{text} is not from 3s to {MOST_LEASE:g}s")
+    return Terms(seconds)
+
+
+def _lives(authority: str, certificate: str) -> Lives:
+    seconds = _read(authority, "--authority-life", parse_duration)
+    try:
+        return Lives.of(seconds, _read(certificate, "--certificate-life", parse_duration))
+    except ValueError as error:
+        raise SettingsError("--certificate-life", str(error)) from error

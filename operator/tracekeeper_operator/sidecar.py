@@ -1,4 +1,4 @@
-"""The sidecar as Kubernetes objects: one restartable init container and four volumes. Pure."""
+"""The sidecar as Kubernetes objects: one restartable init container and up to five volumes. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracekeeper_spec.resolve import ResolvedSpec
-from tracekeeper_spec.units import format_duration, format_quantity, parse_amount
+from tracekeeper_spec.units import format_duration
 
-from . import names
-from .storage import EPHEMERAL_STORAGE, NOWHERE, HostPaths, Storage
+from . import mesh, names
+from .storage import NOWHERE, HostPaths, Storage
 
 Object = dict[str, Any]
 
@@ -25,30 +25,42 @@ class Options:
     """What the operator was told about sidecars."""
 
     image: str
+    """Empty while there is none that can be expected to start."""
     pull_policy: str
     version: str
     """The operator's own version, written on each injected pod."""
     host_paths: HostPaths = NOWHERE
+    registries: tuple[str, ...] = ()
+    """What an image that a pod's annotation names must begin with, up to a slash; empty: no pod may name one."""
+    pull_secrets: tuple[str, ...] = ()
+    """Added to the pods' own: Secrets of theirs by which nodes pull the image."""
 
 
-def container(spec: ResolvedSpec, options: Options, storage: Storage) -> Object:
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What depends on the pod and its namespace."""
+
+    image: str
+    resources: Object
+    probe_inside: bool
+    """Whether the kubelet's probes cannot come over the network."""
+    hide_token: bool
+    """Whether the API server would mount the application's own token."""
+
+
+def container(spec: ResolvedSpec, options: Options, storage: Storage, fit: Fit) -> Object:
     """The native sidecar: an init container that stays, so that it starts first and stops last."""
     environment = {"env": list(storage.environment)} if storage.environment else {}
     return {
         "name": names.SIDECAR,
-        "image": options.image,
+        "image": fit.image,
         "imagePullPolicy": options.pull_policy,
         "restartPolicy": "Always",
         "args": arguments(spec, storage),
         **environment,
         "ports": [{"name": "tk-metrics", "containerPort": spec.sidecar.ports.metrics, "protocol": "TCP"}],
-        # The probe passes before the log is recovered, so the application waits for bound ports and nothing
-        # else; 180 s is for a throttled CPU, where imports alone take many seconds.
-        "startupProbe": _probe("/startupz", spec, period=1, failures=180, timeout=5),
-        "livenessProbe": _probe("/livez", spec, period=10, failures=6, timeout=5),
-        # There is no readiness probe: it would count for the pod, and a backend's outage would take the
-        # application out of its Service.
-        "resources": _resources(spec, storage),
+        **probes(spec, inside=fit.probe_inside),
+        "resources": fit.resources,
         "securityContext": security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
@@ -56,6 +68,7 @@ def container(spec: ResolvedSpec, options: Options, storage: Storage) -> Object:
             {"name": names.POLICY_VOLUME, "mountPath": names.POLICY_PATH, "readOnly": True},
             {"name": names.POD_INFO_VOLUME, "mountPath": names.POD_INFO_PATH, "readOnly": True},
             {"name": names.TOKEN_VOLUME, "mountPath": names.TOKEN_PATH, "readOnly": True},
+            *([_no_token()] if fit.hide_token else []),
         ],
     }
 
@@ -77,8 +90,20 @@ def arguments(spec: ResolvedSpec, storage: Storage) -> list[str]:
     ]
 
 
-def volumes(storage: Storage) -> list[Object]:
-    """Buffer, policy, what the pod knows of itself, and how it proves that to the control stream.
+def probes(spec: ResolvedSpec, *, inside: bool) -> Object:
+    """When the application may start, and when the container is started again. There is no readiness probe: it would
+    count for the pod, and a backend's outage would take the application out of its Service."""
+    return {
+        # It passes before the log is recovered, so the application waits for bound ports and nothing else; 180 s is
+        # for a throttled CPU, where imports alone take many seconds.
+        "startupProbe": _probe("/startupz", spec, inside=inside, period=1, failures=180),
+        "livenessProbe": _probe("/livez", spec, inside=inside, period=10, failures=6),
+    }
+
+
+def volumes(storage: Storage, *, hide_token: bool) -> list[Object]:
+    """Buffer, policy, what the pod knows of itself, how it proves that to the control stream, and nothing in place of
+    the application's token.
 
     The policy is optional: a pod must start in a namespace that has none yet.
     """
@@ -115,6 +140,7 @@ def volumes(storage: Storage) -> list[Object]:
                 ]
             },
         },
+        *([{"name": names.NO_TOKEN_VOLUME, "emptyDir": {"sizeLimit": "1Mi"}}] if hide_token else []),
     ]
 
 
@@ -141,21 +167,17 @@ def security_context() -> Object:
     }
 
 
-def _probe(path: str, spec: ResolvedSpec, *, period: int, failures: int, timeout: int) -> Object:
+def _probe(path: str, spec: ResolvedSpec, *, inside: bool, period: int, failures: int) -> Object:
+    port = spec.sidecar.ports.metrics
+    over_network = {"httpGet": {"path": path, "port": port, "scheme": "HTTP"}}
     return {
-        "httpGet": {"path": path, "port": spec.sidecar.ports.metrics, "scheme": "HTTP"},
+        **({"exec": {"command": mesh.probe_command(path, port)}} if inside else over_network),
         "periodSeconds": period,
         "failureThreshold": failures,
-        "timeoutSeconds": timeout,
+        "timeoutSeconds": 5,
     }
 
 
-def _resources(spec: ResolvedSpec, storage: Storage) -> Object:
-    """As the config says, and what the buffer takes of the node's disk where it says nothing of that."""
-    requests, limits = dict(spec.sidecar.resources.requests), dict(spec.sidecar.resources.limits)
-    ours = format_quantity(storage.ephemeral)
-    asked, capped = requests.get(EPHEMERAL_STORAGE), limits.get(EPHEMERAL_STORAGE)
-    requests[EPHEMERAL_STORAGE] = asked or min(ours, capped or ours, key=parse_amount)
-    if storage.limited and capped is None:
-        limits[EPHEMERAL_STORAGE] = max(ours, requests[EPHEMERAL_STORAGE], key=parse_amount)
-    return {"requests": requests, "limits": limits}
+def _no_token() -> Object:
+    """The API server mounts the token into every container that has nothing in this place, ours included."""
+    return {"name": names.NO_TOKEN_VOLUME, "mountPath": names.API_TOKEN_PATH, "readOnly": True}

@@ -6,17 +6,21 @@ it reach the sidecars?). Every reason is in `Reason`, and explained in docs/refe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tracekeeper_spec.consent import ONLY_OWN
 from tracekeeper_spec.resolve import resolve
 
 from . import names
 from .clock import timestamp
 from .errors import KubeError
-from .plan import Assessed, Plan, SecretRead
+from .expiry import Life, ending
+from .plan import Assessed, Plan
+from .rollout import Phase
+from .secret_read import SecretRead
 from .storage import NOWHERE, HostPaths
 
 MAX_MESSAGE = 4096
@@ -29,6 +33,7 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted"
     INVALID = "Invalid"
     RESOLVED_REFS = "ResolvedRefs"
+    CERTIFICATE_ENDS = "CertificateEnds"
     SECRET_NOT_FOUND = "SecretNotFound"
     SECRET_FORBIDDEN = "SecretForbidden"
     SECRET_UNREADABLE = "SecretUnreadable"
@@ -39,6 +44,23 @@ class Reason(StrEnum):
     HOST_PATH_NOT_ALLOWED = "HostPathNotAllowed"
     POLICY_TOO_LARGE = "PolicyTooLarge"
     PUBLISH_FAILED = "PublishFailed"
+    DELIVERING = "Delivering"
+    DEGRADED = "Degraded"
+    NO_SIDECARS = "NoSidecars"
+    NOT_REPORTED = "NotReported"
+    REFUSING_SPANS = "RefusingSpans"
+    SPANS_DROPPED = "SpansDropped"
+    BACKEND_UNAVAILABLE = "BackendUnavailable"
+    POLICY_REFUSED = "PolicyRefused"
+    INJECTED = "Injected"
+    NO_PODS = "NoPods"
+    PODS_MISSED = "PodsMissed"
+    SIDECARS_FAIL = "SidecarsFail"
+    OLDER_IMAGE = "OlderImage"
+    NO_IMAGE = "NoImage"
+    ROLLOUT_PROGRESSING = "RolloutProgressing"
+    ROLLOUT_HALTED = "RolloutHalted"
+    ROLLOUT_COMPLETE = "RolloutComplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +103,12 @@ def conditions(
     secrets: Mapping[str, SecretRead],
     outcome: Outcome,
     host_paths: HostPaths = NOWHERE,
+    *,
+    now: float,
 ) -> tuple[Condition, ...]:
-    """Accepted, ResolvedRefs and Ready of one config."""
+    """Accepted, ResolvedRefs and Ready of one config. `now` is Unix time."""
     lacks = _lacks(item, plan, secrets)
-    return _accepted(item), _resolved_refs(item, lacks), _ready(item, plan, lacks, outcome, host_paths)
+    return _accepted(item), _resolved_refs(item, lacks, secrets, now), _ready(item, plan, lacks, outcome, host_paths)
 
 
 def _accepted(item: Assessed) -> Condition:
@@ -96,21 +120,30 @@ def _accepted(item: Assessed) -> Condition:
 
 
 def _effect(item: Assessed) -> str:
-    if item.entry is None:
+    if item.config is None:
         return "; it takes no part until they are mended"
-    return f"; generation {item.entry.generation} stays in effect until they are mended"
+    return f"; generation {item.config.generation} stays in effect until they are mended"
 
 
-def _resolved_refs(item: Assessed, lacks: Sequence[Lack]) -> Condition:
-    if item.entry is None:
+def _resolved_refs(item: Assessed, lacks: Sequence[Lack], secrets: Mapping[str, SecretRead], now: float) -> Condition:
+    if item.config is None:
         return Condition("ResolvedRefs", "Unknown", Reason.INVALID, "the spec could not be read: see Accepted")
     if not lacks:
+        if ends := list(ending(_lives(item, secrets), now)):
+            return Condition("ResolvedRefs", "True", Reason.CERTIFICATE_ENDS, _shorten("; ".join(ends), ""))
         count = len(set(item.secrets))
         text = f"all {count} keys of Secrets were found" if count else "no Secret is referred to"
         return Condition("ResolvedRefs", "True", Reason.RESOLVED_REFS, text)
     reason = lacks[0].reason
     status = "Unknown" if reason is Reason.SECRET_UNREADABLE else "False"
     return Condition("ResolvedRefs", status, reason, _shorten(_texts(lacks), ""))
+
+
+def _lives(item: Assessed, secrets: Mapping[str, SecretRead]) -> Iterator[tuple[str, str, Life]]:
+    for name, key in sorted(set(item.secrets)):
+        read = secrets.get(name)
+        if read is not None and key in read.lives:
+            yield name, key, read.lives[key]
 
 
 def _lacks(item: Assessed, plan: Plan, secrets: Mapping[str, SecretRead]) -> list[Lack]:
@@ -152,10 +185,14 @@ def _ready(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcome, 
         return Condition("Ready", "False", reason, _shorten(text, ""))
     where = f"revision {plan.document.revision} in Secret {plan.namespace}/{names.POLICY_SECRET}"
     stale = "; with Secrets as they were read before: see ResolvedRefs" if lacks else ""
+    state = plan.rollouts.get(item.uid)
+    tried = (
+        "; some pods try a new generation first: see RolledOut" if state and state.phase is Phase.PROGRESSING else ""
+    )
     if item.spec.suspend:
         text = f"{where} says suspend: spans are answered, counted and not stored{stale}"
         return Condition("Ready", "True", Reason.SUSPENDED, text)
-    text = f"{where}; running sidecars take it within about a minute{stale}"
+    text = f"{where}; running sidecars take it within about a minute{tried}{stale}"
     return Condition("Ready", "True", Reason.PUBLISHED, text)
 
 
@@ -166,12 +203,17 @@ def _obstacle(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcom
     if outcome.problem:
         return Reason.PUBLISH_FAILED, f"{outcome.problem}; it is tried again, and sidecars go on with what they have"
     if plan.size is not None:
-        return Reason.POLICY_TOO_LARGE, f"{plan.size}; sidecars go on with what they have"
+        text = f"{plan.size}; this namespace's configs stay as they were published, as far as there is room"
+        return Reason.POLICY_TOO_LARGE, text
     if item.unresolved:
         return Reason.NO_BACKENDS, "; ".join(str(fault) for fault in item.unresolved)
+    state = plan.rollouts.get(item.uid)
+    if state is not None and state.phase is Phase.HALTED:
+        text = f"generation {state.generation} was taken back, generation {state.effective} stays in effect"
+        return Reason.ROLLOUT_HALTED, f"{text}: see RolledOut"
     if (other := shadowed_by(item, plan.configs)) is not None:
         return Reason.SHADOWED, (
-            f"no pod gets this config, because the older {other.name} selects every pod too: "
+            f"no pod gets this config unless it names it, because the older {other.name} selects every pod too: "
             "give one of them a selector, or delete one"
         )
     if missing := [lack for lack in lacks if not lack.published]:
@@ -180,12 +222,13 @@ def _obstacle(item: Assessed, plan: Plan, lacks: Sequence[Lack], outcome: Outcom
 
 
 def shadowed_by(item: Assessed, configs: Sequence[Assessed]) -> Assessed | None:
-    """The older config that takes every pod as this one does; None when this one has pods of its own."""
-    if item.entry is None or not _takes_all(item):
+    """The older config that takes every pod as this one does; None when this one has pods of its own, or may have them
+    in other namespaces."""
+    if item.config is None or not _takes_all(item) or item.config.consent != ONLY_OWN:
         return None
-    rank = (item.entry.created, item.name)
+    rank = (item.config.created, item.name)
     for other in configs:
-        older = other.entry is not None and (other.entry.created, other.name) < rank
+        older = other.config is not None and (other.config.created, other.name) < rank
         if older and _takes_all(other):
             return other
     return None
@@ -195,17 +238,32 @@ def _takes_all(item: Assessed) -> bool:
     return item.spec.selector is None or item.spec.selector.empty
 
 
-def status(item: Assessed, plan: Plan, found: Sequence[Condition], outcome: Outcome, now: float) -> dict[str, Any]:
-    """The whole status to apply; equal to the present one when nothing changed."""
+def status(
+    item: Assessed,
+    plan: Plan,
+    found: Sequence[Condition],
+    outcome: Outcome,
+    now: float,
+    kept: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The status to apply, without what other sources say; equal to the present one when nothing changed. Conditions of
+    the types `kept` are taken from that as they are."""
     generation = item.meta.get("generation", 0)
     present = item.manifest.get("status")
     before = _by_type(present if isinstance(present, Mapping) else {})
     body: dict[str, Any] = {
         "observedGeneration": generation,
-        "conditions": [_condition(condition, before.get(condition.type), generation, now) for condition in found],
+        "conditions": [
+            *(_condition(condition, before.get(condition.type), generation, now) for condition in found),
+            *(dict(before[kind]) for kind in kept if kind in before),
+        ],
     }
     if plan.document.configs and not outcome.problem:
-        body["policy"] = {"current": plan.document.digest, "revision": plan.document.revision}
+        body["policy"] = {
+            "current": plan.document.digest,
+            "lastGood": plan.document.last_good,
+            "revision": plan.document.revision,
+        }
     return body
 
 

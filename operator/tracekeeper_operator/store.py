@@ -8,6 +8,8 @@ from typing import Any
 Object = dict[str, Any]
 Key = tuple[str, str]
 """Namespace and name."""
+_READ: tuple[str, ...] = ("apiVersion", "kind", "spec", "status")
+_READ_OF_META: tuple[str, ...] = ("namespace", "name", "uid", "generation", "creationTimestamp")
 
 
 class Store:
@@ -16,6 +18,7 @@ class Store:
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Object]] = {}
         self._touched: dict[Key, int] = {}
+        self._counts: dict[str, int] = {}
         self._count = 0
 
     def mark(self) -> int:
@@ -66,6 +69,10 @@ class Store:
         """One object, as it was last seen."""
         return self._objects.get(namespace, {}).get(name)
 
+    def count(self, namespace: str) -> int:
+        """Grows with each change there; 0 where there is nothing."""
+        return self._counts.get(namespace, 0)
+
     def namespaces(self) -> set[str]:
         return set(self._objects)
 
@@ -79,8 +86,9 @@ class Store:
         namespace, name = key_of(manifest)
         known = self._objects.setdefault(namespace, {})
         old = known.get(name)
-        known[name] = manifest
+        known[name] = lean(manifest)
         self._touch((namespace, name))
+        self._counts[namespace] = self._count
         return old is None or identity(old) != identity(manifest)
 
     def _touch(self, key: Key) -> None:
@@ -91,14 +99,24 @@ class Store:
         namespace, name = key
         known = self._objects.get(namespace, {})
         gone = known.pop(name, None) is not None
+        self._count += 1
+        self._counts[namespace] = self._count
         if not known:
             self._objects.pop(namespace, None)
+            self._counts.pop(namespace, None)
         return gone
 
 
 def key_of(manifest: Object) -> Key:
     meta = manifest.get("metadata") or {}
     return str(meta.get("namespace", "")), str(meta.get("name", ""))
+
+
+def lean(manifest: Object) -> Object:
+    """As much of a TracingConfig as is read, and all that is kept of it: there may be many."""
+    meta = manifest.get("metadata") or {}
+    kept = {key: manifest[key] for key in _READ if key in manifest}
+    return kept | {"metadata": {key: meta[key] for key in _READ_OF_META if key in meta}}
 
 
 def identity(manifest: Object) -> tuple[object, object]:

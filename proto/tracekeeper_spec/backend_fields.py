@@ -34,7 +34,12 @@ from tracekeeper_spec.texts import (
 SECRET_KEY_REF = Object(
     SecretKeyRef,
     (
-        Field("name", DNS_SUBDOMAIN, "Name of the Secret, in this config's namespace.", required=True),
+        Field(
+            "name",
+            DNS_SUBDOMAIN,
+            "Name of the Secret, in this config's namespace; not one that begins with `tracekeeper-`.",
+            required=True,
+        ),
         Field("key", SECRET_KEY, "Key in the Secret.", required=True),
     ),
 )

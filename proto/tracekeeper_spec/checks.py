@@ -34,6 +34,7 @@ from tracekeeper_spec.config import (
     StorageType,
     Tls,
 )
+from tracekeeper_spec.consent import NamespacesFrom
 from tracekeeper_spec.schema import Finding, Values
 from tracekeeper_spec.selector import LabelExpression, Operator
 from tracekeeper_spec.units import format_duration, format_quantity, parse_amount, show
@@ -255,6 +256,14 @@ def storage_member_suits_type(values: Values) -> Iterator[Finding]:
     kind = values.get("type")
     if values.get("ephemeral") is not None and kind is not None and kind is not StorageType.EPHEMERAL:
         yield "ephemeral", f"does not go with type: {kind}", "remove it, or write type: Ephemeral"
+
+
+def selector_suits_from(values: Values) -> Iterator[Finding]:
+    source, given = values.get("from_"), values.get("selector") is not None
+    if source is NamespacesFrom.SELECTOR and not given and "selector" in values:
+        yield "selector", "is required, because from is Selector", "write the labels that a namespace must have"
+    if given and source is not None and source is not NamespacesFrom.SELECTOR:
+        yield "selector", f"does not go with from: {source}", "remove it, or write from: Selector"
 
 
 def split_is_not_retry(values: Values) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ like this, and every value is there:
         ports: Ports                      metrics: int
         receivers: Receivers              otlp: OtlpReceiver(grpc_port, http_port)
         storage: Storage                  type: StorageType, size, history: bytes, ephemeral: Ephemeral | None
-        drain_timeout: seconds
+        drain_timeout: seconds            repair: Repair, image_update: ImageUpdate
       backends: tuple[Backend, …]
         name: str                         type: BackendType, always OTLP in this release
         otlp: Otlp
@@ -41,6 +41,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from tracekeeper_spec.consent import ONLY_OWN, AllowedNamespaces
 from tracekeeper_spec.sampling import Sampling
 from tracekeeper_spec.selector import Selector
 
@@ -49,6 +50,42 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "TracingConfig"
 PLURAL = "tracingconfigs"
+
+
+class Section(StrEnum):
+    """The parts of a spec that are replaced as a whole when configs are merged."""
+
+    LOG_LEVEL = "LogLevel"
+    SIDECAR = "Sidecar"
+    BUFFER = "Buffer"
+    SAMPLING = "Sampling"
+    BACKENDS = "Backends"
+    DELIVERY = "Delivery"
+    ROLLOUT = "Rollout"
+
+    @property
+    def field(self) -> str:
+        """Its name in the spec: `logLevel`."""
+        return self.value[0].lower() + self.value[1:]
+
+    @property
+    def attribute(self) -> str:
+        """Its name in ConfigSpec: `log_level`."""
+        return self.name.lower()
+
+
+class Repair(StrEnum):
+    """What the operator does about a pod that opted in and has no sidecar."""
+
+    NEVER = "Never"
+    EVICT = "Evict"
+
+
+class ImageUpdate(StrEnum):
+    """When a sidecar gets the image of a newer release."""
+
+    ON_RESTART = "OnRestart"
+    IN_PLACE = "InPlace"
 
 
 class LogLevel(StrEnum):
@@ -174,6 +211,8 @@ class Sidecar:
     storage: Storage
     drain_timeout: float
     """Seconds."""
+    repair: Repair = Repair.NEVER
+    image_update: ImageUpdate = ImageUpdate.ON_RESTART
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +377,24 @@ class Buffer:
     """Bytes of the storage for batches that a backend has refused; 0: they are not kept."""
 
 
+class HaltOn(StrEnum):
+    """What takes a new policy back from the pods that try it."""
+
+    SIDECAR_CRASH = "SidecarCrash"
+    DELIVERY_FAILURE = "DeliveryFailure"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a changed policy comes to the pods: to some first."""
+
+    canary_percent: int
+    """Of the pods, 1 to 100; never none of them."""
+    observe_for: float
+    """Seconds."""
+    halt_on: tuple[HaltOn, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigSpec:
     """What one TracingConfig says; None for a section that it does not have."""
@@ -350,6 +407,11 @@ class ConfigSpec:
     backends: tuple[Backend, ...] | None = None
     delivery: tuple[DeliveryEntry, ...] | None = None
     sampling: Sampling | None = None
+    allowed_namespaces: AllowedNamespaces | None = None
+    enforced: tuple[Section, ...] | None = None
+    """Sections of a config of the root namespace that no other config may replace."""
+    rollout: Rollout | None = None
+    """None: a changed policy comes to all pods at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,3 +434,8 @@ class TracingConfig:
     @property
     def selector(self) -> Selector | None:
         return self.spec.selector
+
+    @property
+    def consent(self) -> AllowedNamespaces:
+        """Whom it may be used by."""
+        return self.spec.allowed_namespaces or ONLY_OWN

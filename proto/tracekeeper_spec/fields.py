@@ -14,15 +14,21 @@ from tracekeeper_spec.config import (
     Ephemeral,
     From,
     Guarantee,
+    HaltOn,
+    ImageUpdate,
     LogLevel,
     OtlpReceiver,
     Ports,
     Receivers,
+    Repair,
+    Rollout,
+    Section,
     Sidecar,
     Spans,
     StorageType,
     WhenFull,
 )
+from tracekeeper_spec.consent import AllowedNamespaces, NamespacesFrom
 from tracekeeper_spec.sampling_fields import SAMPLING
 from tracekeeper_spec.schema import (
     Amount,
@@ -66,7 +72,7 @@ SELECTOR = Object(
         Field(
             "matchLabels",
             TextMap(LABEL_KEY, LABEL_VALUE, 16),
-            "Labels that a pod must have, with these values.",
+            "Labels that must be there, with these values.",
             default={},
         ),
         Field(
@@ -77,6 +83,28 @@ SELECTOR = Object(
         ),
     ),
 )
+
+ALLOWED_NAMESPACES = Object(
+    AllowedNamespaces,
+    (
+        Field(
+            "from",
+            Choice(NamespacesFrom),
+            "`Same` is this namespace alone, `All` every namespace, `Selector` those whose labels match `selector`.",
+            default="Same",
+        ),
+        Field("selector", SELECTOR, "For `from: Selector`: labels that a namespace must have."),
+    ),
+    checks=(
+        Check(
+            checks.selector_suits_from,
+            "(has(self.from) && self.from == 'Selector') == has(self.selector)",
+            "selector goes with from Selector, and only with it",
+        ),
+    ),
+)
+
+ENFORCED = ListOf(Choice(Section), 16)
 
 
 def _resource_list(what: str) -> Object:
@@ -191,6 +219,22 @@ SIDECAR = Object(
             "terminationGracePeriodSeconds (30 by default) must leave room for it.",
             default="20s",
         ),
+        Field(
+            "repair",
+            Choice(Repair),
+            "What the operator does about pods that opted in and have no sidecar, or one that stays on an old policy: "
+            "nothing, or `Evict` them, one at a time and as far as PodDisruptionBudgets let it, so that their owner "
+            "makes new ones. Only where the chart allows it (`sidecar.repair.enabled`). Takes effect at once.",
+            default="Never",
+        ),
+        Field(
+            "imageUpdate",
+            Choice(ImageUpdate),
+            "When a sidecar gets the image of a newer release: with its pod's next restart, or `InPlace`, a few pods "
+            "at a time, by which the sidecar alone restarts. Only where the chart allows it "
+            "(`sidecar.imageUpdate.enabled`). Takes effect at once.",
+            default="OnRestart",
+        ),
     ),
     checks=(Check(checks.ports_differ),),
 )
@@ -287,6 +331,32 @@ DELIVERY_ENTRY = Object(
 
 DELIVERY = ListOf(DELIVERY_ENTRY, 16, min_items=1, unique="name")
 
+ROLLOUT = Object(
+    Rollout,
+    (
+        Field(
+            "canaryPercent",
+            Integer(1, 100),
+            "How many of the pods try a changed policy first, in percent; at least one does.",
+            default=10,
+        ),
+        Field(
+            "observeFor",
+            Duration("10s", "24h"),
+            "How long it must do well, from when the first of them runs it, until all get it.",
+            default="5m",
+        ),
+        Field(
+            "haltOn",
+            ListOf(Choice(HaltOn), 8),
+            "What takes it back from them: `SidecarCrash` that their sidecars crash, `DeliveryFailure` that they "
+            "cannot deliver where others can, or drop spans. One that they refuse is taken back in any case.",
+            default=["SidecarCrash", "DeliveryFailure"],
+            default_note="both",
+        ),
+    ),
+)
+
 SPEC = Object(
     ConfigSpec,
     (
@@ -299,10 +369,24 @@ SPEC = Object(
         Field(
             "selector",
             SELECTOR,
-            "Which opted-in pods of the namespace this config is for. A config with a selector comes "
-            "before one "
-            "without; among several that match, the oldest wins.",
+            "Which opted-in pods of the namespace this config is for. Its sections come before those of "
+            "a config without a selector; among several that match, the oldest wins.",
             default_note="every opted-in pod of the namespace",
+        ),
+        Field(
+            "allowedNamespaces",
+            ALLOWED_NAMESPACES,
+            "Which other namespaces may use this config: by naming it in `tracekeeper.dev/inject`, or, for one of the "
+            "root namespace without a selector, as their default. Consent hands over the credentials too: their values "
+            "are copied into those namespaces.",
+            default_note="this namespace alone",
+        ),
+        Field(
+            "enforced",
+            ENFORCED,
+            "Sections that no other config may replace, for example `[Backends, Delivery]`. Only for a config of the "
+            "root namespace without a selector.",
+            default_note="none",
         ),
         Field(
             "logLevel",
@@ -341,6 +425,13 @@ SPEC = Object(
             "healthy of "
             "its backends (failover).",
             default_note="one entry for each backend, named like it",
+        ),
+        Field(
+            "rollout",
+            ROLLOUT,
+            "Has a changed policy tried by some pods before all get it, and taken back if it does not do. `suspend`, "
+            "`selector`, `sidecar` and values of Secrets are not tried: they come to all at once.",
+            default_note="all pods get it at once",
         ),
     ),
     checks=(

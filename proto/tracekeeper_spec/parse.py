@@ -11,6 +11,7 @@ from tracekeeper_spec.config import API_VERSION, KIND, ConfigSpec, TracingConfig
 from tracekeeper_spec.faults import Fault, join, shorten
 from tracekeeper_spec.fields import SPEC
 from tracekeeper_spec.schema import Text
+from tracekeeper_spec.secrets import reserved_names
 from tracekeeper_spec.texts import DNS_LABEL, DNS_SUBDOMAIN
 from tracekeeper_spec.units import show
 from tracekeeper_spec.walk import BAD, nearest, read
@@ -35,7 +36,7 @@ def parse_manifest(obj: object) -> tuple[TracingConfig | None, list[Fault]]:
     name = _name(metadata, "name", DNS_SUBDOMAIN, faults)
     namespace = _name(metadata, "namespace", DNS_LABEL, faults)
     spec, found = parse_spec(obj["spec"]) if "spec" in obj else (ConfigSpec(), [_no_spec()])
-    faults += found
+    faults += [*found, *reserved_names(spec)]
     if faults:
         return None, shorten(faults)
     generation = metadata.get("generation")

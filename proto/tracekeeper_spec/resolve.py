@@ -33,6 +33,9 @@ DEFAULT_BUFFER: Buffer = read(BUFFER, {}, "spec.buffer", [])
 DEAD_LETTER_SHARE = 8
 """Dead letters get at most one part in so many of the storage."""
 
+LEAST_MEMORY = 64 << 20
+"""Bytes in which a sidecar starts."""
+
 GRACE = 30
 """terminationGracePeriodSeconds of a pod that does not say."""
 
@@ -110,6 +113,10 @@ def _short_of_room(sidecar: Sidecar) -> Iterator[Fault]:
         hint = "set it higher in the pods, or write less"
         problem = f"pods are killed after their terminationGracePeriodSeconds, which is {GRACE} unless set"
         yield Fault("spec.sidecar.drainTimeout", problem, hint)
+    memory = sidecar.resources.limits.get("memory")
+    if memory is not None and parse_quantity(memory) < LEAST_MEMORY:
+        problem = f"a sidecar with {memory} of memory does not start, and the pod neither"
+        yield Fault("spec.sidecar.resources.limits.memory", problem, "write 64Mi or more; is it the right unit?")
     limit = sidecar.resources.limits.get("ephemeral-storage")
     on_node = sidecar.storage.type is StorageType.EMPTY_DIR  # The kubelet counts no other type.
     if on_node and limit is not None and parse_quantity(limit) < sidecar.storage.size:

@@ -16,6 +16,8 @@ MAX_SECRET_BYTES = 1024 * 1024
 """Kubernetes allows no Secret to be larger."""
 CERTIFICATE_KEYS = ("tls.crt", "tls.key")
 """The keys of a Secret of type kubernetes.io/tls."""
+RESERVED = "tracekeeper-"
+"""What names of the operator's own Secrets begin with, and those in policy documents of Secrets of other namespaces."""
 
 
 class Secrets(Protocol):
@@ -85,6 +87,23 @@ def missing_secrets(spec: ConfigSpec, secrets: Secrets) -> list[Fault]:
         for use in secret_uses(spec)
         if secrets.get(use.name, use.key) is None
     ]
+
+
+def reserved_names(spec: ConfigSpec) -> list[Fault]:
+    """A fault for each field of `spec`, as people write it, that names a Secret which only the operator may have.
+
+    Else a policy could hold itself, or take for its own what was published for somebody else.
+    """
+    problem, hint = (
+        f"names of Secrets that begin with {RESERVED} are the operator's own",
+        "give the Secret another name",
+    )
+    paths = dict.fromkeys(
+        use.path if use.path.endswith(".secretName") else f"{use.path}.name"
+        for use in secret_uses(spec)
+        if use.name.startswith(RESERVED)
+    )
+    return [Fault(path, problem, hint) for path in paths]
 
 
 def _uses(otlp: Otlp, path: str) -> Iterator[SecretUse]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from tracekeeper_sidecar.admin.scrapes import Scrapes
 from tracekeeper_sidecar.admin.server import AdminServer, Flushed, Probes
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock, SystemClock
@@ -76,6 +77,7 @@ class App:
         )
         self._http = HttpReceiver(self._receiver)
         self._grpc = GrpcReceiver(self._receiver)
+        self._scrapes = Scrapes(clock)
         self._admin = AdminServer(
             Probes(
                 self.snapshot,
@@ -87,7 +89,8 @@ class App:
                 self.begin_dump,
                 self.dumped,
                 self.stop_dump,
-            )
+            ),
+            self._scrapes,
         )
 
     async def run(self, stop: asyncio.Event, admin: socket.socket) -> None:
@@ -193,7 +196,15 @@ class App:
             from tracekeeper_sidecar.adopt.folders import SystemFolders  # noqa: PLC0415 - slow import
             from tracekeeper_sidecar.delivery import Delivery  # noqa: PLC0415 - slow import
 
-            self.delivery = Delivery(self.settings, self.buffer, self.intake, self.clock, SystemFolders())
+            self.delivery = Delivery(
+                self.settings,
+                self.buffer,
+                self.intake,
+                self.clock,
+                SystemFolders(),
+                self._scrapes,
+                self._receiver,
+            )
             self._delivering.set()
         await self.delivery.run()
 

@@ -10,11 +10,14 @@ import logging
 import os
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar import logs, memory
+from tracekeeper_sidecar.admin.health import is_stuck
+from tracekeeper_sidecar.admin.scrapes import Scrapes
 from tracekeeper_sidecar.adopt.adopter import Adopter
 from tracekeeper_sidecar.adopt.adoption import Means
 from tracekeeper_sidecar.adopt.folders import Folders
@@ -22,7 +25,8 @@ from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
-from tracekeeper_sidecar.control.watcher import Watcher
+from tracekeeper_sidecar.control.standing import BackendStanding, EntryStanding, Standing
+from tracekeeper_sidecar.control.watcher import PolicyState, Watcher
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.letter import Letter
@@ -39,6 +43,11 @@ from tracekeeper_sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.control.link import Link
+    from tracekeeper_sidecar.forward.backend import BackendHealth
+    from tracekeeper_sidecar.forward.entry import EntryHealth
+    from tracekeeper_sidecar.prober import Prober
+    from tracekeeper_sidecar.receive.intake import Receiver
+    from tracekeeper_sidecar.tapper import Tapper
 
 logger = logging.getLogger(__name__)
 
@@ -63,18 +72,29 @@ class Remainder:
 class Delivery:
     """Owned by the application's event loop."""
 
-    def __init__(self, settings: Settings, buffer: Buffer, intake: Intake, clock: Clock, folders: Folders) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        buffer: Buffer,
+        intake: Intake,
+        clock: Clock,
+        folders: Folders,
+        scrapes: Scrapes,
+        receiver: Receiver,
+    ) -> None:
         self.routes: Routes | None = None
         self.recorder: Recorder | None = None
         self.watcher: Watcher | None = None
         self.suspended = False
         self.link: Link | None = None
         """To the operator; None where this pod has no token for it."""
+        self._tapper: Tapper | None = None
+        self._prober: Prober | None = None
         self.recent_calls = RecentCalls(clock)
         self._settings, self._buffer, self._intake, self._clock = settings, buffer, intake, clock
         self._cursors = CursorStore(settings.data_dir, buffer.files)
         self.letters = DeadLetters(settings.data_dir, buffer.files)
-        self._folders = folders
+        self._folders, self._scrapes, self._receiver = folders, scrapes, receiver
         self.adopter = self._adopter(settings.adopt_from) if settings.adopt_from else None
         """For folders on the node whose pods are gone, where there are any to share."""
         self._claimed = False
@@ -93,7 +113,7 @@ class Delivery:
             routes = self._forward(self._settings.data_dir, log, self._cursors)
             await routes.begin()
             self.routes, self.recorder = routes, Recorder(log, routes, self._clock)
-            self.link = await self._make_link(routes, self.recorder)
+            self.link = await self._make_link(log, routes, self.recorder)
         settings = self._settings
         source = (
             ManifestSource(settings.config_file, settings.secrets_dir)
@@ -140,7 +160,7 @@ class Delivery:
             return Remainder(0, self._not_open())
         if not self.routes.entries():
             return await self._without_entries()
-        await self._stop_dump()
+        await self._stop_errands()
         left = await self.routes.drain(max(0.0, deadline - self._clock.monotonic()))
         return Remainder(sum(left.values()))
 
@@ -157,16 +177,19 @@ class Delivery:
         """Stop at once. Cursors and the receivers' counts are saved; nothing may be received any more."""
         if self.routes is None:
             return
-        await self._stop_dump()
+        await self._stop_errands()
         await self.routes.close()
         try:
             await asyncio.wait_for(asyncio.to_thread(self._cursors.save_intake, self._intake.copy()), LAST_SAVE)
         except (LogUnavailable, TimeoutError) as error:
             logger.warning("the receivers' last counts could not be saved: %s", error)
 
-    async def _stop_dump(self) -> None:
+    async def _stop_errands(self) -> None:
         if self.recorder is not None:
             await self.recorder.stop_dump()
+        for errand in (self._tapper, self._prober):
+            if errand is not None:
+                await errand.stop()
 
     async def _apply(self, instruction: Instruction) -> None:
         assert self.routes is not None
@@ -185,15 +208,51 @@ class Delivery:
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
 
-    async def _make_link(self, routes: Routes, recorder: Recorder) -> Link | None:
+    async def _make_link(self, log: Log, routes: Routes, recorder: Recorder) -> Link | None:
         if not self._settings.control_token:
             return None
         await asyncio.to_thread(import_module, "tracekeeper_sidecar.control.link")
         from tracekeeper_sidecar.control.dumps import Dumps  # noqa: PLC0415 - many pods need none of it
+        from tracekeeper_sidecar.control.errands import Errands  # noqa: PLC0415
         from tracekeeper_sidecar.control.link import Link  # noqa: PLC0415
+        from tracekeeper_sidecar.control.taps import Taps  # noqa: PLC0415
+        from tracekeeper_sidecar.control.trials import Trials  # noqa: PLC0415
+        from tracekeeper_sidecar.prober import Prober  # noqa: PLC0415
+        from tracekeeper_sidecar.tapper import Tapper  # noqa: PLC0415
 
-        dumps = Dumps(recorder, self._clock)
-        return Link(self._settings.control_token, lambda: routes.hub, dumps, self._clock, random.random)
+        clock, token = self._clock, self._settings.control_token
+        self._tapper = Tapper(log, clock)
+        self._prober = Prober(self._receiver, log, routes, clock, lambda: self.suspended)
+        errands = Errands(Dumps(recorder, clock), Taps(self._tapper, clock), Trials(self._prober, clock))
+        return Link(token, lambda: routes.hub, self.standing, errands, clock, random.random)
+
+    def standing(self) -> Standing:
+        """What the operator is told of this sidecar."""
+        routes, log = self.routes, self._buffer.log
+        state = self.watcher.state if self.watcher is not None else PolicyState()
+        instruction, intake = state.instruction, self._intake
+        acknowledged = log.end.seq if log is not None else 0
+        backends = routes.backends() if routes is not None else ()
+        stage = routes.stage if routes is not None else None
+        return Standing(
+            revision=instruction.revision if instruction is not None else 0,
+            digest=instruction.digest if instruction is not None else "",
+            policy_problem="; ".join(state.faults),
+            log_problem=log.stats().problem if log is not None else self._buffer.problem,
+            received=intake.received(acknowledged),
+            acknowledged=acknowledged,
+            refused=sum(intake.refused.values()),
+            filtered=sum(intake.filtered.values()),
+            suspended=intake.suspended,
+            tests=self._prober.sent if self._prober is not None else 0,
+            delivery=tuple(_entry(entry, backends) for entry in (routes.entries() if routes is not None else ())),
+            backends=tuple(
+                BackendStanding(each.name, each.circuit if each.usable else "Unusable", each.last_error)
+                for each in backends
+            ),
+            unscraped=self._scrapes.missing,
+            at_floor=stage is not None and stage.at_floor,
+        )
 
     def _forward(self, folder: str, log: Log, cursors: CursorStore) -> Routes:
         settings = self._settings
@@ -285,3 +344,18 @@ class Delivery:
 
     def _not_open(self) -> str:
         return f"the log was not opened: {self._buffer.problem or 'there was no time to'}"
+
+
+def _entry(entry: EntryHealth, backends: Sequence[BackendHealth]) -> EntryStanding:
+    account = entry.account
+    return EntryStanding(
+        name=entry.name,
+        start=account.start,
+        delivered=sum(account.delivered.values()),
+        sampled_out=sum(account.sampled_out.values()),
+        unmatched=account.unmatched,
+        pending=entry.pending,
+        dropped=sum(account.dropped.values()),
+        redelivered=sum(account.redelivered.values()),
+        stuck=is_stuck(entry, backends),
+    )

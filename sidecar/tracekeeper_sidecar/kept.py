@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.backends import Backends
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
+from tracekeeper_sidecar.forward.ending import Watcher
 from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.forward.roster import live
@@ -66,6 +67,8 @@ class Means:
     """Entries for which sampling leaves something out, in either log."""
     book: Callable[[str, str, int], None]
     """As Forwarder.book, for entries of either log."""
+    watchers: Sequence[Watcher]
+    """As in Forwarder."""
 
 
 @dataclass(slots=True)
@@ -153,6 +156,7 @@ class KeptLog:
             backends=means.backends,
             accepted=lambda: self._log.end.seq,
             hold=means.hold,
+            watchers=means.watchers,
         )
         means.keeper.start(SAMPLING, stage.run)
         means.keeper.start(RESCUE, rescue.run)

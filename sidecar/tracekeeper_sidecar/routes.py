@@ -24,6 +24,7 @@ from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.backend import BackendHealth
 from tracekeeper_sidecar.forward.backends import Backends
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
+from tracekeeper_sidecar.forward.ending import Watcher
 from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.forward.forwarder import Forwarder
 from tracekeeper_sidecar.forward.keeper import Keeper
@@ -62,9 +63,20 @@ class Routes:
         self._log, self._cursors, self._clock = log, cursors, clock
         self.all_backends = Backends(clock, random.random)
         """Those that entries of either log send to."""
-        self._whole = Forwarder(log, cursors, clock, letters=letters, backends=self.all_backends, hold=self._held)
+        self.watchers: list[Watcher] = []
+        """Told what becomes of each stretch of the log in each entry; there are some only while somebody asks."""
+        self._whole = Forwarder(
+            log,
+            cursors,
+            clock,
+            letters=letters,
+            backends=self.all_backends,
+            hold=self._held,
+            watchers=self.watchers,
+        )
         self._keeper = Keeper(clock, random.random)
-        means = Means(clock, letters, self.all_backends, self._keeper, self._held_kept, self._takers, self._book)
+        shared = clock, letters, self.all_backends, self._keeper
+        means = Means(*shared, self._held_kept, self._takers, self._book, self.watchers)
         self._kept_log = KeptLog(log, self._whole, cursors, storage, means)
         self._moving: dict[str, Position] = {}
         """Entries that are to move to the other log, and the place in theirs at which."""
@@ -220,6 +232,11 @@ class Routes:
             owed = self._log.end.seq - seen.account.start - seen.account.settled()
             found.setdefault(name, replace(seen, pending=owed, in_flight=0))
         return tuple(found.values())
+
+    def taker(self, name: str) -> Taker | None:
+        """As Forwarder.taker, of whichever log."""
+        found = (forwarder.taker(name) for forwarder in self.forwarders)
+        return next((taker for taker in found if taker is not None), None)
 
     def troubles(self) -> list[str]:
         """What is wrong with tasks and cursors, in words for people."""

@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from cluster import base, machine, paths
 from cluster.commands import run
@@ -119,6 +119,40 @@ def _archive(tag: str, identifier: str) -> Path:
         finally:
             partial.unlink(missing_ok=True)
     return file
+
+
+def unpack(tag: str, folder: Path) -> None:
+    """Put a built image into a folder as a registry serves it: `manifest.json`, and blobs named like their digests."""
+    folder.mkdir(exist_ok=True)
+    with tarfile.open(_archive(tag, image_id(tag))) as archive:
+        (entry,) = json.load(_member(archive, "manifest.json"))
+        config = _blob(archive, entry["Config"], folder)
+        layers = [_blob(archive, name, folder) for name in entry["Layers"]]
+    kind = "application/vnd.oci.image"
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": f"{kind}.manifest.v1+json",
+        "config": {"mediaType": f"{kind}.config.v1+json", **config},
+        "layers": [{"mediaType": f"{kind}.layer.v1.tar", **layer} for layer in layers],
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def _blob(archive: tarfile.TarFile, name: str, folder: Path) -> dict[str, str | int]:
+    partial = folder / "partial"
+    with _member(archive, name) as source, partial.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    with partial.open("rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
+    size = partial.stat().st_size
+    partial.replace(folder / f"sha256-{digest}")
+    return {"digest": f"sha256:{digest}", "size": size}
+
+
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    found = archive.extractfile(name)
+    assert found is not None, name
+    return found
 
 
 def pause() -> Path:

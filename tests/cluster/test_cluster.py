@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster import binaries, kernel, netns, paths
-from cluster.commands import run
+from cluster import binaries, kernel, netns, webhooks
 from cluster.errors import CommandFailed
 from cluster.node import Cluster
 from cluster.process import Process
@@ -106,37 +104,8 @@ def test_service_is_reached_from_pods_and_from_the_node(cluster: Cluster, namesp
 def test_webhook_in_a_pod_is_asked_by_the_api_server(
     cluster: Cluster, namespace: str, demo_image: str, tmp_path: Path
 ) -> None:
-    key, certificate = tmp_path / "key", tmp_path / "certificate"
-    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    name = f"webhook.{namespace}.svc"
-    run(
-        [
-            *make,
-            "-subj",
-            "/CN=x",
-            "-addext",
-            f"subjectAltName=DNS:{name}",
-            "-keyout",
-            str(key),
-            "-out",
-            str(certificate),
-        ]
-    )
-    secrets = ["--cert", str(certificate), "--key", str(key)]
-    cluster.kubectl("create", "secret", "tls", "tls", "-n", namespace, *secrets)
-    script = paths.HERE / "webhook_pod.py"
-    cluster.kubectl("create", "configmap", "script", "-n", namespace, f"--from-file=server.py={script}")
-    volumes = [{"name": "tls", "secret": {"secretName": "tls"}}, {"name": "script", "configMap": {"name": "script"}}]
-    container = {
-        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}, {"name": "script", "mountPath": "/script"}],
-        "readinessProbe": {"tcpSocket": {"port": 8443}, "periodSeconds": 1},
-        "securityContext": {"runAsUser": 0},
-    }
-    command = ["python3", "/script/server.py"]
-    server = pod("server", demo_image, command, volumes=volumes, container=container)
-    cluster.apply([server, service("webhook", "server", 443, 8443)], namespace)
-    wait_ready(cluster, namespace, "server")
-    cluster.apply(webhook(namespace, base64.b64encode(certificate.read_bytes()).decode()))
+    found = webhooks.serve(cluster, namespace, demo_image, tmp_path)
+    cluster.apply(webhook(namespace, found))
     try:
         # The API server reads new webhook configurations a moment after they are written.
         wait_for(
@@ -146,9 +115,8 @@ def test_webhook_in_a_pod_is_asked_by_the_api_server(
         cluster.kubectl("delete", "validatingwebhookconfiguration", namespace)
 
 
-def webhook(namespace: str, bundle: str) -> dict[str, Any]:
+def webhook(namespace: str, client: dict[str, Any]) -> dict[str, Any]:
     """A webhook configuration for the ConfigMaps of one namespace."""
-    client = {"service": {"namespace": namespace, "name": "webhook"}, "caBundle": bundle}
     entry = {
         "name": "refuse.tracekeeper.dev",
         "clientConfig": client,

@@ -277,18 +277,20 @@ def test_the_command_line_shows_status_and_ledger(user: Workload) -> None:
     user.agent(runs=5)
     user.summary()
     user.settled()
+    user.condition("Delivering", "True", deadline=60)
 
     def tracekeeper(*arguments: str) -> str:
         command = [sys.executable, "-m", "tracekeeper_cli", *arguments, "-n", user.namespace]
         return user.cluster.run(command).stdout
 
     status = tracekeeper("status").splitlines()
-    assert status[1].split() == [f"{user.namespace}/agents", "True", "True", "True"]
+    assert status[1].split() == [f"{user.namespace}/agents", "True", "True", "True", "True"]
     ledger = tracekeeper("ledger", "agent-0")
     assert "20 (backend-a 20)" in ledger
     assert ledger.rstrip().endswith("yes")
 
 
+@pytest.mark.timeout(240, func_only=True)
 def test_a_deleted_config_leaves_nothing_of_ours_in_the_namespace(user: Workload) -> None:
     user.backends("backend-a")
     user.configured(TWO[0])
@@ -296,6 +298,28 @@ def test_a_deleted_config_leaves_nothing_of_ours_in_the_namespace(user: Workload
     user.cluster.kubectl("delete", "tracingconfigs.tracekeeper.dev", "agents", "-n", user.namespace, "--wait=true")
     wait_for(
         lambda: user.cluster.find("secret", "tracekeeper-policy", namespace=user.namespace) is None,
-        60,
+        120,
         "the policy goes",
     )
+
+
+def test_a_deleted_config_has_its_sidecars_deliver_what_they_hold_and_take_nothing_more(user: Workload) -> None:
+    user.backends("backend-a")
+    user.configured(TWO[0])
+    user.fail("backend-a", "unavailable")
+    user.agent(runs=100_000, rate=5)
+    wait_for(acknowledges_more_than(user, 40), 60, lambda: f"{user.stats()}")
+    user.cluster.kubectl("delete", "tracingconfigs.tracekeeper.dev", "agents", "-n", user.namespace, "--wait=true")
+    wait_for(lambda: user.ledger()["suspended"] > 0, 120, lambda: f"it has retired: {user.health()}", interval=1)
+    held = user.ledger()
+    assert held["delivery"]["backend-a"]["pending"] > 0
+    assert not user.health()["enabled"]
+    # The application is answered OK all the same.
+    before = user.stats()
+    wait_for(acknowledges_more_than(user, before["acknowledged"] + 20), 60, lambda: f"{user.stats()}")
+    assert user.stats()["failed"] == before["failed"]
+    user.fail("backend-a", "ok")
+    book = user.settled()
+    assert book["acknowledged"] == held["acknowledged"] == user.backend("backend-a")["distinct"]
+    assert book["suspended"] > held["suspended"]
+    assert user.cluster.find("secret", "tracekeeper-policy", namespace=user.namespace), "new pods of it retire as well"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,9 +121,12 @@ class Chain:
 
     def dump(self, person: str) -> subprocess.CompletedProcess[str]:
         """Ask for everything, as that service account."""
-        command = [sys.executable, "-m", "tracekeeper_cli", "dump", "agents", "-n", self.user.namespace]
-        command += ["--to", "backend-b", "--service-account", person, "--timeout", "60s"]
-        return self.user.cluster.run(command, check=False)
+        return self.ask(person, "dump", "--to", "backend-b", "--timeout", "60s")
+
+    def ask(self, person: str, command: str, *more: str) -> subprocess.CompletedProcess[str]:
+        """Something of the config's sidecars, as that service account."""
+        program = [sys.executable, "-m", "tracekeeper_cli", command, "agents", "-n", self.user.namespace]
+        return self.user.cluster.run([*program, "--service-account", person, *more], check=False)
 
 
 @pytest.fixture
@@ -210,6 +214,7 @@ def test_the_target_is_divided_by_load_and_outlives_the_operator(chain: Chain) -
     print(f"divided anew: {shares()}")
 
 
+@pytest.mark.timeout(300, func_only=True)
 def test_people_get_back_what_was_left_out_in_all_pods_if_they_may(chain: Chain) -> None:
     nothing = {"type": "Probabilistic", "probabilistic": {"probability": 0}}
     chain.user.backends("backend-b")
@@ -242,3 +247,32 @@ def test_people_get_back_what_was_left_out_in_all_pods_if_they_may(chain: Chain)
     got = chain.spans("backend-b")
     assert got.keys() == traces
     assert all(spans == Counter(SPANS) for spans in got.values())
+    check_tap_and_test_span(chain)
+
+
+def check_tap_and_test_span(chain: Chain) -> None:
+    """The same two people see what comes, and send a span through, or may not. Here because everything is in place."""
+    for command in ("tap", "send-test-span"):
+        refused = chain.ask("stranger", command)
+        assert refused.returncode == 1
+        assert "may not" in refused.stderr or "forbidden" in refused.stderr.lower(), refused.stderr
+    with ThreadPoolExecutor(1) as pool:
+        tap = pool.submit(chain.ask, "keeper", "tap", "--pod", "last-0", "--spans", "1", "--for", "60s", "-o", "json")
+        tries = [sent(chain)]
+        while not tap.done() and len(tries) < 5:  # The first one may come before the tap is there.
+            tries.append(sent(chain))
+        shown = tap.result()
+    assert shown.returncode == 0, shown.stderr
+    (seen,) = shown.stdout.splitlines()
+    assert any(trace in seen for trace in tries) and '"pod": "last-0"' in seen
+
+
+def sent(chain: Chain) -> str:
+    """A test span that has arrived; its trace."""
+    done = chain.ask("keeper", "send-test-span", "--pod", "last-0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["main", "Delivered", "backend-a"] in [row[:3] for row in rows], done.stdout
+    (trace,) = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("trace ")]
+    assert chain.user.backend("backend-a")["distinct"]
+    return trace

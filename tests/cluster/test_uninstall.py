@@ -6,13 +6,12 @@ import pytest
 
 from cluster import fixtures
 from cluster.node import Cluster
-from cluster.wait import wait_for
 from cluster.workload import SIDECAR, Workload, otlp
 
 pytestmark = pytest.mark.cluster
 
 KINDS = (
-    "deployments,services,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,"
+    "deployments,services,secrets,leases,serviceaccounts,roles,rolebindings,poddisruptionbudgets,"
     "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations"
 )
 
@@ -35,17 +34,17 @@ def test_uninstall_leaves_nothing_behind_and_running_pods_go_on(
     user.settled()
     cluster.helm("uninstall", tracekeeper, "-n", fixtures.SYSTEM, "--wait")
     try:
-        # The policy goes with its config: that one is the user's, and stays with the CRD until somebody deletes it.
+        # The policy is what running pods work by; it goes with the CRD, which `crds.keep` has kept.
         left = {name for name in ours(cluster) if name != "secret/tracekeeper-policy"}
         assert left == set()
         assert cluster.find("tracingconfigs.tracekeeper.dev", "agents", namespace=namespace)
         assert user.restarts(SIDECAR) == 0
         assert user.health()["config"] == f"{namespace}/agents"
+        policy = cluster.find("secret", "tracekeeper-policy", namespace=namespace)
+        assert policy is not None
+        owner = policy["metadata"]["ownerReferences"][0]
+        assert (owner["kind"], owner["name"]) == ("CustomResourceDefinition", "tracingconfigs.tracekeeper.dev")
+        # No finalizer of ours needs an operator.
         cluster.kubectl("delete", "tracingconfigs.tracekeeper.dev", "agents", "-n", namespace, "--wait=true")
-        wait_for(
-            lambda: cluster.find("secret", "tracekeeper-policy", namespace=namespace) is None,
-            60,
-            "the policy is collected with its TracingConfig although no operator runs",
-        )
     finally:
         fixtures.install(cluster)

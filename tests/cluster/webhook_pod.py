@@ -1,18 +1,25 @@
-"""An admission webhook that refuses everything, run in a pod by test_cluster.py: it shows that the way there works."""
+"""An admission webhook, run in a pod by `webhooks`: it applies the JSON patch in $PATCH, and refuses without one."""
 
+import base64
 import http.server
 import json
+import os
 import ssl
 
+PATCH = os.environ.get("PATCH", "")
 
-class Refuse(http.server.BaseHTTPRequestHandler):
-    """Answers each AdmissionReview with a refusal."""
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    """Answers each AdmissionReview in the same way."""
 
     def do_POST(self) -> None:
-        """Refuse."""
+        """Refuse, or patch."""
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        status = {"message": "refused by the webhook in the pod"}
-        response = {"uid": review["request"]["uid"], "allowed": False, "status": status}
+        response = {"uid": review["request"]["uid"], "allowed": bool(PATCH)}
+        if PATCH:
+            response |= {"patchType": "JSONPatch", "patch": base64.b64encode(PATCH.encode()).decode()}
+        else:
+            response |= {"status": {"message": "refused by the webhook in the pod"}}
         body = json.dumps({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -23,6 +30,6 @@ class Refuse(http.server.BaseHTTPRequestHandler):
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("/tls/tls.crt", "/tls/tls.key")
-server = http.server.ThreadingHTTPServer(("0.0.0.0", 8443), Refuse)
+server = http.server.ThreadingHTTPServer(("0.0.0.0", 8443), Answer)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()

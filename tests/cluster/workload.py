@@ -40,7 +40,7 @@ class Workload:
     """One namespace of the cluster, with the demo's image to run in it."""
 
     def __init__(self, cluster: Cluster, namespace: str, image: str) -> None:
-        self.cluster, self.namespace, self._image = cluster, namespace, image
+        self.cluster, self.namespace, self.image = cluster, namespace, image
 
     def config(self, *backends: dict[str, Any], name: str = "agents", **sections: Any) -> None:
         """Apply a TracingConfig as a user does."""
@@ -101,7 +101,7 @@ class Workload:
         """A pod of the demo's image, called NAME-0: a pod must not be named like its service."""
         container: dict[str, Any] = {
             "name": "app",
-            "image": self._image,
+            "image": self.image,
             "imagePullPolicy": "Never",
             "command": list(command),
             "env": [{"name": key, "value": value} for key, value in (environment or {}).items()],
@@ -240,7 +240,8 @@ class Workload:
         filtered = sum(map(int, raw["filtered"].values()))
         assert int(raw["received"]) == acknowledged + refused + filtered + int(raw["suspended"]), raw
         assert all(sum(entry.values()) == acknowledged for entry in entries.values()), raw
-        return {"acknowledged": acknowledged, "refused": refused, "delivery": entries}
+        suspended = int(raw["suspended"])
+        return {"acknowledged": acknowledged, "refused": refused, "suspended": suspended, "delivery": entries}
 
     def settled(self, pod: str = "agent-0", deadline: float = 60) -> dict[str, Any]:
         """The ledger once every entry has nothing pending."""

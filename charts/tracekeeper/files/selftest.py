@@ -47,6 +47,7 @@ def dry_run() -> dict[str, object]:
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
     context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     with urllib.request.urlopen(request, timeout=15, context=context) as response:
         pod: dict[str, object] = json.load(response)
         return pod

@@ -84,6 +84,18 @@ affinity:
             matchLabels:
               {{- include "tracekeeper.selectorLabels" . | nindent 14 }}
 {{- end }}
+{{- if $values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml $values.topologySpreadConstraints | nindent 2 }}
+{{- else if gt (int $values.replicas) 1 }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: topology.kubernetes.io/zone
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "tracekeeper.selectorLabels" . | nindent 8 }}
+{{- end }}
 {{- with $root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -104,4 +116,12 @@ imagePullSecrets:
 {{/* Where `helm test` asks for its pod. */}}
 {{- define "tracekeeper.testNamespace" -}}
 {{- default (ternary "kube-public" "default" (eq .Release.Namespace "default")) .Values.test.namespace -}}
+{{- end -}}
+
+{{/* Seconds of a duration such as 1h30m, as text. */}}
+{{- define "tracekeeper.seconds" -}}
+{{- $hours := regexFind "[0-9]+h" . | trimSuffix "h" | int64 -}}
+{{- $minutes := regexFind "[0-9]+m" . | trimSuffix "m" | int64 -}}
+{{- $seconds := regexFind "[0-9]+s" . | trimSuffix "s" | int64 -}}
+{{- add (mul $hours 3600) (mul $minutes 60) $seconds -}}
 {{- end -}}

@@ -20,8 +20,10 @@ from tracekeeper_proto.control.v1 import control_pb2 as pb
 from ..clock import Clock
 from ..metrics import ControllerMetrics
 from .attached import Attached, End
+from .budget import Budget, work
 from .circles import Circles
-from .messages import BadMessage, read
+from .ledgers import Ledgers, grew, matters
+from .messages import ERRANDS, BadMessage, read
 from .tokens import PodIdentity, TokenRefused
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,10 @@ COMPLAIN_EVERY = 30.0
 
 Verify = Callable[[str], Awaitable[PodIdentity]]
 """A token to whose it is. Raises TokenRefused."""
-DumpStates = Callable[[Attached, pb.DumpState], None]
+Told = Callable[[Attached, Any], None]
+"""Given a message about an errand."""
+Standings = Callable[[str], None]
+"""Told the UID of a config about whose sidecars there is something new."""
 
 REPLACED = End("replaced", grpc.StatusCode.ABORTED, "another stream of the same pod has begun")
 EXPIRED = End(
@@ -60,7 +65,10 @@ class Attach(grpc.GenericRpcHandler):
         self._verify, self._circles, self._clock, self._metrics = verify, circles, clock, metrics
         self._pods: dict[str, Attached] = {}
         self._arriving = 0
-        self._dump_states: list[DumpStates] = []
+        self._budget = Budget()
+        self.ledgers = Ledgers()
+        self._told: dict[str, list[Told]] = {kind: [] for kind in ERRANDS}
+        self._standings: list[Standings] = []
         self._complained = float("-inf")
         self.hurry = True
         """Whether parts are told now. Else reports can wait, and let all others attach before."""
@@ -78,13 +86,22 @@ class Attach(grpc.GenericRpcHandler):
         """Sidecars that work by that config."""
         return [each for each in self._pods.values() if each.config_uid == config_uid]
 
-    def on_dump_state(self, callback: DumpStates) -> None:
-        """Also call this with what sidecars say of dumps."""
-        self._dump_states.append(callback)
+    def pods(self) -> dict[str, Attached]:
+        """Sidecars by the UIDs of their pods. Not to be changed."""
+        return self._pods
+
+    def on_standing(self, callback: Standings) -> None:
+        """Also call this when sidecars of a config come or go, or say something new that is more than a count."""
+        self._standings.append(callback)
+
+    def on_told(self, kind: str, callback: Told) -> None:
+        """Also call this with what sidecars say of an errand, one of ERRANDS."""
+        self._told[kind].append(callback)
 
     def sweep(self, hello_within: float) -> None:
         """End streams whose token is over, and those without a Hello for so many seconds."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
+        self.ledgers.sweep(monotonic, self._circles.known)
         for attached in list(self._pods.values()):
             if 0.0 < attached.identity.expires <= now:
                 attached.finish(EXPIRED)
@@ -148,6 +165,7 @@ class Attach(grpc.GenericRpcHandler):
             if data is aio.EOF:
                 await asyncio.sleep(BROKEN_WITHIN)  # a stream that breaks may look like this first
                 return None
+            await self._turn(attached.identity.namespace)
             try:
                 end = self._take(attached, data)
             except BadMessage as error:
@@ -161,8 +179,17 @@ class Attach(grpc.GenericRpcHandler):
             if messages > MOST_MESSAGES or taken > MOST_BYTES:
                 await asyncio.sleep(second + 1.0 - now)
 
+    async def _turn(self, namespace: str) -> None:
+        """Until its pods may be heard."""
+        while True:
+            wait = self._budget.wait(namespace, self._clock.monotonic())
+            if wait == 0.0:
+                return
+            await asyncio.sleep(wait)
+
     def _take(self, attached: Attached, data: bytes) -> End | None:
         """One message. Raises BadMessage."""
+        self._budget.spend(attached.identity.namespace, work(len(data)), self._clock.monotonic())
         message = read(data)
         kind = message.WhichOneof("message")
         self._metrics.control_messages.labels("in", kind or "unknown").inc()
@@ -179,9 +206,11 @@ class Attach(grpc.GenericRpcHandler):
             now = self._clock.monotonic()
             for kept in message.kept.kept:
                 circle.spread.add(now, kept, len(self._pods))
-        elif kind == "dump":
-            for callback in self._dump_states:
-                callback(attached, message.dump)
+        elif kind == "standing":
+            self._note(attached, message.standing)
+        elif kind in self._told:
+            for callback in self._told[kind]:
+                callback(attached, getattr(message, kind))
         return None
 
     def _greet(self, attached: Attached, hello: pb.Hello) -> End | None:
@@ -190,18 +219,48 @@ class Attach(grpc.GenericRpcHandler):
             self._metrics.control_refused.labels("config").inc()
             text = f"no TracingConfig with the UID {hello.config_uid} applies to pods of the namespace {namespace}"
             return End("forbidden", grpc.StatusCode.PERMISSION_DENIED, text)
-        attached.config_uid = hello.config_uid
+        if attached.config_uid != hello.config_uid:
+            self._part(attached)
+            attached.config_uid = hello.config_uid
+        attached.version, attached.revision = hello.version, hello.policy_revision
+        attached.able = hello.tries_candidates
         self._circles.enter(attached, self._clock.monotonic())
+        self._tell_of(attached.config_uid)
         attached.every = 0.0
         self.welcome(attached)
         return None
+
+    def _note(self, attached: Attached, standing: pb.Standing) -> None:
+        """What a sidecar says of itself."""
+        before, now = attached.standing, self._clock.monotonic()
+        if before is None:
+            self.ledgers.back(attached.config_uid, attached.identity, standing)
+        elif grew(before, standing):
+            attached.lost_at = now
+        attached.standing, attached.revision = standing, standing.policy_revision
+        if before is None or attached.lost_at == now or matters(before) != matters(standing):
+            self._tell_of(attached.config_uid)
+
+    def _part(self, attached: Attached) -> None:
+        """It does not work by its config any more, for now or for good."""
+        if attached.standing is not None:
+            self.ledgers.away(attached.config_uid, attached.identity, attached.standing, self._clock.monotonic())
+            attached.standing = None
+        if attached.config_uid:
+            self._tell_of(attached.config_uid)
+
+    def _tell_of(self, config_uid: str) -> None:
+        for callback in self._standings:
+            callback(config_uid)
 
     def welcome(self, attached: Attached) -> None:
         """Tell it how often to report, unless it knows about that."""
         every = max(report_every(len(self._pods)), 0.0 if self.hurry else AT_LEISURE)
         if not 0.8 <= attached.every / every <= 1.25:
             attached.every = every
-            attached.send(pb.ToSidecar(welcome=pb.Welcome(report_every_seconds=every)))
+            standing = standing_every(len(self._pods))
+            welcome = pb.Welcome(report_every_seconds=every, standing_every_seconds=standing)
+            attached.send(pb.ToSidecar(welcome=welcome))
             self._metrics.control_messages.labels("out", "welcome").inc()
 
     def _replace(self, attached: Attached) -> None:
@@ -210,6 +269,7 @@ class Attach(grpc.GenericRpcHandler):
         if older is not None:
             older.finish(REPLACED)
             self._circles.leave(older, self._clock.monotonic(), for_good=False)
+            self._part(older)
         self._pods[attached.identity.uid] = attached
         self._metrics.control_sidecars.set(len(self._pods))
 
@@ -217,6 +277,7 @@ class Attach(grpc.GenericRpcHandler):
         self._circles.leave(attached, self._clock.monotonic(), for_good=for_good)
         if self._pods.get(attached.identity.uid) is attached:
             del self._pods[attached.identity.uid]
+            self._part(attached)
         self._metrics.control_sidecars.set(len(self._pods))
         await attached.close()
 
@@ -231,3 +292,8 @@ class Attach(grpc.GenericRpcHandler):
 def report_every(sidecars: int) -> float:
     """Seconds between two reports of a sidecar, such that no more than some thousand come in a second."""
     return min(30.0, max(2.0, sidecars / 1000.0))
+
+
+def standing_every(sidecars: int) -> float:
+    """Seconds between two Standings of a sidecar in which only counts are new: no more than some 200 in a second."""
+    return min(300.0, max(30.0, sidecars / 200.0))

@@ -55,20 +55,34 @@ class Attached:
         "_waiting",
         "_write",
         "_writer",
+        "able",
         "config_uid",
         "ended",
         "every",
         "group",
         "identity",
+        "lost_at",
+        "revision",
         "since",
+        "standing",
         "told",
         "told_at",
+        "version",
     )
 
     def __init__(self, identity: PodIdentity, write: Write, task: asyncio.Task[None], since: float) -> None:
         self.identity = identity
         self.config_uid = ""
         """As in its Hello; empty until that has come."""
+        self.version = ""
+        self.able = False
+        """Whether it knows candidates of policies."""
+        self.revision = 0
+        """Of the policy that it works by; 0 while it has none."""
+        self.standing: pb.Standing | None = None
+        """What it has said of itself last; None while it has not, and for good where it is too old for that."""
+        self.lost_at = float("-inf")
+        """When it last told of spans that were dropped since it had told before; monotonic seconds."""
         self.since = since
         """When the stream began; monotonic seconds."""
         self.group: object = None
@@ -91,6 +105,21 @@ class Attached:
     def end(self) -> End | None:
         """Why the server has ended it; None while it has not."""
         return self._end
+
+    @property
+    def silent(self) -> bool:
+        """Whether no span of the application ever came to it, as far as it says."""
+        return self.standing is not None and self.standing.received <= self.standing.tests
+
+    @property
+    def unscraped(self) -> bool:
+        """Whether for long nobody has asked for its metrics, as far as it says."""
+        return self.standing is not None and self.standing.unscraped
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether its sampling cannot go as low as its target asks for, as far as it says."""
+        return self.standing is not None and self.standing.at_floor
 
     def send(self, message: pb.ToSidecar) -> None:
         """Never waits; to a stream that has ended, nothing happens. Each message goes out unless the stream ends."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 from tracekeeper_spec.sampling import Per
 
@@ -12,8 +13,12 @@ from .facts import ConfigFacts
 from .groups import Group
 from .spread import Repeats, Spread
 
-Configs = Callable[[str], ConfigFacts | None]
-"""UID to config; None when there is none."""
+
+class Configs(Protocol):
+    """Where configs are found."""
+
+    def __call__(self, uid: str, namespace: str = "") -> ConfigFacts | None:
+        """The config with that UID as it is for the pods of `namespace`, or of its own; None when there is none."""
 
 
 class Circles:
@@ -34,14 +39,17 @@ class Circles:
         """None before its Hello."""
         return self._circles.get(attached.group) if isinstance(attached.group, tuple) else None
 
+    def known(self, config_uid: str) -> bool:
+        """Whether there is such a config."""
+        return self._configs(config_uid) is not None
+
     def allowed(self, config_uid: str, namespace: str) -> bool:
         """Whether sidecars of that namespace may work by that config."""
-        facts = self._configs(config_uid)
-        return facts is not None and facts.namespace == namespace
+        return self._configs(config_uid, namespace) is not None
 
     def enter(self, attached: Attached, now: float) -> Circle:
         """It works by `attached.config_uid` from now on."""
-        facts = self._configs(attached.config_uid)
+        facts = self._configs(attached.config_uid, attached.identity.namespace)
         key = _key(attached, facts)
         if attached.group is not None and attached.group != key:
             self.leave(attached, now, for_good=True)
@@ -71,11 +79,10 @@ class Circles:
     def refresh(self, now: float) -> None:
         """Follow the configs: targets, and who shares them. A sidecar whose config is gone shares nothing any more."""
         for circle in self:
-            facts = self._configs(circle.key[0])
             for attached in list(circle.attached.values()):
-                if _key(attached, facts) != circle.key:
+                if _key(attached, self._configs(attached.config_uid, attached.identity.namespace)) != circle.key:
                     self.enter(attached, now)
-            self._follow(circle, facts)
+            self._follow(circle, self._configs(*circle.key))
             if circle.group is not None:
                 circle.group.divide(now)
             if circle.empty:
@@ -94,5 +101,8 @@ class Circles:
 
 
 def _key(attached: Attached, facts: ConfigFacts | None) -> Key:
-    apart = facts is not None and facts.adaptive is not None and facts.adaptive.per is Per.NAMESPACE
-    return attached.config_uid, attached.identity.namespace if apart else ""
+    """Pods of several namespaces share a target, and tell each other of traces, only where a config lent to all of them
+    says so by itself."""
+    shared = facts is not None and facts.adaptive is not None and facts.adaptive.per is Per.CONFIG
+    together = shared and facts is not None and not facts.inherited
+    return attached.config_uid, "" if together else attached.identity.namespace

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
-from .tokens import PodIdentity
+from .errand import Sidecar
 
 AT_ONCE = 100
 """Sidecars that send at the same time: their backend has others to serve."""
@@ -42,16 +41,6 @@ LEFT_ALONE = "its turn did not come in time: nothing was looked at; ask again wi
 SILENT = f"its sidecar has not answered in {ANSWER:g} s: it may be too old to know dumps, or hang; its log tells more"
 FALLEN_SILENT = f"its sidecar has said nothing for {SILENCE:g} s: it may hang; its log and /dump tell more"
 NOT_ENDED = "time was up, and its sidecar has not said what became of it"
-
-
-class Sidecar(Protocol):
-    """One stream."""
-
-    @property
-    def identity(self) -> PodIdentity: ...
-
-    def send(self, message: pb.ToSidecar) -> None:
-        """Never waits; to a stream that has ended, nothing happens."""
 
 
 @dataclass(slots=True)

@@ -9,10 +9,12 @@ from tracekeeper_spec.sampling import Adaptive as Limits
 
 @dataclass(frozen=True, slots=True)
 class ConfigFacts:
-    """One TracingConfig, resolved, as it is now."""
+    """One TracingConfig, merged with what it stands over and resolved, as it is now."""
 
     uid: str
     namespace: str
     name: str
     adaptive: Limits | None
     """Where its sidecars share a target; None when its default is another one, or it does not sample."""
+    inherited: bool = False
+    """Whether that comes from another config, so that elsewhere this one may have another target."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import grpc
 from grpc import aio
@@ -15,10 +15,11 @@ from ..errors import ListenError
 from ..metrics import ControllerMetrics
 from ..settings import Address
 from ..tasks import run_until
-from .attach import Attach, DumpStates, Verify
+from .attach import Attach, Standings, Told, Verify
 from .attached import Attached
 from .circles import Circles, Configs
 from .facts import ConfigFacts
+from .ledgers import Began, Ledgers
 from .messages import LONGEST_MESSAGE
 from .rounds import Rounds
 
@@ -72,13 +73,15 @@ class ControlServer:
         """`material` is asked again and again: when it answers with another certificate, all attach anew; None while
         there is none yet. `configs` has TracingConfigs by UID, and only such as are in force.
         """
-        self._listen, self._material = listen, material
+        self._listen, self._material, self._clock = listen, material, clock
         circles = Circles(configs)
         self._attach = Attach(verify, circles, clock, metrics)
         self._rounds = Rounds(self._attach, circles, clock, metrics, settle)
         self._handlers: list[grpc.GenericRpcHandler] = [self._attach]
         self.started = asyncio.Event()
         """Set when sidecars can come."""
+        self.began: Began | None = None
+        """When sidecars could come first; None before."""
         self.port = 0
         """The bound port, once started."""
 
@@ -90,9 +93,22 @@ class ControlServer:
         """Sidecars that work by that config, in the order in which they came."""
         return self._attach.attached(config_uid)
 
-    def on_dump_state(self, callback: DumpStates) -> None:
-        """Also call this with what sidecars say of dumps."""
-        self._attach.on_dump_state(callback)
+    def pods(self) -> Mapping[str, Attached]:
+        """All sidecars that are attached, by the UIDs of their pods."""
+        return self._attach.pods()
+
+    @property
+    def ledgers(self) -> Ledgers:
+        """What sidecars that are away have said last."""
+        return self._attach.ledgers
+
+    def on_standing(self, callback: Standings) -> None:
+        """Also call this with the UID of a config about whose sidecars there is something new."""
+        self._attach.on_standing(callback)
+
+    def on_told(self, kind: str, callback: Told) -> None:
+        """Also call this with what sidecars say of an errand: `dump`, `tap` or `test`."""
+        self._attach.on_told(kind, callback)
 
     async def run(self) -> None:
         """Serve until cancelled, from when there is a certificate. Raises ListenError."""
@@ -111,6 +127,7 @@ class ControlServer:
             await server.start()
             logger.info("sidecars can attach at %s", self._listen)
             self.started.set()
+            self.began = self.began or Began(self._clock.monotonic(), self._clock.now())
             try:
                 material = await self._another(material)
                 logger.info("the certificate is another one: sidecars attach anew")

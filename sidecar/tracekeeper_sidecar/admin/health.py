@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, Snapshot
@@ -22,19 +23,19 @@ def problems(snapshot: Snapshot) -> list[str]:
     found = list(snapshot.troubles)
     if snapshot.log.problem:
         found.append(f"spans are refused: {snapshot.log.problem}")
-    found += [_stuck(entry) for entry in snapshot.entries if entry.guaranteed and _is_stuck(entry, snapshot)]
+    found += [_stuck(each) for each in snapshot.entries if each.guaranteed and is_stuck(each, snapshot.backends)]
     return found
 
 
 def warnings(snapshot: Snapshot) -> list[str]:
     """What somebody should look at although spans are safe."""
     found = [_ailing(backend) for backend in snapshot.backends if not _serves(backend)]
-    found += [_stuck(entry) for entry in snapshot.entries if not entry.guaranteed and _is_stuck(entry, snapshot)]
+    found += [_stuck(each) for each in snapshot.entries if not each.guaranteed and is_stuck(each, snapshot.backends)]
     found += [_aside(entry) for entry in snapshot.entries if entry.aside]
     if snapshot.sampling:
         found += _sampling_warnings(snapshot.sampling)
     if snapshot.link and snapshot.link.endpoint and not snapshot.link.attached and snapshot.link.seconds > ALONE:
-        found.append(_alone(snapshot.link))
+        found.append(_alone(snapshot.link, sampled=snapshot.sampling is not None))
     found += [f"policy: {fault}" for fault in snapshot.policy.faults]
     if not snapshot.policy.config and not snapshot.log.problem:
         found.append("no policy yet: spans are kept on disk until a TracingConfig says where to send them")
@@ -108,12 +109,16 @@ def _link(link: LinkHealth) -> dict[str, object]:
     }
 
 
-def _alone(link: LinkHealth) -> str:
+def _alone(link: LinkHealth, *, sampled: bool) -> str:
+    means = (
+        "this pod samples by itself: with Adaptive it keeps an equal part of the target, and of a trace that a rule"
+        " keeps in another pod its spans may be left out"
+        if sampled
+        else "the TracingConfig's status says nothing of this pod"
+    )
     return (
         f"the operator at {link.endpoint} has not been heard for {link.seconds:.0f} s: {link.problem}; spans are safe,"
-        " but this pod samples by itself: with Adaptive it keeps an equal part of the target, and of a trace that a"
-        " rule keeps in another pod its spans may be left out; look at the operator, and at network policies for its"
-        " port"
+        f" but {means}; look at the operator, and at network policies for its port"
     )
 
 
@@ -138,6 +143,11 @@ def _sampling_warnings(stage: StageHealth) -> list[str]:
             " before they are whole, so an error that comes late is not seen in time; lower decisionWait, or give"
             " sidecar.storage.size more"
         )
+    if stage.at_floor:
+        found.append(
+            f"sampling is at the floor for {stage.pinned:.0f} s: adaptive.minProbability keeps more traces than"
+            " targetTracesPerSecond asks for; raise the target, lower minProbability, or let the application trace less"
+        )
     return found
 
 
@@ -152,9 +162,9 @@ def _ailing(backend: BackendHealth) -> str:
     return f"backend {backend.name}: {state}: {backend.last_error}"
 
 
-def _is_stuck(entry: EntryHealth, snapshot: Snapshot) -> bool:
+def is_stuck(entry: EntryHealth, backends: Iterable[BackendHealth]) -> bool:
     """Spans wait, and no backend that could take them takes calls."""
-    serving = {backend.name for backend in snapshot.backends if _serves(backend)}
+    serving = {backend.name for backend in backends if _serves(backend)}
     return entry.pending > 0 and serving.isdisjoint(entry.backends)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tracekeeper_sidecar.admin.scrapes import Scrapes, is_loopback
 from tracekeeper_sidecar.errors import DumpBusy
 from tracekeeper_sidecar.http.answer import Answer
 from tracekeeper_sidecar.http.exchange import Exchange
@@ -66,8 +67,8 @@ class Probes:
 class AdminServer:
     """Serves until `stop`; holds no state but the requests under way. A `Handler` of `tracekeeper_sidecar.http`."""
 
-    def __init__(self, probes: Probes) -> None:
-        self._probes = probes
+    def __init__(self, probes: Probes, scrapes: Scrapes) -> None:
+        self._probes, self._scrapes = probes, scrapes
         self._server: Server | None = None
         self._pages: dict[tuple[str, str], Callable[[Exchange, Head], Awaitable[Answer]]] = {
             ("GET", "/livez"): self._livez,
@@ -144,6 +145,7 @@ class AdminServer:
 
         from tracekeeper_sidecar.admin import exposition  # noqa: PLC0415 - not on the way to the ports
 
+        self._scrapes.note(exchange.peer)
         return Answer(200, METRICS, exposition.render(self._probes.snapshot(), version("tracekeeper")))
 
     async def _ledger(self, exchange: Exchange, head: Head) -> Answer:
@@ -152,7 +154,7 @@ class AdminServer:
         return Answer(200, JSON, json.dumps(ledger_page(self._probes.snapshot())).encode())
 
     async def _flush(self, exchange: Exchange, head: Head) -> Answer:
-        if not _is_loopback(exchange.peer):
+        if not is_loopback(exchange.peer):
             return Answer(403, TEXT, b"flush is answered on localhost only: run it inside the pod\n")
         timeout = _timeout(head.query, "10")
         if timeout is None:
@@ -163,12 +165,12 @@ class AdminServer:
         return Answer(200 if done else 503 if left.problem else 504, JSON, json.dumps(body).encode())
 
     async def _dead_letters(self, exchange: Exchange, head: Head) -> Answer:
-        if not _is_loopback(exchange.peer):
+        if not is_loopback(exchange.peer):
             return Answer(403, TEXT, b"dead letters are shown on localhost only: look from inside the pod\n")
         return Answer(200, JSON, json.dumps({"letters": await self._probes.dead_letters()}).encode())
 
     async def _replay(self, exchange: Exchange, head: Head) -> Answer:
-        if not _is_loopback(exchange.peer):
+        if not is_loopback(exchange.peer):
             return Answer(403, TEXT, b"replay is answered on localhost only: run it inside the pod\n")
         timeout = _timeout(head.query, "60")
         if timeout is None:
@@ -176,7 +178,7 @@ class AdminServer:
         return Answer(200, JSON, json.dumps(await self._probes.replay(timeout)).encode())
 
     async def _begin_dump(self, exchange: Exchange, head: Head) -> Answer:
-        if not _is_loopback(exchange.peer):
+        if not is_loopback(exchange.peer):
             return Answer(403, TEXT, b"a dump is begun on localhost only: run it inside the pod\n")
         try:
             self._probes.begin_dump(_asked(head.query))
@@ -187,7 +189,7 @@ class AdminServer:
         return await self._dumped(exchange, head)
 
     async def _dumped(self, exchange: Exchange, head: Head) -> Answer:
-        if not _is_loopback(exchange.peer):
+        if not is_loopback(exchange.peer):
             return Answer(403, TEXT, b"dumps are shown on localhost only: look from inside the pod\n")
         progress = self._probes.dumped()
         if progress is None:
@@ -195,7 +197,7 @@ class AdminServer:
         return Answer(200, JSON, json.dumps(progress).encode())
 
     async def _stop_dump(self, exchange: Exchange, head: Head) -> Answer:
-        if _is_loopback(exchange.peer):
+        if is_loopback(exchange.peer):
             await self._probes.stop_dump()
         return await self._dumped(exchange, head)
 
@@ -221,8 +223,3 @@ def _timeout(query: str, default: str) -> float | None:
     except ValueError:
         return None
     return seconds if 0 <= seconds <= MAX_FLUSH else None
-
-
-def _is_loopback(remote: str) -> bool:
-    """`remote` is an address as the kernel has it; a socket for both families gives IPv4's within IPv6's."""
-    return remote == "::1" or remote.removeprefix("::ffff:").startswith("127.")

@@ -1,4 +1,4 @@
-"""One stream to the operator, from the Hello to its end: reports and decisions out, shares and decisions in.
+"""One stream to the operator, from the Hello to its end: standings, reports and decisions out, shares and decisions in.
 
 The first message is a Hello; the operator answers with a Welcome, and from then on this sidecar is attached. All that
 is sent has bounds: while the operator does not read, there are no reports, and what is to be told waits where it is.
@@ -15,8 +15,9 @@ from importlib.metadata import version
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control import messages
-from tracekeeper_sidecar.control.dumps import Dumps
+from tracekeeper_sidecar.control.errands import Errands
 from tracekeeper_sidecar.control.goal import Goal
+from tracekeeper_sidecar.control.standing import Standing
 from tracekeeper_sidecar.coordination import Hub, KeptBatch
 from tracekeeper_sidecar.forward.grpc_status import Code, read_reply
 from tracekeeper_sidecar.forward.h2_call import Reply
@@ -40,6 +41,8 @@ LEAVE = 0.5
 """Seconds for which the operator may answer when we leave. If it hears of it, the others have our part at once."""
 SOONEST, LATEST = 0.5, 300.0
 """Seconds between two reports, whatever the operator asks for."""
+LOOK, REST = 2.0, 5.0
+"""Seconds between two looks at how this sidecar fares; and from when that was told."""
 SPREAD = 0.2
 """Share by which they vary, so that those of many sidecars do not come together."""
 BATCH = 16
@@ -94,7 +97,9 @@ class Means:
     """The one in force now."""
     hub: Callable[[], Hub | None]
     """Sampling; None while nothing is sampled."""
-    dumps: Dumps
+    standing: Callable[[], Standing]
+    """How this sidecar fares now."""
+    errands: Errands
     clock: Clock
     random: Callable[[], float]
     signal: Signal
@@ -117,6 +122,12 @@ class Attachment:
         """NEVER once it has come."""
         self._every = SOONEST
         self._report_at = self._tell_at = NEVER
+        self._look_at = self._count_at = NEVER
+        """When to look at how this sidecar fares; and when to tell it although only counts are new. NEVER while the
+        operator does not ask for it."""
+        self._counts_every = NEVER
+        self._stood = Standing()
+        """What was told last."""
         self._heard, self._heard_at, self._pinged_at = wire.heard, now, NEVER
         self._read_at = now
         """When the operator had last read everything."""
@@ -141,21 +152,25 @@ class Attachment:
         finally:
             self._attach_to(None)
             self._stream.cancel()
-            await self._means.dumps.detached()
+            await self._means.errands.detached()
 
     async def _leave(self) -> None:
         """Tell what is still to be told, and that it was all."""
         now = self._clock.monotonic()
         until, self._tell_at, self._report_at = now + LEAVE, now, NEVER
+        if self._look_at < NEVER:
+            self._look_at = self._count_at = now
         self._speak(now)
         self._stream.leave()
         while self._stream.end is None and (left := until - self._clock.monotonic()) > 0.0:
             await self._signal.wait(left)
 
-    def send(self, message: pb.FromSidecar) -> None:
-        """Say how far a dump is. Not said while the operator leaves much unread."""
-        if self._unsent < FULL:
-            self._say(message.SerializeToString())
+    def send(self, message: pb.FromSidecar) -> bool:
+        """Say how an errand goes. Not said while the operator leaves much unread: False then."""
+        if self._unsent >= FULL:
+            return False
+        self._say(message.SerializeToString())
+        return True
 
     def _step(self, now: float) -> End | None:
         """All that there is to do now; how it has ended, if it has."""
@@ -186,16 +201,15 @@ class Attachment:
         kind = message.WhichOneof("message")
         if kind == "welcome":
             self._every = messages.seconds(message.welcome.report_every_seconds, SOONEST, LATEST)
+            self._on_asked(message.welcome.standing_every_seconds)
             if self._welcome_by < NEVER:
                 self._welcome_by = NEVER
                 now = self._clock.monotonic()
                 self._report_at, self._tell_at = now + self._every * self._random(), now
                 self._means.on_welcome()
                 self._attach_to(self._means.hub())
-        elif kind == "dump":
-            self._means.dumps.command(message.dump, self.send)
-        elif kind == "dump_stop":
-            self._means.dumps.stop(message.dump_stop)
+        elif self._means.errands.take(message, self.send):
+            pass
         elif kind == "share" and self._hub is not None:
             share = message.share
             self._hub.on_share(share.traces_per_second, share.sidecars, share.floor)
@@ -238,6 +252,7 @@ class Attachment:
             return End(Why.POLICY, "the policy names another place" if goal else "the policy names no place any more")
         if goal != self._goal:
             self._goal = goal
+            self._stood = Standing()  # The operator may take it for one of another config now.
             self._say(messages.hello(VERSION, goal.config_uid, goal.revision))
         if self._welcome_by == NEVER and self._means.hub() is not self._hub:
             self._attach_to(self._means.hub())
@@ -259,7 +274,34 @@ class Attachment:
         self._tell_at = min(self._tell_at, self._clock.monotonic() + GATHER)
         self._signal.fire()
 
+    def _on_asked(self, every: float) -> None:
+        """The operator asks how this sidecar fares, or, with 0, does not: older ones say nothing of it."""
+        if every <= 0.0:
+            self._look_at = NEVER
+            return
+        self._counts_every = messages.seconds(every, SOONEST, LATEST)
+        if self._look_at == NEVER:
+            self._stood, self._count_at = Standing(), NEVER
+            self._look_at = self._clock.monotonic() + LOOK * self._random()
+
+    def _stand(self, now: float) -> None:
+        """Tell how this sidecar fares: soon where somebody may wait for it, else once in a while."""
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK
+        standing = self._means.standing()
+        due = now >= self._count_at or standing.matters != self._stood.matters
+        if standing == self._stood or not due or self._unsent >= MUCH:
+            return
+        self._stood = standing
+        self._look_at, self._count_at = now + REST, now + self._counts_every * self._vary()
+        self._say(messages.standing(standing))
+
+    def _vary(self) -> float:
+        return 1.0 + SPREAD * (2.0 * self._random() - 1.0)
+
     def _speak(self, now: float) -> None:
+        self._stand(now)
         if self._hub is None:
             return
         much = self._unsent >= MUCH
@@ -269,7 +311,7 @@ class Attachment:
                 for message in messages.decisions(self._hub.kept()):
                     self._say(message)
         if now >= self._report_at:
-            self._report_at = now + self._every * (1.0 + SPREAD * (2.0 * self._random() - 1.0))
+            self._report_at = now + self._every * self._vary()
             found = None if much else self._hub.report()
             if found is not None:
                 self._say(messages.report(found, self._goal.revision))
@@ -279,7 +321,7 @@ class Attachment:
         ping = min(self._pinged_at + PATIENCE, self._heard_at + QUIET if self._pinged_at == NEVER else NEVER)
         stuck = self._read_at + UNREAD if self._unsent else NEVER
         speak = min(self._report_at, self._tell_at) if self._hub is not None else NEVER
-        return min(self._welcome_by, ping, stuck, speak)
+        return min(self._welcome_by, ping, stuck, speak, self._look_at)
 
     @property
     def _unsent(self) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekeeper_proto.control.v1 import control_pb2 as pb
     from tracekeeper_sidecar.forward.dump import Progress
 
-    Send = Callable[[pb.FromSidecar], None]
+    Send = Callable[[pb.FromSidecar], object]
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ class Goal:
 
     @classmethod
     def of(cls, instruction: Instruction) -> Goal | None:
-        """None where there is nobody to attach to, and where nothing is sampled: then nothing is to be said."""
-        if instruction.control is None or not instruction.uid or instruction.spec.sampling is None:
+        """None where there is nobody to attach to."""
+        if instruction.control is None or not instruction.uid:
             return None
         return cls(instruction.control, instruction.uid, instruction.revision)

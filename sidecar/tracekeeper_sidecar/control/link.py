@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tracekeeper_sidecar.clock import Clock
-from tracekeeper_sidecar.control.dumps import Dumps
+from tracekeeper_sidecar.control.errands import Errands
 from tracekeeper_sidecar.control.goal import Goal
+from tracekeeper_sidecar.control.standing import Standing
 from tracekeeper_sidecar.coordination import Hub, LinkHealth
 from tracekeeper_sidecar.forward import hpack
 from tracekeeper_sidecar.forward.dial import Place, dial
@@ -52,11 +53,18 @@ class Link:
     """Owned by the application's event loop. `run` once at a time."""
 
     def __init__(
-        self, token_file: str, hub: Callable[[], Hub | None], dumps: Dumps, clock: Clock, random: Callable[[], float]
+        self,
+        token_file: str,
+        hub: Callable[[], Hub | None],
+        standing: Callable[[], Standing],
+        errands: Errands,
+        clock: Clock,
+        random: Callable[[], float],
     ) -> None:
         """`token_file` is read anew at each attempt: the kubelet replaces it. `hub` is sampling, None while nothing is
-        sampled."""
-        self._token_file, self._hub, self._dumps, self._clock, self._random = token_file, hub, dumps, clock, random
+        sampled. `standing` is how this sidecar fares."""
+        self._standing = standing
+        self._token_file, self._hub, self._errands, self._clock, self._random = token_file, hub, errands, clock, random
         self._goal: Goal | None = None
         self._signal = Signal(clock)
         self._attached = False
@@ -120,7 +128,8 @@ class Link:
             self._means = Means(
                 lambda: self._goal,
                 self._hub,
-                self._dumps,
+                self._standing,
+                self._errands,
                 self._clock,
                 self._random,
                 self._signal,
@@ -212,8 +221,8 @@ class Link:
             if not self._warned:
                 self._warned = True
                 logger.warning(
-                    "the operator at %s cannot be attached to: %s; it is tried again, and spans are sampled without"
-                    " knowing what other pods see",
+                    "the operator at %s cannot be attached to: %s; it is tried again, and spans are delivered"
+                    " meanwhile; where they are sampled, without knowing what other pods see",
                     goal.control.endpoint,
                     end.said,
                 )
@@ -233,6 +242,7 @@ def _read_token(path: Path) -> str:
 def _context(ca: str) -> ssl.SSLContext:
     """Trusts `ca` alone. Raises ValueError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         if not ca:  # OpenSSL would trust nobody, and say so of each server.
             raise ValueError("it is empty")

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from math import isfinite
 
 from google.protobuf.message import DecodeError
 
 from tracekeeper_proto.control.v1 import control_pb2 as pb
+from tracekeeper_sidecar.control.standing import Standing
 from tracekeeper_sidecar.coordination import TRACE_ID, KeptBatch, Report
 
 MOST_IDS = 16_384
 """Traces in one message. The operator takes more; one that is smaller holds up nothing behind it."""
 MOST_BATCHES = 256
 """Batches in one message."""
+MOST_ENTRIES = 16
+"""Delivery entries, and backends: as many as a config may have."""
+LONGEST_TEXT = 512
+"""Characters of a fault in words."""
 LARGEST_THRESHOLD = 1 << 56
 """The threshold that keeps nothing."""
 
 
 def hello(version: str, config_uid: str, revision: int) -> bytes:
     """Who is there."""
-    said = pb.Hello(version=version, config_uid=config_uid, policy_revision=revision)
+    said = pb.Hello(version=version, config_uid=config_uid, policy_revision=revision, tries_candidates=True)
     return pb.FromSidecar(hello=said).SerializeToString()
 
 
@@ -29,6 +35,30 @@ def report(found: Report, revision: int) -> bytes:
     coming = found.coming
     keys = [pb.KeyRate(key=key, rate=rate, coming=coming.get(key, 0.0)) for key, rate in found.keys.items()]
     return pb.FromSidecar(report=pb.Report(keys=keys, policy_revision=revision)).SerializeToString()
+
+
+def standing(now: Standing) -> bytes:
+    """How this sidecar fares."""
+    said = pb.Standing(
+        policy_revision=now.revision,
+        policy_digest=now.digest,
+        policy_problem=now.policy_problem[:LONGEST_TEXT],
+        log_problem=now.log_problem[:LONGEST_TEXT],
+        received=now.received,
+        acknowledged=now.acknowledged,
+        refused=now.refused,
+        filtered=now.filtered,
+        suspended=now.suspended,
+        tests=now.tests,
+        delivery=[pb.EntryStanding(**asdict(entry)) for entry in now.delivery[:MOST_ENTRIES]],
+        backends=[
+            pb.BackendStanding(name=each.name, circuit=each.circuit, fault=each.fault[:LONGEST_TEXT])
+            for each in now.backends[:MOST_ENTRIES]
+        ],
+        unscraped=now.unscraped,
+        at_floor=now.at_floor,
+    )
+    return pb.FromSidecar(standing=said).SerializeToString()
 
 
 def decisions(batches: Sequence[KeptBatch]) -> Iterator[bytes]:

@@ -30,6 +30,10 @@ class Instruction:
     """Of the TracingConfig; a manifest has none."""
     control: Control | None = None
     """Where the operator hears and tells what sidecars do; None where each works for itself."""
+    digest: str = ""
+    """Of the policy document, or of the candidate in it that this pod tries; a manifest has none."""
+    refused: tuple[str, ...] = ()
+    """What is wrong with the candidate that this pod was to try: it has what is known to work instead."""
 
 
 class Source(Protocol):
@@ -123,13 +127,23 @@ class PolicySource:
         entry = document.pick(self._pod_map("labels"), self._pod_map("annotations"))
         if entry is None:
             return None
+        taken, refused = entry.taken_by(self._uid()), list[str]()
+        try:
+            resolved = self._resolved(taken)
+        except PolicyError as error:
+            if taken is entry:
+                raise
+            taken, refused, resolved = entry, error.faults, self._resolved(entry)
+        tried = entry.candidate.digest if entry.candidate is not None and taken is not entry else ""
         return Instruction(
             f"{entry.namespace}/{entry.name}",
             document.revision,
-            self._resolved(entry),
+            resolved,
             document.lookup(),
             entry.uid,
             document.control,
+            tried or document.digest,
+            tuple(refused),
         )
 
     def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:
@@ -144,6 +158,10 @@ class PolicySource:
         if self._pod_info is None:
             return _stamp(self._path)
         return (_stamp(self._path), *(_stamp(self._pod_info / name) for name in ("labels", "annotations")))
+
+    def _uid(self) -> str:
+        """The pod's; empty where it is not known."""
+        return (_read(self._pod_info / "uid") or "").strip() if self._pod_info else ""
 
     def _pod_map(self, name: str) -> dict[str, str]:
         """The pod's labels or annotations, as the downward API writes them: one `key="escaped value"` a line."""

@@ -78,12 +78,17 @@ class Watcher:
         self.state.faults = ()
         self.state.applied_at = self._clock.now()
         logger.info("policy in force", extra={"config": instruction.config, "revision": instruction.revision})
+        if instruction.refused:
+            self._fault([f"what is to be tried: {fault}" for fault in instruction.refused])
         return True
 
     def _fault(self, faults: list[str]) -> None:
         if self.state.faults == tuple(faults):
             return
         self.state.faults = tuple(faults)
-        kept = "the previous policy stays in force" if self.state.instruction else "spans are kept on disk meanwhile"
+        current = self.state.instruction
+        kept = "spans are kept on disk meanwhile" if current is None else "the previous policy stays in force"
+        if current is not None and current.refused:
+            kept = "what is known to work is in force"
         for fault in faults:
             logger.error("the policy cannot be used: %s; %s", fault, kept, extra={"file": self._source.file})

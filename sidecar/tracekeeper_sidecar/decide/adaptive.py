@@ -92,6 +92,11 @@ class Adaptive:
         return min((rate.probability for rate in self._keys.values()), default=self._most)
 
     @property
+    def pinned(self) -> bool:
+        """Whether the target asks for less of some key than `minProbability` keeps of it."""
+        return self._min < self._most and any(rate.probability <= self._min for rate in self._keys.values())
+
+    @property
     def rate(self) -> float:
         """Traces a second that ask for a share of the budget: what this sidecar reports to get its own."""
         return sum(rate.weight for rate in self._keys.values())

@@ -50,6 +50,7 @@ class Decider:
         self._adaptive: Adaptive | None = None
         self._fixed = self._highest = self._common = 0
         self._swept = self._adjusted = now
+        self._pinned_since: float | None = None
         self._unused: set[int] = set()
         self._past = Past()
         self._turns, self._turned, self._forgotten = remembered.turns, NEVER, NEVER
@@ -64,6 +65,10 @@ class Decider:
     def probability(self) -> float:
         """The lowest that the default uses."""
         return probability_of(self._fixed) if self._adaptive is None else self._adaptive.lowest
+
+    def pinned(self, now: float) -> float:
+        """Seconds for which `minProbability` has kept more than the target asks for."""
+        return 0.0 if self._pinned_since is None else now - self._pinned_since
 
     def part(self, now: float) -> float | None:
         """Traces a second that the default may keep; None where its probability is fixed. So is `floor`."""
@@ -108,6 +113,10 @@ class Decider:
                 self.keys.release(key)
                 self._past.forget(key)
             self._release_unused(self._adaptive, self.keys, now)
+        if self._adaptive is None or not self._adaptive.pinned:
+            self._pinned_since = None
+        elif self._pinned_since is None:
+            self._pinned_since = now
         self.note_floor(now)
 
     def note_floor(self, now: float) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+PINNED = 60.0
+"""Seconds after which it is no burst that is at the least probability."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageHealth:
@@ -31,6 +34,8 @@ class StageHealth:
     """Times that this began."""
     probability: float = 1.0
     """The lowest in use."""
+    pinned: float = 0.0
+    """Seconds for which `minProbability` has kept more than the target asks for."""
     share: float | None = None
     """Traces a second that the default may keep here; None where its probability is fixed. So is `floor`."""
     floor: float | None = None
@@ -42,3 +47,8 @@ class StageHealth:
     spread: Counter[str] = field(default_factory=Counter)
     """Traces that others are to keep, by what became of that: handed_over, dropped."""
     problem: str = ""
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether the default can keep no less, and the target is not met, for longer than a burst lasts."""
+        return self.pinned >= PINNED

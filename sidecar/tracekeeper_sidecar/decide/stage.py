@@ -250,6 +250,7 @@ class Stage:
             hurried=now < self._hurried,
             hurries=self._hurries,
             probability=decider.probability,
+            pinned=decider.pinned(now),
             share=decider.part(now),
             floor=decider.floor(now),
             sidecars=decider.share.sidecars,

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.forward.bounded import Bounded
 from tracekeeper_sidecar.forward.bounds import BUFFER_FULL, LONGEST, WORDS, Bounds
+from tracekeeper_sidecar.forward.ending import Ending, Watcher
 from tracekeeper_sidecar.forward.filling import Filling, Limits
 from tracekeeper_sidecar.forward.flight import Flight
 from tracekeeper_sidecar.forward.matcher import Matcher
@@ -94,9 +95,10 @@ class DeliveryEntry:
         saver: Saver,
         clock: Clock,
         accepted: Callable[[], int] | None = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         """`accepted` tells how many spans were ever acknowledged, where `log` does not: it may be the log of what
-        sampling has decided, whose end stands where the decisions do."""
+        sampling has decided, whose end stands where the decisions do. `watchers` may grow and shrink."""
         self.name = name
         self.sender = sender
         self.saver = saver
@@ -106,6 +108,7 @@ class DeliveryEntry:
         self.account = cursor.account
         self._log, self._clock = Bounded(log), clock
         self._accepted = accepted or (lambda: log.end.seq)
+        self._watchers = watchers
         self.filling = Filling(self._log, terms.limits, clock)
         self._flights: dict[Flight, None] = {}  # in the log's order
         self._cut: tuple[Position, str] | None = None
@@ -262,6 +265,9 @@ class DeliveryEntry:
         self.account.dropped.update(flight.dropped)
         self.account.sampled_out.update(batch.sampled_out)
         self.account.unmatched += flight.unmatched
+        if self._watchers:
+            counts = flight.delivered, flight.dropped, batch.sampled_out, flight.unmatched
+            self._tell(Ending(self.name, batch.begin.seq, batch.end.seq, *counts))
         self._offer()
 
     def _set_aside(self) -> None:
@@ -324,6 +330,7 @@ class DeliveryEntry:
         if spans:
             self.account.dropped[reason] += spans
             self._report_drop(spans, reason)
+            self._tell(Ending(self.name, begin.seq, end.seq, dropped={reason: spans}, sampled_out=booked))
         self._offer()
 
     # The books.
@@ -332,7 +339,12 @@ class DeliveryEntry:
         """Nothing of it is to be sent."""
         self.account.sampled_out.update(batch.sampled_out)
         self.settled.settle(batch.begin, batch.end)
+        self._tell(Ending(self.name, batch.begin.seq, batch.end.seq, sampled_out=batch.sampled_out))
         self._offer()
+
+    def _tell(self, ending: Ending) -> None:
+        for watcher in self._watchers:
+            watcher(ending)
 
     def _offer(self) -> None:
         self.saver.offer(self.cursor)

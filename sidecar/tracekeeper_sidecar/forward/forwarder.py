@@ -12,6 +12,7 @@ from tracekeeper_sidecar.forward.backend import Backend, BackendHealth
 from tracekeeper_sidecar.forward.backends import Backends
 from tracekeeper_sidecar.forward.bounds import BUFFER_FULL, Bounds
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
+from tracekeeper_sidecar.forward.ending import Watcher
 from tracekeeper_sidecar.forward.entry import DeliveryEntry, EntryHealth, Terms
 from tracekeeper_sidecar.forward.filling import Limits
 from tracekeeper_sidecar.forward.keeper import Keeper
@@ -50,11 +51,13 @@ class Forwarder:
         backends: Backends | None = None,
         accepted: Callable[[], int] | None = None,
         hold: Callable[[], int] = lambda: ENDLESS,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         """`backends` are given when another forwarder sends to them, too: whoever gives them closes them. `accepted`
-        as in DeliveryEntry. `hold` answers the count of spans from which on others need the log, too."""
+        and `watchers` as in DeliveryEntry. `hold` answers the count of spans from which on others need the log, too."""
         self._log, self._cursors, self._clock, self._random = log, cursors, clock, random
         self._letters, self._accepted, self._hold = letters, accepted, hold
+        self._watchers = watchers
         self._shared = backends is not None
         self._backends = backends or Backends(clock, random)
         self._signal = self._backends.signal
@@ -294,6 +297,7 @@ class Forwarder:
             saver=Saver(spec.name, cursor, self._cursors, self._clock, self.release),
             clock=self._clock,
             accepted=self._accepted,
+            watchers=self._watchers,
         )
         self._entries[spec.name] = entry
         self._keeper.start(f"delivery {spec.name}", entry.run)

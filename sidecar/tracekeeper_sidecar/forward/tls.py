@@ -13,6 +13,7 @@ from tracekeeper_sidecar.forward.connection import Connection
 
 def client_context(connection: Connection) -> ssl.SSLContext:
     """A context that trusts `ca` alone, or the system's authorities without one, and presents the client certificate.
+    TLS 1.2 is the least, whatever OpenSSL's own settings on the machine allow.
 
     Raises ValueError naming the field of the TracingConfig whose secret is not usable.
     """
@@ -21,6 +22,7 @@ def client_context(connection: Connection) -> ssl.SSLContext:
         if authorities == "":  # OpenSSL would fall back to the system's authorities: more trust than was asked for.
             raise ValueError("it is empty")
         context = ssl.create_default_context(cadata=authorities)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
     except (ssl.SSLError, ValueError) as error:
         raise ValueError(f"otlp.tls.ca holds no readable PEM certificates: {error}") from error
     if connection.certificate is not None and connection.key is not None:

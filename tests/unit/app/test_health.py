@@ -172,6 +172,9 @@ def test_link_is_shown_and_missed_only_after_a_while() -> None:
     body = report(replace(IDLE, link=replace(link, seconds=130.0)))
     assert body["status"] == "degraded"
     assert "the operator at operator:9444 has not been heard for 130 s: connection refused" in str(body["warnings"])
+    assert "status says nothing of this pod" in str(body["warnings"])
+    alone = report(replace(IDLE, link=replace(link, seconds=130.0), sampling=SAMPLING))
+    assert "this pod samples by itself" in str(alone["warnings"])
     assert report(replace(IDLE, link=replace(link, seconds=130.0, attached=True)))["status"] == "healthy"
     assert report(replace(IDLE, link=replace(link, seconds=130.0, endpoint="")))["status"] == "healthy"
     assert report(IDLE)["control"] is None
@@ -189,6 +192,13 @@ def test_sampling_that_cannot_keep_up_is_degraded_and_says_what_to_do() -> None:
     assert (body["status"], body["problems"]) == ("degraded", [])
     assert "rules are not asked" in str(body["warnings"])
     assert "give the sidecar more CPU, lower decisionWait" in str(body["warnings"])
+
+
+def test_sampling_at_the_floor_is_told_when_it_is_no_burst() -> None:
+    assert report(replace(IDLE, sampling=replace(SAMPLING, pinned=59.0)))["warnings"] == []
+    body = report(replace(IDLE, sampling=replace(SAMPLING, pinned=60.0)))
+    assert body["status"] == "degraded"
+    assert "at the floor for 60 s" in str(body["warnings"]) and "raise the target" in str(body["warnings"])
 
 
 def test_sampling_that_is_hurried_by_a_full_log_is_degraded_and_says_what_to_do() -> None:

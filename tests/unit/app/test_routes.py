@@ -235,7 +235,6 @@ async def test_what_an_interrupted_end_of_sampling_has_left_is_removed(
         await rig.apply(backend("a", server.endpoint), delivery=SAMPLED)
         await until(lambda: rig.routes.stage is None, "sampling has ended")
         await rig.settled()
-        files.broken = lambda operation, path: False
     assert list((tmp_path / "kept").iterdir())
     async with routed(tmp_path) as rig:
         await rig.apply(backend("a", server.endpoint), delivery=SAMPLED)

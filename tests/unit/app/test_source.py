@@ -9,7 +9,7 @@ import pytest
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import ManifestSource, PolicySource, parse_downward_map
 from tracekeeper_sidecar.errors import PolicyError
-from tracekeeper_spec.policy import Control
+from tracekeeper_spec.policy import Control, PolicyDocument
 
 BACKEND = {"name": "a", "type": "OTLP", "otlp": {"protocol": "GRPC", "endpoint": "http://127.0.0.1:4317"}}
 MANIFEST = """\
@@ -54,6 +54,34 @@ def test_a_manifest_is_read_with_its_secrets(tmp_path: Path) -> None:
     assert instruction.config == "shop/agents"
     assert [backend.name for backend in instruction.spec.backends] == ["a"]
     assert instruction.secrets.get("tempo", "token") == b"s3cret"
+
+
+def lent(tmp_path: Path, inject: str, **more: object) -> PolicySource:
+    """A pod that asks for `inject`, where a config of another namespace is there for those that name it."""
+    body = json.loads(document(config("own")))
+    named = {**config("lent"), "namespace": "care", "uid": "lent", **more}
+    (tmp_path / "policy.json").write_text(json.dumps({**body, "namespace": "shop", "named": [named]}))
+    directory = pod_info(tmp_path, "")
+    (tmp_path / "annotations").write_text(f'tracekeeper.dev/inject="{inject}"\n')
+    return PolicySource(str(tmp_path / "policy.json"), directory)
+
+
+@pytest.mark.parametrize(
+    ("inject", "expected"),
+    [("true", "shop/own"), ("own", "shop/own"), ("shop/own", "shop/own"), ("care/lent", "care/lent"), ("lent", None)],
+)
+def test_a_pod_gets_the_config_that_it_names_and_no_other(tmp_path: Path, inject: str, expected: str | None) -> None:
+    instruction = lent(tmp_path, inject).read()
+    assert (instruction.config if instruction is not None else None) == expected
+
+
+def test_a_config_whose_consent_was_taken_back_stores_nothing_and_has_no_credentials(tmp_path: Path) -> None:
+    auth = {"type": "Bearer", "bearer": {"secretKeyRef": {"name": "gone", "key": "token"}}}
+    otlp = {"protocol": "GRPC", "endpoint": "http://127.0.0.1:4317", "auth": auth}
+    spec = {"backends": [{**BACKEND, "otlp": otlp}]}
+    instruction = lent(tmp_path, "care/lent", retired=True, retiredAt=1, spec=spec).read()
+    assert instruction is not None and instruction.spec.suspend
+    assert instruction.secrets.get("gone", "token") is None
 
 
 @pytest.mark.parametrize(
@@ -158,9 +186,11 @@ def test_a_policy_says_whom_to_attach_to_and_as_whom(tmp_path: Path) -> None:
     unsampled = source.read()
     assert unsampled is not None
     assert unsampled.control == Control(**control)
-    assert Goal.of(unsampled) is None
+    assert Goal.of(unsampled) == Goal(Control(**control), "agents", 9)
     sampled = config("agents", sampling={"default": {"type": "Probabilistic", "probabilistic": {"probability": 0.5}}})
     (tmp_path / "policy.json").write_text(json.dumps({**policy, "configs": [sampled], "control": control}))
     instruction = source.read()
     assert instruction is not None
     assert Goal.of(instruction) == Goal(Control(**control), "agents", 9)
+    assert instruction.digest == PolicyDocument.from_json((tmp_path / "policy.json").read_text()).digest
+    assert instruction.digest != unsampled.digest

@@ -60,7 +60,7 @@ def test_kubernetes_from_1_30_on_is_accepted(helm: Helm, version: str) -> None:
         "image.repository=x",
         "crds.install=true",
         "rbac.create=true",
-        "controller.replicas=2",
+        "controller.replicaCount=2",
         "injector.replicaCount=2",
         "injector.resources.request.cpu=1",
         "injector.affinity.antiAffinity.x=1",
@@ -68,6 +68,9 @@ def test_kubernetes_from_1_30_on_is_accepted(helm: Helm, version: str) -> None:
         "webhook.failPolicy=Fail",
         "test.enabled=false",
         "control.port=9444",
+        "networkPolicy.metricsFrom[0].namespace=monitoring",
+        "rbac.secretNamespace=shop",
+        "dashboards.label=grafana",
     ],
 )
 def test_an_unknown_value_is_refused_by_name(helm: Helm, setting: str) -> None:
@@ -83,6 +86,9 @@ def test_an_unknown_value_is_refused_by_name(helm: Helm, setting: str) -> None:
         "webhook.failurePolicy=ignore",
         "webhook.timeoutSeconds=31",
         "injector.replicas=0",
+        "controller.replicas=0",
+        "controller.leaseDuration=15",
+        "certificates.life=90d",
         "image.pullPolicy=Sometimes",
         "logLevel=info",
         "crds.keep=maybe",
@@ -91,6 +97,9 @@ def test_an_unknown_value_is_refused_by_name(helm: Helm, setting: str) -> None:
         "fullnameOverride=Not_A_Name",
         "sidecar.hostPath.namespaces={team-*}",
         "sidecar.hostPath.path=relative/path",
+        "networkPolicy.apiServerPorts={}",
+        "networkPolicy.apiServerCIDRs={10.0.0.1}",
+        "rbac.secretNamespaces={*}",
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(helm: Helm, setting: str) -> None:
@@ -102,6 +111,33 @@ def test_a_value_of_the_wrong_kind_is_refused(helm: Helm, setting: str) -> None:
 def test_a_namespace_where_the_test_could_only_fail_is_refused(helm: Helm) -> None:
     said = refusal(helm, "-f", DEFAULT, "--set", "test.namespace=kube-system")
     assert "`helm test` could only fail" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ("certificates.life=9s", "too short"),
+        ("certificates.life=31m,certificates.authorityLife=1h1m59s", "half as long as its authority"),
+        ("certificates.life=8761h", "half as long as its authority"),
+        ("controller.leaseDuration=2s", "not from 3s to 300s"),
+        ("controller.leaseDuration=5m1s", "not from 3s to 300s"),
+        ("controller.sweepInterval=0h", "the least is 1s"),
+    ],
+)
+def test_durations_with_which_no_controller_starts_are_refused(helm: Helm, settings: str, says: str) -> None:
+    assert says in refusal(helm, "-f", DEFAULT, "--set", settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "certificates.life=31m,certificates.authorityLife=1h1m60s",
+        "controller.leaseDuration=5m",
+        "certificates.life=10s",
+    ],
+)
+def test_durations_that_just_do_are_taken(helm: Helm, settings: str) -> None:
+    assert render(helm, "-f", DEFAULT, "--set", settings)
 
 
 # What it renders
@@ -149,6 +185,9 @@ def test_every_value_changes_something(
     node[path[-1]] = copy.deepcopy(source[path[-1]])
     if path != ("image", "registry"):
         values.setdefault("image", {})["registry"] = "registry.example.com/platform"
+    if path[0] == "dashboards" and path[1] != "enabled":  # They change what is made only where it is made.
+        values["dashboards"]["enabled"] = True
+        default = render(helm, "-f", DEFAULT, "--set", "dashboards.enabled=true")
     file = tmp_path / "values.json"
     file.write_text(json.dumps(values))
     assert render(helm, "-f", file) != default
@@ -385,7 +424,7 @@ def test_every_container_has_requests_and_a_memory_limit(default: list[Object]) 
     for spec in pod_specs(default):
         for container in spec["containers"]:
             resources = container["resources"]
-            assert set(resources["requests"]) == {"cpu", "memory"}
+            assert {"cpu", "memory"} <= set(resources["requests"])
             assert "memory" in resources["limits"]
 
 

@@ -18,9 +18,12 @@ def test_sidecars_are_led_to_the_controller(helm: Helm) -> None:
     labels = [found["spec"]["template"]["metadata"]["labels"] for found in of_kind(objects, "Deployment", "DaemonSet")]
     labels += [found["metadata"].get("labels", {}) for found in of_kind(objects, "Pod")]
     assert len(labels) == 4
+    # Of the controllers' pods the leader's, which labels itself.
+    assert service["selector"].pop("tracekeeper.dev/leader") == "true"
     assert [found for found in labels if service["selector"].items() <= found.items()] == [
         controller["metadata"]["labels"]
     ]
+    assert not any("tracekeeper.dev/leader" in found for found in labels)
     (container,) = controller["spec"]["containers"]
     assert "--control-service=prod-tracekeeper-control" in container["args"]
     (port,) = service["ports"]
@@ -40,13 +43,17 @@ def test_tokens_are_checked_by_published_keys_and_people_by_the_api_server(helm:
         (["authorization.k8s.io"], ["subjectaccessreviews"], ["create"]),
     ]
     edit = named(objects, "ClusterRole", "prod-tracekeeper-edit")["rules"]
-    assert {"apiGroups": ["tracekeeper.dev"], "resources": ["tracingconfigs/dump"], "verbs": ["create"]} in edit
+    for right in ("dump", "tap"):
+        assert {"apiGroups": ["tracekeeper.dev"], "resources": [f"tracingconfigs/{right}"], "verbs": ["create"]} in edit
+    view = named(objects, "ClusterRole", "prod-tracekeeper-view")["rules"]
+    assert not any("/tap" in resource for rule in view for resource in rule["resources"]), "spans hold prompts"
 
 
 def test_the_authority_is_shown_in_one_config_map_that_goes_with_the_release(default: list[Object]) -> None:
     shown = named(default, "ConfigMap", "tracekeeper-ca")
     assert not {"data", "binaryData"} & set(shown)
-    found = [rule for rule in rules(default) if "configmaps" in rule["resources"]]
+    configs = [rule for rule in rules(default) if "configmaps" in rule["resources"]]
+    found = [rule for rule in configs if "tracekeeper-ca" in rule["resourceNames"]]
     assert sorted((rule["resourceNames"], sorted(rule["verbs"])) for rule in found) == [
         (["tracekeeper-ca"], ["create", "get", "patch"]),
         (["tracekeeper-ca"], ["get"]),

@@ -16,6 +16,7 @@ import pytest
 
 from control_objects import backend, config
 from people_world import ALICE, NAME, SAMPLING, TOKEN, World, world
+from screen import Screen
 from tracekeeper_cli.__main__ import main
 from tracekeeper_operator.control import dumping
 from waiting import until
@@ -34,27 +35,6 @@ async def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 def arguments(there: World, *more: str, to: str = "a", name: str = "agents") -> list[str]:
     return ["dump", name, f"--to={to}", f"--server={there.address}", f"--ca={there.directory}/ca.crt", *more]
-
-
-class Screen:
-    """What the command line has printed and nobody has read yet."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys, self._out, self._err = capsys, "", ""
-
-    async def shows(self, text: str) -> None:
-        """Wait until a line of progress says this."""
-        await until(lambda: text in self._look()[1], lambda: f"{text!r} is shown after {self._err!r}")
-
-    def read(self) -> tuple[str, str]:
-        printed = self._look()
-        self._out = self._err = ""
-        return printed
-
-    def _look(self) -> tuple[str, str]:
-        out, err = self._capsys.readouterr()
-        self._out, self._err = self._out + out, self._err + err
-        return self._out, self._err
 
 
 @pytest.fixture
@@ -111,7 +91,7 @@ async def test_every_pod_is_asked_and_told_about(there: World, run: Run, caplog:
         "resourceAttributes": attributes,
     }
     assert [review.body["spec"] for review in there.api.requests("POST", "/tokenreviews")] == [{"token": TOKEN}]
-    begun, ended = (record.getMessage() for record in caplog.records if record.name.endswith("control.people"))
+    begun, ended = (record.getMessage() for record in caplog.records if record.name.endswith("control.dump_calls"))
     assert "alice may, and asks for spans where" in begun and "of the last 300 s of shop/agents" in begun
     assert "of shop/agents has ended: 42 spans sent by 2 sidecars, of which 0 failed" in ended
     assert TOKEN not in caplog.text
@@ -189,7 +169,9 @@ async def test_there_is_one_at_a_time_of_a_config(there: World, run: Run) -> Non
 async def test_where_somebody_may_not_nothing_is_learnt(
     there: World, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    there.put(config("agents", "bank", sampling=SAMPLING))["metadata"]["uid"] = "uid-bank"
+    made = config("agents", "bank", sampling=SAMPLING)
+    made["metadata"]["uid"] = "uid-bank"
+    there.put(made)
     (one,) = await there.attach("app-1", uid="uid-bank", namespace="bank")
     for name in ("agents", "nobody"):
         status, out, err = await run("-n", "bank", name=name)
@@ -277,7 +259,7 @@ async def test_pods_that_the_operator_does_not_know_are_named(there: World, run:
     spec = {"containers": [{"name": "app"}]}
     for name, picked in (("app-1", "shop/agents@3"), ("app-9", "shop/agents@1"), ("app-8", "shop/other@1")):
         meta = {"name": name, "namespace": "shop", "annotations": {"tracekeeper.dev/resolved-from": picked}}
-        there.api.put("pods", {"metadata": meta, "spec": spec})
+        there.api.put("pods", {"metadata": meta, "spec": spec, "status": {"phase": "Running"}})
     (one,) = await there.attach("app-1")
     running = asyncio.ensure_future(run())
     await one.say(sent=4)

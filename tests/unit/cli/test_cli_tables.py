@@ -21,21 +21,46 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
 def test_status_tells_why_of_everything_that_is_not_true() -> None:
     text = status_text(
         [
-            conditioned("fine", Accepted="True", ResolvedRefs="True", Ready="True"),
+            conditioned("fine", Accepted="True", ResolvedRefs="True", Ready="True", Delivering="True"),
             conditioned("poor", Accepted="True", ResolvedRefs="Unknown", Ready="False"),
             config("new"),
         ]
     )
     lines = text.splitlines()
     assert [line.split() for line in lines[:4]] == [
-        ["TRACINGCONFIG", "ACCEPTED", "RESOLVEDREFS", "READY"],
-        ["shop/fine", "True", "True", "True"],
-        ["shop/poor", "True", "Unknown", "False"],
-        ["shop/new", "Unknown", "Unknown", "Unknown"],
+        ["TRACINGCONFIG", "ACCEPTED", "RESOLVEDREFS", "READY", "DELIVERING"],
+        ["shop/fine", "True", "True", "True", "True"],
+        ["shop/poor", "True", "Unknown", "False", "Unknown"],
+        ["shop/new", "Unknown", "Unknown", "Unknown", "Unknown"],
     ]
     assert lines[4:6] == ["shop/poor: ResolvedRefs: why ResolvedRefs", "shop/poor: Ready: why Ready"]
     assert lines[6].startswith("shop/new: no status yet: is the controller running?")
     assert len(lines) == 7
+
+
+def test_status_tells_of_backends_in_trouble_and_of_ledgers() -> None:
+    item = conditioned("agents", Delivering="True")
+    item["status"]["conditions"][0]["reason"] = "Degraded"
+    item["status"]["backends"] = [
+        {"name": "tempo", "circuit": "Open", "sidecars": 3, "message": "connection refused"},
+        {"name": "standby", "circuit": "Closed", "message": "it was away yesterday"},
+    ]
+    entry = {"name": "primary", "delivered": 90, "sampledOut": 5, "pending": 4, "unsent": 1, "dropped": 0}
+    item["status"]["ledger"] = {
+        "time": "2026-01-01T00:00:00Z",
+        "sidecars": 42,
+        "away": 4,
+        "received": 100,
+        "delivery": [{**entry, "unmatched": 0}],
+    }
+    text = status_text([item, config("new")])
+    assert "shop/agents: Delivering: why Delivering" in text, "it delivers, and something is wrong"
+    _, backends, ledgers = text.split("\n\n")
+    assert backends.splitlines()[1:] == ["shop/agents    tempo    Open     3         connection refused"]
+    head, row = (line.split() for line in ledgers.splitlines())
+    assert head[-4:] == ["UNSENT", "DROPPED", "AS", "OF"]
+    counts = ["100", "primary", "90", "5", "0", "4", "1", "0", "2026-01-01T00:00:00Z"]
+    assert row == ["shop/agents", "42", "(4", "away)", *counts]
 
 
 def ledger(pending: int) -> Ledger:

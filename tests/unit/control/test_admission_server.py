@@ -19,9 +19,11 @@ from control_objects import OPTIONS, config, pod, review
 from tracekeeper_operator import certs
 from tracekeeper_operator.access import load_chain
 from tracekeeper_operator.admission import MAX_BODY, Admission
+from tracekeeper_operator.bounds import Limits
 from tracekeeper_operator.catalog import Catalog
 from tracekeeper_operator.clock import SystemClock
 from tracekeeper_operator.events import Notice
+from tracekeeper_operator.images import ImageMemory, Images, manifest
 from tracekeeper_operator.inject import SkipReason
 from tracekeeper_operator.metrics import InjectorMetrics
 from tracekeeper_operator.settings import Address
@@ -39,6 +41,8 @@ class Rig:
     catalog: Catalog = field(default_factory=Catalog)
     metrics: InjectorMetrics = field(default_factory=InjectorMetrics)
     notices: list[Notice] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
+    images: ImageMemory = field(default_factory=ImageMemory)
 
     async def post(self, path: str, body: Any) -> tuple[int, Any]:
         data = body if isinstance(body, (bytes, io.BytesIO)) else json.dumps(body).encode()
@@ -70,7 +74,9 @@ async def rig() -> AsyncIterator[Rig]:
     trust = ssl.create_default_context(cadata=material.ca)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
         rig = Rig(session)
-        admission = Admission(rig.catalog, OPTIONS, rig.metrics, SystemClock(), rig.notices.append)
+        admission = Admission(
+            rig.catalog, OPTIONS, rig.metrics, SystemClock(), rig.notices.append, rig.limits, rig.images
+        )
         async with Server(admission.application(), Address("127.0.0.1", 0), tls=serving) as server:
             rig.url = f"https://localhost:{server.port}"
             rig.catalog.replace([config()])
@@ -91,12 +97,37 @@ async def test_injects(rig: Rig) -> None:
 
 async def test_a_pod_that_is_asked_about_again_is_injected_once(rig: Rig) -> None:
     found = pod(inject="true")
-    found["metadata"]["annotations"]["tracekeeper.dev/injected"] = "0.1.0"
+    found["metadata"]["labels"]["tracekeeper.dev/injected"] = "true"
     found["spec"]["initContainers"] = [{"name": "tracekeeper-sidecar", "image": "s:1", "restartPolicy": "Always"}]
     assert "patch" in await rig.ask("/mutate", review(found))
     assert rig.count("admissions", webhook="mutate", result="injected") == 0
     assert rig.count("admissions", webhook="mutate", result="completed") == 1
     assert rig.notices == []
+
+
+async def test_an_image_that_cannot_be_pulled_is_not_given(rig: Rig) -> None:
+    known = Images().failed(OPTIONS.image, "no such tag", 1.0)
+    rig.images.replace([manifest("tk", known)])
+    answer = await rig.ask("/mutate", review(pod(inject="true")))
+    assert answer["allowed"] is True and "patch" not in answer
+    assert rig.count("skipped", skip_reason="NoImage") == 1
+    assert rig.notices[0].reason == "InjectionSkipped" and "NoImage" in rig.notices[0].message
+    rig.images.put(manifest("tk", known.proved("registry.example/tracekeeper-sidecar:0")))
+    answer = await rig.ask("/mutate", review(pod(inject="true")))
+    patch = json.loads(base64.b64decode(answer["patch"]))
+    assert patch[-1]["value"][0]["image"] == "registry.example/tracekeeper-sidecar:0"
+    rig.images.remove({})
+    answer = await rig.ask("/mutate", review(pod(inject="true")))
+    assert json.loads(base64.b64decode(answer["patch"]))[-1]["value"][0]["image"] == OPTIONS.image
+
+
+async def test_what_the_namespace_asks_of_containers_is_looked_up(rig: Rig) -> None:
+    item = {"type": "Container", "max": {"memory": "200Mi"}}
+    rig.limits.ranges.put({"metadata": {"name": "r", "namespace": "shop"}, "spec": {"limits": [item]}})
+    answer = await rig.ask("/mutate", review(pod(inject="true")))
+    patch = json.loads(base64.b64decode(answer["patch"]))
+    assert patch[-1]["value"][0]["resources"]["limits"]["memory"] == "200Mi"
+    assert "limits.memory 200Mi instead of 256Mi" in rig.notices[0].message
 
 
 async def test_dry_runs_announce_nothing(rig: Rig) -> None:

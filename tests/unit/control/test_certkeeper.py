@@ -12,6 +12,7 @@ from cryptography import x509
 
 from control_api import Api, serve
 from control_objects import StoodClock
+from tracekeeper_operator import certs
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.certkeeper import CertKeeper, Place, bundle_patch
 from tracekeeper_operator.certs import Lives, Material
@@ -158,7 +159,12 @@ async def test_names_the_control_stream_and_tells_people_whom_to_trust(api: Api,
     found = names.get_values_for_type(x509.DNSName)
     assert {"injector.tk.svc", "tk-control.tk.svc", "tk-control.tk.svc.cluster.local"} <= set(found)
     told = api.get("configmaps", "tk", "tracekeeper-ca")
-    expected = {"ca.crt": stored(api, "ca.crt"), "endpoint": "tk-control.tk.svc:9444"}
+    expected = {
+        "ca.crt": stored(api, "ca.crt"),
+        "endpoint": "tk-control.tk.svc:9444",
+        "certificate-not-before": serving.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "certificate-not-after": serving.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
     assert told["data"] == expected
     told["data"] = {"ca.crt": "somebody else's"}
     await settle(keeper)
@@ -212,6 +218,23 @@ async def test_tells_of_every_change_once(api: Api, kube: Kube) -> None:
 def known(keeper: CertKeeper) -> Material:
     assert keeper.material is not None
     return keeper.material
+
+
+async def test_looks_as_often_as_the_shortest_of_lives_asks_for(api: Api, kube: Kube) -> None:
+    """Also when lives were shorter before: what they made ends soon."""
+    clock = StoodClock()
+    assert CertKeeper(kube, PLACE, clock).pause == 60.0
+    short = CertKeeper(kube, PLACE, clock, lives=Lives(authority=60.0, serving=25.0))
+    assert short.pause == pytest.approx(25 / 30)
+    await settle(short)
+    later = CertKeeper(kube, PLACE, clock)
+    await later.once()
+    assert later.pause == pytest.approx(25 / 30)
+    for _ in range(200):
+        clock.wall += later.pause
+        await later.once()
+        assert certs.expires(known(later)) > clock.now()
+    assert certs.expires(known(later)) - clock.now() > 80 * certs.DAY and later.pause == 60.0
 
 
 async def test_goes_on_after_failures(api: Api, kube: Kube) -> None:

@@ -122,6 +122,33 @@ def test_a_first_authority_waits_for_nobody(material: Material) -> None:
     assert renew(material, NOW + 1, ["other.tk.svc"], trusted=True, lives=lives) is not material
 
 
+def test_shorter_lives_hold_for_what_is_there_already(material: Material) -> None:
+    """As after any renewal: a new authority beside the old one first, then what it signs."""
+    long = make(NOW, HOSTS, Lives())
+    assert renew(long, NOW + 1, HOSTS, trusted=True, lives=Lives(serving=89 * DAY)) is long
+    soon = renew(long, NOW + 1, HOSTS, trusted=True, lives=Lives(serving=DAY))
+    assert (expires(soon), soon.ca) == (NOW + 1 + DAY, long.ca)
+    overlapping = renew(long, NOW + 1, HOSTS, trusted=True, lives=LIVES)
+    assert overlapping.certificate == long.certificate
+    assert len(certificates(overlapping.ca)) == 2
+    moved = renew(overlapping, NOW + 2, HOSTS, trusted=True, lives=LIVES)
+    assert signed(moved, 0) and expires(moved) == NOW + 62
+    assert renew(moved, NOW + 3, HOSTS, trusted=True, lives=LIVES) is moved
+
+
+@pytest.mark.parametrize(
+    ("authority", "serving", "text"), [(60, 9, "least is 10s"), (60, 31, "twice as long"), (10, 10, "twice as long")]
+)
+def test_lives_that_leave_no_time_to_renew_are_refused(authority: float, serving: float, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Lives.of(authority, serving)
+
+
+@pytest.mark.parametrize(("authority", "spread"), [(60.0, 5.0), (3600.0, 300.0), (730 * DAY, 900.0)])
+def test_a_new_authority_waits_as_long_as_there_is_time_for(authority: float, spread: float) -> None:
+    assert Lives.of(authority, 25.0) == Lives(authority, 25.0, spread)
+
+
 def test_an_authority_that_is_over_is_dropped(material: Material) -> None:
     current = renew(material, NOW + 180, HOSTS, trusted=True, lives=LIVES)
     overlapping = renew(current, NOW + 201, HOSTS, trusted=True, lives=LIVES)

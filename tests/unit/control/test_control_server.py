@@ -299,7 +299,7 @@ async def test_one_that_does_not_read_is_ended_and_no_other_one(world: World) ->
 
 async def test_messages_about_dumps_go_both_ways(world: World) -> None:
     heard: list[tuple[Attached, pb.DumpState]] = []
-    world.server.on_dump_state(lambda attached, state: heard.append((attached, state)))
+    world.server.on_told("dump", lambda attached, state: heard.append((attached, state)))
     async with world.sidecar("a") as one, world.sidecar("b"):
         attached = world.server.attached(CONFIG)
         assert [each.identity.pod for each in attached] == ["a", "b"]
@@ -355,7 +355,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
             Address("127.0.0.1", port),
             lambda: world.material,
             world.verify,
-            world.configs.get,
+            world.find,
             world.clock,
             world.metrics,
         )

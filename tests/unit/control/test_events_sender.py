@@ -31,7 +31,7 @@ async def api() -> AsyncIterator[Api]:
 class Rig:
     def __init__(self, api: Api, kube: Kube) -> None:
         self.api, self.clock, self.metrics = api, StoodClock(), InjectorMetrics()
-        self.events = Events(kube, self.clock, self.metrics, pace=0.0)
+        self.events = Events(kube, self.clock, self.metrics.events, "injector", pace=0.0)
 
     def offer(self, owner: Owner = REPLICA_SET, message: str = "injected", reason: str = "Injected") -> None:
         self.events.offer(Notice(owner, reason, message, warning=False))

@@ -10,7 +10,7 @@ import injection_golden
 
 
 def test_there_are_fixtures() -> None:
-    assert len(injection_golden.names()) >= 19
+    assert len(injection_golden.names()) >= 33
 
 
 @pytest.mark.parametrize("name", injection_golden.names())

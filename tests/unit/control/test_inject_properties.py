@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_api import set_at
-from control_objects import OPTIONS, config
+from control_objects import OPTIONS, config, scope
 from tracekeeper_operator.inject import Injection, Skip, SkipReason, inject
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.parse import parse_manifest
@@ -18,9 +18,20 @@ OURS = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCO
 WORDS = st.text("abc-", min_size=1, max_size=4)
 ENV = st.lists(st.fixed_dictionaries({"name": st.sampled_from(["A", "B", *sorted(OURS)]), "value": WORDS}), max_size=4)
 PORTS = st.lists(st.fixed_dictionaries({"containerPort": st.sampled_from([80, 8080, 4317])}), max_size=2)
+MESH = ["istio-init", "istio-proxy", "linkerd-proxy"]
+AMOUNTS = st.dictionaries(
+    st.sampled_from(["cpu", "memory", "ephemeral-storage"]), st.sampled_from(["1", "500m", "1Gi"]), max_size=3
+)
+RESOURCES = st.fixed_dictionaries({}, optional={"requests": AMOUNTS, "limits": AMOUNTS})
 CONTAINER = st.fixed_dictionaries(
-    {"name": WORDS, "image": WORDS},
-    optional={"env": ENV | st.none(), "ports": PORTS, "args": st.lists(WORDS), "restartPolicy": st.just("Always")},
+    {"name": WORDS | st.sampled_from(MESH), "image": WORDS},
+    optional={
+        "env": ENV | st.none(),
+        "ports": PORTS,
+        "args": st.lists(WORDS),
+        "restartPolicy": st.just("Always"),
+        "resources": RESOURCES,
+    },
 )
 VOLUME = st.fixed_dictionaries({"name": st.sampled_from(["data", "tracekeeper-buffer", "x"]), "emptyDir": st.just({})})
 PODS = st.fixed_dictionaries(
@@ -35,6 +46,7 @@ PODS = st.fixed_dictionaries(
                 "initContainers": st.lists(CONTAINER, max_size=2) | st.none(),
                 "volumes": st.lists(VOLUME, max_size=2) | st.none(),
                 "hostNetwork": st.booleans(),
+                "imagePullSecrets": st.lists(st.fixed_dictionaries({"name": WORDS}), max_size=2),
             },
         ),
     }
@@ -82,10 +94,10 @@ def applied(pod: dict[str, Any], outcome: Injection) -> dict[str, Any]:
 
 @given(PODS, st.sampled_from(CONFIGS), st.booleans())
 def test_injecting_again_adds_nothing(pod: dict[str, Any], configs: list[TracingConfig], by_namespace: bool) -> None:
-    first = inject(pod, "shop", configs, OPTIONS, by_namespace=by_namespace)
+    first = inject(pod, scope(configs), OPTIONS, by_namespace=by_namespace)
     if isinstance(first, Skip):
         return
-    again = inject(applied(pod, first), "shop", configs, OPTIONS, by_namespace=by_namespace)
+    again = inject(applied(pod, first), scope(configs), OPTIONS, by_namespace=by_namespace)
     assert isinstance(again, Skip)
     assert again.reason is SkipReason.ALREADY_INJECTED
     assert again.silent
@@ -94,28 +106,36 @@ def test_injecting_again_adds_nothing(pod: dict[str, Any], configs: list[Tracing
 @given(PODS, st.sampled_from(CONFIGS))
 def test_the_application_keeps_everything(pod: dict[str, Any], configs: list[TracingConfig]) -> None:
     before = copy.deepcopy(pod)
-    outcome = inject(pod, "shop", configs, OPTIONS)
+    outcome = inject(pod, scope(configs), OPTIONS)
     assert pod == before
     if isinstance(outcome, Skip):
         return
     after = applied(pod, outcome)
-    ours, *inits = after["spec"]["initContainers"]
-    assert ours["name"] == "tracekeeper-sidecar"
-    for field, kept in (("containers", after["spec"]["containers"]), ("initContainers", inits)):
-        for old, new in zip(before["spec"].get(field) or [], kept, strict=True):
-            assert_only_our_variables(old, new)
+    inits = [item for item in after["spec"]["initContainers"] if item["name"] != "tracekeeper-sidecar"]
+    assert len(inits) + 1 == len(after["spec"]["initContainers"])
+    ahead = [item["name"] for item in after["spec"]["initContainers"]].index("tracekeeper-sidecar")
+    for old, new in zip(before["spec"]["containers"], after["spec"]["containers"], strict=True):
+        assert_only_our_variables(old, new)
+    for index, (old, new) in enumerate(zip(before["spec"].get("initContainers") or [], inits, strict=True)):
+        assert_only_our_variables(old, new) if index >= ahead else assert_untouched(old, new)
     added = {"initContainers", "containers", "volumes"}
     rest = [{k: v for k, v in spec.items() if k not in added} for spec in (before["spec"], after["spec"])]
     assert rest[0] == rest[1]
     old_volumes = before["spec"].get("volumes") or []
     assert after["spec"]["volumes"][: len(old_volumes)] == old_volumes
     assert after["metadata"]["annotations"].items() >= before["metadata"]["annotations"].items()
-    assert after["metadata"].get("labels") == before["metadata"].get("labels")
+    mark = {"tracekeeper.dev/injected": "true"}
+    assert after["metadata"]["labels"] == (before["metadata"].get("labels") or {}) | mark
+
+
+def assert_untouched(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """It starts before the sidecar."""
+    assert new == old
 
 
 def assert_only_our_variables(old: dict[str, Any], new: dict[str, Any]) -> None:
     own = old.get("env") or []
-    if OURS & {entry["name"] for entry in own}:
+    if old["name"] in MESH or OURS & {entry["name"] for entry in own}:
         assert new == old
         return
     assert {key: value for key, value in new.items() if key != "env"} == {
@@ -125,20 +145,26 @@ def assert_only_our_variables(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert {entry["name"] for entry in new["env"][len(own) :]} == OURS
 
 
+def ours_of(spec: dict[str, Any]) -> dict[str, Any]:
+    """The sidecar's container."""
+    (found,) = [item for item in spec["initContainers"] if item["name"] == "tracekeeper-sidecar"]
+    return dict(found)
+
+
 @given(PODS)
 def test_every_mount_has_its_volume(pod: dict[str, Any]) -> None:
-    outcome = inject(pod, "shop", [], OPTIONS)
+    outcome = inject(pod, scope([]), OPTIONS)
     if isinstance(outcome, Skip):
         return
     spec = applied(pod, outcome)["spec"]
     volumes = {volume["name"] for volume in spec["volumes"]}
-    assert {mount["name"] for mount in spec["initContainers"][0]["volumeMounts"]} <= volumes
+    assert {mount["name"] for mount in ours_of(spec)["volumeMounts"]} <= volumes
 
 
 @given(ODD_PODS | JSON.filter(lambda value: isinstance(value, dict)), st.booleans())
 def test_no_pod_makes_it_fail(pod: dict[str, Any], by_namespace: bool) -> None:
-    outcome = inject(pod, "shop", CONFIGS[1], OPTIONS, by_namespace=by_namespace)
+    outcome = inject(pod, scope(CONFIGS[1]), OPTIONS, by_namespace=by_namespace)
     if isinstance(outcome, Skip):
         assert outcome.message
     else:
-        assert applied(pod, outcome)["spec"]["initContainers"][0]["name"] == "tracekeeper-sidecar"
+        assert ours_of(applied(pod, outcome)["spec"])["restartPolicy"] == "Always"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tracekeeper_operator.certs import Lives
 from tracekeeper_operator.errors import SettingsError
+from tracekeeper_operator.lease import Terms
+from tracekeeper_operator.pods.options import PodOptions
 from tracekeeper_operator.settings import Address, ControllerSettings, InjectorSettings, parse, parse_address
 
 
@@ -18,6 +21,8 @@ def test_controller_defaults() -> None:
         metrics_listen=Address("", 8080),
         resync_seconds=60.0,
         log_level="Info",
+        root_namespace="tk",
+        pods=PodOptions("tk"),
     )
 
 
@@ -29,6 +34,14 @@ def test_the_control_stream_is_off_unless_a_service_leads_to_it() -> None:
     found = parse(["controller", "--namespace", "tk"], environ)
     assert isinstance(found, ControllerSettings)
     assert (found.control_service, found.control_listen) == ("tk-control", Address("127.0.0.1", 0))
+
+
+def test_who_leads_and_for_how_long_certificates_live() -> None:
+    flags = ["--lease=other", "--lease-duration=30s", "--pod=a", "--authority-life=1h", "--certificate-life=1m"]
+    found = parse(["controller", "--namespace", "tk", *flags], {})
+    assert isinstance(found, ControllerSettings)
+    assert (found.lease, found.terms, found.pod) == ("other", Terms(30.0), "a")
+    assert found.lives == Lives(authority=3600.0, serving=60.0, spread=300.0)
 
 
 def test_injector_from_the_environment_and_flags() -> None:
@@ -45,6 +58,7 @@ def test_injector_from_the_environment_and_flags() -> None:
         sidecar_pull_policy="Never",
         listen=Address("::", 9443),
         metrics_listen=Address("", 8080),
+        root_namespace="tk",
         log_level="Debug",
     )
     assert str(found.listen) == "[::]:9443"
@@ -60,6 +74,10 @@ def test_injector_from_the_environment_and_flags() -> None:
         (["controller", "--namespace", "tk", "--control-service", "a.b"], "--control-service: 'a.b' is no name of a"),
         (["controller", "--namespace", "tk", "--control-listen", "x"], "--control-listen: 'x' is not host:port"),
         (["controller", "--namespace", "tk", "--resync", "soon"], "--resync: "),
+        (["controller", "--namespace", "tk", "--lease-duration", "1s"], "--lease-duration: 1s is not from 3s to 300s"),
+        (["controller", "--namespace", "tk", "--certificate-life", "1s"], "--certificate-life: the certificate's life"),
+        (["controller", "--namespace", "tk", "--authority-life", "99h"], "--certificate-life: the authority has to"),
+        (["controller", "--namespace", "tk", "--authority-life", "long"], "--authority-life: "),
         (["controller", "--namespace", "tk", "--resync", "10ms"], "--resync: 10ms is too often"),
     ],
 )
@@ -84,3 +102,12 @@ def test_the_injector_listens_on_every_address_by_default() -> None:
     found = parse(["injector", "--namespace", "tk", "--sidecar-image", "image:1"], {})
     assert isinstance(found, InjectorSettings)
     assert (found.listen, found.metrics_listen) == (Address("", 9443), Address("", 8080))
+
+
+def test_where_the_sidecars_image_may_come_from_and_by_which_secrets() -> None:
+    own = ["injector", "--namespace", "tk", "--sidecar-image", "image:1"]
+    found = parse([*own, "--image-registries", "a.example/x/, b.example", "--pull-secrets", "one, two"], {})
+    assert isinstance(found, InjectorSettings)
+    assert (found.image_registries, found.pull_secrets) == (("a.example/x", "b.example"), ("one", "two"))
+    with pytest.raises(SettingsError, match="--pull-secrets: 'No_Secret' is no name of a Secret"):
+        parse([*own, "--pull-secrets", "No_Secret"], {})

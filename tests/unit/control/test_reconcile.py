@@ -13,6 +13,7 @@ import pytest
 from control_api import Api, serve
 from control_objects import StoodClock, backend, config, secret
 from tracekeeper_operator.access import Access
+from tracekeeper_operator.book import Book
 from tracekeeper_operator.clock import SystemClock
 from tracekeeper_operator.control.facts import ConfigFacts
 from tracekeeper_operator.control.index import ConfigIndex
@@ -20,7 +21,10 @@ from tracekeeper_operator.errors import KubeError
 from tracekeeper_operator.handlers import take
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
-from tracekeeper_operator.reconcile import Reconciler
+from tracekeeper_operator.namespaces import Namespaces
+from tracekeeper_operator.pods.index import PodIndex
+from tracekeeper_operator.reconcile import SETTLED, Reconciler
+from tracekeeper_operator.retire import BRIEFLY, RETIRED_FOR
 from tracekeeper_operator.store import Store
 from tracekeeper_operator.tasks import run_until
 from tracekeeper_spec.policy import Control, PolicyDocument
@@ -33,7 +37,11 @@ class Rig:
     def __init__(self, api: Api, kube: Kube, clock: Any, resync: float) -> None:
         self.api, self.store = api, Store()
         self.metrics = ControllerMetrics()
-        self.index = ConfigIndex()
+        self.namespaces = Namespaces()
+        self.namespaces.replace([])
+        self.book = Book(self.store, self.namespaces, "observability")
+        self.index = ConfigIndex(self.book)
+        self.pods = PodIndex()
         self.control: Callable[[Control | None], Control | None] = lambda published: None
         self.reconciler = Reconciler(
             kube,
@@ -42,7 +50,15 @@ class Rig:
             self.metrics,
             resync=resync,
             control=lambda published: self.control(published),
-            on_assessed=self.index.take,
+            book=self.book,
+            demand=self.pods,
+        )
+        self.injected()
+
+    def injected(self, *namespaces: str) -> None:
+        """In each of them, and nowhere else, there is an injected pod."""
+        self.pods.replace(
+            [{"metadata": {"namespace": namespace, "name": "app", "uid": "uid-app"}} for namespace in namespaces]
         )
 
     def create(self, manifest: dict[str, Any]) -> None:
@@ -100,7 +116,11 @@ async def test_publishes_and_tells(rig: MakeRig) -> None:
     assert document is not None and [entry.name for entry in document.configs] == ["agents"]
     assert it.condition("Ready") == ("True", "Published")
     status = it.api.get("tracingconfigs", "shop", "agents")["status"]
-    assert status["policy"] == {"current": document.digest, "revision": document.revision}
+    assert status["policy"] == {
+        "current": document.digest,
+        "lastGood": document.digest,
+        "revision": document.revision,
+    }
 
 
 async def test_writes_nothing_when_nothing_changed(rig: MakeRig) -> None:
@@ -211,16 +231,71 @@ async def test_a_config_that_goes_meanwhile_is_no_fault(rig: MakeRig) -> None:
     await it.reconciler.round("shop")
 
 
-async def test_the_last_config_takes_the_policy_along(rig: MakeRig) -> None:
-    it = rig()
+async def test_the_last_config_takes_the_policy_along_once_it_has_retired(rig: MakeRig) -> None:
+    clock = StoodClock()
+    it = rig(clock)
+    it.injected("shop")
     it.create(config("a"))
     it.create(config("b"))
     await it.reconciler.round("shop")
     it.delete("shop", "a")
     await it.reconciler.round("shop")
     document = it.document()
-    assert document is not None and [entry.name for entry in document.configs] == ["b"]
+    assert document is not None
+    assert [(entry.name, entry.retired) for entry in document.configs] == [("b", False), ("a", True)]
     it.delete("shop", "b")
+    await it.reconciler.round("shop")
+    document = it.document()
+    assert document is not None and all(entry.retired for entry in document.configs)
+    clock.wall += RETIRED_FOR
+    await it.reconciler.round("shop")
+    assert it.document() is None
+
+
+async def test_where_no_pod_is_injected_the_last_config_takes_the_policy_along_within_a_minute(rig: MakeRig) -> None:
+    clock = StoodClock()
+    it = rig(clock)
+    it.create(config("a"))
+    await it.reconciler.round("shop")
+    assert it.document() is not None
+    it.delete("shop", "a")
+    await it.reconciler.round("shop")
+    clock.wall += BRIEFLY - 1
+    await it.reconciler.round("shop")
+    left = it.document()
+    assert left is not None and [entry.retired for entry in left.configs] == [True]
+    clock.wall += 1
+    await it.reconciler.round("shop")
+    assert it.document() is None
+
+
+async def test_a_pod_that_is_seen_late_still_finds_what_has_retired(rig: MakeRig) -> None:
+    clock = StoodClock()
+    it = rig(clock)
+    it.create(config("a"))
+    await it.reconciler.round("shop")
+    it.delete("shop", "a")
+    await it.reconciler.round("shop")
+    it.injected("shop")
+    clock.wall += RETIRED_FOR - 1
+    await it.reconciler.round("shop")
+    assert it.document() is not None
+    clock.wall += 1
+    await it.reconciler.round("shop")
+    assert it.document() is None
+
+
+async def test_what_has_retired_goes_with_the_last_pod(rig: MakeRig) -> None:
+    clock = StoodClock()
+    it = rig(clock)
+    it.injected("shop")
+    it.create(config("a"))
+    await it.reconciler.round("shop")
+    it.delete("shop", "a")
+    await it.reconciler.round("shop")
+    assert it.document() is not None
+    it.injected()
+    clock.wall += BRIEFLY
     await it.reconciler.round("shop")
     assert it.document() is None
 
@@ -235,7 +310,7 @@ async def test_serves_many_namespaces(rig: MakeRig) -> None:
         it.create(config(namespace="ns3", suspend=True))
         await until(lambda: it.condition("Ready", "ns3") == ("True", "Suspended"))
         it.delete("ns4", "agents")
-        await until(lambda: it.document("ns4") is None)
+        await until(lambda: (found := it.document("ns4")) and found.configs[0].retired)
 
 
 async def test_a_namespace_that_fails_holds_no_other_up(rig: MakeRig) -> None:
@@ -261,7 +336,7 @@ async def test_resync_brings_rotated_secrets_and_missed_deletions(rig: MakeRig) 
         await until(lambda: (found := it.document()) and found.secrets == {"tempo": {"token": b"new"}})
         # Nobody tells of this deletion, as when a watch dies at the wrong moment.
         it.api.remove("tracingconfigs", "else", "other")
-        await until(lambda: it.document("else") is None)
+        await until(lambda: (found := it.document("else")) and found.configs[0].retired)
 
 
 async def test_every_namespace_hears_where_the_control_stream_is(rig: MakeRig) -> None:
@@ -323,6 +398,19 @@ async def test_the_control_stream_knows_configs_as_sidecars_do(rig: MakeRig) -> 
     assert found.index.find("uid-plain") is None
 
 
+async def test_made_up_configs_take_no_memory(rig: MakeRig) -> None:
+    """A sidecar says itself by which config it works."""
+    found = rig()
+    found.create(config("plain"))
+    await found.reconciler.round("shop")
+    assert found.index.find("uid-plain") is not None and len(found.index) == 1
+    for number in range(100):
+        assert found.index.find(f"made-up-{number}") is None
+        assert found.index.find(f"made-up-{number}", "shop") is None
+        assert found.index.find("uid-plain", f"elsewhere-{number}") is None, "nobody has lent it"
+    assert len(found.index) == 1
+
+
 async def test_a_deleted_policy_comes_back(rig: MakeRig) -> None:
     it = rig(SystemClock(), resync=0.1)
     async with it.running():
@@ -330,6 +418,64 @@ async def test_a_deleted_policy_comes_back(rig: MakeRig) -> None:
         await until(it.document)
         it.api.remove("secrets", "shop", "tracekeeper-policy")
         await until(it.document)
+
+
+async def test_policies_belong_to_the_definition_that_is_there_now(rig: MakeRig) -> None:
+    """One that is deleted and made anew has another UID: what belongs to the one before, Kubernetes deletes."""
+
+    def define(uid: str, **more: str) -> None:
+        name = "tracingconfigs.tracekeeper.dev"
+        it.api.put("customresourcedefinitions", {"metadata": {"name": name, "uid": uid, **more}})
+
+    def owner() -> str | None:
+        found = it.api.objects.get(("secrets", "shop", "tracekeeper-policy"))
+        return found["metadata"]["ownerReferences"][0]["uid"] if found is not None else None
+
+    clock = StoodClock()
+    it = rig(clock)
+    async with it.running():
+        define("first")
+        it.create(config())
+        await until(lambda: owner() == "first")
+        define("first", deletionTimestamp="2027-01-15T08:00:00Z")
+        it.delete("shop", "agents")
+        await until(lambda: (found := it.document()) and found.configs[0].retired)
+        clock.wall += BRIEFLY
+        it.reconciler.offer("shop")
+        await until(lambda: owner() is None)
+        define("second")
+        it.create(config())
+        await until(lambda: owner() == "second")
+
+
+async def test_a_definition_that_changed_unseen_is_noticed_by_the_next_list(rig: MakeRig) -> None:
+    it = rig(SystemClock(), resync=0.1)
+    definition = {"metadata": {"name": "tracingconfigs.tracekeeper.dev", "uid": "first"}}
+    it.api.put("customresourcedefinitions", definition)
+    async with it.running():
+        it.create(config())
+        await until(it.document)
+        it.api.put("customresourcedefinitions", {"metadata": {**definition["metadata"], "uid": "second"}})
+        it.api.remove("secrets", "shop", "tracekeeper-policy")
+        secret = ("secrets", "shop", "tracekeeper-policy")
+        await until(
+            lambda: (found := it.api.objects.get(secret)) and found["metadata"]["ownerReferences"][0]["uid"] == "second"
+        )
+
+
+async def test_what_a_controller_of_before_wrote_at_its_end_does_not_stay(rig: MakeRig) -> None:
+    """One that knows no Lease goes on for a while beside its successor, which has read everything already."""
+    clock = StoodClock()
+    it = rig(clock)
+    async with it.running():
+        it.create(config())
+        await until(lambda: it.condition("Ready") == ("True", "Published"))
+        published = known(it)
+        it.api.put("secrets", {**secret("tracekeeper-policy"), "data": {}})
+        clock.mono += SETTLED[1]
+        it.create(config(namespace="other"))
+        await until(lambda: (found := it.api.get("secrets", "shop", "tracekeeper-policy")["data"]) and found)
+    assert known(it).configs == published.configs
 
 
 async def test_a_fault_of_ours_in_one_namespace_is_survived(rig: MakeRig) -> None:

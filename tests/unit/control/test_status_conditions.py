@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from control_objects import backend, config
-from tracekeeper_operator.plan import Published, SecretRead, assess, plan
+from tracekeeper_operator.plan import Published, assess, plan
+from tracekeeper_operator.secret_read import SecretRead
 from tracekeeper_operator.status import (
     MAX_MESSAGE,
     Condition,
@@ -32,7 +33,7 @@ def judged(
 ) -> dict[str, Condition]:
     """The conditions of the first config; `published` is the policy that is there already."""
     decided = plan("shop", assess(manifests, None), secrets or {}, Published(published), floor=0, now=NOW)
-    found = conditions(decided.configs[0], decided, secrets or {}, outcome or Outcome())
+    found = conditions(decided.configs[0], decided, secrets or {}, outcome or Outcome(), now=NOW)
     return {condition.type: condition for condition in found}
 
 
@@ -66,7 +67,7 @@ def test_says_which_version_stays_in_effect() -> None:
     first = plan("shop", assess([config()], None), {}, Published(None), floor=0, now=NOW)
     broken = assess([config(generation=2, logLevel="Loud")], first.document)
     decided = plan("shop", broken, {}, Published(first.document), floor=0, now=NOW)
-    accepted, refs, ready = conditions(decided.configs[0], decided, {}, Outcome())
+    accepted, refs, ready = conditions(decided.configs[0], decided, {}, Outcome(), now=NOW)
     assert "generation 1 stays in effect" in accepted.message
     assert (refs.status, ready.status) == ("True", "False")
 
@@ -179,7 +180,7 @@ def test_messages_are_bounded() -> None:
 def whole(manifest: dict[str, Any], now: float, problem: str = "") -> dict[str, Any]:
     outcome = Outcome(problem)
     decided = plan("shop", assess([manifest], None), {}, Published(None), floor=0, now=NOW)
-    found = conditions(decided.configs[0], decided, {}, outcome)
+    found = conditions(decided.configs[0], decided, {}, outcome, now=NOW)
     return status(decided.configs[0], decided, found, outcome, now)
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from control_objects import config, pod
+from control_objects import config, pod, scope
 from tracekeeper_operator import pod as pods
-from tracekeeper_operator import sidecar
+from tracekeeper_operator import resources as demands
+from tracekeeper_operator.bounds import UNBOUND
 from tracekeeper_operator.errors import SettingsError
 from tracekeeper_operator.plan import Published, assess
 from tracekeeper_operator.plan import plan as decide
 from tracekeeper_operator.settings import parse
-from tracekeeper_operator.sidecar import Options
 from tracekeeper_operator.status import Condition, Outcome, conditions
 from tracekeeper_operator.storage import LOGS, NOWHERE, HostPaths, Storage, plan
 from tracekeeper_operator.validate import validate
@@ -106,7 +106,12 @@ def resources(storage: dict[str, Any], *containers: dict[str, Any], **section: A
     body["spec"]["containers"] = list(containers) or [container(None)]
     spec = resolved(storage=storage, **section)
     found = plan(pods.parse(body), spec, "shop", "agents", ALLOWED)
-    return dict(sidecar.container(spec, Options("image:1", "Never", "1"), found)["resources"])
+    return asked(body, spec, found)
+
+
+def asked(body: dict[str, Any], spec: ResolvedSpec, found: Storage) -> dict[str, Any]:
+    demand = demands.demand(pods.parse(body), spec, found, UNBOUND)
+    return {"requests": demand.requests, "limits": demand.limits}
 
 
 def disk(found: dict[str, Any], kind: str) -> int | None:
@@ -130,7 +135,7 @@ def test_where_the_pod_has_a_limit_it_grows_by_what_the_buffer_may_take(limited:
         body["spec"]["initContainers"] = [container(some, "init")]
     spec = resolved(storage={"size": "100Mi"})
     found = plan(pods.parse(body), spec, "shop", "agents", NOWHERE)
-    made = sidecar.container(spec, Options("image:1", "Never", "1"), found)["resources"]
+    made = asked(body, spec, found)
     assert disk(made, "limits") == disk(made, "requests") == 100 * MIB + LOGS
 
 
@@ -198,7 +203,7 @@ def test_a_pod_gets_a_group_for_its_volume_unless_that_could_hurt_it(spec: dict[
 def ready(namespace: str, host_paths: HostPaths) -> Condition:
     manifest = config(namespace=namespace, sidecar={"storage": {"type": "HostPath"}})
     decided = decide(namespace, assess([manifest], None), {}, Published(None), floor=0, now=1.8e9)
-    return conditions(decided.configs[0], decided, {}, Outcome(), host_paths)[2]
+    return conditions(decided.configs[0], decided, {}, Outcome(), host_paths, now=0.0)[2]
 
 
 def test_the_status_says_that_the_type_is_not_allowed_and_what_pods_get() -> None:
@@ -211,10 +216,12 @@ def test_the_status_says_that_the_type_is_not_allowed_and_what_pods_get() -> Non
 
 def test_whoever_writes_it_is_warned_and_not_refused() -> None:
     manifest = config(namespace="bank", sidecar={"storage": {"type": "HostPath"}})
-    verdict = validate(manifest, None, [], ALLOWED)
+    verdict = validate(manifest, None, scope([]), ALLOWED)
     assert verdict.allowed
     assert any(text.startswith("spec.sidecar.storage.type HostPath is not allowed") for text in verdict.warnings)
-    assert not [text for text in validate(manifest, None, [], HostPaths("/x", ("*",))).warnings if "HostPath" in text]
+    assert not [
+        text for text in validate(manifest, None, scope([]), HostPaths("/x", ("*",))).warnings if "HostPath" in text
+    ]
 
 
 def test_what_is_allowed_comes_from_the_flags() -> None:

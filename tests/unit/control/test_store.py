@@ -23,6 +23,19 @@ def test_keeps_the_newest_status() -> None:
     assert store.of("shop")[0]["status"] == {"observedGeneration": 1}
 
 
+def test_keeps_nothing_that_nobody_reads() -> None:
+    """There may be many, with annotations of 256 KiB and managed fields as long as all of them."""
+    store, much = Store(), {"annotations": {"note": "x" * 1000}, "labels": {"a": "b"}, "managedFields": [{"f": "y"}]}
+    whole = {**config(), "status": {"observedGeneration": 1}}
+    whole["metadata"] |= much
+    store.put(whole)
+    (found,) = store.of("shop")
+    assert found == {**config(), "status": {"observedGeneration": 1}}
+    assert whole["metadata"]["annotations"], "which others may still need"
+    store.replace([whole], store.mark())
+    assert store.of("shop") == [found]
+
+
 def test_a_list_brings_what_events_missed() -> None:
     store = Store()
     store.put(config("gone", "old"))

@@ -15,10 +15,10 @@ from tracekeeper_operator.access import Access
 from tracekeeper_operator.backoff import Backoff
 from tracekeeper_operator.catalog import Catalog
 from tracekeeper_operator.clock import SystemClock
+from tracekeeper_operator.kinds import TRACING_CONFIGS
 from tracekeeper_operator.kube import Kube
-from tracekeeper_operator.metrics import InjectorMetrics
 from tracekeeper_operator.tasks import run_until
-from tracekeeper_operator.watch import Watch
+from tracekeeper_operator.watch import Scope, Watch
 from waiting import until
 
 
@@ -33,7 +33,12 @@ async def watching(api: Api, slack: float = 30.0) -> AsyncIterator[Catalog]:
     catalog, stop = Catalog(), asyncio.Event()
     async with Kube(Access(api.url), timeout=2.0) as kube:
         backoff = Backoff(first=0.02, most=0.05)
-        watch = Watch(kube, catalog, SystemClock(), InjectorMetrics(), duration=0.2, slack=slack, backoff=backoff)
+        scope, clock = Scope(TRACING_CONFIGS), SystemClock()
+
+        def heard() -> None:
+            catalog.synced_at = clock.now()
+
+        watch = Watch(kube, scope, catalog, clock, heard, duration=0.2, slack=slack, backoff=backoff)
         task = asyncio.create_task(run_until(stop, {"watch": watch.run()}))
         try:
             yield catalog

@@ -147,6 +147,15 @@ def test_bounds_of_the_probability_hold() -> None:
     assert probability(adaptive, 2) == pytest.approx(0.4, rel=1e-4)
 
 
+def test_it_is_told_when_the_target_asks_for_less_than_the_minimum_keeps() -> None:
+    assert not settled({1: 1000, 2: 1}).pinned
+    adaptive = settled({1: 1000, 2: 1}, replace(LIMITS, min_probability=0.25))
+    assert adaptive.pinned
+    adaptive.configure(replace(LIMITS, min_probability=0.05))
+    assert not bool(adaptive.pinned)
+    assert not settled({1: 1000}, replace(LIMITS, min_probability=1.0)).pinned, "all is to be kept"
+
+
 def test_thresholds_rest_too_where_the_minimum_takes_more_than_the_target() -> None:
     adaptive = settled({1: 1000, 2: 3}, replace(LIMITS, min_probability=0.25))
     version = adaptive.version

@@ -93,3 +93,16 @@ def test_a_key_from_an_earlier_process_is_known_by_what_stands_for_it() -> None:
     assert taken == second.keys.take(mark, names) == second.decide("shop") != 0
     assert second.keys.names(taken) == ("shop",)
     assert (first.keys.mark(0), first.keys.mark(77)) == (0, 0)
+
+
+def test_how_long_the_minimum_has_kept_more_than_the_target_is_known() -> None:
+    adaptive = {"targetTracesPerSecond": 0.01, "minProbability": 0.5}
+    rig = Rig(sampling(default={"type": "Adaptive", "adaptive": adaptive}))
+    assert rig.decider.pinned(rig.time) == 0.0
+    rig.pass_seconds(100.0, *["loud"] * 20)
+    begun = rig.decider.pinned(rig.time)
+    assert 80.0 <= begun <= 100.0
+    rig.pass_seconds(50.0, *["loud"] * 20)
+    assert rig.decider.pinned(rig.time) == begun + 50.0
+    rig.pass_seconds(FORGET * 2)
+    assert rig.decider.pinned(rig.time) == 0.0, "nobody asks for anything any more"

@@ -104,3 +104,18 @@ async def test_when_the_log_is_nearly_full_rules_are_asked_of_what_has_come(
         assert rig.stage.health().hurries == 1 and not rig.stage.health().overloads
         rig.stage.hurry()
         assert rig.stage.health().hurries == 2
+
+
+async def test_a_target_that_the_minimum_does_not_meet_is_told_when_it_lasts(
+    tmp_path: Path, chance: random.Random
+) -> None:
+    adaptive = {"targetTracesPerSecond": 0.01, "minProbability": 0.5}
+    rules = sampling(wait="1s", default={"type": "Adaptive", "adaptive": adaptive})
+    async with running(tmp_path, rules) as rig:
+        begun = rig.clock.time
+        while not rig.stage.health().at_floor:
+            await rig.put(trace(chance))
+            await rig.decided()
+            assert rig.clock.time < begun + 600, rig.stage.health()
+        assert rig.clock.time - begun >= 60.0
+        assert rig.stage.health().pinned >= 60.0

@@ -59,7 +59,8 @@ def commands(page: Path) -> list[list[str]]:
     for line in re.sub(r" *\\\n *", " ", "\n".join([*blocks, *indented, *inline])).splitlines():
         started = re.search(r"(?:^|-- +)((?:kubectl )?tracekeeper(?:-sidecar)? .*)", line)
         if started and " [" not in line:
-            found.append(shlex.split(started[1].split("    ")[0], comments=True))
+            words = shlex.split(started[1].split("    ")[0], comments=True)
+            found.append(words[: words.index(">")] if ">" in words else words)
     return found
 
 

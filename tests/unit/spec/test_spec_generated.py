@@ -54,7 +54,7 @@ def test_the_crd_is_what_users_will_type() -> None:
     assert spec["names"]["shortNames"] == ["tcfg"] and crd()["metadata"]["name"] == "tracingconfigs.tracekeeper.dev"
     (version,) = spec["versions"]
     assert version["name"] == "v1alpha1" and version["subresources"] == {"status": {}}
-    assert [column["name"] for column in version["additionalPrinterColumns"]][:2] == ["Ready", "Accepted"]
+    assert [column["name"] for column in version["additionalPrinterColumns"]][:2] == ["Ready", "Pods"]
 
 
 def test_the_crd_is_kept_by_value() -> None:

@@ -11,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spec_cases import BACKEND, FULL, manifest
+from tracekeeper_spec.aliases import Aliases
+from tracekeeper_spec.candidate import Candidate, Halted
+from tracekeeper_spec.merge import merge
 from tracekeeper_spec.parse import parse_manifest
 from tracekeeper_spec.policy import MAX_BYTES, Control, PolicyDocument, PolicyEntry, PolicyFormatError
 
@@ -26,8 +29,25 @@ def entry(
 DOCUMENT = PolicyDocument(7, (entry(), entry("b", FULL)), {"creds": {"token": b"\x00\xff secret"}})
 
 NAMES = st.text(max_size=8)
+TEXTS = st.lists(NAMES, max_size=3).map(tuple)
+N = st.integers(0, 2**40)
 ENTRIES = st.builds(
-    PolicyEntry, NAMES, NAMES, NAMES, st.integers(0, 2**63), NAMES, st.sampled_from([SPEC, FULL]), st.booleans()
+    PolicyEntry,
+    NAMES,
+    NAMES,
+    NAMES,
+    st.integers(0, 2**63),
+    NAMES,
+    st.sampled_from([SPEC, FULL]),
+    st.booleans(),
+    st.integers(0, 2**40),
+    st.lists(NAMES, max_size=3).map(tuple),
+    st.dictionaries(NAMES, NAMES, max_size=2),
+    st.dictionaries(NAMES, st.just({}), max_size=1),
+    st.just({"rollout": {}}),
+    st.none()
+    | st.builds(Candidate, st.just(SPEC), N, TEXTS, st.dictionaries(NAMES, NAMES, max_size=1), NAMES, N, N, N, TEXTS),
+    st.none() | st.builds(Halted, N, TEXTS, NAMES, N, NAMES, NAMES),
 )
 
 
@@ -38,6 +58,8 @@ ENTRIES = st.builds(
         st.lists(ENTRIES, max_size=3).map(tuple),
         st.dictionaries(NAMES, st.dictionaries(NAMES, st.binary(max_size=40), max_size=2), max_size=2),
         st.none() | st.builds(Control, NAMES, NAMES),
+        st.lists(ENTRIES, max_size=2).map(tuple),
+        NAMES,
     )
 )
 def test_a_document_survives_writing_and_reading(document: PolicyDocument) -> None:
@@ -80,10 +102,21 @@ def test_members_of_later_versions_are_ignored() -> None:
 def test_an_entry_holds_what_was_written() -> None:
     config, _ = parse_manifest(manifest(FULL))
     assert config is not None
-    made = PolicyEntry.of(config)
-    assert made.spec == FULL and made.name == "agents" and not made.retired
-    assert made.parse() == (config.spec, [])
-    assert PolicyEntry.of(config, retired=True).retired
+    made = PolicyEntry.of(merge([config]), Aliases("shop", ()))
+    about = {"allowedNamespaces": FULL["allowedNamespaces"], "enforced": FULL["enforced"]}
+    # A sidecar of an earlier version would not know what is said about configs, or to the operator.
+    operator = {"repair": "Evict", "imageUpdate": "InPlace"}
+    sidecar = {**made.spec["sidecar"], **operator}
+    whole = {**made.spec, **about, "sidecar": sidecar, "suspend": False, "rollout": made.operator["rollout"]}
+    assert whole == FULL and "enforced" not in made.spec and "rollout" not in made.spec
+    assert (
+        made.operator == {"sidecar": operator, "rollout": FULL["rollout"]}
+        and not operator.keys() & made.spec["sidecar"].keys()
+    )
+    assert made.name == "agents" and not made.retired and made.sources == ("shop/agents@0",)
+    assert made.parse_whole() == (replace(config.spec, suspend=None, allowed_namespaces=None, enforced=None), [])
+    own = made.own()
+    assert own is not None and own.spec == replace(config.spec, suspend=None)
 
 
 def test_the_digest_is_of_the_configs_alone() -> None:

@@ -134,6 +134,13 @@ def test_without_sampling_everything_is_kept_at_once() -> None:
     assert resolved(FULL).sampling == parse_spec(FULL)[0].sampling is not None
 
 
+@pytest.mark.parametrize(("memory", "sure"), [("256", True), ("32Mi", True), ("64Mi", False), ("256Mi", False)])
+def test_memory_in_which_no_sidecar_runs_is_a_warning(memory: str, sure: bool) -> None:
+    spec = {"backends": [BACKEND], "sidecar": {"resources": {"limits": {"memory": memory}}}}
+    found = [fault.path for fault in warnings(resolved(spec))]
+    assert found == (["spec.sidecar.resources.limits.memory"] if sure else [])
+
+
 @pytest.mark.parametrize(
     ("sampling", "sure"),
     [

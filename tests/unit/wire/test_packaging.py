@@ -71,7 +71,7 @@ LIMIT = 240
 
 
 def run(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=250, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=550, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -7,46 +7,62 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FromSidecar(_message.Message):
-    __slots__ = ("hello", "report", "kept", "dump")
+    __slots__ = ("hello", "report", "kept", "dump", "standing", "tap", "test")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
     DUMP_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    TAP_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     report: Report
     kept: Decisions
     dump: DumpState
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpState, _Mapping]] = ...) -> None: ...
+    standing: Standing
+    tap: TapState
+    test: TestState
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpState, _Mapping]] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., tap: _Optional[_Union[TapState, _Mapping]] = ..., test: _Optional[_Union[TestState, _Mapping]] = ...) -> None: ...
 
 class ToSidecar(_message.Message):
-    __slots__ = ("welcome", "share", "kept", "dump", "dump_stop")
+    __slots__ = ("welcome", "share", "kept", "dump", "dump_stop", "tap", "tap_stop", "test")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
     DUMP_FIELD_NUMBER: _ClassVar[int]
     DUMP_STOP_FIELD_NUMBER: _ClassVar[int]
+    TAP_FIELD_NUMBER: _ClassVar[int]
+    TAP_STOP_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     share: Share
     kept: Decisions
     dump: DumpCommand
     dump_stop: DumpStop
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., share: _Optional[_Union[Share, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpCommand, _Mapping]] = ..., dump_stop: _Optional[_Union[DumpStop, _Mapping]] = ...) -> None: ...
+    tap: TapCommand
+    tap_stop: TapStop
+    test: TestCommand
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., share: _Optional[_Union[Share, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpCommand, _Mapping]] = ..., dump_stop: _Optional[_Union[DumpStop, _Mapping]] = ..., tap: _Optional[_Union[TapCommand, _Mapping]] = ..., tap_stop: _Optional[_Union[TapStop, _Mapping]] = ..., test: _Optional[_Union[TestCommand, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("version", "config_uid", "policy_revision")
+    __slots__ = ("version", "config_uid", "policy_revision", "tries_candidates")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CONFIG_UID_FIELD_NUMBER: _ClassVar[int]
     POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    TRIES_CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     version: str
     config_uid: str
     policy_revision: int
-    def __init__(self, version: _Optional[str] = ..., config_uid: _Optional[str] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+    tries_candidates: bool
+    def __init__(self, version: _Optional[str] = ..., config_uid: _Optional[str] = ..., policy_revision: _Optional[int] = ..., tries_candidates: _Optional[bool] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("report_every_seconds",)
+    __slots__ = ("report_every_seconds", "standing_every_seconds")
     REPORT_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STANDING_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
     report_every_seconds: float
-    def __init__(self, report_every_seconds: _Optional[float] = ...) -> None: ...
+    standing_every_seconds: float
+    def __init__(self, report_every_seconds: _Optional[float] = ..., standing_every_seconds: _Optional[float] = ...) -> None: ...
 
 class Report(_message.Message):
     __slots__ = ("keys", "policy_revision")
@@ -65,6 +81,70 @@ class KeyRate(_message.Message):
     rate: float
     coming: float
     def __init__(self, key: _Optional[str] = ..., rate: _Optional[float] = ..., coming: _Optional[float] = ...) -> None: ...
+
+class Standing(_message.Message):
+    __slots__ = ("policy_revision", "policy_digest", "policy_problem", "log_problem", "received", "acknowledged", "refused", "filtered", "suspended", "delivery", "backends", "tests", "unscraped", "at_floor")
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    POLICY_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    LOG_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
+    TESTS_FIELD_NUMBER: _ClassVar[int]
+    UNSCRAPED_FIELD_NUMBER: _ClassVar[int]
+    AT_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    policy_revision: int
+    policy_digest: str
+    policy_problem: str
+    log_problem: str
+    received: int
+    acknowledged: int
+    refused: int
+    filtered: int
+    suspended: int
+    delivery: _containers.RepeatedCompositeFieldContainer[EntryStanding]
+    backends: _containers.RepeatedCompositeFieldContainer[BackendStanding]
+    tests: int
+    unscraped: bool
+    at_floor: bool
+    def __init__(self, policy_revision: _Optional[int] = ..., policy_digest: _Optional[str] = ..., policy_problem: _Optional[str] = ..., log_problem: _Optional[str] = ..., received: _Optional[int] = ..., acknowledged: _Optional[int] = ..., refused: _Optional[int] = ..., filtered: _Optional[int] = ..., suspended: _Optional[int] = ..., delivery: _Optional[_Iterable[_Union[EntryStanding, _Mapping]]] = ..., backends: _Optional[_Iterable[_Union[BackendStanding, _Mapping]]] = ..., tests: _Optional[int] = ..., unscraped: _Optional[bool] = ..., at_floor: _Optional[bool] = ...) -> None: ...
+
+class EntryStanding(_message.Message):
+    __slots__ = ("name", "start", "delivered", "sampled_out", "unmatched", "pending", "dropped", "redelivered", "stuck")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_OUT_FIELD_NUMBER: _ClassVar[int]
+    UNMATCHED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    REDELIVERED_FIELD_NUMBER: _ClassVar[int]
+    STUCK_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    start: int
+    delivered: int
+    sampled_out: int
+    unmatched: int
+    pending: int
+    dropped: int
+    redelivered: int
+    stuck: bool
+    def __init__(self, name: _Optional[str] = ..., start: _Optional[int] = ..., delivered: _Optional[int] = ..., sampled_out: _Optional[int] = ..., unmatched: _Optional[int] = ..., pending: _Optional[int] = ..., dropped: _Optional[int] = ..., redelivered: _Optional[int] = ..., stuck: _Optional[bool] = ...) -> None: ...
+
+class BackendStanding(_message.Message):
+    __slots__ = ("name", "circuit", "fault")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CIRCUIT_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    circuit: str
+    fault: str
+    def __init__(self, name: _Optional[str] = ..., circuit: _Optional[str] = ..., fault: _Optional[str] = ...) -> None: ...
 
 class Share(_message.Message):
     __slots__ = ("traces_per_second", "sidecars", "floor")
@@ -173,3 +253,135 @@ class DumpProgress(_message.Message):
     sidecars: int
     pod_uid: str
     def __init__(self, pod: _Optional[str] = ..., state: _Optional[_Union[DumpState, _Mapping]] = ..., sidecars: _Optional[int] = ..., pod_uid: _Optional[str] = ...) -> None: ...
+
+class TapCommand(_message.Message):
+    __slots__ = ("id", "spans", "seconds", "where")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    spans: int
+    seconds: float
+    where: str
+    def __init__(self, id: _Optional[str] = ..., spans: _Optional[int] = ..., seconds: _Optional[float] = ..., where: _Optional[str] = ...) -> None: ...
+
+class TapStop(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class TapState(_message.Message):
+    __slots__ = ("id", "running", "problem", "request", "spans", "looked_at", "matched", "passed_over", "too_large")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
+    LOOKED_AT_FIELD_NUMBER: _ClassVar[int]
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    PASSED_OVER_FIELD_NUMBER: _ClassVar[int]
+    TOO_LARGE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    running: bool
+    problem: str
+    request: bytes
+    spans: int
+    looked_at: int
+    matched: int
+    passed_over: int
+    too_large: int
+    def __init__(self, id: _Optional[str] = ..., running: _Optional[bool] = ..., problem: _Optional[str] = ..., request: _Optional[bytes] = ..., spans: _Optional[int] = ..., looked_at: _Optional[int] = ..., matched: _Optional[int] = ..., passed_over: _Optional[int] = ..., too_large: _Optional[int] = ...) -> None: ...
+
+class TestCommand(_message.Message):
+    __slots__ = ("id", "timeout_seconds")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    timeout_seconds: float
+    def __init__(self, id: _Optional[str] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
+
+class TestState(_message.Message):
+    __slots__ = ("id", "running", "problem", "trace_id", "stored_seconds", "sampled", "delivery")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    STORED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    running: bool
+    problem: str
+    trace_id: bytes
+    stored_seconds: float
+    sampled: bool
+    delivery: _containers.RepeatedCompositeFieldContainer[TestEntry]
+    def __init__(self, id: _Optional[str] = ..., running: _Optional[bool] = ..., problem: _Optional[str] = ..., trace_id: _Optional[bytes] = ..., stored_seconds: _Optional[float] = ..., sampled: _Optional[bool] = ..., delivery: _Optional[_Iterable[_Union[TestEntry, _Mapping]]] = ...) -> None: ...
+
+class TestEntry(_message.Message):
+    __slots__ = ("name", "outcome", "backend", "seconds", "words")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    outcome: str
+    backend: str
+    seconds: float
+    words: str
+    def __init__(self, name: _Optional[str] = ..., outcome: _Optional[str] = ..., backend: _Optional[str] = ..., seconds: _Optional[float] = ..., words: _Optional[str] = ...) -> None: ...
+
+class TapRequest(_message.Message):
+    __slots__ = ("namespace", "config", "pod", "spans", "seconds", "where")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    config: str
+    pod: str
+    spans: int
+    seconds: float
+    where: str
+    def __init__(self, namespace: _Optional[str] = ..., config: _Optional[str] = ..., pod: _Optional[str] = ..., spans: _Optional[int] = ..., seconds: _Optional[float] = ..., where: _Optional[str] = ...) -> None: ...
+
+class TapProgress(_message.Message):
+    __slots__ = ("pod", "pod_uid", "state", "sidecars", "attached")
+    POD_FIELD_NUMBER: _ClassVar[int]
+    POD_UID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SIDECARS_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_FIELD_NUMBER: _ClassVar[int]
+    pod: str
+    pod_uid: str
+    state: TapState
+    sidecars: int
+    attached: int
+    def __init__(self, pod: _Optional[str] = ..., pod_uid: _Optional[str] = ..., state: _Optional[_Union[TapState, _Mapping]] = ..., sidecars: _Optional[int] = ..., attached: _Optional[int] = ...) -> None: ...
+
+class TestRequest(_message.Message):
+    __slots__ = ("namespace", "config", "pod", "timeout_seconds")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    config: str
+    pod: str
+    timeout_seconds: float
+    def __init__(self, namespace: _Optional[str] = ..., config: _Optional[str] = ..., pod: _Optional[str] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
+
+class TestProgress(_message.Message):
+    __slots__ = ("pod", "pod_uid", "state")
+    POD_FIELD_NUMBER: _ClassVar[int]
+    POD_UID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    pod: str
+    pod_uid: str
+    state: TestState
+    def __init__(self, pod: _Optional[str] = ..., pod_uid: _Optional[str] = ..., state: _Optional[_Union[TestState, _Mapping]] = ...) -> None: ...
