@@ -293,6 +293,8 @@ def test_what_another_webhook_adds_after_us_is_served_too_and_nothing_comes_twic
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": user.namespace}},
         "sideEffects": "None",
         "admissionReviewVersions": ["v1"],
+        # Its Service may lead nowhere for a moment after its pod is ready.
+        "failurePolicy": "Ignore",
     }
     # By its name it is asked after ours; the API server then asks ours again.
     name, kind = f"zz-{user.namespace}", "MutatingWebhookConfiguration"
