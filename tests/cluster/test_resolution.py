@@ -79,7 +79,9 @@ def lender(cluster: Cluster, namespace: str) -> Iterator[Workload]:
     for name, token, consent in (("lent", LENT, "All"), ("kept", KEPT, "Same")):
         cluster.kubectl("create", "secret", "generic", name, f"--from-literal=token={token}", "-n", other.namespace)
         headers = [{"name": "x-token", "secretKeyRef": {"name": name, "key": "token"}}]
-        other.config(otlp("nowhere", headers=headers), name=name, allowedNamespaces={"from": consent})
+        # With a selector neither stands behind the other; which of two that select every pod is older is chance.
+        alone = {"matchLabels": {"app": name}}
+        other.config(otlp("nowhere", headers=headers), name=name, selector=alone, allowedNamespaces={"from": consent})
     yield other
     cluster.kubectl("delete", "namespace", other.namespace, "--wait=false")
 
