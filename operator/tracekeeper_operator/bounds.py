@@ -5,6 +5,7 @@ The API server refuses a pod whose sidecar breaks one of them, the application i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -55,7 +56,7 @@ class Bounds:
 UNBOUND = Bounds()
 
 
-class _ByNamespace(Generic[T]):
+class _ByNamespace(ABC, Generic[T]):
     """What is known of one kind of objects. One task writes it; reading never waits."""
 
     def __init__(self) -> None:
@@ -84,9 +85,9 @@ class _ByNamespace(Generic[T]):
         if not known:
             self._known.pop(namespace, None)
 
+    @abstractmethod
     def read(self, spec: Mapping[str, Any]) -> T:
         """What matters of it."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

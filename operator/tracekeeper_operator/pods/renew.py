@@ -10,20 +10,20 @@ one of an owner goes when a new one of it works by the present policy, and if no
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..clock import Clock
-from ..errors import Conflict, KubeError, NotFound
 from ..kube import Kube
 from ..metrics import ControllerMetrics
 from .attempts import GIVE_UP
 from .counts import Attached
+from .evictions import Evictions, Outcome
 from .facts import PodFacts
 from .index import PodIndex
-from .repair import REFUSED, owner_of, repairable, seconds
+from .repair import owner_of, repairable, seconds
+from .steps import steadily
 from .turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -102,17 +102,11 @@ class Renew:
         self._lags: dict[str, Lag] = {}
         self._done: dict[str, Renewal] = {}
         """By the UID of the owner."""
-        self._refused: dict[str, float] = {}
+        self._evictions = Evictions(kube, metrics)
         self._turns = Turns()
 
     async def run(self) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self.once()
-            except KubeError as error:
-                self._metrics.repairs.labels("failed").inc()
-                logger.warning("%s; trying again in %.0f s", error, self._every)
+        await steadily(self._every, self.once, self._metrics.repairs.labels("failed"))
 
     async def once(self) -> PodFacts | None:
         """Look once, and evict one pod if there is one to evict; which it was. Raises KubeError."""
@@ -121,7 +115,6 @@ class Renew:
         attached = self._attached()
         self._lags = lagging(self._lags, pods, attached, newest, now)
         self._done = {uid: each for uid, each in self._done.items() if now < each.at + GIVE_UP}
-        self._refused = {uid: at for uid, at in self._refused.items() if now < at + REFUSED}
         current = frozenset(uid for uid in attached if uid not in self._lags)
         pod = self._choose(pods, current, now)
         if pod is None:
@@ -138,10 +131,10 @@ class Renew:
 
     def _choose(self, pods: Collection[PodFacts], current: frozenset[str], now: float) -> PodFacts | None:
         """Of those that may be evicted, the oldest of whom it is the turn."""
-        found = []
+        found, refused = [], self._evictions.refused(now)
         for pod in pods:
             lag, done = self._lags.get(pod.uid), self._done.get(owner_of(pod))
-            if lag is None or now < lag.since + BEHIND or pod.uid in self._refused or not repairable(pod):
+            if lag is None or now < lag.since + BEHIND or pod.uid in refused or not repairable(pod):
                 continue
             if done is not None and not done.goes_on(now, current & self._siblings(pod)):
                 continue
@@ -156,22 +149,13 @@ class Renew:
 
     async def _evict(self, pod: PodFacts, now: float) -> bool:
         """Whether it was. Raises KubeError."""
-        try:
-            await self._kube.evict(pod.namespace, pod.name, pod.uid)
-        except (NotFound, Conflict):
-            return False
-        except KubeError as error:
-            self._refused[pod.uid] = now
-            if error.status != 429:
-                raise
-            self._metrics.repairs.labels("refused").inc()
-            logger.info("pod %s/%s is on an old policy; it may not be evicted now: %s", pod.namespace, pod.name, error)
-            return False
-        self._metrics.repairs.labels("evicted").inc()
-        logger.info(
-            "the sidecar of pod %s/%s stays on an old policy (revision %d): evicted, for its owner to make a new one",
-            pod.namespace,
-            pod.name,
-            self._lags[pod.uid].revision,
-        )
-        return True
+        outcome = await self._evictions.evict(pod, now, "is on an old policy")
+        if outcome is Outcome.EVICTED:
+            logger.info(
+                "the sidecar of pod %s/%s stays on an old policy (revision %d): evicted, for its owner to make a new "
+                "one",
+                pod.namespace,
+                pod.name,
+                self._lags[pod.uid].revision,
+            )
+        return outcome is Outcome.EVICTED

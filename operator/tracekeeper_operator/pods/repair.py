@@ -9,21 +9,21 @@ The choice is pure (`choose`); `Repair` carries it out, and looks once more befo
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 
 from ..clock import Clock
-from ..errors import Conflict, KubeError, NotFound
 from ..kinds import PODS
 from ..kube import Kube
 from ..metrics import ControllerMetrics
 from .attempts import Attempt, attempted
+from .evictions import REFUSED, Evictions, Outcome
 from .facts import PodFacts, read
 from .findings import Findings, Missed
 from .index import PodIndex
+from .steps import steadily
 from .sweep import WITHOUT
 from .turns import Turns
 
@@ -33,8 +33,6 @@ EVERY = 30.0
 """Seconds between two evictions."""
 YOUNG = 60.0
 """Seconds of a pod's life in which it is left alone: the injector may have been away for a moment only."""
-REFUSED = 120.0
-"""Seconds until a pod is tried again whose eviction was refused, for a budget's sake mostly."""
 OWNERS = frozenset({("apps", "ReplicaSet"), ("apps", "StatefulSet"), ("apps", "DaemonSet")})
 """Who makes a new pod for one that is evicted. A Job counts it as a failure, and for a bare pod nobody does."""
 
@@ -118,7 +116,7 @@ class Repair:
         self._clock, self._metrics, self._every = clock, metrics, every
         self._attempts: dict[str, Attempt] = {}
         """By the UID of the owner."""
-        self._refused: dict[str, float] = {}
+        self._evictions = Evictions(kube, metrics)
         self._turns = Turns()
 
     def gave_up(self, pod: PodFacts) -> bool:
@@ -127,22 +125,16 @@ class Repair:
         return attempt is not None and attempt.seen({pod.uid}).in_vain
 
     async def run(self) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self.once()
-            except KubeError as error:
-                self._metrics.repairs.labels("failed").inc()
-                logger.warning("%s; trying again in %.0f s", error, self._every)
+        await steadily(self._every, self.once, self._metrics.repairs.labels("failed"))
 
     async def once(self) -> PodFacts | None:
         """Evict one pod if there is one to evict; which it was. Raises KubeError."""
         now = self._clock.now()
         self._attempts = {uid: each for uid, each in self._attempts.items() if not each.over(now)}
-        self._refused = {uid: at for uid, at in self._refused.items() if abs(now - at) < REFUSED}
+        refused = self._evictions.refused(now)
         missed = [item for known in self._findings.missed.values() for item in known]
         self._turns.keep(item.pod for item in missed)
-        item = choose(missed, self._wanted, self._attempts, self._with_one, self._refused, now, self._turns.rank)
+        item = choose(missed, self._wanted, self._attempts, self._with_one, refused, now, self._turns.rank)
         if item is None:
             return None
         pod = item.pod
@@ -165,22 +157,12 @@ class Repair:
 
     async def _evict(self, pod: PodFacts, now: float) -> bool:
         """Whether it was. Raises KubeError."""
-        try:
-            await self._kube.evict(pod.namespace, pod.name, pod.uid)
-        except (NotFound, Conflict):
+        outcome = await self._evictions.evict(pod, now, "has no sidecar")
+        if outcome is not Outcome.REFUSED:
             self._findings.forget(pod)
-            return False
-        except KubeError as error:
-            self._refused[pod.uid] = now
-            if error.status != 429:
-                raise
-            self._metrics.repairs.labels("refused").inc()
-            logger.info("pod %s/%s has no sidecar; it may not be evicted now: %s", pod.namespace, pod.name, error)
-            return False
-        self._findings.forget(pod)
-        self._metrics.repairs.labels("evicted").inc()
-        logger.info("pod %s/%s had no sidecar: evicted, for its owner to make a new one", pod.namespace, pod.name)
-        return True
+        if outcome is Outcome.EVICTED:
+            logger.info("pod %s/%s had no sidecar: evicted, for its owner to make a new one", pod.namespace, pod.name)
+        return outcome is Outcome.EVICTED
 
     def _gives_up(self, pod: PodFacts, bare: frozenset[str]) -> bool:
         """Whether what was done for its owner before has been in vain."""

@@ -12,7 +12,6 @@ choice is pure (`choose`); `Update` carries it out.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from .facts import PodFacts
 from .findings import Findings, Key
 from .health import Health, health
 from .index import PodIndex
+from .steps import steadily
 from .turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -142,14 +142,8 @@ class Update:
         self._turns = Turns()
 
     async def run(self) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self.once()
-            except KubeError as error:
-                self._metrics.updates.labels("failed").inc()
-                logger.warning("%s; trying again in %.0f s", error, AFTER_FAILURE)
-                await asyncio.sleep(AFTER_FAILURE)
+        failed = self._metrics.updates.labels("failed")
+        await steadily(self._every, self.once, failed, after_failure=AFTER_FAILURE)
 
     async def once(self) -> None:
         """See how those fare that were updated, then take the next. Raises KubeError."""

@@ -17,9 +17,9 @@ from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
 from tracekeeper_operator.pods import renew
 from tracekeeper_operator.pods.attempts import GIVE_UP
+from tracekeeper_operator.pods.evictions import REFUSED
 from tracekeeper_operator.pods.facts import PodFacts
 from tracekeeper_operator.pods.index import PodIndex
-from tracekeeper_operator.pods.repair import REFUSED
 
 Object = dict[str, Any]
 NEWEST = 7

@@ -16,7 +16,7 @@ from tracekeeper_operator.access import Access
 from tracekeeper_operator.errors import KubeError
 from tracekeeper_operator.kube import Kube
 from tracekeeper_operator.metrics import ControllerMetrics
-from tracekeeper_operator.pods import repair, update
+from tracekeeper_operator.pods import evictions, repair, update
 from tracekeeper_operator.pods.attempts import GIVE_UP, Attempt
 from tracekeeper_operator.pods.facts import PodFacts, read
 from tracekeeper_operator.pods.findings import Findings, Key, Missed
@@ -127,7 +127,7 @@ def test_never_evicts_one_that_is_young_unwanted_or_refused(
         found = chosen.pod
         assert wanted[found.name] and repair.repairable(found) and found.owner is not None
         assert repair.seconds(found.created) <= NOW - repair.YOUNG
-        assert not_now.get(found.uid, 0.0) <= NOW - repair.REFUSED
+        assert not_now.get(found.uid, 0.0) <= NOW - evictions.REFUSED
         assert found.owner.uid not in done or done[found.owner.uid].at <= NOW - GIVE_UP
 
 
@@ -231,7 +231,7 @@ async def test_a_disruption_budget_is_respected(rig: Rig) -> None:
     await rig.repair.once()
     assert rig.evicted() == ["a", "b"]
     assert [item.pod.name for item in rig.findings.missed["shop"]] == ["a"]
-    rig.clock.wall += repair.REFUSED
+    rig.clock.wall += evictions.REFUSED
     await rig.repair.once()
     assert rig.evicted() == ["a", "b", "a"]
 
