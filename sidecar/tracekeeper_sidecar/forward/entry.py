@@ -265,9 +265,7 @@ class DeliveryEntry:
         self.account.dropped.update(flight.dropped)
         self.account.sampled_out.update(batch.sampled_out)
         self.account.unmatched += flight.unmatched
-        if self._watchers:
-            counts = flight.delivered, flight.dropped, batch.sampled_out, flight.unmatched
-            self._tell(Ending(self.name, batch.begin.seq, batch.end.seq, *counts))
+        self._tell(batch.begin, batch.end, flight.delivered, flight.dropped, batch.sampled_out, flight.unmatched)
         self._offer()
 
     def _set_aside(self) -> None:
@@ -330,7 +328,7 @@ class DeliveryEntry:
         if spans:
             self.account.dropped[reason] += spans
             self._report_drop(spans, reason)
-            self._tell(Ending(self.name, begin.seq, end.seq, dropped={reason: spans}, sampled_out=booked))
+            self._tell(begin, end, dropped={reason: spans}, sampled_out=booked)
         self._offer()
 
     # The books.
@@ -339,10 +337,21 @@ class DeliveryEntry:
         """Nothing of it is to be sent."""
         self.account.sampled_out.update(batch.sampled_out)
         self.settled.settle(batch.begin, batch.end)
-        self._tell(Ending(self.name, batch.begin.seq, batch.end.seq, sampled_out=batch.sampled_out))
+        self._tell(batch.begin, batch.end, sampled_out=batch.sampled_out)
         self._offer()
 
-    def _tell(self, ending: Ending) -> None:
+    def _tell(
+        self,
+        begin: Position,
+        end: Position,
+        delivered: Mapping[str, int] = NOTHING,
+        dropped: Mapping[str, int] = NOTHING,
+        sampled_out: Mapping[str, int] = NOTHING,
+        unmatched: int = 0,
+    ) -> None:
+        if not self._watchers:
+            return  # As nearly always.
+        ending = Ending(self.name, begin.seq, end.seq, delivered, dropped, sampled_out, unmatched)
         for watcher in self._watchers:
             watcher(ending)
 
