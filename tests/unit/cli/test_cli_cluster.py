@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from control_api import Api, serve
+from control_api import Api
 from control_objects import config
 from tracekeeper_cli.__main__ import main
 
@@ -33,10 +33,8 @@ def kubeconfig(path: Path, server: str) -> str:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    async with serve() as api:
-        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path / "kubeconfig", api.url))
-        yield api
+def api(empty_api: Api) -> Api:
+    return empty_api
 
 
 @pytest.fixture

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from cli_world import INJECT, SYSTEM, install, kubeconfig, pod, told, webhook, well, workload
-from control_api import Api, serve
+from cli_world import INJECT, SYSTEM, pod, told, webhook, well, workload
+from control_api import Api
 from control_objects import config
 from tracekeeper_cli.__main__ import main
 
 Run = Callable[..., Any]
 SOURCE = "shop/agents@1"
-
-
-@pytest.fixture
-async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    async with serve() as api:
-        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path / "kubeconfig", api.url))
-        install(api)
-        yield api
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from cli_world import SYSTEM, install, kubeconfig, pod, well
-from control_api import Api, serve
+from cli_world import SYSTEM, pod, well
+from control_api import Api
 from control_objects import Object, config
 from tracekeeper_cli.__main__ import main
 
@@ -22,17 +20,12 @@ DNS = {"ports": [{"protocol": "UDP", "port": 53}]}
 
 
 @pytest.fixture
-async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    async with serve() as api:
-        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path / "kubeconfig", api.url))
-        install(api)
-        backends = [
-            {"name": "tempo", "type": "OTLP", "otlp": {"protocol": "GRPC", "endpoint": "http://tempo.obs:4317"}}
-        ]
-        api.put("tracingconfigs", well(config(backends=backends)))
-        api.put("services", service("tempo", "obs"))
-        api.put("pods", pod(injected=SOURCE))
-        yield api
+def api(api: Api) -> Api:
+    backends = [{"name": "tempo", "type": "OTLP", "otlp": {"protocol": "GRPC", "endpoint": "http://tempo.obs:4317"}}]
+    api.put("tracingconfigs", well(config(backends=backends)))
+    api.put("services", service("tempo", "obs"))
+    api.put("pods", pod(injected=SOURCE))
+    return api
 
 
 def service(name: str, namespace: str) -> Object:

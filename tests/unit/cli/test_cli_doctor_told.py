@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from cli_world import install, kubeconfig, pod, well
-from control_api import Api, serve
+from cli_world import pod, well
+from control_api import Api
 from control_objects import Object, config
 from tracekeeper_cli.__main__ import main
 
@@ -19,14 +18,6 @@ SOURCE = "shop/agents@1"
 ABOUT = "TracingConfig shop/agents"
 MONITOR: Object = {"selector": {}, "podMetricsEndpoints": [{"port": "tk-metrics"}]}
 Doctor = Callable[[], Any]
-
-
-@pytest.fixture
-async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    async with serve() as api:
-        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path / "kubeconfig", api.url))
-        install(api)
-        yield api
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import signal
 import stat
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -25,21 +25,8 @@ Run = Callable[..., Awaitable[tuple[int, str, str]]]
 WHERE = 'span.attributes["gen_ai.agent.name"] == "billing"'
 
 
-@pytest.fixture
-async def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        monkeypatch.setenv("KUBECONFIG", made.kubeconfig())
-        (tmp_path / "ca.crt").write_text(made.authority)
-        yield made
-
-
 def arguments(there: World, *more: str, to: str = "a", name: str = "agents") -> list[str]:
     return ["dump", name, f"--to={to}", f"--server={there.address}", f"--ca={there.directory}/ca.crt", *more]
-
-
-@pytest.fixture
-def screen(capsys: pytest.CaptureFixture[str]) -> Screen:
-    return Screen(capsys)
 
 
 @pytest.fixture

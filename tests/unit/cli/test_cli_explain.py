@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from cli_world import IMAGE, INJECT, SYSTEM, install, kubeconfig, pod, well, workload
-from control_api import Api, serve
+from cli_world import IMAGE, INJECT, SYSTEM, pod, well, workload
+from control_api import Api
 from control_objects import OPTIONS, backend, config
 from control_objects import scope as scope_of
 from tracekeeper_cli.__main__ import main
@@ -20,14 +19,6 @@ from tracekeeper_cli.world import World, valid
 from tracekeeper_operator.inject import Injection, inject
 
 Explain = Callable[..., Any]
-
-
-@pytest.fixture
-async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    async with serve() as api:
-        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path / "kubeconfig", api.url))
-        install(api)
-        yield api
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from cli_world import install, kubeconfig
-from control_api import Api, serve
+from cli_world import install
+from control_api import Api
 from control_objects import backend, config
 from tracekeeper_cli.__main__ import main
 from waiting import until
@@ -21,10 +20,8 @@ OLD: dict[str, Any] = {"backends": [backend("a")], "rollout": {"canaryPercent": 
 
 
 @pytest.fixture
-async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    async with serve() as api:
-        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path / "kubeconfig", api.url))
-        yield api
+def api(empty_api: Api) -> Api:
+    return empty_api
 
 
 @pytest.fixture

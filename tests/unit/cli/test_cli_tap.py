@@ -5,32 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from control_objects import config
-from people_world import SAMPLING, SPAN, TRACE, World, world
+from people_world import SAMPLING, SPAN, TRACE, World
 from screen import Screen
 from tracekeeper_cli.__main__ import main
 from tracekeeper_operator.control import errand, tap_calls, tapping
 from waiting import until
 
 Run = Callable[..., Awaitable[tuple[int, str, str]]]
-
-
-@pytest.fixture
-async def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        monkeypatch.setenv("KUBECONFIG", made.kubeconfig())
-        (tmp_path / "ca.crt").write_text(made.authority)
-        yield made
-
-
-@pytest.fixture
-def screen(capsys: pytest.CaptureFixture[str]) -> Screen:
-    return Screen(capsys)
 
 
 @pytest.fixture

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from held_stream import stream
 from tracekeeper_operator.control import dumping as module
 from tracekeeper_operator.control.dumping import ANSWER, AT_ONCE, AWAY, GRACE, SILENCE, Dumping
-from tracekeeper_operator.control.tokens import PodIdentity
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
 TIMEOUT = 600.0
 NOW = 1000.0
-
-
-@dataclass
-class Stream:
-    """A sidecar's, as the control server would hold it."""
-
-    identity: PodIdentity
-    told: list[pb.ToSidecar] = field(default_factory=list)
-
-    def send(self, message: pb.ToSidecar) -> None:
-        self.told.append(message)
-
-    @property
-    def kinds(self) -> list[str | None]:
-        return [message.WhichOneof("message") for message in self.told]
-
-
-def stream(number: int = 1) -> Stream:
-    return Stream(PodIdentity("shop", f"app-{number}", f"uid-{number}", "default"))
 
 
 def dumping() -> Dumping:

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
 
+from held_stream import Stream, stream
 from tracekeeper_operator.control.errand import ANSWER, GONE, GRACE, NOT_ENDED, SILENT
 from tracekeeper_operator.control.gate import Asker, Refused, check_room
 from tracekeeper_operator.control.messages import BadMessage, read
 from tracekeeper_operator.control.tapping import MOST_WAITING, Tapping
-from tracekeeper_operator.control.tokens import PodIdentity
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
 NOW, SECONDS = 1000.0, 60.0
-
-
-@dataclass
-class Stream:
-    """A sidecar's, as the control server would hold it."""
-
-    identity: PodIdentity
-    told: list[pb.ToSidecar] = field(default_factory=list)
-
-    def send(self, message: pb.ToSidecar) -> None:
-        self.told.append(message)
-
-    @property
-    def kinds(self) -> list[str | None]:
-        return [message.WhichOneof("message") for message in self.told]
-
-
-def stream(number: int = 1) -> Stream:
-    return Stream(PodIdentity("shop", f"app-{number}", f"uid-{number}", "default"))
 
 
 def tapping(*sidecars: Stream, spans: int = 5) -> Tapping:
