@@ -41,7 +41,11 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from tracekeeper_spec.alert import Alerts
+from tracekeeper_spec.budget import Budget
 from tracekeeper_spec.consent import ONLY_OWN, AllowedNamespaces
+from tracekeeper_spec.metering import Metering
+from tracekeeper_spec.processor import Processor
 from tracekeeper_spec.sampling import Sampling
 from tracekeeper_spec.selector import Selector
 
@@ -62,6 +66,10 @@ class Section(StrEnum):
     BACKENDS = "Backends"
     DELIVERY = "Delivery"
     ROLLOUT = "Rollout"
+    PROCESSORS = "Processors"
+    METRICS = "Metrics"
+    ALERTS = "Alerts"
+    BUDGETS = "Budgets"
 
     @property
     def field(self) -> str:
@@ -412,6 +420,11 @@ class ConfigSpec:
     """Sections of a config of the root namespace that no other config may replace."""
     rollout: Rollout | None = None
     """None: a changed policy comes to all pods at once."""
+    processors: tuple[Processor, ...] | None = None
+    metrics: Metering | None = None
+    alerts: Alerts | None = None
+    """None: no rule is written for it."""
+    budgets: tuple[Budget, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
