@@ -14,6 +14,12 @@ class Metric:
     type: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+    unit: str = ""
+    """As OpenMetrics writes it: the end of the name, before `_total`. Empty for numbers of things."""
+    bounds: tuple[float, ...] = ()
+    """Upper bounds of a histogram's buckets, ascending; one more bucket is for all above."""
+    exemplars: bool = False
+    """Whether buckets show the trace of something that fell into them."""
 
 
 def _counter(name: str, help: str, *labels: str) -> Metric:
