@@ -115,9 +115,10 @@ setup_cluster() {
   scripts/cluster.sh tools
 }
 
-setup_clients() { # programs that send into the sidecar; the Collector is also what `make bench` compares with
+setup_clients() { # programs that send into the sidecar or read it; the Collector is also what `make bench` compares with
   PYTHONPATH=tests .venv/bin/python tests/foreign_clients.py
   .venv/bin/python bench/collector_build.py > /dev/null
+  PYTHONPATH=tests .venv/bin/python tests/promtool.py > /dev/null
 }
 
 case $level in
