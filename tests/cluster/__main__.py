@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from cluster import binaries, images, machine
+from cluster import binaries, images, machine, prometheus_operator, prometheus_programs
 from cluster.errors import ClusterError
 from cluster.node import Cluster
 
@@ -74,8 +74,14 @@ def _env(cluster: Cluster, _: list[str]) -> None:
 
 
 def _tools(_cluster: Cluster, _: list[str]) -> None:
-    """build Kubernetes, CoreDNS, kubectl and Helm into the cache, if they are not there"""
+    """build Kubernetes, CoreDNS, kubectl and Helm into the cache, unpack Prometheus and Alertmanager"""
     print(f"The cluster's programs are in {binaries.ensure()}")
+    print(f"Prometheus and Alertmanager are in {prometheus_programs.ensure()}")
+
+
+def _monitoring(_cluster: Cluster, _: list[str]) -> None:
+    """build the Prometheus operator of the tests into the cache, if it is not there"""
+    print(f"The Prometheus operator is in {prometheus_operator.ensure()}")
 
 
 def _exec(cluster: Cluster, rest: list[str]) -> int:
@@ -134,6 +140,7 @@ COMMANDS = {
     "exec": _exec,
     "env": _env,
     "tools": _tools,
+    "monitoring": _monitoring,
     "base-image": _base_image,
     "buildah": _buildah,
     "build-image": _build_image,
