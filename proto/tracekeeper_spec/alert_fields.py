@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tracekeeper_spec.alert import Alerts, BuiltIn, Group, NoData, Rule, Severity
+from tracekeeper_spec.channel import Channel
+from tracekeeper_spec.channel_fields import CHANNELS
 from tracekeeper_spec.schema import Choice, Duration, Field, Integer, ListOf, Object, Text, TextMap
 
 MAX_CONDITION = 1024
@@ -28,7 +30,7 @@ RULE = Object(
         Field(
             "promql",
             Text(MAX_PROMQL, expects="PromQL"),
-            "The same in PromQL. It sees the config's own namespace alone: a matcher is put into each of its selectors.",
+            "The same in PromQL. It sees the config's own namespace alone: a matcher is put into every selector.",
             default_note="none: there is `condition`",
         ),
         Field(
@@ -86,10 +88,10 @@ def make_alerts(
     built_in: BuiltIn,
     renotify: float,
     rules: tuple[Rule, ...] | None,
-    channels: tuple[object, ...] | None = None,
+    channels: tuple[Channel, ...] | None,
 ) -> Alerts:
     """Absent lists are empty."""
-    return Alerts(built_in, renotify, rules or (), channels or ())  # type: ignore[arg-type]
+    return Alerts(built_in, renotify, rules or (), channels or ())
 
 
 ALERTS = Object(
@@ -114,6 +116,12 @@ ALERTS = Object(
             "Rules of your own. One of the name of a built-in rule takes its place. A rule with a fault is left out; "
             "the others are written.",
             default_note="none",
+        ),
+        Field(
+            "channels",
+            CHANNELS,
+            "Who is told, through Alertmanager. Each alert goes to every channel that takes its severity.",
+            default_note="none: alerts are routed by their labels, by whoever owns the Alertmanager",
         ),
     ),
 )

@@ -47,6 +47,7 @@ from tracekeeper_spec.consent import ONLY_OWN, AllowedNamespaces
 from tracekeeper_spec.metering import Metering
 from tracekeeper_spec.processor import Processor
 from tracekeeper_spec.sampling import Sampling
+from tracekeeper_spec.secret_ref import SecretKeyRef, SecretSource
 from tracekeeper_spec.selector import Selector
 
 GROUP = "tracekeeper.dev"
@@ -221,21 +222,6 @@ class Sidecar:
     """Seconds."""
     repair: Repair = Repair.NEVER
     image_update: ImageUpdate = ImageUpdate.ON_RESTART
-
-
-@dataclass(frozen=True, slots=True)
-class SecretKeyRef:
-    """One key of a Secret in the TracingConfig's namespace."""
-
-    name: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class SecretSource:
-    """A value that is kept in a Secret."""
-
-    secret_key_ref: SecretKeyRef
 
 
 @dataclass(frozen=True, slots=True)

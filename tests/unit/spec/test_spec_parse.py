@@ -22,7 +22,6 @@ from tracekeeper_spec.config import (
     Guarantee,
     Protocol,
     Retry,
-    SecretKeyRef,
     ShardBy,
     Spans,
     StorageType,
@@ -41,6 +40,7 @@ from tracekeeper_spec.sampling import (
     SamplingRule,
     ScheduleEntry,
 )
+from tracekeeper_spec.secret_ref import SecretKeyRef
 
 
 @pytest.mark.parametrize("case", FAULTY, ids=str)
