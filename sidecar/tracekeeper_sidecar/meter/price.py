@@ -1,52 +1,101 @@
-"""What one call of a model costs.
-
-Prices are integers all the way: picodollars for a token, which is dollars for a million tokens times a million.
-"""
+"""What one call of a model costs: the overrides of a config, and else the book."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tracekeeper_sidecar.meter.book import Book, Dated, day_of
+from tracekeeper_sidecar.meter.tariff import Amounts, read_amount
+from tracekeeper_sidecar.meter.tariff import Tariff as Tariff
+from tracekeeper_sidecar.meter.tariff import Usage as Usage
 from tracekeeper_spec.price import PriceOverride
 
-MAX_TOKENS = 1_000_000_000
-"""What no call has: more than this is a mistake of whoever counted, and has no price."""
+MAX_REMEMBERED = 2_000
+"""Pairs of provider and model."""
+MAX_NAME = 256
+"""Characters of a provider's or a model's name; longer ones are of no model."""
+_OWN_MACHINES = frozenset({"llama.cpp", "llama_cpp", "lmstudio", "localai", "ollama", "sglang", "vllm"})
+"""Programs that run models on somebody's own machines: their tokens cost nothing, which is not the same as unknown."""
+_FREE = (Dated(Tariff(Amounts(0, 0))),)
 
 
-class Usage(NamedTuple):
-    """Tokens of one call. `input` and `output` are inclusive of their parts, as OpenTelemetry counts them."""
+class _Override(NamedTuple):
+    order: tuple[bool, bool, int, int]
+    """What is greater comes first: a whole name, a provider, a later day, an earlier place in the list."""
+    provider: str
+    name: str
+    whole: bool
+    price: Dated
 
-    input: int
-    output: int
-    cache_read: int = 0
-    cache_write: int = 0
-    reasoning: int = 0
-    input_audio: int = 0
-    output_audio: int = 0
-
-
-class Tariff:
-    """What tokens of one model cost at one time."""
-
-    def cost(self, usage: Usage) -> int | None:
-        """In nanodollars (1e-9 dollars), rounded half to even; None where that cannot be told: the parts are more than
-        the whole, a number is negative or beyond `MAX_TOKENS`, or tokens of a kind without a price were used.
-        """
-        raise NotImplementedError
+    def means(self, provider: str, model: str) -> bool:
+        named = model == self.name if self.whole else model.startswith(self.name)
+        return named and self.provider in ("", provider)
 
 
 class Prices:
     """The overrides of a config before the book that comes with this version. Bounded in memory whatever it is asked.
 
-    Not for several threads at once.
+    The book is read when a price is first asked for. Not for several threads at once.
     """
 
     def __init__(self, overrides: Sequence[PriceOverride]) -> None:
         self._overrides = tuple(overrides)
+        self._book: Book | None = None
+        self._first: list[_Override] = []
+        self._known: dict[tuple[str, str], tuple[Dated, ...]] = {}
 
     def tariff(self, provider: str, model: str, at: float) -> Tariff | None:
         """For a call of `model` at `provider` (as in `gen_ai.provider.name`, or empty) at the Unix time `at` (seconds);
         None where the price is unknown. Fast enough to be asked for every call: answers are remembered.
         """
-        raise NotImplementedError
+        key = (provider, model)
+        known = self._known.get(key)
+        if known is None:
+            if len(provider) > MAX_NAME or len(model) > MAX_NAME:
+                return None
+            known = self._find(provider, model)
+            if len(self._known) >= MAX_REMEMBERED:
+                # Nobody has so many models: whoever makes names up is not to grow what is remembered.
+                self._known.clear()
+            self._known[key] = known
+        for price in known:
+            if price.holds(at):
+                return price.tariff
+        # The last is the book's first: what holds where nothing else does.
+        return known[-1].tariff if known else None
+
+    def _find(self, provider: str, model: str) -> tuple[Dated, ...]:
+        """In the order in which they are tried."""
+        if self._book is None:
+            self._book = Book.packaged()
+            found = (_read_override(override, place, self._book) for place, override in enumerate(self._overrides))
+            self._first = sorted(found, reverse=True)
+        name, wanted = self._book.provider(provider), model.lower()
+        first = tuple(override.price for override in self._first if override.means(name, wanted))
+        if name in _OWN_MACHINES:
+            return first + _FREE
+        book = self._book.prices(name, model)
+        if not book and first:
+            # An override that has not begun yet is no price.
+            book = (Dated(None),)
+        return first + book[::-1]
+
+
+def _read_override(override: PriceOverride, place: int, book: Book) -> _Override:
+    name = override.model.lower()
+    whole = not name.endswith("*")
+    amounts = (
+        override.input_per_million,
+        override.output_per_million,
+        override.cache_read_per_million,
+        override.cache_write_per_million,
+        override.reasoning_per_million,
+        override.input_audio_per_million,
+        override.output_audio_per_million,
+    )
+    tariff = Tariff(Amounts(*(read_amount(text) if text is not None else None for text in amounts)))
+    day = day_of(override.from_) if override.from_ is not None else None
+    order = (whole, override.provider is not None, day if day is not None else -1_000_000, -place)
+    provider = book.provider(override.provider) if override.provider is not None else ""
+    return _Override(order, provider, name.removesuffix("*"), whole, Dated(tariff, from_day=day))
