@@ -42,6 +42,7 @@ from tracekeeper_sidecar.wire.processing import Processing
 if TYPE_CHECKING:
     from tracekeeper_sidecar.admin.snapshot import Snapshot
     from tracekeeper_sidecar.delivery import Delivery
+    from tracekeeper_sidecar.meter.reading import Reading
     from tracekeeper_sidecar.recorder import Recorder
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class App:
         self._admin = AdminServer(
             Probes(
                 self.snapshot,
+                self.reading,
                 self.started,
                 self.stuck,
                 self.flush,
@@ -111,6 +113,10 @@ class App:
         from tracekeeper_sidecar import facts  # noqa: PLC0415 - not on the way to the ports
 
         return facts.take(self)
+
+    def reading(self) -> Reading | None:
+        """What spans are counted as, at this moment; None before any are."""
+        return None
 
     async def started(self, patience: float) -> bool:
         """Whether every port is bound; waits at most `patience` seconds for it."""
@@ -211,6 +217,7 @@ class App:
     async def _drain(self) -> None:
         """Take nothing new, deliver what time allows, and say what stayed."""
         timeout, folder = self.settings.drain_timeout, self.settings.data_dir
+        self._scrapes.newborns.end()
         logger.info("stopping: delivering what is pending", extra={"timeout": timeout})
         await self._stop_receivers(RECEIVER_GRACE)
         deadline = self.clock.monotonic() + timeout

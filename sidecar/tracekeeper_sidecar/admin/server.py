@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tracekeeper_sidecar.admin.scrapes import Scrapes, is_loopback
+from tracekeeper_sidecar.admin.scrapes import Scrapes, is_loopback, scraper_of
 from tracekeeper_sidecar.errors import DumpBusy
 from tracekeeper_sidecar.http.answer import Answer
 from tracekeeper_sidecar.http.exchange import Exchange
@@ -21,12 +21,12 @@ from tracekeeper_sidecar.model import DumpAsked
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.admin.snapshot import Snapshot
+    from tracekeeper_sidecar.meter.reading import Reading
 
 logger = logging.getLogger(__name__)
 
 LIMITS: Final = Limits(idle=75.0, head=10.0, body=10.0, connections=64)
 TEXT: Final = "text/plain; charset=utf-8"
-METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
 JSON: Final = "application/json; charset=utf-8"
 MAX_FLUSH = 300.0
 """Longest time in seconds that one flush may wait."""
@@ -47,6 +47,8 @@ class Probes:
     """What the server asks of the application."""
 
     snapshot: Callable[[], Snapshot]
+    reading: Callable[[], Reading | None]
+    """What spans are counted as; None before they are."""
     started: Callable[[float], Awaitable[bool]]
     """True once every port is bound; waits at most that many seconds for it."""
     alive: Callable[[], str]
@@ -69,6 +71,7 @@ class AdminServer:
 
     def __init__(self, probes: Probes, scrapes: Scrapes) -> None:
         self._probes, self._scrapes = probes, scrapes
+        self._rendering = asyncio.Lock()
         self._server: Server | None = None
         self._pages: dict[tuple[str, str], Callable[[Exchange, Head], Awaitable[Answer]]] = {
             ("GET", "/livez"): self._livez,
@@ -143,10 +146,18 @@ class AdminServer:
     async def _metrics(self, exchange: Exchange, head: Head) -> Answer:
         from importlib.metadata import version  # noqa: PLC0415 - slow import
 
-        from tracekeeper_sidecar.admin import exposition  # noqa: PLC0415 - not on the way to the ports
+        from tracekeeper_sidecar.admin import accept, exposition  # noqa: PLC0415 - not on the way to the ports
 
+        form = accept.form_for(head.field(b"accept"))
+        scraper = scraper_of(exchange.peer, head)
         self._scrapes.note(exchange.peer)
-        return Answer(200, METRICS, exposition.render(self._probes.snapshot(), version("tracekeeper")))
+        # One after the other: whoever asks a hundred times at once has the threads and the memory of one page.
+        async with self._rendering:
+            own = exposition.own(self._probes.snapshot(), version("tracekeeper"))
+            reading = self._probes.reading()
+            shown = self._scrapes.newborns.shown_to(scraper, exposition.youngest(reading)) if reading else 0
+            page = await asyncio.to_thread(exposition.render, own, reading, shown, form)
+        return Answer(200, form.value, page)
 
     async def _ledger(self, exchange: Exchange, head: Head) -> Answer:
         from tracekeeper_sidecar.admin.ledger_page import ledger_page  # noqa: PLC0415 - not on the way to the ports
