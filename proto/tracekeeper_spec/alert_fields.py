@@ -50,7 +50,7 @@ RULE = Object(
         Field(
             "annotations",
             TextMap(LABEL_NAME, Text(2048, min_length=0), 16),
-            "More annotations of its alerts. `{{ $value }}` and `{{ $labels.NAME }}` stand for what fired.",
+            "More annotations of its alerts. `$value` and `$labels.NAME`, in double braces, stand for what fired.",
             default_note="a summary, a description, and links to the runbook and the traces",
         ),
         Field("runbookURL", LINK, "What to do when it fires.", default_note="none"),
