@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from cluster import binaries, images, machine, prometheus_operator, prometheus_programs
+from cluster import binaries, images, machine, prometheus_operator
 from cluster.errors import ClusterError
 from cluster.node import Cluster
 
@@ -74,9 +74,8 @@ def _env(cluster: Cluster, _: list[str]) -> None:
 
 
 def _tools(_cluster: Cluster, _: list[str]) -> None:
-    """build Kubernetes, CoreDNS, kubectl and Helm into the cache, unpack Prometheus and Alertmanager"""
+    """build Kubernetes, CoreDNS, kubectl and Helm into the cache, if they are not there"""
     print(f"The cluster's programs are in {binaries.ensure()}")
-    print(f"Prometheus and Alertmanager are in {prometheus_programs.ensure()}")
 
 
 def _monitoring(_cluster: Cluster, _: list[str]) -> None:
