@@ -40,6 +40,14 @@ LEASE = "tracekeeper-controller"
 LEADER = "tracekeeper.dev/leader"
 """Label `true` on the pod of the controller that leads; the control stream's Service selects by it."""
 
+OBJECT_PREFIX = "tracekeeper-"
+"""With the name of a TracingConfig behind it: the objects of the Prometheus operator that are made of it."""
+ALERTS_OF = "tracekeeper.dev/alerts-of"
+"""Annotation on those: `namespace/name` of the TracingConfig. Label on a Secret beside the Alertmanager: the namespace whose
+TracingConfigs may name it in their channels."""
+ALERTS_DIGEST = "tracekeeper.dev/alerts-digest"
+"""Annotation on those: of what was written."""
+
 INJECT = "tracekeeper.dev/inject"
 """Opt-in: annotation on a pod, label on a namespace."""
 OTLP_PROTOCOL = "tracekeeper.dev/otlp-protocol"
