@@ -20,8 +20,8 @@ FORGOTTEN_AFTER: Final = 300.0
 """Seconds without a scrape, after which nobody waits for a scraper."""
 LONGEST: Final = 120.0
 """Seconds for which a row may be shown as 0."""
-_STEP: Final = 5.0
-"""Seconds between two marks of which row was the youngest when."""
+STEP: Final = 5.0
+"""Seconds within which it is not told apart when rows were born."""
 
 
 class Newborns:
@@ -57,9 +57,15 @@ class Newborns:
         self._advance(now)
         if scraper in self._seen:
             self._seen[scraper] = youngest
-        if not self._marks or (youngest > self._marks[-1][1] and now - self._marks[-1][0] >= _STEP):
-            self._marks.append((now, youngest))
+        self._mark(now, youngest)
         return self._shown
+
+    def _mark(self, now: float, youngest: int) -> None:
+        """Rows that came within `STEP` have one mark, the time of the first, so that there are never many."""
+        if youngest <= (self._marks[-1][1] if self._marks else self._shown):
+            return
+        when = self._marks.pop()[0] if self._marks and now - self._marks[-1][0] < STEP else now
+        self._marks.append((when, youngest))
 
     def _forget(self, now: float) -> None:
         for scraper in [each for each, asked in self._asked.items() if now - asked >= FORGOTTEN_AFTER]:

@@ -94,7 +94,7 @@ def _exemplar(exemplar: Exemplar) -> str:
 
 def number(value: float) -> str:
     """A value as both formats write it."""
-    if value.__class__ is int:
-        return f"{value}.0"
+    if isinstance(value, int):
+        return f"{value:d}.0"
     text = repr(float(value))
     return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text, text)
