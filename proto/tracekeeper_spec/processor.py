@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from tracekeeper_spec.price import Price, PriceOverride
 
 
 class ProcessorType(StrEnum):
@@ -16,3 +19,14 @@ class Processor:
 
     name: str
     type: ProcessorType
+    price: Price | None = None
+
+
+def price_overrides(processors: Iterable[Processor]) -> tuple[PriceOverride, ...]:
+    """Those of all steps, in their order."""
+    return tuple(
+        override
+        for processor in processors
+        if processor.type is ProcessorType.PRICE and processor.price is not None
+        for override in processor.price.overrides
+    )

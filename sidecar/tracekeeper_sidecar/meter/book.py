@@ -2,9 +2,9 @@
 
 Which provider and which model a name means goes by the rules of genai-prices (types.py and data_snapshot.py there):
 the first model that matches. Clauses are texts here: alternatives separated by spaces, each a name, or behind a mark a
-beginning (`^`), an end (`$`), a part (`*`) or a regular expression (`~`); `&` joins what must hold at once, and `=` is before names that begin with a mark. A price is
-`read_tariff`'s text, behind `@2026-03-01 ` or `@00:30-16:30 ` where it holds from a day on or at a time of day (UTC);
-the last that holds is the price, and the first where none does.
+beginning (`^`), an end (`$`), a part (`*`) or a regular expression (`~`); `&` joins what must hold at once, and `=` is
+before names that begin with a mark. A price is a text for `read_tariff`, behind `@2026-03-01 ` or `@00:30-16:30 ` where
+it holds from a day on or at a time of day (UTC); the last that holds is the price, and the first where none does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from typing import Any
@@ -126,53 +126,55 @@ class Book:
 
 
 class _Shelf:
-    """One provider's models. Names are looked up, and only clauses before their model are tried."""
+    """One provider's models. Names are looked up, and only clauses of models before that one are tried."""
 
     def __init__(self, book: Sequence[Sequence[str]]) -> None:
         self._book = book
         self._names: dict[str, int] = {}
-        self._clauses: list[tuple[int, _Clause]] = []
-        for place, (texts, *_) in enumerate(book):
-            clause = _Clause(texts)
+        self._tests: list[tuple[int, _Test]] = []
+        for place, (text, *_) in enumerate(book):
+            clause = _Clause(text)
             for name in clause.names:
                 self._names.setdefault(name, place)
-            if clause.others:
-                self._clauses.append((place, clause))
+            self._tests += [(place, test) for test in clause.tests]
 
     def find(self, model: str) -> tuple[Dated, ...] | None:
         last = self._names.get(model, len(self._book))
-        for place, clause in self._clauses:
+        for place, (mark, text) in self._tests:
             if place >= last:
                 break
-            if clause.matches(model):
+            # Of one model that nobody knows, hundreds are tried: the most frequent kind is not worth a call.
+            if model.startswith(text) if mark == "^" else _holds(mark, text, model):
                 last = place
                 break
         return tuple(_read_dated(text) for text in self._book[last][1:]) if last < len(self._book) else None
 
 
-@dataclass(slots=True)
-class _Clause:
-    text: str
-    names: frozenset[str] = field(init=False)
-    others: tuple[str, ...] = field(init=False)
+_Test = tuple[str, str]
+"""Mark and text."""
 
-    def __post_init__(self) -> None:
-        parts = self.text.split()
-        self.others = tuple(part for part in parts if part[0] in _MARKS)
+
+class _Clause:
+    def __init__(self, text: str) -> None:
+        parts = text.split()
         self.names = frozenset(part.removeprefix("=") for part in parts if part[0] not in _MARKS)
+        self.tests: list[_Test] = [
+            ("&", part) if "&" in part else (part[0], part[1:]) for part in parts if part[0] in _MARKS
+        ]
 
     def matches(self, text: str) -> bool:
-        return text in self.names or any(all(_holds(one, text) for one in part.split("&")) for part in self.others)
+        return text in self.names or any(_holds(mark, wanted, text) for mark, wanted in self.tests)
 
 
-def _holds(clause: str, text: str) -> bool:
-    mark, wanted = clause[0], clause[1:]
+def _holds(mark: str, wanted: str, text: str) -> bool:
     if mark == "^":
         return text.startswith(wanted)
     if mark == "$":
         return text.endswith(wanted)
     if mark == "*":
         return wanted in text
+    if mark == "&":
+        return all(_holds(part[0], part[1:], text) for part in wanted.split("&"))
     return re.search(wanted, text) is not None
 
 

@@ -51,35 +51,45 @@ class Tariff:
         """In nanodollars (1e-9 dollars), rounded half up; None where that cannot be told: the parts are more than the
         whole, a number is negative or beyond `MAX_TOKENS`, or tokens of a kind without a price were used.
         """
-        if min(usage) < 0 or max(usage) > MAX_TOKENS:
-            return None
         amounts = self.base
         for start, higher in self.tiers:
-            if usage.input > start:
+            if usage[0] > start:
                 amounts = higher
-        entered = (
-            (usage.cache_read, amounts.cache_read),
-            (usage.cache_write, amounts.cache_write),
-            (usage.input_audio, amounts.input_audio),
-        )
-        left = ((usage.reasoning, amounts.reasoning), (usage.output_audio, amounts.output_audio))
-        came, went = _side(usage.input, amounts.input, entered), _side(usage.output, amounts.output, left)
-        if came is None or went is None:
+        came, went, read, written, reasoning, heard, said = usage
+        if not 0 <= came <= MAX_TOKENS or not 0 <= went <= MAX_TOKENS:
             return None
-        return (came + went + amounts.request + _NANODOLLAR // 2) // _NANODOLLAR
+        cost = amounts.request
+        # Most calls have no parts.
+        if read or written or heard:
+            came, parts = _without(came, ((read, amounts[2]), (written, amounts[3]), (heard, amounts[5])))
+            cost += parts
+        if reasoning or said:
+            went, parts = _without(went, ((reasoning, amounts[4]), (said, amounts[6])))
+            cost += parts
+        price_in, price_out = amounts[0], amounts[1]
+        if came:
+            if came < 0 or price_in is None:
+                return None
+            cost += came * price_in
+        if went:
+            if went < 0 or price_out is None:
+                return None
+            cost += went * price_out
+        return (cost + _NANODOLLAR // 2) // _NANODOLLAR
 
 
-def _side(whole: int, amount: int | None, parts: tuple[tuple[int, int | None], ...]) -> int | None:
+def _without(whole: int, parts: tuple[tuple[int, int | None], ...]) -> tuple[int, int]:
+    """What is left of the tokens, and what the parts cost that have prices of their own; less than nothing is left
+    where parts are more than the whole, or less than nothing themselves.
+    """
     rest, cost = whole, 0
-    for tokens, own in parts:
-        if tokens > whole:
-            return None
-        if own is not None:
+    for tokens, amount in parts:
+        if not 0 <= tokens <= whole:
+            return -1, 0
+        if amount is not None:
             rest -= tokens
-            cost += tokens * own
-    if rest < 0 or (rest and amount is None):
-        return None
-    return cost + rest * (amount or 0)
+            cost += tokens * amount
+    return rest, cost
 
 
 def read_amount(text: str) -> int:
