@@ -13,6 +13,7 @@ from pathlib import Path
 
 import generate_crd
 import generate_dashboard
+import generate_prices
 import generate_reference
 import generate_rendered
 import generate_values
@@ -55,6 +56,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/chart-values.md": generate_values.render,
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/tracingconfig.md": generate_reference.render,
+    "proto/tracekeeper_spec/prices.json": generate_prices.render,
 }
 
 
