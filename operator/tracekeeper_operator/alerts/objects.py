@@ -25,6 +25,8 @@ class There:
     """An object of ours as the API server has it."""
 
     uid: str
+    of: str
+    """`namespace/name` of the config that it is for."""
     generation: int
     """Grows with each change of its spec, whoever makes it."""
     digest: str
@@ -48,10 +50,12 @@ class There:
 def read(manifest: Mapping[str, Any]) -> There:
     """An object, or its metadata alone."""
     meta = manifest.get("metadata") or {}
-    said = str((meta.get("annotations") or {}).get(names.ALERTS_DIGEST, ""))
+    annotations = meta.get("annotations") or {}
+    said = str(annotations.get(names.ALERTS_DIGEST, ""))
     generation = meta.get("generation")
     return There(
         str(meta.get("uid", "")),
+        str(annotations.get(names.ALERTS_OF, "")),
         generation if isinstance(generation, int) else 0,
         digest(manifest["spec"]) if "spec" in manifest else said,
         meta.get("labels") or {},

@@ -1,0 +1,186 @@
+"""A config's routes and receivers as an AlertmanagerConfig: pure.
+
+It may lie in the config's namespace, or, for a config of the root namespace, in that of the Alertmanager. References to
+Secrets are by name, and mean the namespace in which it lies.
+
+Alertmanager fills in what a receiver leaves out by its own global settings. So that these, and the credentials in them,
+do not go to an address that a tenant wrote, receivers of tenants leave nothing out by which they would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from tracekeeper_spec.alert.routing import NOBODY, Inhibition, Matcher, Receiver, Routing
+from tracekeeper_spec.channel import Channel, ChannelType
+from tracekeeper_spec.secret_ref import SecretKeyRef, SecretSource
+
+from .. import names
+from .kinds import ALERTMANAGER_CONFIGS
+from .objects import Object, made
+from .prometheus_rule import duration
+from .templates import DETAILS, HTML, PRIORITY, SEVERITY, SLACK_COLOR, SLACK_LINK, SLACK_TEXT, SLACK_TITLE, TEXT, TEXTS
+from .templates import TITLE as TITLE_TEXT
+
+NO_GLOBAL: Object = {"followRedirects": False}
+"""What keeps Alertmanager's global `http_config` out of a receiver; redirects would lead to addresses nobody wrote."""
+
+
+def own_name(config: str) -> str:
+    """Of the object in the config's own namespace."""
+    return names.OBJECT_PREFIX + config.partition("/")[2]
+
+
+def far_name(config: str) -> str:
+    """Of the object in the Alertmanager's namespace. No config there has an object of such a name."""
+    return f"root.{config.partition('/')[2]}.{names.GROUP}"
+
+
+def alertmanager_config(
+    routes: Routing, namespace: str, name: str, labels: Mapping[str, str], *, root: bool, owner: Object | None
+) -> Object:
+    """The object that has these routes. `root`: they are the platform's own, whose global settings they may use."""
+    spec: Object = {
+        "route": {
+            "receiver": NOBODY,
+            "matchers": _matchers(routes.matchers),
+            "groupBy": list(routes.group_by),
+            "groupWait": duration(routes.group_wait),
+            "groupInterval": duration(routes.group_interval),
+            "repeatInterval": duration(routes.repeat_interval),
+            "routes": [route for receiver in routes.receivers for route in _routes(receiver)],
+        },
+        "receivers": [{"name": NOBODY}, *(_receiver(each, root=root) for each in routes.receivers)],
+        "inhibitRules": [_inhibition(rule) for rule in routes.inhibitions],
+    }
+    return made(ALERTMANAGER_CONFIGS, namespace, name, labels, spec, of=routes.config, owner=owner)
+
+
+def references(routes: Routing) -> dict[str, set[str]]:
+    """The Secrets that receivers need: names to keys."""
+    found: dict[str, set[str]] = {}
+    for receiver in routes.receivers:
+        for _, reference in receiver.channel.references():
+            found.setdefault(reference.name, set()).add(reference.key)
+    return found
+
+
+def _routes(receiver: Receiver) -> list[Object]:
+    return [
+        {"receiver": receiver.name, "matchers": _matchers(matchers), "continue": True}
+        for matchers in (receiver.matchers, receiver.test)
+    ]
+
+
+def _receiver(receiver: Receiver, *, root: bool) -> Object:
+    channel = receiver.channel
+    field, make = _MAKERS[channel.type]
+    config = {"sendResolved": channel.send_resolved, **make(channel)}
+    if not root and channel.type is not ChannelType.EMAIL:
+        config["httpConfig"] = dict(NO_GLOBAL)
+    return {"name": receiver.name, field: [config]}
+
+
+def _slack(channel: Channel) -> Object:
+    slack = channel.slack
+    assert slack is not None
+    return {
+        "apiURL": _key(slack.webhook_url),
+        **({"channel": slack.channel} if slack.channel is not None else {}),
+        "title": TEXTS[SLACK_TITLE],
+        "titleLink": TEXTS[SLACK_LINK],
+        "text": TEXTS[SLACK_TEXT],
+        "color": TEXTS[SLACK_COLOR],
+        "fallback": TEXTS[SLACK_TITLE],
+    }
+
+
+def _email(channel: Channel) -> Object:
+    email = channel.email
+    assert email is not None
+    return {
+        "to": ", ".join(email.to),
+        "from": email.from_,
+        "smarthost": email.smarthost,
+        "authUsername": email.username,
+        "authPassword": _key(email.password),
+        # Also for servers that want CRAM-MD5: without it, these would be shown what the global secret makes of theirs.
+        "authSecret": _key(email.password),
+        "requireTLS": email.require_tls,
+        "tlsConfig": {"serverName": email.smarthost.rpartition(":")[0]},
+        "headers": [{"key": "Subject", "value": TEXTS[TITLE_TEXT]}],
+        "html": TEXTS[HTML],
+        "text": TEXTS[TEXT],
+    }
+
+
+def _pager_duty(channel: Channel) -> Object:
+    duty = channel.pager_duty
+    assert duty is not None
+    found: Object = {
+        "description": TEXTS[TITLE_TEXT],
+        "severity": TEXTS[SEVERITY],
+        "details": _details(),
+    }
+    if duty.integration_key is not None:
+        found["routingKey"] = _key(duty.integration_key)
+    if duty.service_key is not None:
+        found["serviceKey"] = _key(duty.service_key)
+    if duty.url is not None:
+        found["url"] = duty.url
+    return found
+
+
+def _webhook(channel: Channel) -> Object:
+    webhook = channel.webhook
+    assert webhook is not None
+    if webhook.secret_key_ref is not None:
+        return {"urlSecret": _reference(webhook.secret_key_ref)}
+    return {"url": webhook.url}
+
+
+def _ops_genie(channel: Channel) -> Object:
+    genie = channel.ops_genie
+    assert genie is not None
+    return {
+        "apiKey": _key(genie.api_key),
+        **({"apiURL": genie.url} if genie.url is not None else {}),
+        "message": TEXTS[TITLE_TEXT],
+        "description": TEXTS[TEXT],
+        "priority": TEXTS[PRIORITY],
+        "details": _details(),
+    }
+
+
+_MAKERS: Mapping[ChannelType, tuple[str, Callable[[Channel], Object]]] = {
+    ChannelType.SLACK: ("slackConfigs", _slack),
+    ChannelType.EMAIL: ("emailConfigs", _email),
+    ChannelType.PAGER_DUTY: ("pagerdutyConfigs", _pager_duty),
+    ChannelType.WEBHOOK: ("webhookConfigs", _webhook),
+    ChannelType.OPS_GENIE: ("opsgenieConfigs", _ops_genie),
+}
+
+
+def _details() -> list[dict[str, str]]:
+    return [{"key": key, "value": TEXTS[text]} for key, text in DETAILS.items()]
+
+
+def _key(source: SecretSource) -> dict[str, str]:
+    return _reference(source.secret_key_ref)
+
+
+def _reference(reference: SecretKeyRef) -> dict[str, str]:
+    return {"name": reference.name, "key": reference.key}
+
+
+def _matchers(matchers: Iterable[Matcher]) -> list[dict[str, Any]]:
+    return [{"name": each.name, "value": each.value, "matchType": str(each.type)} for each in matchers]
+
+
+def _inhibition(rule: Inhibition) -> Object:
+    return {
+        "sourceMatch": _matchers(rule.source),
+        "targetMatch": _matchers(rule.target),
+        "equal": list(rule.equal),
+    }
