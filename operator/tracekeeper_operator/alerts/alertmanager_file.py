@@ -51,7 +51,7 @@ EMPTY_BASE = "route:\n  receiver: nobody\nreceivers:\n- name: nobody\n"
 """Where the platform has no alertmanager.yml of its own: what is not for a channel is told to nobody."""
 
 _MAIL = ("auth_username", "auth_password", "auth_password_file", "auth_secret", "auth_identity")
-_HTTP = ("follow_redirects", "enable_http2", "proxy_url", "no_proxy", "proxy_from_environment")
+_HTTP = ("enable_http2", "proxy_url", "no_proxy", "proxy_from_environment")
 _TLS = ("ca", "ca_file", "insecure_skip_verify", "min_version", "max_version")
 
 
@@ -243,13 +243,14 @@ def _keep_mail_to_itself(root: MappingNode) -> None:
 
 
 def _http(root: MappingNode) -> Mapping[str, Value]:
-    """How the platform's requests leave: by which proxy, and whom they trust. Not who they are from."""
+    """How the platform's requests leave: by which proxy, and whom they trust. Not who they are from, and
+    not to addresses that nobody wrote."""
     settings = mapping_at(root, "global", "")
     general = mapping_at(settings, "http_config", "global.") if settings else None
     trust = mapping_at(general, "tls_config", "global.http_config.") if general else None
     found = dict(_plain(general, _HTTP))
     tls = dict(_plain(trust, _TLS))
-    return {"follow_redirects": True, **found, **({"tls_config": tls} if tls else {})}
+    return {"follow_redirects": False, **found, **({"tls_config": tls} if tls else {})}
 
 
 def _plain(mapping: MappingNode | None, names: Sequence[str]) -> Iterator[tuple[str, Value]]:
