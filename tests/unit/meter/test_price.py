@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tracekeeper_sidecar.meter.price import MAX_REMEMBERED, Prices, Usage
 from tracekeeper_sidecar.meter.tariff import MAX_TOKENS, read_amount
@@ -200,3 +204,25 @@ def test_a_wrong_override_is_a_fault_at_its_field(field: str, value: object, pro
     _, faults = parse_spec({"processors": [{"name": "price", "type": "Price", "price": {"overrides": [override]}}]})
     assert [fault.path for fault in faults] == [f"spec.processors[0].price.overrides[0].{field}"]
     assert problem in str(faults[0])
+
+
+def test_the_example_of_the_reference_does_what_it_says() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/prices.md").read_text(encoding="utf-8")
+    spec, faults = parse_spec(yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])["spec"])
+    assert not faults
+    assert spec.processors is not None
+    prices = Prices(price_overrides(spec.processors))
+    assert cost(prices, "azure.ai.openai", "gpt-4o") == 11 * DOLLAR
+    assert cost(prices, "openai", "gpt-4o") == 12_500_000_000
+    later = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
+    assert cost(prices, "openai", "gpt-4o", at=later) == 10 * DOLLAR
+    assert cost(prices, "azure.ai.openai", "gpt-4o", at=later) == 11 * DOLLAR
+    assert cost(prices, "any", "house-model-7b", Usage(1_000_000, 0, 1_000_000)) == DOLLAR // 100
+
+
+def test_the_book_is_small_and_says_how_old_it_is() -> None:
+    content = files("tracekeeper_spec").joinpath("prices.json").read_bytes()
+    assert len(content) <= 150_000
+    head = json.loads(content.partition(b', "providers"')[0] + b"}")
+    assert datetime.fromisoformat(head["dated"])
+    assert head["source"].startswith("genai-prices ")
