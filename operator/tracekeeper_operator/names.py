@@ -30,6 +30,8 @@ BEGIN_KEY, END_KEY = "certificate-not-before", "certificate-not-after"
 IMAGES_CONFIG_MAP = "tracekeeper-sidecar-images"
 """In the operator's own namespace: what the controller knows of the sidecar's images, for the injectors."""
 IMAGES_KEY = "images.json"
+BUDGETS_CONFIG_MAP = "tracekeeper-budgets"
+"""In the operator's own namespace, with a number from 0 to 7 behind it: what was spent of budgets."""
 PREFLIGHT_POD = "tracekeeper-preflight"
 """In the operator's own namespace, for seconds: it shows whether a new image can be pulled, and starts."""
 CONTROL_PORT = 9444

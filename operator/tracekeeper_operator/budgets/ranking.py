@@ -1,0 +1,78 @@
+"""The dearest of very many keys, in bounded memory. Pure.
+
+The algorithm is Space-Saving (Metwally, Agrawal, El Abbadi: Efficient Computation of Frequent and Top-k Elements in
+Data Streams, 2005): when there is no room for a new key, it takes the place of the cheapest one and inherits its amount
+as its error. Whoever has spent more than total/room is always there. An amount less its error was surely spent by that
+key; so nobody is held to account for what others have spent.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+Key = tuple[str, ...]
+
+
+class Place(NamedTuple):
+    """One key."""
+
+    key: Key
+    spent: int
+    """Surely its own, billionths of a dollar."""
+    error: int
+    """What it may have spent besides."""
+
+
+class Ranking:
+    """Of at most `room` keys."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._amounts: dict[Key, list[int]] = {}
+        """Amount with the error in it, and the error."""
+        self._cheapest: list[tuple[int, Key]] = []
+        """A heap of amounts as they once were: each is at most what it is now."""
+
+    def __len__(self) -> int:
+        return len(self._amounts)
+
+    def add(self, key: Key, nano: int, error: int = 0) -> None:
+        """`key` has spent so much more, and maybe `error` besides."""
+        found = self._amounts.get(key)
+        if found is None:
+            floor = self._drop_cheapest() if len(self._amounts) >= self._room else 0
+            found = self._amounts[key] = [floor, floor]
+            heapq.heappush(self._cheapest, (floor, key))
+        found[0] += nano + error
+        found[1] += error
+
+    def of(self, key: Key) -> Place:
+        """Zero for one that is not known: it may have spent as much as the cheapest, where there is no room."""
+        found = self._amounts.get(key)
+        if found is not None:
+            return Place(key, found[0] - found[1], found[1])
+        floor = min((amount for amount, _ in self._amounts.values()), default=0)
+        return Place(key, 0, floor if len(self._amounts) >= self._room else 0)
+
+    def __iter__(self) -> Iterator[Place]:
+        """The dearest first."""
+        places = [Place(key, amount - error, error) for key, (amount, error) in self._amounts.items()]
+        return iter(sorted(places, key=lambda place: (-place.spent, place.key)))
+
+    def merge(self, places: Iterable[Place]) -> None:
+        """Also count these."""
+        for place in places:
+            self.add(place.key, place.spent, place.error)
+
+    def _drop_cheapest(self) -> int:
+        """What it had."""
+        while True:
+            amount, key = self._cheapest[0]
+            now = self._amounts[key][0]
+            if now == amount:
+                heapq.heappop(self._cheapest)
+                del self._amounts[key]
+                return amount
+            heapq.heapreplace(self._cheapest, (now, key))

@@ -1,0 +1,214 @@
+"""An eighth of the book: accounts and marks of some namespaces, which are saved together or not at all. Pure.
+
+    {"format": 1, "leader": "…", "accounts": [{…}], "marks": [[id, number, minute], …]}, as JSON, compressed by zlib
+
+It must fit into a ConfigMap. Where it does not, the cheapest keys of budgets with groups are left out until it does:
+after a restart of the operator these begin at zero, but no total does.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from tracekeeper_spec.budget import Budget
+
+from .account import MOST_KEYS, Account, AccountKey, Ledger, Row, Talk
+from .marks import KEEP, Marks
+from .ranking import Place, Ranking
+
+SHARDS = 8
+FORMAT = 1
+MOST_BYTES = 700_000
+"""Of what is saved: a ConfigMap takes 1 MiB in base64, and the API server keeps notes of its own with it."""
+MOST_INFLATED = 64 << 20
+"""Bytes of JSON that are read."""
+RANKS_SAVED = 20
+"""Of each dimension."""
+MOST_ACCOUNTS = 4000
+"""In one shard; a new one beyond that is not opened, and its budget tells nothing of that namespace."""
+UNUSED = 7 * 86_400.0
+"""Seconds after which an account goes that nobody has counted into or asked for."""
+
+
+class Damaged(ValueError):
+    """What was saved cannot be read; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A shard as it was at one moment."""
+
+    document: Mapping[str, Any]
+    numbers: Mapping[bytes, int]
+    """What is stored once this is written."""
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A statement that was checked."""
+
+    namespace: str
+    """Of the pod."""
+    log_id: str
+    number: int
+    rows: list[Row]
+    talks: list[Talk]
+    missed: int
+
+
+def shard_of(namespace: str) -> int:
+    """Where a namespace's accounts lie."""
+    return blake2b(namespace.encode(), digest_size=1).digest()[0] % SHARDS
+
+
+class Shard:
+    """Changed by one task alone."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[AccountKey, Account] = {}
+        self.marks = Marks()
+        self.version = 0
+        """Grows with each change."""
+
+    def take(self, told: Told, config: str, budgets: Sequence[Budget], now: float) -> bool:
+        """Count a statement against the budgets that `config` wrote; False when it was counted before."""
+        mark = self.marks.find(told.namespace, told.log_id)
+        counted = mark is not None and told.number <= mark.number
+        self.marks.note(told.namespace, told.log_id, told.number, now)
+        if counted:
+            return False
+        for budget in budgets:
+            account = self.open(AccountKey(config, budget.name, told.namespace), now)
+            if account is not None:
+                account.add(budget, told.rows, told.talks, told.missed, now)
+        self.version += 1
+        return True
+
+    def open(self, key: AccountKey, now: float) -> Account | None:
+        """That account; None where there are too many."""
+        found = self.accounts.get(key)
+        if found is None and len(self.accounts) < MOST_ACCOUNTS:
+            found = self.accounts[key] = Account(key, now)
+            self.version += 1
+        return found
+
+    def sweep(self, now: float) -> None:
+        """Forget what nobody speaks of any more."""
+        self.marks.forget(now - KEEP)
+        for key in [key for key, account in self.accounts.items() if account.last < now - UNUSED]:
+            del self.accounts[key]
+            self.version += 1
+
+    def snapshot(self, leader: str) -> Snapshot:
+        """What is to be saved. Later changes do not reach it."""
+        accounts = [_account(account) for account in self.accounts.values()]
+        document = {"format": FORMAT, "leader": leader, "accounts": accounts, "marks": self.marks.dump()}
+        return Snapshot(document, self.marks.numbers(), self.version)
+
+    def stored(self, snapshot: Snapshot) -> None:
+        """It is saved."""
+        self.marks.stored(dict(snapshot.numbers))
+
+    def load(self, document: Mapping[str, Any]) -> None:
+        """Go on from what was saved. Raises Damaged, and is as it was before then."""
+        try:
+            accounts = [_read_account(each) for each in document["accounts"]]
+            marks = Marks()
+            marks.load((str(key), int(number), int(minute)) for key, number, minute in document["marks"])
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+            raise Damaged(f"{type(error).__name__}: {error}") from None
+        self.accounts = {account.key: account for account in accounts}
+        self.marks = marks
+        self.version += 1
+
+
+def encode(snapshot: Snapshot, most: int = MOST_BYTES) -> bytes:
+    """The bytes to save, `most` at most. It takes a while: for a thread."""
+    document = dict(snapshot.document)
+    keys = MOST_KEYS
+    while True:
+        data = zlib.compress(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace"))
+        if len(data) <= most:
+            return data
+        if keys:
+            keys //= 4
+            document["accounts"] = [_trimmed(account, keys) for account in snapshot.document["accounts"]]
+        else:  # Nothing is left but totals and marks; who was heard of last is needed most.
+            document["marks"] = document["marks"][len(document["marks"]) // 4 + 1 :]
+            if not document["marks"]:
+                document["accounts"] = document["accounts"][: len(document["accounts"]) * 3 // 4]
+
+
+def decode(data: bytes) -> Mapping[str, Any]:
+    """What `encode` made. Raises Damaged."""
+    try:
+        inflate = zlib.decompressobj()
+        text = inflate.decompress(data, MOST_INFLATED)
+        if not inflate.eof:
+            raise Damaged("it ends too early, or is too large")
+        document = json.loads(text)
+    except (ValueError, zlib.error, RecursionError) as error:
+        raise Damaged(str(error)) from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise Damaged("it has another format")
+    return document
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "key": list(account.key),
+        "since": account.since,
+        "last": account.last,
+        "shape": list(account.shape),
+        "fine": list(account.burn.fine.items()),
+        "coarse": list(account.burn.coarse.items()),
+        "ledgers": [_ledger(ledger) for ledger in account.ledgers.values()],
+    }
+
+
+def _ledger(ledger: Ledger) -> dict[str, Any]:
+    return {
+        "span": [ledger.begins, ledger.ends],
+        "sums": [ledger.nano, ledger.tokens, ledger.unpriced, ledger.missed],
+        "keys": [[list(place.key), place.spent, place.error] for place in ledger.keys],
+        "ranks": {
+            name: [[list(place.key), place.spent, place.error] for place in list(ranking)[:RANKS_SAVED]]
+            for name, ranking in ledger.ranks.items()
+        },
+    }
+
+
+def _trimmed(account: Mapping[str, Any], keys: int) -> dict[str, Any]:
+    ledgers = [{**each, "keys": each["keys"][:keys], "ranks": {}} for each in account["ledgers"]]
+    return {**account, "ledgers": ledgers}
+
+
+def _read_account(item: Mapping[str, Any]) -> Account:
+    config, budget, namespace = (str(part) for part in item["key"])
+    account = Account(AccountKey(config, budget, namespace), float(item["since"]))
+    account.last = float(item["last"])
+    account.shape = tuple(str(part) for part in item["shape"])
+    account.burn.load(
+        [(int(index), int(nano)) for index, nano in item["fine"]],
+        [(int(index), int(nano)) for index, nano in item["coarse"]],
+    )
+    for each in item["ledgers"]:
+        begins, ends = (float(part) for part in each["span"])
+        nano, tokens, unpriced, missed = (int(part) for part in each["sums"])
+        ledger = Ledger(begins, ends, nano, tokens, unpriced, missed)
+        _fill(ledger.keys, each["keys"])
+        for name, places in each["ranks"].items():
+            ledger.ranks[str(name)] = ranking = Ranking(RANKS_SAVED * 5)
+            _fill(ranking, places)
+        account.ledgers[begins] = ledger
+    return account
+
+
+def _fill(ranking: Ranking, places: Sequence[Any]) -> None:
+    ranking.merge(Place(tuple(str(part) for part in key), int(spent), int(error)) for key, spent, error in places)

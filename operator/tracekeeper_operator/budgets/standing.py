@@ -1,0 +1,171 @@
+"""How a budget stands: what was spent of it, whether that is a lot, and what it comes to. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tracekeeper_spec.budget import NANO, Budget, Decision, Severity
+from tracekeeper_spec.period import Span
+
+from .account import MOST_KEYS, MOST_RANKED, Account, span_of
+from .burn import WINDOWS
+from .ranking import Key, Place, Ranking
+
+PACE = WINDOWS["6h"]
+"""Seconds by which a forecast judges; less where the period is younger."""
+LEAST = 300.0
+"""Seconds by which it judges at least."""
+
+
+class State(StrEnum):
+    """From the best to the worst."""
+
+    OK = "Ok"
+    WARNING = "Warning"
+    CRITICAL = "Critical"
+    EXCEEDED = "Exceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One budget at one moment."""
+
+    config: str
+    """`namespace/name` of the config that wrote it."""
+    namespace: str
+    """Of the pods; empty where several share it."""
+    budget: Budget
+    span: Span
+    spent: int
+    """Billionths of a dollar, by all keys together."""
+    tokens: int
+    unpriced: int
+    missed: int
+    since: float
+    """From when on it was counted."""
+    forecast: int
+    """What is spent at the end of the period if it goes on so."""
+    burn: Mapping[str, float]
+    """By window: as many times the pace that just uses up the limit. Without groups only."""
+    keys: Ranking = field(default_factory=lambda: Ranking(1))
+    ranks: Mapping[str, Ranking] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was spent is known."""
+        return not (self.unpriced or self.missed)
+
+    @property
+    def state(self) -> State:
+        """Of the whole; with groups, of the one that stands worst."""
+        return state(self.budget, self._most)
+
+    @property
+    def allowed(self) -> bool:
+        """The same for the decision: of a budget with groups, whether all keys may go on."""
+        return allowed(self.budget, self._most)
+
+    @property
+    def used(self) -> float:
+        """Share of the limit; with groups, that of the dearest key."""
+        return self._most / self.budget.limit.nano
+
+    @property
+    def _most(self) -> int:
+        if not self.budget.groups:
+            return self.spent
+        return max((place.spent for place in self.keys), default=0)
+
+    def place(self, key: Key) -> Place:
+        """What that key has spent; of a budget without groups, what all have."""
+        return self.keys.of(key) if self.budget.groups else Place((), self.spent, 0)
+
+    def words(self) -> str:
+        """Why what was spent is not all known; empty when it is."""
+        found = []
+        if self.unpriced:
+            found.append(f"{self.unpriced} calls of models whose price is not known")
+        if self.missed:
+            found.append(f"{self.missed} spans that no sidecar could look at in time")
+        if self.since > self.span.begins:
+            found.append("what was spent in this period before it was counted")
+        return "without " + ", ".join(found) if found else ""
+
+
+def state(budget: Budget, spent: int) -> State:
+    """What so much means."""
+    if spent >= budget.limit.nano:
+        return State.EXCEEDED
+    reached = {each.severity for each in budget.thresholds if reaches(budget, spent, each.percent)}
+    if Severity.CRITICAL in reached:
+        return State.CRITICAL
+    return State.WARNING if Severity.WARNING in reached else State.OK
+
+
+def allowed(budget: Budget, spent: int) -> bool:
+    """Whether no threshold that is reached says Deny."""
+    return not any(
+        each.decision is Decision.DENY and reaches(budget, spent, each.percent) for each in budget.thresholds
+    )
+
+
+def reaches(budget: Budget, spent: int, percent: int) -> bool:
+    """Whether so much is so large a share of the limit."""
+    return spent * 100 >= percent * budget.limit.nano
+
+
+def standing(config: str, namespace: str, budget: Budget, accounts: Sequence[Account], now: float) -> Standing:
+    """Of the accounts that spend from one budget."""
+    span = span_of(budget, now)
+    ledgers = [account.current(budget, now) for account in accounts]
+    keys: Ranking = ledgers[0].keys if len(ledgers) == 1 else _merged((each.keys for each in ledgers), MOST_KEYS)
+    names = {name for each in ledgers for name in each.ranks}
+    ranks = {name: _merged((each.ranks[name] for each in ledgers if name in each.ranks), MOST_RANKED) for name in names}
+    spent = sum(each.nano for each in ledgers)
+    return Standing(
+        config,
+        namespace,
+        budget,
+        span,
+        spent,
+        sum(each.tokens for each in ledgers),
+        sum(each.unpriced for each in ledgers),
+        sum(each.missed for each in ledgers),
+        min((account.since for account in accounts), default=now),
+        forecast(span, spent, accounts, now),
+        {} if budget.groups else burn(budget, span, accounts, now),
+        keys,
+        ranks,
+    )
+
+
+def forecast(span: Span, spent: int, accounts: Iterable[Account], now: float) -> int:
+    """What was spent, and the pace of the last hours, or of the period where that is younger, until its end."""
+    window = max(LEAST, min(PACE, now - span.begins))
+    recent = min(spent, sum(account.burn.spent(window, now) for account in accounts))
+    return spent + int(recent / window * max(0.0, span.ends - now))
+
+
+def burn(budget: Budget, span: Span, accounts: Sequence[Account], now: float) -> dict[str, float]:
+    """By window: 1 is the pace that uses up the limit just at the end of a period."""
+    pace = budget.limit.nano / (span.ends - span.begins)
+    return {
+        name: sum(account.burn.spent(seconds, now) for account in accounts) / seconds / pace
+        for name, seconds in WINDOWS.items()
+    }
+
+
+def dollars(nano: int) -> str:
+    """A decimal number, with two places at least: `41.20`, `0.000125`."""
+    whole, part = divmod(nano, NANO)
+    text = f"{part:09d}".rstrip("0")
+    return f"{whole}.{text.ljust(2, '0')}"
+
+
+def _merged(rankings: Iterable[Ranking], room: int) -> Ranking:
+    merged = Ranking(room)
+    for ranking in rankings:
+        merged.merge(ranking)
+    return merged
