@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tracekeeper_operator.metrics import ControllerMetrics, InjectorMetrics
-from tracekeeper_sidecar.metrics import TABLE
+from known_metrics import labels_of_series
 
 DOCS = Path(__file__).parents[3] / "docs"
 SELECTOR = re.compile(r"(tracekeeper_\w+)(?:\{([^}]*)\})?")
@@ -27,23 +26,13 @@ def rules() -> list[str]:
     return found
 
 
-def known() -> dict[str, set[str]]:
-    """Names of series as Prometheus stores them, and their labels."""
-    found = {metric.name: set(metric.labels) for metric in TABLE}
-    for registry in (ControllerMetrics().registry, InjectorMetrics().registry):
-        for family in registry.collect():
-            labels = set(getattr(registry._names_to_collectors[family.name], "_labelnames", ()))
-            found[f"{family.name}_total" if family.type == "counter" else family.name] = labels
-    return found
-
-
 def test_there_are_rules() -> None:
     assert len(rules()) > 12
 
 
 @pytest.mark.parametrize("rule", rules())
 def test_rules_to_copy_name_metrics_that_exist_and_keep_the_namespace(rule: str) -> None:
-    series = known()
+    series = labels_of_series()
     named = SELECTOR.findall(rule)
     assert named
     for name, labels in named:
