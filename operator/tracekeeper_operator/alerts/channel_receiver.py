@@ -88,8 +88,8 @@ def _slack(slack: Slack, path: str) -> dict[str, Value]:
     call = templates.call
     fields: dict[str, Value] = {
         "api_url_file": path,
-        "title": call(templates.SLACK_TITLE),
-        "title_link": call(templates.SLACK_LINK),
+        "title": call(templates.TITLE),
+        "title_link": call(templates.LINK),
         "text": call(templates.SLACK_TEXT),
         "fallback": call(templates.TITLE),
         "color": call(templates.SLACK_COLOR),

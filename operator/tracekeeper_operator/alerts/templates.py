@@ -89,9 +89,7 @@ _HTML = f"<h3>{_TITLE}</h3>" + _each(
 
 TITLE, TEXT, HTML = "tracekeeper.title", "tracekeeper.text", "tracekeeper.html"
 SLACK_TEXT, SLACK_COLOR = "tracekeeper.slack.text", "tracekeeper.slack.color"
-SLACK_LINK = "tracekeeper.slack.link"
-SLACK_TITLE = TITLE
-"""There is nothing in it that an application writes."""
+LINK = "tracekeeper.link"
 SEVERITY, PRIORITY = "tracekeeper.severity", "tracekeeper.priority"
 WHERE, TOP = "tracekeeper.where", "tracekeeper.top"
 TRACES, RUNBOOK = "tracekeeper.traces", "tracekeeper.runbook"
@@ -101,7 +99,7 @@ TEXTS: Mapping[str, str] = {
     TEXT: _TEXT,
     HTML: _HTML,
     SLACK_TEXT: _SLACK_TEXT,
-    SLACK_LINK: "{{ with .CommonAnnotations.trace_url }}{{ . }}{{ else }}{{ .ExternalURL }}{{ end }}",
+    LINK: "{{ with .CommonAnnotations.trace_url }}{{ . }}{{ else }}{{ .ExternalURL }}{{ end }}",
     SLACK_COLOR: '{{ if eq .Status "firing" }}{{ if eq .CommonLabels.severity "critical" }}danger{{ else }}warning'
     "{{ end }}{{ else }}good{{ end }}",
     # What PagerDuty takes besides: error.
