@@ -135,6 +135,18 @@ class ControllerMetrics(Metrics):
             ["phase"],
             registry=self.registry,
         )
+        self.alert_writes = Counter(
+            "tracekeeper_controller_alert_writes",
+            "Objects for Prometheus and Alertmanager that were written or deleted, by result: ok or error.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.rules_loaded = Gauge(
+            "tracekeeper_controller_rules_loaded",
+            "TracingConfigs with alerts, by the status of their condition RulesLoaded: True, False or Unknown.",
+            ["status"],
+            registry=self.registry,
+        )
         self.control_groups = Gauge(
             "tracekeeper_control_groups",
             "Groups of sidecars that share a target of sampling, or tell each other what they keep.",

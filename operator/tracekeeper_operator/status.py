@@ -61,6 +61,16 @@ class Reason(StrEnum):
     ROLLOUT_PROGRESSING = "RolloutProgressing"
     ROLLOUT_HALTED = "RolloutHalted"
     ROLLOUT_COMPLETE = "RolloutComplete"
+    LOADED = "Loaded"
+    NO_RULES = "NoRules"
+    NOT_WRITTEN = "NotWritten"
+    NOT_SELECTED = "NotSelected"
+    NAMESPACE_ENFORCED = "NamespaceEnforced"
+    RULES_NOT_LOADED = "RulesNotLoaded"
+    RULE_FAILING = "RuleFailing"
+    NOT_YET = "NotYet"
+    NO_PROMETHEUS = "NoPrometheus"
+    PROMETHEUS_UNREACHABLE = "PrometheusUnreachable"
 
 
 @dataclass(frozen=True, slots=True)

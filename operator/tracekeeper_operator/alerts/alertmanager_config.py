@@ -15,16 +15,16 @@ from typing import Any
 from tracekeeper_spec.alert.routing import NOBODY, Inhibition, Matcher, Receiver, Routing
 from tracekeeper_spec.channel import Channel, ChannelType
 from tracekeeper_spec.secret_ref import SecretKeyRef, SecretSource
+from tracekeeper_spec.units import format_duration
 
 from .. import names
+from .channel_receiver import is_plain
 from .kinds import ALERTMANAGER_CONFIGS
 from .objects import Object, made
-from .prometheus_rule import duration
-from .templates import DETAILS, HTML, PRIORITY, SEVERITY, SLACK_COLOR, SLACK_LINK, SLACK_TEXT, SLACK_TITLE, TEXT, TEXTS
-from .templates import TITLE as TITLE_TEXT
+from .templates import DETAILS, HTML, LINK, PRIORITY, SEVERITY, SLACK_COLOR, SLACK_TEXT, TEXT, TEXTS, TITLE
 
 NO_GLOBAL: Object = {"followRedirects": False}
-"""What keeps Alertmanager's global `http_config` out of a receiver; redirects would lead to addresses nobody wrote."""
+"""What keeps Alertmanager's global `http_config` out of a receiver; redirects lead to addresses that nobody wrote."""
 
 
 def own_name(config: str) -> str:
@@ -41,20 +41,33 @@ def alertmanager_config(
     routes: Routing, namespace: str, name: str, labels: Mapping[str, str], *, root: bool, owner: Object | None
 ) -> Object:
     """The object that has these routes. `root`: they are the platform's own, whose global settings they may use."""
+    usable = [each for each in routes.receivers if not refused(each.channel)]
     spec: Object = {
         "route": {
             "receiver": NOBODY,
             "matchers": _matchers(routes.matchers),
             "groupBy": list(routes.group_by),
-            "groupWait": duration(routes.group_wait),
-            "groupInterval": duration(routes.group_interval),
-            "repeatInterval": duration(routes.repeat_interval),
-            "routes": [route for receiver in routes.receivers for route in _routes(receiver)],
+            "groupWait": format_duration(routes.group_wait),
+            "groupInterval": format_duration(routes.group_interval),
+            "repeatInterval": format_duration(routes.repeat_interval),
+            "routes": [route for receiver in usable for route in _routes(receiver)],
         },
-        "receivers": [{"name": NOBODY}, *(_receiver(each, root=root) for each in routes.receivers)],
+        "receivers": [{"name": NOBODY}, *(_receiver(each, root=root) for each in usable)],
         "inhibitRules": [_inhibition(rule) for rule in routes.inhibitions],
     }
     return made(ALERTMANAGER_CONFIGS, namespace, name, labels, spec, of=routes.config, owner=owner)
+
+
+def refused(channel: Channel) -> str:
+    """Why the channel is left out, because the Prometheus operator would refuse the whole object; else empty."""
+    for field, url in (
+        ("webhook.url", channel.webhook.url if channel.webhook else None),
+        ("pagerDuty.url", channel.pager_duty.url if channel.pager_duty else None),
+        ("opsGenie.url", channel.ops_genie.url if channel.ops_genie else None),
+    ):
+        if url is not None and not is_plain(url):
+            return f"channel {channel.name}: {field} is not an address that Alertmanager takes: write scheme, host and path"
+    return ""
 
 
 def references(routes: Routing) -> dict[str, set[str]]:
@@ -88,11 +101,11 @@ def _slack(channel: Channel) -> Object:
     return {
         "apiURL": _key(slack.webhook_url),
         **({"channel": slack.channel} if slack.channel is not None else {}),
-        "title": TEXTS[SLACK_TITLE],
-        "titleLink": TEXTS[SLACK_LINK],
+        "title": TEXTS[TITLE],
+        "titleLink": TEXTS[LINK],
         "text": TEXTS[SLACK_TEXT],
         "color": TEXTS[SLACK_COLOR],
-        "fallback": TEXTS[SLACK_TITLE],
+        "fallback": TEXTS[TITLE],
     }
 
 
@@ -109,7 +122,7 @@ def _email(channel: Channel) -> Object:
         "authSecret": _key(email.password),
         "requireTLS": email.require_tls,
         "tlsConfig": {"serverName": email.smarthost.rpartition(":")[0]},
-        "headers": [{"key": "Subject", "value": TEXTS[TITLE_TEXT]}],
+        "headers": [{"key": "Subject", "value": TEXTS[TITLE]}],
         "html": TEXTS[HTML],
         "text": TEXTS[TEXT],
     }
@@ -119,7 +132,7 @@ def _pager_duty(channel: Channel) -> Object:
     duty = channel.pager_duty
     assert duty is not None
     found: Object = {
-        "description": TEXTS[TITLE_TEXT],
+        "description": TEXTS[TITLE],
         "severity": TEXTS[SEVERITY],
         "details": _details(),
     }
@@ -146,7 +159,7 @@ def _ops_genie(channel: Channel) -> Object:
     return {
         "apiKey": _key(genie.api_key),
         **({"apiURL": genie.url} if genie.url is not None else {}),
-        "message": TEXTS[TITLE_TEXT],
+        "message": TEXTS[TITLE],
         "description": TEXTS[TEXT],
         "priority": TEXTS[PRIORITY],
         "details": _details(),
