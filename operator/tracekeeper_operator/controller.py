@@ -19,6 +19,7 @@ from .backoff import Backoff
 from .badge import Badge
 from .book import Book
 from .bounds import Bounds
+from .budgets.service import BudgetService
 from .canaries import Canaries
 from .certkeeper import CertKeeper, Place
 from .clock import Clock
@@ -66,6 +67,7 @@ class Controller:
         self._book = Book(self._store, self._namespaces, settings.root_namespace)
         self._index = ConfigIndex(self._book)
         self._control = self._control_service() if settings.control_service else None
+        self._budgets = self._budget_service(identity)
         self._events = Events(self._kube, clock, self._metrics.events, "controller")
         self._pods = PodService(
             self._kube,
@@ -171,6 +173,7 @@ class Controller:
         for namespace in self._store.namespaces():
             self._book.assessed(namespace)
         control = self._control.tasks() if self._control is not None else {}
+        control |= self._budgets.tasks() if self._budgets is not None else {}
         work = {"reconcile": self._reconciler.run(), "events": self._events.run(), "kopf": self._kopf(stop)}
         await run_until(stop, {**work, **control, **self._pods.tasks()})
 
@@ -180,6 +183,22 @@ class Controller:
             self._settings.control_listen,
             lambda: self._keeper.material,
             self._index,
+            self._store,
+            self._clock,
+            self._metrics,
+            on_news=lambda namespace: self._reconciler.retell(namespace),
+        )
+
+    def _budget_service(self, identity: str) -> BudgetService | None:
+        if self._control is None:
+            return None
+        return BudgetService(
+            self._kube,
+            self._settings.namespace,
+            identity,
+            self._control,
+            self._index,
+            self._book,
             self._store,
             self._clock,
             self._metrics,
@@ -202,6 +221,8 @@ class Controller:
         found: list[Source] = [self._pods.teller, self._rollouts]
         if self._control is not None:
             found.insert(0, Delivering(self._control.sidecars, self._clock))
+        if self._budgets is not None:
+            found.append(self._budgets.teller)
         return found
 
     def _would_inject(self, pod: Object, namespace: str, by_namespace: bool, bounds: Bounds) -> bool:

@@ -184,6 +184,37 @@ class ControllerMetrics(Metrics):
             buckets=SPREAD_BUCKETS,
             registry=self.registry,
         )
+        self.budget_statements = Counter(
+            "tracekeeper_budget_statements",
+            "Statements of sidecars about what was spent, by result: counted, repeated (counted before) or early (what "
+            "was saved is not read yet; they come again).",
+            ["result"],
+            registry=self.registry,
+        )
+        self.budget_spent = self._of_budgets(
+            "spent_dollars",
+            "What was spent of a budget in its period; where it is grouped by users, by the dearest one.",
+        )
+        self.budget_limit = self._of_budgets("limit_dollars", "What may be spent of a budget in its period.")
+        self.budget_forecast = self._of_budgets(
+            "forecast_dollars", "What will be spent of a budget when its period ends, if it goes on as lately."
+        )
+        self.budget_used = self._of_budgets("used_ratio", "Share of a budget's limit that was spent in its period.")
+        self.budget_burn = self._of_budgets(
+            "burn_ratio", "Share of a budget's limit that was spent in the last `window`. Not by keys.", "window"
+        )
+        self.budget_state = self._of_budgets(
+            "state",
+            "1 for the state that a budget is in (Ok, Warning, Critical or Exceeded), 0 for the others; and 1 for "
+            "Incomplete while not all that was spent is known. Not by keys.",
+            "state",
+        )
+
+    def _of_budgets(self, name: str, about: str, *more: str) -> Gauge:
+        """`config`: `namespace/name` of the one that wrote the budget. `key`: the pods' namespace where that is another
+        one than the config's, and the values of `groupBy`, with `/` between them."""
+        labels = ["config", "budget", "key", *more]
+        return Gauge(f"tracekeeper_budget_{name}", about, labels, registry=self.registry)
 
 
 class InjectorMetrics(Metrics):

@@ -39,6 +39,11 @@ class Book:
         shard.take(told, config, budgets, self._clock.now())
         return self.is_stored(told.namespace, told.log_id, told.number)
 
+    def counted(self, namespace: str, log_id: str, number: int) -> bool:
+        """Whether that statement is counted, for good or not."""
+        mark = self.shards[shard_of(namespace)].marks.find(namespace, log_id)
+        return mark is not None and number <= mark.number
+
     def is_stored(self, namespace: str, log_id: str, number: int) -> bool:
         """Whether that statement is counted for good."""
         mark = self.shards[shard_of(namespace)].marks.find(namespace, log_id)

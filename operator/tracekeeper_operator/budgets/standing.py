@@ -48,7 +48,7 @@ class Standing:
     forecast: int
     """What is spent at the end of the period if it goes on so."""
     burn: Mapping[str, float]
-    """By window: as many times the pace that just uses up the limit. Without groups only."""
+    """By window: the share of the limit that was spent in it. Without groups only."""
     keys: Ranking = field(default_factory=lambda: Ranking(1))
     ranks: Mapping[str, Ranking] = field(default_factory=dict)
 
@@ -135,7 +135,7 @@ def standing(config: str, namespace: str, budget: Budget, accounts: Sequence[Acc
         sum(each.missed for each in ledgers),
         min((account.since for account in accounts), default=now),
         forecast(span, spent, accounts, now),
-        {} if budget.groups else burn(budget, span, accounts, now),
+        {} if budget.groups else burn(budget, accounts, now),
         keys,
         ranks,
     )
@@ -148,11 +148,10 @@ def forecast(span: Span, spent: int, accounts: Iterable[Account], now: float) ->
     return spent + int(recent / window * max(0.0, span.ends - now))
 
 
-def burn(budget: Budget, span: Span, accounts: Sequence[Account], now: float) -> dict[str, float]:
-    """By window: 1 is the pace that uses up the limit just at the end of a period."""
-    pace = budget.limit.nano / (span.ends - span.begins)
+def burn(budget: Budget, accounts: Sequence[Account], now: float) -> dict[str, float]:
+    """By window: the share of the limit that was spent in it."""
     return {
-        name: sum(account.burn.spent(seconds, now) for account in accounts) / seconds / pace
+        name: sum(account.burn.spent(seconds, now) for account in accounts) / budget.limit.nano
         for name, seconds in WINDOWS.items()
     }
 
