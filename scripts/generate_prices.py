@@ -90,7 +90,7 @@ def _lines(dated: str, source: str) -> Iterator[str]:
 
 
 def _model(model: ModelInfo) -> list[str]:
-    prices = [_price(found) for found in _dated(model)]
+    prices = [_price(model, found) for found in _dated(model)]
     return [_clause(model.match), *prices]
 
 
@@ -98,13 +98,15 @@ def _dated(model: ModelInfo) -> Iterable[ConditionalPrice]:
     return [ConditionalPrice(prices=model.prices)] if isinstance(model.prices, ModelPrice) else model.prices
 
 
-def _price(found: ConditionalPrice) -> str:
+def _price(model: ModelInfo, found: ConditionalPrice) -> str:
     written = {key: value for key, value in found.prices.__dict__.items() if value is not None}
     when = ""
     if isinstance(found.constraint, StartDateConstraint):
         when = f"@{found.constraint.start_date.isoformat()} "
     elif isinstance(found.constraint, TimeOfDateConstraint):
         when = f"@{_minute(found.constraint.start_time)}-{_minute(found.constraint.end_time)} "
+    if not written and model.id.endswith(":free"):
+        return when + "0,0"
     if not UNSEEN.isdisjoint(written) or written.keys().isdisjoint(CLASSES):
         return when
     tiered = [value for value in written.values() if isinstance(value, TieredPrices)]
@@ -145,7 +147,7 @@ def _clause(clause: Any) -> str:
         if any(isinstance(part, ClauseAnd | ClauseOr) for part in clause.and_):
             raise ValueError(f"the clause {clause} is nested too deep")
         return "&".join(_clause(part) for part in clause.and_)
-    (text,) = vars(clause).values()
+    (text,) = (str(found) for found in vars(clause).values())
     # Names are compared in lower case; patterns are tried on names in lower case, and must stay as they are.
     text = text if isinstance(clause, ClauseRegex) else text.lower()
     if " " in text or "&" in text:

@@ -35,8 +35,8 @@ class Amounts(NamedTuple):
     reasoning: int | None = None
     input_audio: int | None = None
     output_audio: int | None = None
-    request: int = 0
-    """For the call itself: dollars for a million calls."""
+    call: int | None = None
+    """For the call itself, dollars for a million calls; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Tariff:
         came, went, read, written, reasoning, heard, said = usage
         if not 0 <= came <= MAX_TOKENS or not 0 <= went <= MAX_TOKENS:
             return None
-        cost = amounts.request
+        cost = amounts.call or 0
         # Most calls have no parts.
         if read or written or heard:
             came, parts = _without(came, ((read, amounts[2]), (written, amounts[3]), (heard, amounts[5])))
@@ -122,6 +122,6 @@ def _read_tier(text: str) -> tuple[int, Amounts]:
 
 def _read_amounts(text: str) -> Amounts:
     found = [read_amount(part) if part else None for part in text.split(",")]
-    # The last is for calls, not tokens, and written for a thousand of them.
-    request = 1000 * (found.pop() or 0) if len(found) == len(Amounts._fields) else 0
-    return Amounts(*found)._replace(request=request)
+    amounts = Amounts(*found)
+    # Written for a thousand calls.
+    return amounts if amounts.call is None else amounts._replace(call=1000 * amounts.call)

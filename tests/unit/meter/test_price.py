@@ -122,6 +122,8 @@ def test_unknown_is_not_free_and_free_is_not_unknown() -> None:
     assert prices.tariff("no-such-provider", "gpt-4o", NOW) is None
     assert prices.tariff("", "", NOW) is None
     assert cost(prices, "ollama", "no-such-model") == 0
+    assert cost(prices, "openrouter", "deepseek-chat:free") == 0
+    assert prices.tariff("github-copilot", "gpt-4.1", NOW) is None
     assert (
         cost(Prices([PriceOverride("gpt-oss*", "0.1", "0.1", provider="vllm")]), "vLLM", "gpt-oss:120b") == DOLLAR // 5
     )

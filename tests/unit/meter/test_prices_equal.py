@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -95,6 +96,21 @@ def test_times_of_day_and_days_change_prices_when_theirs_do() -> None:
     assert seen > 1_000
 
 
+def test_a_tier_begins_above_its_number() -> None:
+    ours, at, seen = Prices(()), 1.79e9, 0
+    for provider, model in every_name():
+        for start, _ in getattr(ours.tariff(provider, model, at), "tiers", ()):
+            for size in (start - 1, start, start + 1):
+                usage = Usage(size, 1000, cache_read=1000)
+                tariff = ours.tariff(provider, model, at)
+                assert tariff is not None
+                theirs, _ = their_cost(Call(provider, model, usage, at))
+                assert tariff.cost(within(tariff, usage)) == theirs, (provider, model, size)
+                seen += 1
+    print(f"{seen} sizes around tiers")
+    assert seen > 300
+
+
 @pytest.mark.parametrize(
     "name",
     ["openai", "Anthropic", "gcp.gemini", "gcp.vertex_ai", "aws.bedrock", "mistral_ai", "moonshot_ai", "xai", "groq"],
@@ -140,13 +156,15 @@ def within(tariff: Tariff, usage: Usage) -> Usage:
 
 
 def every_name() -> Iterator[tuple[str, str]]:
-    """Names of models, made from their clauses: what is equal, begins, ends or is a part."""
+    """Names of models, made from their clauses: what is equal, begins, ends or is a part. A provider sells those of
+    others, too; and dates are written in two ways.
+    """
     for provider in providers:
-        for model in provider.models:
-            yield provider.id, model.id
-            for name in names_of(model.match):
+        sold = [provider, *(other for other in providers if other.id in (provider.fallback_model_providers or ()))]
+        for model in (model for one in sold for model in one.models):
+            for name in (model.id, *names_of(model.match)):
                 yield provider.id, name
-                yield provider.id, name.upper()
+                yield provider.id, re.sub(r"-(\d{4})-(\d\d)-(\d\d)", r"-\1\2\3", name.upper())
 
 
 def names_of(clause: object) -> Iterator[str]:
