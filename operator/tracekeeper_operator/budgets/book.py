@@ -9,7 +9,7 @@ from tracekeeper_spec.budget import Budget
 
 from ..clock import Clock
 from .account import Account, AccountKey
-from .shard import SHARDS, Shard, Told, shard_of
+from .shard import SHARDS, Shard, Taken, Told, shard_of
 from .standing import Standing, standing
 
 
@@ -29,20 +29,12 @@ class Book:
         self.open: set[int] = set()
         """Indices of shards that were read."""
 
-    def take(self, told: Told, config: str, budgets: Sequence[Budget]) -> bool | None:
-        """Count a statement. Whether it is counted for good, before or just now; None where that cannot be said, and it
-        is to be told again."""
+    def take(self, told: Told, config: str, budgets: Sequence[Budget]) -> Taken:
+        """Count a statement, if it is its turn."""
         index = shard_of(told.namespace)
         if index not in self.open:
-            return None
-        shard = self.shards[index]
-        shard.take(told, config, budgets, self._clock.now())
-        return self.is_stored(told.namespace, told.log_id, told.number)
-
-    def counted(self, namespace: str, log_id: str, number: int) -> bool:
-        """Whether that statement is counted, for good or not."""
-        mark = self.shards[shard_of(namespace)].marks.find(namespace, log_id)
-        return mark is not None and number <= mark.number
+            return Taken.EARLY
+        return self.shards[index].take(told, config, budgets, self._clock.now())
 
     def is_stored(self, namespace: str, log_id: str, number: int) -> bool:
         """Whether that statement is counted for good."""

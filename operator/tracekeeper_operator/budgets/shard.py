@@ -12,6 +12,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
@@ -39,6 +40,16 @@ class Damaged(ValueError):
     """What was saved cannot be read; the text says why."""
 
 
+class Taken(StrEnum):
+    """What became of a statement."""
+
+    COUNTED = "counted"
+    REPEATED = "repeated"
+    """Counted before."""
+    EARLY = "early"
+    """Not counted: something has to come before. It is told again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A shard as it was at one moment."""
@@ -57,6 +68,8 @@ class Told:
     """Of the pod."""
     log_id: str
     number: int
+    stored: int
+    """Of the last one that the sidecar knows to be stored."""
     rows: list[Row]
     talks: list[Talk]
     missed: int
@@ -76,19 +89,21 @@ class Shard:
         self.version = 0
         """Grows with each change."""
 
-    def take(self, told: Told, config: str, budgets: Sequence[Budget], now: float) -> bool:
-        """Count a statement against the budgets that `config` wrote; False when it was counted before."""
+    def take(self, told: Told, config: str, budgets: Sequence[Budget], now: float) -> Taken:
+        """Count a statement against the budgets that `config` wrote."""
         mark = self.marks.find(told.namespace, told.log_id)
-        counted = mark is not None and told.number <= mark.number
+        if mark is not None and told.number <= mark.number:
+            self.marks.note(told.namespace, told.log_id, told.number, now)
+            return Taken.REPEATED
+        if told.number != told.stored + 1 and (mark is None or told.number != mark.number + 1):
+            return Taken.EARLY
         self.marks.note(told.namespace, told.log_id, told.number, now)
-        if counted:
-            return False
         for budget in budgets:
             account = self.open(AccountKey(config, budget.name, told.namespace), now)
             if account is not None:
                 account.add(budget, told.rows, told.talks, told.missed, now)
         self.version += 1
-        return True
+        return Taken.COUNTED
 
     def open(self, key: AccountKey, now: float) -> Account | None:
         """That account; None where there are too many."""

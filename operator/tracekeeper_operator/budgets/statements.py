@@ -16,7 +16,7 @@ from ..control.statement import problem
 from ..metrics import ControllerMetrics
 from .account import Row, Talk
 from .book import Book
-from .shard import SHARDS, Told, shard_of
+from .shard import SHARDS, Taken, Told, shard_of
 from .standing import Standing, State, allowed, state
 
 TICK = 2.0
@@ -53,8 +53,8 @@ class _Sent:
 class _Waiting:
     """Sidecars whose last statement is counted, but not for good."""
 
-    by_log: dict[tuple[str, str], tuple[Attached, int]] = field(default_factory=dict)
-    """By namespace and log."""
+    by_log: dict[tuple[str, str, int], Attached] = field(default_factory=dict)
+    """By namespace, log and number."""
 
 
 class Statements:
@@ -83,15 +83,14 @@ class Statements:
         facts = self._find(attached.config_uid, namespace)
         if problem(statement) or facts is None:
             return
-        before = self._book.counted(namespace, statement.log_id, statement.number)
-        stored = self._book.take(_told(namespace, statement), facts.budgets_from, facts.budgets)
-        if stored is None:
-            self._metrics.budget_statements.labels("early").inc()
+        taken = self._book.take(_told(namespace, statement), facts.budgets_from, facts.budgets)
+        self._metrics.budget_statements.labels(taken.value).inc()
+        if taken is Taken.EARLY:
             return
-        self._metrics.budget_statements.labels("repeated" if before else "counted").inc()
+        stored = self._book.is_stored(namespace, statement.log_id, statement.number)
         if not stored:
             index = shard_of(namespace)
-            self._waiting[index].by_log[namespace, statement.log_id] = attached, statement.number
+            self._waiting[index].by_log[namespace, statement.log_id, statement.number] = attached
             if statement.last:
                 self._hurry(index)
         _answer(attached, statement.log_id, statement.number, stored=stored)
@@ -99,12 +98,12 @@ class Statements:
     def stored(self, index: int) -> None:
         """A shard is saved: answer those who wait for that."""
         waiting = self._waiting[index].by_log
-        for (namespace, log_id), (attached, number) in list(waiting.items()):
+        for (namespace, log_id, number), attached in list(waiting.items()):
             if self._book.is_stored(namespace, log_id, number):
-                del waiting[namespace, log_id]
+                del waiting[namespace, log_id, number]
                 _answer(attached, log_id, number, stored=True)
             elif attached.ended.is_set():
-                del waiting[namespace, log_id]
+                del waiting[namespace, log_id, number]
 
     async def run(self) -> None:
         """Tell sidecars how their budgets stand, until cancelled."""
@@ -196,7 +195,7 @@ def _told(namespace: str, statement: pb.Statement) -> Told:
         for row in statement.rows
     ]
     talks = [Talk(talk.id, talk.nano_dollars) for talk in statement.conversations]
-    return Told(namespace, statement.log_id, statement.number, rows, talks, statement.missed_spans)
+    return Told(namespace, statement.log_id, statement.number, statement.stored, rows, talks, statement.missed_spans)
 
 
 def _answer(attached: Attached, log_id: str, number: int, *, stored: bool) -> None:

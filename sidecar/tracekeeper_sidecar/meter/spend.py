@@ -3,7 +3,7 @@
 The operator adds up what a budget has left from what sidecars state. So that nothing is counted twice or lost, a
 statement has a number, is sealed once, never changes, and is repeated until the operator has stored it:
 
-    note ─▶ rows ─ dump ─▶ sealed, on its way to disk ─ written ─▶ statement() ─ stored ─▶ forgotten
+    note ─▶ rows ─ dump ─▶ sealed, on its way to disk ─ written ─▶ statements() ─ stored ─▶ forgotten
 
 `dump` goes into the meter's checkpoint together with the place in the log that the rows were counted up to. A
 statement is told only after that checkpoint is on disk: a sidecar that is killed comes back with it as it was
@@ -92,8 +92,12 @@ class Spend:
         self._rows: dict[Names, list[int]] = {}
         self._conversations: dict[tuple[str, str], list[int]] = {}
         self._missed = 0
-        self._sealed: Statement | None = None
-        self._on_disk = False
+        self._sealed: list[Statement] = []
+        """Two at most: the second is the last of a process that ends."""
+        self._on_disk = 0
+        """How many of them."""
+        self.wanted = True
+        """Whether anybody asks what is spent. Else nothing is noted."""
 
     def note(
         self,
@@ -109,6 +113,8 @@ class Spend:
     ) -> None:
         """A call of a model that ended `at` (Unix time) has cost `nano` billionths of a dollar; with an unknown price
         that is 0, and `unpriced` is 1. Names may be empty."""
+        if not self.wanted:
+            return
         now = self._now()
         quarter = int((at if now - OLDEST <= at <= now + AHEAD else now) // QUARTER)
         key = quarter, agent, model, user, project
@@ -123,17 +129,17 @@ class Spend:
         """So many spans were passed over: what they have cost nobody knows."""
         self._missed += spans
 
-    def dump(self) -> bytes:
-        """All of it, for a checkpoint. Seals what was counted, unless an earlier statement is not stored yet."""
-        if self._sealed is None and (self._rows or self._missed):
+    def dump(self, *, last: bool = False) -> bytes:
+        """All of it, for a checkpoint. Seals what was counted, unless an earlier statement is not stored yet; with
+        `last`, when the process ends, even then."""
+        if (self._rows or self._missed) and len(self._sealed) < (2 if last else 1):
             self._seal()
-        sealed = self._sealed
         return json.dumps(
             {
                 "format": FORMAT,
                 "log": self.log_id,
                 "number": self._number,
-                "sealed": [sealed.rows, sealed.conversations, sealed.missed] if sealed is not None else None,
+                "sealed": [[each.rows, each.conversations, each.missed] for each in self._sealed],
                 "rows": [[*key, *row] for key, row in self._rows.items()],
                 "conversations": [[*key, *row] for key, row in self._conversations.items()],
                 "missed": self._missed,
@@ -145,7 +151,7 @@ class Spend:
     def written(self) -> None:
         """The last dump, and the place in the log that it was made at, are on disk: what it has sealed may be told.
         Not called after a checkpoint that failed; the next one that is written will do."""
-        self._on_disk = self._sealed is not None
+        self._on_disk = len(self._sealed)
 
     def load(self, dump: bytes) -> None:
         """Go on from a dump that was on disk. Raises ValueError, and is as it was before, for what is none."""
@@ -156,27 +162,28 @@ class Spend:
             rows = {_names(row): [int(each) for each in row[5:8]] for row in told["rows"]}
             conversations = {(str(row[0]), str(row[1])): [int(row[2]), int(row[3])] for row in told["conversations"]}
             log_id, number, missed = str(told["log"]), int(told["number"]), int(told["missed"])
-            sealed = told["sealed"]
-            statement = None if sealed is None else _statement(log_id, number, *sealed)
+            first = number - len(told["sealed"]) + 1
+            sealed = [_statement(log_id, first + index, *each) for index, each in enumerate(told["sealed"])]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"what was spent cannot be read: {error}") from None
         self.log_id, self._number, self._missed = log_id, number, missed
         self._rows, self._conversations = rows, conversations
-        self._sealed, self._on_disk = statement, statement is not None
+        self._sealed, self._on_disk = sealed, len(sealed)
 
-    def statement(self) -> Statement | None:
-        """What the operator is to be told now, again and again; None while there is nothing."""
-        return self._sealed if self._on_disk else None
+    def statements(self) -> tuple[Statement, ...]:
+        """What the operator is to be told now, in this order, again and again; none while there is nothing."""
+        return tuple(self._sealed[: self._on_disk])
 
     def stored(self, log_id: str, number: int) -> None:
         """The operator has that statement for good. Any other is passed over."""
-        if self._on_disk and self._sealed is not None and (log_id, number) == (self.log_id, self._sealed.number):
-            self._sealed, self._on_disk = None, False
+        if log_id == self.log_id and self._on_disk and number == self._sealed[0].number:
+            del self._sealed[0]
+            self._on_disk -= 1
 
     @property
     def pending(self) -> bool:
         """Whether something is counted that the operator has not for good."""
-        return bool(self._rows or self._missed or self._sealed is not None)
+        return bool(self._rows or self._missed or self._sealed)
 
     def _row(self, quarter: int, agent: str, model: str, user: str, project: str) -> list[int]:
         """Where that is counted: where there is no more room, with fewer names."""
@@ -208,15 +215,16 @@ class Spend:
             rest[:] = [mine + more for mine, more in zip(rest, row, strict=True)]
         talks = sorted(self._conversations.items(), key=lambda item: (-item[1][0], item[0]))[:CONVERSATIONS_STATED]
         self._number += 1
-        self._sealed = Statement(
-            self.log_id,
-            self._number,
-            tuple(SpendRow(*key, *row) for key, row in rows.items()),
-            tuple(ConversationSpend(*key, *row) for key, row in talks),
-            self._missed,
+        self._sealed.append(
+            Statement(
+                self.log_id,
+                self._number,
+                tuple(SpendRow(*key, *row) for key, row in rows.items()),
+                tuple(ConversationSpend(*key, *row) for key, row in talks),
+                self._missed,
+            )
         )
         self._rows, self._conversations, self._missed = {}, {}, 0
-        self._on_disk = False
 
 
 def _names(row: list[object]) -> Names:

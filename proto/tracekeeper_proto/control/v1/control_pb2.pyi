@@ -185,20 +185,22 @@ class Kept(_message.Message):
     def __init__(self, rule: _Optional[str] = ..., threshold: _Optional[int] = ..., erase: _Optional[bool] = ..., decided: _Optional[float] = ..., trace_ids: _Optional[bytes] = ...) -> None: ...
 
 class Statement(_message.Message):
-    __slots__ = ("log_id", "number", "rows", "conversations", "missed_spans", "last")
+    __slots__ = ("log_id", "number", "rows", "conversations", "missed_spans", "last", "stored")
     LOG_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     CONVERSATIONS_FIELD_NUMBER: _ClassVar[int]
     MISSED_SPANS_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
     log_id: str
     number: int
     rows: _containers.RepeatedCompositeFieldContainer[SpendRow]
     conversations: _containers.RepeatedCompositeFieldContainer[ConversationSpend]
     missed_spans: int
     last: bool
-    def __init__(self, log_id: _Optional[str] = ..., number: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[SpendRow, _Mapping]]] = ..., conversations: _Optional[_Iterable[_Union[ConversationSpend, _Mapping]]] = ..., missed_spans: _Optional[int] = ..., last: _Optional[bool] = ...) -> None: ...
+    stored: int
+    def __init__(self, log_id: _Optional[str] = ..., number: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[SpendRow, _Mapping]]] = ..., conversations: _Optional[_Iterable[_Union[ConversationSpend, _Mapping]]] = ..., missed_spans: _Optional[int] = ..., last: _Optional[bool] = ..., stored: _Optional[int] = ...) -> None: ...
 
 class SpendRow(_message.Message):
     __slots__ = ("quarter_hour", "agent", "model", "user", "project", "nano_dollars", "tokens", "unpriced_calls")
