@@ -68,7 +68,7 @@ def tenant(
 
 def impatient(tenant: Tenant) -> Tenant:
     """The same without the waits that keep people's phones quiet."""
-    quick = dataclasses.replace(tenant.routing, group_wait=0.01, group_interval=0.1, repeat_interval=3600)
+    quick = dataclasses.replace(tenant.routing, group_wait=0.3, group_interval=0.1, repeat_interval=3600)
     return dataclasses.replace(tenant, routing=quick)
 
 
