@@ -15,6 +15,7 @@ from tracekeeper_spec.policy import Control
 
 from . import __version__, handlers, names, namespaces
 from .access import Access
+from .alerts.service import AlertService
 from .backoff import Backoff
 from .badge import Badge
 from .book import Book
@@ -86,6 +87,15 @@ class Controller:
             lambda namespace: self._reconciler.retell(namespace),
             self._events.offer,
             self._metrics.rollouts,
+        )
+        self._alerts = AlertService(
+            self._kube,
+            self._book,
+            self._store.namespaces,
+            settings.alerts,
+            lambda namespace: self._reconciler.retell(namespace),
+            clock,
+            self._metrics,
         )
         self._reconciler = Reconciler(
             self._kube,
@@ -175,7 +185,7 @@ class Controller:
         control = self._control.tasks() if self._control is not None else {}
         control |= self._budgets.tasks() if self._budgets is not None else {}
         work = {"reconcile": self._reconciler.run(), "events": self._events.run(), "kopf": self._kopf(stop)}
-        await run_until(stop, {**work, **control, **self._pods.tasks()})
+        await run_until(stop, {**work, **control, **self._pods.tasks(), **self._alerts.tasks()})
 
     def _control_service(self) -> ControlService:
         return ControlService(
@@ -214,11 +224,12 @@ class Controller:
     def _planned(self, plan: Plan) -> None:
         self._pods.planned(plan)
         self._rollouts.planned(plan)
+        self._alerts.planned(plan)
         self._index.take(plan)
 
     def _sources(self) -> list[Source]:
         """What statuses tell of besides rounds."""
-        found: list[Source] = [self._pods.teller, self._rollouts]
+        found: list[Source] = [self._pods.teller, self._rollouts, self._alerts.teller]
         if self._control is not None:
             found.insert(0, Delivering(self._control.sidecars, self._clock))
         if self._budgets is not None:

@@ -12,6 +12,8 @@ from tracekeeper_spec.texts import DNS_LABEL, DNS_SUBDOMAIN
 from tracekeeper_spec.units import parse_duration
 
 from . import names
+from .alerts.flags import FLAGS, read_alerts
+from .alerts.options import NO_ALERTS, AlertOptions
 from .certs import LIVES, Lives
 from .errors import SettingsError
 from .lease import MOST as MOST_LEASE
@@ -67,6 +69,7 @@ class ControllerSettings:
     root_namespace: str = ""
     """Where the defaults of the whole cluster are; empty where there are none."""
     pods: PodOptions = NO_PODS
+    alerts: AlertOptions = NO_ALERTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
             lives=_lives(options.authority_life, options.certificate_life),
             root_namespace=_namespace(options.root_namespace or namespace, "--root-namespace"),
             pods=_pods(namespace, options),
+            alerts=read_alerts(options, namespace, options.root_namespace or namespace, options.lease),
         )
     return InjectorSettings(
         namespace=namespace,
@@ -181,6 +185,8 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag(controller, "sweep", "5m", "how often all pods are looked at, for those without a sidecar")
     flag(controller, "eviction", "false", "whether sidecar.repair: Evict is allowed")
     flag(controller, "image-updates", "false", "whether sidecars may get another image in place")
+    for name, default, text in FLAGS:
+        flag(controller, name, default, text)
     flag(injector, "sidecar-image", None, "the image of the injected sidecar")
     flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
     flag(

@@ -66,7 +66,8 @@ def refused(channel: Channel) -> str:
         ("opsGenie.url", channel.ops_genie.url if channel.ops_genie else None),
     ):
         if url is not None and not is_plain(url):
-            return f"channel {channel.name}: {field} is not an address that Alertmanager takes: write scheme, host and path"
+            problem = "is not an address that Alertmanager takes: write http:// or https://, host and path"
+            return f"channel {channel.name}: {field} {problem}"
     return ""
 
 

@@ -7,7 +7,7 @@ namespace for them. Rules and routes each go their own way, since their kinds co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -102,7 +102,11 @@ def ways(kinds: frozenset[Kind], options: AlertOptions) -> Ways:
     return Ways(way(PROMETHEUS_RULES), way(ALERTMANAGER_CONFIGS))
 
 
-def wish(items: Iterable[Alerting], view: View, options: AlertOptions) -> Wish:
+Render = Callable[[Alerting, Mapping[str, str]], Object]
+"""The PrometheusRule of a config, with these labels."""
+
+
+def wish(items: Iterable[Alerting], view: View, options: AlertOptions, render: Render = prometheus_rule) -> Wish:
     """Everything that should be there of the Prometheus operator's kinds. Where they go another way, nothing should."""
     chosen = ways(view.kinds, options)
     labels = {
@@ -119,7 +123,10 @@ def wish(items: Iterable[Alerting], view: View, options: AlertOptions) -> Wish:
         routes, routed = _routes(item, chosen.routes, view, labels[ALERTMANAGER_CONFIGS])
         if routes is not None:
             _add(objects, ALERTMANAGER_CONFIGS, routes)
-        told[item.uid] = _rules(item, chosen.rules, view, labels[PROMETHEUS_RULES], objects, routes, routed)
+        sent = key_of(ALERTMANAGER_CONFIGS, routes) if routes is not None else None
+        told[item.uid] = Told(chosen.rules, routes=sent, notes=routed)
+        if chosen.rules is Way.OPERATOR and item.compiled.rules:
+            told[item.uid] = _rules(item, told[item.uid], view, render(item, labels[PROMETHEUS_RULES]), objects)
     return Wish(objects, told, tuple(notes))
 
 
@@ -140,24 +147,10 @@ def _scraping(
     return []
 
 
-def _rules(
-    item: Alerting,
-    way: Way,
-    view: View,
-    labels: Mapping[str, str],
-    objects: dict[Key, Object],
-    routes: Object | None,
-    notes: tuple[str, ...],
-) -> Told:
-    sent = key_of(ALERTMANAGER_CONFIGS, routes) if routes is not None else None
-    if way is not Way.OPERATOR:
-        return Told(way, routes=sent, notes=notes)
-    if not item.compiled.rules:
-        return Told(way, routes=sent, notes=notes)
-    manifest = prometheus_rule(item, labels)
+def _rules(item: Alerting, told: Told, view: View, manifest: Object, objects: dict[Key, Object]) -> Told:
     if size := too_large(manifest):
         text = f"its rules have {size} bytes, and a PrometheusRule may have {MOST}: use fewer rules, or several configs"
-        return Told(way, routes=sent, problem=text, notes=notes)
+        return replace(told, problem=text)
     _add(objects, PROMETHEUS_RULES, manifest)
     written: Mapping[str, str] = manifest["metadata"]["labels"]
     server = _selecting(view.prometheuses, lambda each: each.selects, item.namespace, written, view.labels_of)
@@ -171,12 +164,10 @@ def _rules(
             f"{{group: monitoring.coreos.com, resource: prometheusrules, namespace: {item.namespace}}} to its "
             "excludedFromEnforcement"
         )
-    return Told(way, key, sent, server, "", unselected, enforced, notes)
+    return replace(told, rule=key, server=server, unselected=unselected, enforced=enforced)
 
 
-def _routes(
-    item: Alerting, way: Way, view: View, labels: Mapping[str, str]
-) -> tuple[Object | None, tuple[str, ...]]:
+def _routes(item: Alerting, way: Way, view: View, labels: Mapping[str, str]) -> tuple[Object | None, tuple[str, ...]]:
     """The AlertmanagerConfig, and what is to be said of the channels."""
     routes = routing(item.alerts, item.config, root=item.root)
     if not routes.receivers or way is Way.PLAIN:
@@ -185,8 +176,8 @@ def _routes(
         return None, ("channels reach nobody: the API server has no AlertmanagerConfigs",)
     left_out = tuple(text for each in routes.receivers if (text := refused(each.channel)))
     if not item.root:
-        name, owner = own_name(item.config), owner_of(item)
-        manifest = alertmanager_config(routes, item.namespace, name, labels, root=False, owner=owner)
+        own = own_name(item.config)
+        manifest = alertmanager_config(routes, item.namespace, own, labels, root=False, owner=owner_of(item))
         return manifest, (*left_out, *_unrouted(manifest, view))
     namespace, text = _place(item, view, labels)
     if namespace is None:
@@ -230,9 +221,9 @@ def _place(item: Alerting, view: View, labels: Mapping[str, str]) -> tuple[str |
             return namespace, ""
     strategy = "spec.alertmanagerConfigMatcherStrategy.type"
     return None, (
-        "its alerts are routed by the labels tracekeeper_config and severity alone, by whatever routes Alertmanager has: no "
-        "Alertmanager lets an AlertmanagerConfig see alerts of other namespaces. For its channels to be told, let "
-        f"{strategy} of the Alertmanager be {Strategy.EXCEPT} or {Strategy.NONE}"
+        "its alerts are routed by the labels tracekeeper_config and severity alone, by whatever routes Alertmanager "
+        "has: no Alertmanager lets an AlertmanagerConfig see alerts of other namespaces. For its channels to be told, "
+        f"let {strategy} of the Alertmanager be {Strategy.EXCEPT} or {Strategy.NONE}"
     )
 
 

@@ -49,9 +49,7 @@ def condition(item: Alerting, told: Told, written: Written, url: str, answer: An
     return Condition("RulesLoaded", status, reason, text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…")
 
 
-def _judge(
-    item: Alerting, told: Told, written: Written, url: str, answer: Answer | None
-) -> tuple[str, Reason, str]:
+def _judge(item: Alerting, told: Told, written: Written, url: str, answer: Answer | None) -> tuple[str, Reason, str]:
     if not item.compiled.rules:
         return "True", Reason.NO_RULES, "there is no rule to load" + (": see Accepted" if item.compiled.faults else "")
     if told.way is Way.NOWHERE:
@@ -107,7 +105,9 @@ def _compare(
 def _where(told: Told, written: Written) -> str:
     if told.rule is not None:
         return f"its rules are in PrometheusRule {told.rule[1]}/{told.rule[2]}"
-    return f"its rules are in the file {written.place[0]}" if written.place is not None else "its rules are to be written"
+    return (
+        f"its rules are in the file {written.place[0]}" if written.place is not None else "its rules are to be written"
+    )
 
 
 def _same(rules: Sequence[AlertRule | RecordingRule], found: Sequence[LoadedRule]) -> bool:

@@ -32,6 +32,10 @@ class AlertOptions:
     """Where plain files are written for Prometheus and Alertmanager; empty: nowhere."""
     plain_base: str = ""
     """`ConfigMap/NAME` or `Secret/NAME` there: the alertmanager.yml that ours is put into; empty: there is none."""
-    links: Links = Links()
+    links: Links = field(default_factory=Links)
     lease: str = ""
     """The Lease in the operator's namespace with which objects there are deleted; empty: they stay."""
+
+
+NO_ALERTS = AlertOptions("", prometheus_operator=False)
+"""Nothing is written, and nobody is asked."""

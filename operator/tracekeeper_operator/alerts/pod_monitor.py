@@ -13,8 +13,8 @@ PORT = "tk-metrics"
 """Of the sidecar's container."""
 OPERATOR_PORT = "metrics"
 SAMPLES = 50_000
-"""Of one sidecar, at most; an honest one has a third of that with every table full. Any pod may have our label and port,
-and the cluster's Prometheus is everybody's."""
+"""Of one sidecar, at most; an honest one has a third of that with every table full. Any pod may have our label and
+port, and the cluster's Prometheus is everybody's."""
 SIDECARS = "tracekeeper-sidecars"
 OPERATOR = "tracekeeper-operator"
 
@@ -41,8 +41,8 @@ def operator(namespace: str, pods: Mapping[str, str], labels: Mapping[str, str],
 
 
 def scraped_by_others(monitors: Iterable[Mapping[str, Any]], trusted: Iterable[str]) -> str:
-    """`namespace/name` of a PodMonitor that is not ours and has the sidecars of all namespaces scraped; empty when there
-    is none. With two, every count would be there twice. `trusted` are the namespaces of which one is believed: a
+    """`namespace/name` of a PodMonitor that is not ours and has the sidecars of all namespaces scraped; empty when
+    there is none. With two, every count would be there twice. `trusted` are the namespaces of which one is believed: a
     tenant must not be able to end the scraping of all others by a PodMonitor that no Prometheus selects.
     """
     allowed = frozenset(trusted)

@@ -100,15 +100,15 @@ class Groups:
         return True
 
 
-async def read_rules(url: str, wanted: Collection[Place], *, timeout: float = TIMEOUT) -> list[Loaded]:
+async def read_rules(url: str, wanted: Collection[Place]) -> list[Loaded]:
     """What each replica behind `url` has of these groups. Raises PrometheusError."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        async with asyncio.timeout(MOST_REPLICAS * timeout), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(MOST_REPLICAS * TIMEOUT), aiohttp.ClientSession() as session:
             addresses = await _addresses(parts.hostname or "", port)
             return [
-                await _ask(session, parts.scheme, parts.hostname or "", each, port, parts.path, wanted, timeout)
+                await _ask(session, parts.scheme, parts.hostname or "", each, port, parts.path, wanted)
                 for each in addresses
             ]
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -128,14 +128,13 @@ async def _ask(
     port: int,
     path: str,
     wanted: Collection[Place],
-    timeout: float,
 ) -> Loaded:
     shown = f"[{address}]" if ":" in address else address
     async with session.get(
         f"{scheme}://{shown}:{port}{path.rstrip('/')}/api/v1/rules",
         headers={"Host": f"{host}:{port}"},
         server_hostname=host if scheme == "https" else None,
-        timeout=aiohttp.ClientTimeout(total=timeout),
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT),
         allow_redirects=False,
     ) as answer:
         if answer.status != 200:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tracekeeper_spec.alert.compiled import INTERVAL, AlertRule, RecordingRule
-from tracekeeper_spec.alert.routing import CONFIG_LABEL
+from tracekeeper_spec.units import format_duration
 
 from .. import names
 from .kinds import PROMETHEUS_RULES
@@ -26,8 +26,7 @@ OPERATOR = "operator.tracekeeper.dev"
 
 def prometheus_rule(item: Alerting, labels: Mapping[str, str]) -> Object:
     """The object of one config."""
-    fixed = {} if item.root else {"namespace": item.namespace}
-    groups = [group(item.compiled.group, item.compiled.rules, {**fixed, CONFIG_LABEL: item.config})]
+    groups = [_group(item.compiled.group, item.compiled.rules)]
     return made(
         PROMETHEUS_RULES,
         item.namespace,
@@ -39,15 +38,16 @@ def prometheus_rule(item: Alerting, labels: Mapping[str, str]) -> Object:
     )
 
 
-def operator_rule(rules: Iterable[AlertRule], namespace: str, labels: Mapping[str, str], owner: Object | None) -> Object:
+def operator_rule(
+    rules: Iterable[AlertRule], namespace: str, labels: Mapping[str, str], owner: Object | None
+) -> Object:
     """The object of the rules about the operator, in its own namespace."""
-    spec = {"groups": [group(OPERATOR, rules, {})]}
+    spec = {"groups": [_group(OPERATOR, rules)]}
     return made(PROMETHEUS_RULES, namespace, OPERATOR, labels, spec, of=OPERATOR, owner=owner)
 
 
-def group(name: str, rules: Iterable[AlertRule | RecordingRule], fixed: Mapping[str, str]) -> Object:
-    """A group of rules. `fixed` are labels of its alerts that nothing which a tenant wrote can replace."""
-    return {"name": name, "interval": duration(INTERVAL), "rules": [_rule(rule, fixed) for rule in rules]}
+def _group(name: str, rules: Iterable[AlertRule | RecordingRule]) -> Object:
+    return {"name": name, "interval": format_duration(INTERVAL), "rules": [_rule(rule) for rule in rules]}
 
 
 def too_large(manifest: Object) -> int:
@@ -56,13 +56,7 @@ def too_large(manifest: Object) -> int:
     return size if size > MOST else 0
 
 
-def duration(seconds: float) -> str:
-    """As Prometheus writes one."""
-    milliseconds = round(seconds * 1000)
-    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
-
-
-def _rule(rule: AlertRule | RecordingRule, fixed: Mapping[str, str]) -> dict[str, Any]:
+def _rule(rule: AlertRule | RecordingRule) -> dict[str, Any]:
     found: dict[str, Any]
     if isinstance(rule, RecordingRule):
         found = {"record": rule.record, "expr": rule.expr, "labels": dict(rule.labels)}
@@ -70,9 +64,9 @@ def _rule(rule: AlertRule | RecordingRule, fixed: Mapping[str, str]) -> dict[str
         found = {
             "alert": rule.alert,
             "expr": rule.expr,
-            "for": duration(rule.for_) if rule.for_ else "",
-            "keep_firing_for": duration(rule.keep_firing_for) if rule.keep_firing_for else "",
-            "labels": {**rule.labels, **fixed},
+            "for": format_duration(rule.for_) if rule.for_ else "",
+            "keep_firing_for": format_duration(rule.keep_firing_for) if rule.keep_firing_for else "",
+            "labels": dict(rule.labels),
             "annotations": dict(rule.annotations),
         }
     return {key: value for key, value in found.items() if value}

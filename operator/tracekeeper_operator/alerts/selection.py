@@ -8,7 +8,7 @@ its own namespace. The oldest, because somebody who may make another one must no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -66,6 +66,9 @@ class Selects:
         return found | dict(self.objects.match_labels if self.objects is not None else {})
 
 
+NOTHING = Selects(None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """One object of the kind Prometheus or Alertmanager."""
@@ -78,7 +81,7 @@ class Server:
     """By the Service that the Prometheus operator makes for all of its kind in a namespace."""
     selects: Selects
     """Which PrometheusRules, or AlertmanagerConfigs."""
-    monitors: Selects = Selects(None, None)
+    monitors: Selects = NOTHING
     """Which PodMonitors; only of a Prometheus."""
     enforced: str = ""
     """The label into which the namespace of a rule is forced; empty when none is."""
@@ -105,8 +108,8 @@ class Server:
 def read_prometheus(found: Object) -> Server:
     """As the API server sends it; whatever is odd in it counts as absent."""
     spec = _mapping(found.get("spec"))
-    return Server(
-        **_head(found, "Prometheus", spec),
+    return replace(
+        _head(found, "Prometheus", spec),
         selects=Selects(_selector(spec.get("ruleSelector")), _selector(spec.get("ruleNamespaceSelector"))),
         monitors=Selects(_selector(spec.get("podMonitorSelector")), _selector(spec.get("podMonitorNamespaceSelector"))),
         enforced=str(spec.get("enforcedNamespaceLabel") or ""),
@@ -125,8 +128,8 @@ def read_alertmanager(found: Object) -> Server:
     spec = _mapping(found.get("spec"))
     objects, namespaces = spec.get("alertmanagerConfigSelector"), spec.get("alertmanagerConfigNamespaceSelector")
     strategy = str(_mapping(spec.get("alertmanagerConfigMatcherStrategy")).get("type", ""))
-    return Server(
-        **_head(found, "Alertmanager", spec),
+    return replace(
+        _head(found, "Alertmanager", spec),
         selects=Selects(_selector(objects), _selector(namespaces)),
         strategy=Strategy(strategy) if strategy in set(Strategy) else Strategy.ON_NAMESPACE,
     )
@@ -137,7 +140,9 @@ def oldest(servers: Iterable[Server]) -> list[Server]:
     return sorted(servers, key=lambda server: (server.created, server.namespace, server.name))
 
 
-def labels_for(servers: Sequence[Server], select: Callable[[Server], Selects], said: Mapping[str, str]) -> dict[str, str]:
+def labels_for(
+    servers: Sequence[Server], select: Callable[[Server], Selects], said: Mapping[str, str]
+) -> dict[str, str]:
     """The labels that objects of ours get, which are selected as `select` says; `said` is what the chart does."""
     if said:
         return dict(said)
@@ -146,20 +151,21 @@ def labels_for(servers: Sequence[Server], select: Callable[[Server], Selects], s
     return chosen.wanted if chosen is not None else {}
 
 
-def _head(found: Object, kind: str, spec: Mapping[str, Any]) -> dict[str, str]:
+def _head(found: Object, kind: str, spec: Mapping[str, Any]) -> Server:
     meta = _mapping(found.get("metadata"))
     namespace = str(meta.get("namespace", ""))
-    web = _mapping(spec.get("web"))
-    scheme = "https" if _mapping(web.get("tlsConfig")) else "http"
+    scheme = "https" if _mapping(_mapping(spec.get("web")).get("tlsConfig")) else "http"
     service = spec.get("serviceName") or f"{kind.lower()}-operated"
     prefix = str(spec.get("routePrefix") or "/").strip("/")
-    return {
-        "kind": kind,
-        "namespace": namespace,
-        "name": str(meta.get("name", "")),
-        "created": str(meta.get("creationTimestamp", "")),
-        "url": f"{scheme}://{service}.{namespace}.svc:{DEFAULT_PORTS[kind]}" + (f"/{prefix}" if prefix else ""),
-    }
+    address = f"{scheme}://{service}.{namespace}.svc:{DEFAULT_PORTS[kind]}"
+    return Server(
+        kind,
+        namespace,
+        str(meta.get("name", "")),
+        str(meta.get("creationTimestamp", "")),
+        f"{address}/{prefix}" if prefix else address,
+        NOTHING,
+    )
 
 
 def _selector(found: Any) -> Selector | None:

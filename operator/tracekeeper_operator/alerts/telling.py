@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..plan import Assessed, Plan
 from ..status import Condition
 from ..teller import Section
@@ -16,18 +18,28 @@ class RulesTeller:
     def __init__(self) -> None:
         self._conditions: dict[str, Condition] = {}
         """By the config's UID."""
+        self._places: dict[str, str] = {}
+        """The namespace of each."""
         self.known = False
         """Whether there was a first look at everything."""
 
-    def take(self, uid: str, condition: Condition) -> bool:
+    def take(self, namespace: str, uid: str, condition: Condition) -> bool:
         """That is to be said of a config now; whether it is something new."""
         before = self._conditions.get(uid)
-        self._conditions[uid] = condition
+        self._conditions[uid], self._places[uid] = condition, namespace
         return before != condition
 
-    def keep(self, uids: set[str]) -> None:
-        """Forget all others."""
-        self._conditions = {uid: found for uid, found in self._conditions.items() if uid in uids}
+    def keep(self, uids: Collection[str]) -> set[str]:
+        """Forget all others; the namespaces that these were in."""
+        gone = self._conditions.keys() - set(uids)
+        for uid in gone:
+            del self._conditions[uid]
+        return {self._places.pop(uid) for uid in gone}
+
+    def status(self, uid: str) -> str:
+        """What is said of a config: True, False or Unknown; empty when nothing is."""
+        condition = self._conditions.get(uid)
+        return condition.status if condition is not None else ""
 
     def count(self) -> dict[str, int]:
         """How many configs have which status."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracekeeper_spec.alert import Alerts
 from tracekeeper_spec.alert.compile import compile_alerts
-from tracekeeper_spec.alert.compiled import Compiled, Links
+from tracekeeper_spec.alert.compiled import AlertRule, Compiled, Links
+from tracekeeper_spec.alert.routing import CONFIG_LABEL
 from tracekeeper_spec.budget import Budget
 from tracekeeper_spec.config import Section, TracingConfig
 from tracekeeper_spec.scope import Scope
@@ -99,11 +100,9 @@ class Wanted:
             await asyncio.sleep(0)
         unread = frozenset((namespace, item.name) for item in items if item.config is None)
         changed = before != found or unread != self._unread.get(namespace, frozenset())
-        for known, now in ((self._found, found), (self._unread, unread), (self._broken, frozenset(broken))):
-            if now:
-                known[namespace] = now  # type: ignore[index]
-            else:
-                known.pop(namespace, None)  # type: ignore[attr-defined]
+        self._found[namespace], self._unread[namespace], self._broken[namespace] = found, unread, frozenset(broken)
+        if not (found or unread or broken):
+            del self._found[namespace], self._unread[namespace], self._broken[namespace]
         return changed
 
     def _compile(self, config: TracingConfig, alerts: Alerts, before: Alerting | None) -> Alerting:
@@ -113,4 +112,16 @@ class Wanted:
         if before is not None and (before.alerts, before.budgets) == (alerts, budgets):
             return before
         compiled = compile_alerts(alerts, budgets, config.namespace, config.name, root=root, links=self._links)
+        compiled = sealed(compiled, "" if root else config.namespace)
         return Alerting(config.namespace, config.name, config.uid, root, alerts, budgets, compiled)
+
+
+def sealed(compiled: Compiled, namespace: str) -> Compiled:
+    """With the labels by which alerts are routed, whatever a tenant wrote: the config, and the namespace unless it is
+    empty."""
+    fixed = {CONFIG_LABEL: compiled.config, **({"namespace": namespace} if namespace else {})}
+    rules = (
+        replace(rule, labels={**rule.labels, **fixed}) if isinstance(rule, AlertRule) else rule
+        for rule in compiled.rules
+    )
+    return replace(compiled, rules=tuple(rules))
