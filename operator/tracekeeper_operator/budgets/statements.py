@@ -25,6 +25,10 @@ LEAST, MOST = 15.0, 60.0
 """Seconds after which a sidecar is told again, whether anything has changed or not: after 120 it does not go by it."""
 MOST_KEYS = 200
 """That a sidecar is told of one budget."""
+LOGS = 8
+"""Logs that one pod may speak for: its own, and of folders on its node that were left."""
+MOST_WAITING = 20_000
+"""Statements of one shard whose sidecars are answered once it is saved; the others state again."""
 AT_ONCE = 50
 """Sidecars that are told without a pause."""
 
@@ -75,14 +79,18 @@ class Statements:
         self._waiting = [_Waiting() for _ in range(SHARDS)]
         self._sent: dict[str, _Sent] = {}
         """By UID of the pod."""
+        self._logs: dict[str, set[str]] = {}
+        """That a pod has spoken for, by its UID."""
         sidecars.on_told("statement", self.take)
 
     def take(self, attached: Attached, statement: pb.Statement) -> None:
         """Count it, and answer."""
         namespace = attached.identity.namespace
         facts = self._find(attached.config_uid, namespace)
-        if problem(statement) or facts is None:
+        logs = self._logs.setdefault(attached.identity.uid, set())
+        if problem(statement) or facts is None or (len(logs) >= LOGS and statement.log_id not in logs):
             return
+        logs.add(statement.log_id)
         taken = self._book.take(_told(namespace, statement), facts.budgets_from, facts.budgets)
         self._metrics.budget_statements.labels(taken.value).inc()
         if taken is Taken.EARLY:
@@ -90,7 +98,9 @@ class Statements:
         stored = self._book.is_stored(namespace, statement.log_id, statement.number)
         if not stored:
             index = shard_of(namespace)
-            self._waiting[index].by_log[namespace, statement.log_id, statement.number] = attached
+            waiting = self._waiting[index].by_log
+            if len(waiting) < MOST_WAITING:
+                waiting[namespace, statement.log_id, statement.number] = attached
             if statement.last:
                 self._hurry(index)
         _answer(attached, statement.log_id, statement.number, stored=stored)
@@ -137,8 +147,10 @@ class Statements:
                 told += 1
                 if told % AT_ONCE == 0:
                     await asyncio.sleep(0)
-        for uid in [uid for uid in self._sent if uid not in pods]:
-            del self._sent[uid]
+        gone: list[dict[str, Any]] = [self._sent, self._logs]
+        for each in gone:
+            for uid in [uid for uid in each if uid not in pods]:
+                del each[uid]
 
     def _states(self, facts: ConfigFacts, namespace: str) -> tuple[bytes, object] | None:
         """What is told, and what of it does not wait; None while it is not known."""
