@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tracekeeper_spec.alert import Alerts, BuiltIn, Group, NoData, Rule, Severity
 from tracekeeper_spec.channel import Channel
 from tracekeeper_spec.channel_fields import CHANNELS
@@ -17,8 +19,14 @@ RULE_NAME = Text(
 LABEL_NAME = Text(64, r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of a Prometheus label: letters, digits and underscores")
 LINK = Text(1024, r"^https?://[!-~]+$", "a URL that starts with http:// or https://")
 
+
+def make_rule(group_by: tuple[Group, ...] | None, **values: Any) -> Rule:
+    """Absent groups are none; the same one twice is once."""
+    return Rule(group_by=tuple(dict.fromkeys(group_by or ())), **values)
+
+
 RULE = Object(
-    Rule,
+    make_rule,
     (
         Field("name", RULE_NAME, "Name of the rule, and of its alerts (`alertname`).", required=True),
         Field(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tracekeeper_spec.alert.template import plain
+
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
@@ -74,10 +76,15 @@ class Links:
     """Where annotations lead to; empty for nowhere."""
 
     runbooks: str = ""
-    """Prefix of the address of a runbook, as `https://example.com/runbooks/`."""
+    """Address of a runbook: `https://example.com/runbooks/{name}`, or what comes before `NAME.md`."""
     trace: str = ""
     """Template of an address at which traces are looked at; `{namespace}`, `{service}` and `{agent}` stand for the
     alert's labels."""
+
+    def runbook(self, name: str) -> str:
+        """The address of the page of that name, as a template for annotations; empty for none."""
+        prefix = plain(self.runbooks)
+        return prefix.replace("{name}", name) if "{name}" in prefix else prefix and f"{prefix}{name}.md"
 
 
 INTERVAL = 30.0
