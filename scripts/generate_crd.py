@@ -184,6 +184,14 @@ def _status() -> dict[str, Any]:
                 "x-kubernetes-list-map-keys": ["name"],
                 "items": _backend_status(),
             },
+            "budgets": {
+                "description": "How budgets stand, for the pods of this namespace or for all that share them.",
+                "type": "array",
+                "maxItems": 8,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "items": _budget_status(),
+            },
             "rollout": _rollout_status(),
             "ledger": _ledger_status(),
         },
@@ -264,6 +272,30 @@ def _backend_status() -> dict[str, Any]:
             "circuit": _text("The worst at any sidecar; Closed is best.", 253),
             "sidecars": _count("Sidecars that have this circuit, where it does not serve."),
             "message": _text("The last fault, also after it has passed.", 512),
+        },
+    }
+
+
+def _budget_status() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["name", "state"],
+        "properties": {
+            "name": _text("Of the budget.", 63),
+            "state": {
+                "description": "By the threshold that is reached; with `groupBy`, of the group that stands worst.",
+                "type": "string",
+                "enum": ["Ok", "Warning", "Critical", "Exceeded"],
+            },
+            "allowed": {
+                "description": "Whether no threshold that is reached says Deny.",
+                "type": "boolean",
+            },
+            "spent": _text("In this period so far, in the currency of the limit.", 64),
+            "limit": _text("What may be spent; with `groupBy`, by each group.", 64),
+            "forecast": _text("What will be spent when the period ends, if it goes on as lately.", 64),
+            "periodEnds": {"description": "When it begins anew.", "type": "string", "format": "date-time"},
+            "message": _text("What of the spending is not known; empty when all is.", 512),
         },
     }
 
