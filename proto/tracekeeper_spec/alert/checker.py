@@ -63,6 +63,8 @@ def _in_other_words(problem: Problem, text: str) -> Problem:
         return Problem(problem.at, "% is not part of this language", "shares are from 0 to 1: write 0.05 for 5 %")
     if char == "$":
         return Problem(problem.at, "$ is not part of this language", "write the number alone: costs are dollars")
+    if char == "." and text[problem.at + 1 : problem.at + 2].isdigit():
+        return Problem(problem.at, "a number begins with a digit", "write 0 before the point")
     return problem
 
 

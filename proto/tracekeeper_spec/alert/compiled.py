@@ -85,7 +85,3 @@ class Links:
         """The address of the page of that name, as a template for annotations; empty for none."""
         prefix = plain(self.runbooks)
         return prefix.replace("{name}", name) if "{name}" in prefix else prefix and f"{prefix}{name}.md"
-
-
-INTERVAL = 30.0
-"""Seconds between two evaluations of a group."""

@@ -10,6 +10,7 @@ from tracekeeper_spec.alert.compiled import AlertFault, Links
 from tracekeeper_spec.alert.expression import Aggregate, Call, Expression, Matcher, Number, Selector, written
 from tracekeeper_spec.alert.metric import Unit
 from tracekeeper_spec.alert.section import Group, Rule
+from tracekeeper_spec.alert.severity import Severity
 from tracekeeper_spec.alert.template import plain, problems
 
 CONFIG, METRIC, NAMESPACE, SEVERITY = "tracekeeper_config", "tracekeeper_metric", "namespace", "severity"
@@ -36,10 +37,10 @@ class Envelope:
     """Of all its alerts; empty where each has its own."""
     links: Links
 
-    def labels(self, severity: str, metric: str, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    def labels(self, severity: Severity, metric: str, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Those of an alert; `more` cannot replace the others."""
         own = {NAMESPACE: self.namespace} if self.namespace else {}
-        return {**(more or {}), SEVERITY: severity, **own, CONFIG: self.config, METRIC: metric}
+        return {**(more or {}), SEVERITY: severity.value, **own, CONFIG: self.config, METRIC: metric}
 
     def annotations(self, runbook: str, summary: str, description: str, groups: tuple[Group, ...]) -> dict[str, str]:
         """`runbook`: the name of a page of ours, or an address; may be empty. The texts are templates."""

@@ -16,14 +16,19 @@ class _Kind(NamedTuple):
     name: str
     severity: Severity
     expr: str
-    """With `<…>` around what has a label `namespace` of its own."""
     for_: float
     summary: str
     description: str
 
 
+def _own(selector: str) -> str:
+    """What has a label `namespace` of its own."""
+    return f'label_replace({selector}, "namespace", "$1", "exported_namespace", "(.+)")'
+
+
 def _pods(name: str, state: str, severity: Severity, for_: float, summary: str, description: str) -> _Kind:
-    expr = f'max by (namespace) (<tracekeeper_controller_pods{{state="{state}"}}>) > 0'
+    selected = f'tracekeeper_controller_pods{{state="{state}"}}'
+    expr = f"max by (namespace) ({_own(selected)}) > 0"
     return _Kind(name, severity, expr, for_, summary, description)
 
 
@@ -63,7 +68,7 @@ _KINDS = (
     _Kind(
         "ConfigRejected",
         Severity.WARNING,
-        "max by (namespace, name) (<tracekeeper_controller_config_faults>) > 0",
+        f"max by (namespace, name) ({_own('tracekeeper_controller_config_faults')}) > 0",
         300,
         "TracingConfig {{ $labels.name }} in namespace {{ $labels.namespace }} has {{ $value }} faults",
         "It takes no part, or stays as it was before, until they are mended: see its condition Accepted.",
@@ -94,15 +99,8 @@ def operator_rules(links: Links) -> tuple[AlertRule, ...]:
 
 
 def _rule(kind: _Kind, links: Links) -> AlertRule:
-    expr = (
-        kind.expr.replace("<", "label_replace(", 1).replace(
-            ">", ', "namespace", "$1", "exported_namespace", "(.+)")', 1
-        )
-        if "<t" in kind.expr
-        else kind.expr
-    )
     annotations = {"summary": f"{kind.name}: {kind.summary}", "description": kind.description}
     if address := links.runbook(kind.name):
         annotations["runbook_url"] = address
-    labels = {"severity": kind.severity, "tracekeeper_metric": kind.name}
-    return AlertRule(kind.name, expr, kind.for_, 0.0, labels, annotations)
+    labels = {"severity": kind.severity.value, "tracekeeper_metric": kind.name}
+    return AlertRule(kind.name, kind.expr, kind.for_, 0.0, labels, annotations)

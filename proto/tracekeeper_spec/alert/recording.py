@@ -24,7 +24,7 @@ from tracekeeper_spec.alert.expression import (
 LEAST_USES = 2
 """Rules that need it."""
 _FUNCTIONS = ("rate", "increase")
-_ALERTS, _BY, _OF = "alerts", "by", "of"
+_ALERTS, _BY, _OF = "alerts", "grouped_by", "selected"
 
 
 def share(
