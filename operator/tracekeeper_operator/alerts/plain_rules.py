@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tracekeeper_spec.alert.compiled import INTERVAL, AlertRule, RecordingRule
+from tracekeeper_spec.alert.compiled import AlertRule, RecordingRule
 from tracekeeper_spec.units import format_duration
 
 MAPS = tuple(f"tracekeeper-rules-{index}" for index in range(8))
@@ -36,10 +36,8 @@ class Packed:
 
 
 def rule_file(group: str, rules: Sequence[AlertRule | RecordingRule]) -> str:
-    """One group, as Prometheus reads it."""
-    content = {
-        "groups": [{"name": group, "interval": format_duration(INTERVAL), "rules": [_rule(rule) for rule in rules]}]
-    }
+    """One group, as Prometheus reads it: evaluated as often as Prometheus is told to for all rules."""
+    content = {"groups": [{"name": group, "rules": [_rule(rule) for rule in rules]}]}
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(content, Dumper=dumper, sort_keys=False, width=1000, allow_unicode=True))
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tracekeeper_spec.alert.compiled import INTERVAL, AlertRule, RecordingRule
+from tracekeeper_spec.alert.compiled import AlertRule, RecordingRule
 from tracekeeper_spec.units import format_duration
 
 from .. import names
@@ -47,7 +47,8 @@ def operator_rule(
 
 
 def _group(name: str, rules: Iterable[AlertRule | RecordingRule]) -> Object:
-    return {"name": name, "interval": format_duration(INTERVAL), "rules": [_rule(rule) for rule in rules]}
+    """Evaluated as often as whoever owns that Prometheus has it evaluate rules."""
+    return {"name": name, "rules": [_rule(rule) for rule in rules]}
 
 
 def too_large(manifest: Object) -> int:
