@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from tracekeeper_sidecar.adopt.adoption import Means
 from tracekeeper_sidecar.adopt.folders import Folders
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.control.accounts import Accounts
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
 from tracekeeper_sidecar.control.standing import BackendStanding, EntryStanding, Standing
@@ -36,6 +37,8 @@ from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import KEPT
 from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.push.page import Page
+from tracekeeper_sidecar.push.pushers import Pushers
 from tracekeeper_sidecar.recent import RecentCalls
 from tracekeeper_sidecar.recorder import Recorder
 from tracekeeper_sidecar.routes import Routes
@@ -81,6 +84,7 @@ class Delivery:
         folders: Folders,
         scrapes: Scrapes,
         receiver: Receiver,
+        page: Callable[[], Page],
     ) -> None:
         self.routes: Routes | None = None
         self.recorder: Recorder | None = None
@@ -88,9 +92,12 @@ class Delivery:
         self.suspended = False
         self.link: Link | None = None
         """To the operator; None where this pod has no token for it."""
+        self.accounts = Accounts(clock)
+        """What it and the operator tell each other of budgets."""
         self._tapper: Tapper | None = None
         self._prober: Prober | None = None
         self.recent_calls = RecentCalls(clock)
+        self.pushers = Pushers(page, clock, random.random)
         self._settings, self._buffer, self._intake, self._clock = settings, buffer, intake, clock
         self._cursors = CursorStore(settings.data_dir, buffer.files)
         self.letters = DeadLetters(settings.data_dir, buffer.files)
@@ -178,6 +185,7 @@ class Delivery:
         if self.routes is None:
             return
         await self._stop_errands()
+        await self.pushers.close()
         await self.routes.close()
         try:
             await asyncio.wait_for(asyncio.to_thread(self._cursors.save_intake, self._intake.copy()), LAST_SAVE)
@@ -200,8 +208,10 @@ class Delivery:
         await self.routes.apply(spec, instruction.secrets)
         if self.adopter is not None:
             self.adopter.instruction = instruction
+        self.accounts.follow(instruction.budgets)
         if self.link is not None:
             self.link.follow(Goal.of(instruction))
+        await self.pushers.follow(instruction.pushes, instruction.pod)
         logs.set_level(spec.log_level)
         self.suspended = spec.suspend
         if self._sidecar not in (None, spec.sidecar):
@@ -224,7 +234,7 @@ class Delivery:
         self._tapper = Tapper(log, clock)
         self._prober = Prober(self._receiver, log, routes, clock, lambda: self.suspended)
         errands = Errands(Dumps(recorder, clock), Taps(self._tapper, clock), Trials(self._prober, clock))
-        return Link(token, lambda: routes.hub, self.standing, errands, clock, random.random)
+        return Link(token, lambda: routes.hub, self.standing, errands, self.accounts, clock, random.random)
 
     def standing(self) -> Standing:
         """What the operator is told of this sidecar."""

@@ -303,6 +303,12 @@ POLICY_FAULTS: Final = _gauge(
     "tracekeeper_policy_faults",
     "Faults of the newest policy on disk; while there are any, the previous one is in force.",
 )
+PUSHES: Final = _counter(
+    "tracekeeper_pushes_total", "Pushes of `metrics.push`, by what became of them: sent, failed.", "push", "outcome"
+)
+PUSH_LAST_SUCCESS: Final = _gauge(
+    "tracekeeper_push_last_success_timestamp_seconds", "Unix time of the last push; 0 before the first.", "push"
+)
 BUILD_INFO: Final = _gauge("tracekeeper_build_info", "Always 1; the version is a label.", "version")
 PROCESS_CPU: Final = _counter("process_cpu_seconds_total", "CPU time of this process, in user and system mode.")
 PROCESS_RESIDENT: Final = _gauge("process_resident_memory_bytes", "Memory of this process that is in RAM.")

@@ -42,6 +42,9 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[Family]:
     yield from _link_samples(snapshot)
     yield from _log_samples(snapshot)
     yield from _adoption_samples(snapshot)
+    pushes = snapshot.pushes
+    yield m.PUSHES, [((p.name, how), n) for p in pushes for how, n in (("sent", p.sent), ("failed", p.failed))]
+    yield m.PUSH_LAST_SUCCESS, [((p.name,), p.last_success) for p in pushes]
     yield m.POLICY_REVISION, [((snapshot.policy.config,), snapshot.policy.revision)]
     yield m.POLICY_FAULTS, _one(len(snapshot.policy.faults))
     yield m.BUILD_INFO, [((version,), 1)]

@@ -40,7 +40,7 @@ def test_a_push_says_what_is_spoken_and_where() -> None:
     ("push", "fault"),
     [
         ({**GATEWAY, "type": "OTLP"}, "spec.metrics.push[0].pushgateway: does not go with type: OTLP"),
-        ({**GATEWAY, "interval": "1s"}, "spec.metrics.push[0].interval: must be at least 10s"),
+        ({**GATEWAY, "interval": "1s"}, "spec.metrics.push[0].interval: must be from 10s to 1h"),
         ({**STATSD, "statsd": {"endpoint": "statsd.obs"}}, "spec.metrics.push[0].statsd.endpoint: must be a host"),
         ({**STATSD, "statsd": {"endpoint": "a:65536"}}, "spec.metrics.push[0].statsd.endpoint: names the port 65536"),
         (
