@@ -97,7 +97,11 @@ class RunningPrometheus:
         """Wait until all groups have been evaluated as often from now on: what does not fire by then does not."""
         for _ in range(times):
             before = self._evaluations()
-            until(lambda seen=before: all(self._evaluations()[key] != seen[key] for key in seen), "rules evaluated")
+
+            def passed(before: Mapping[str, str] = before) -> bool:
+                return all(at != before[name] for name, at in self._evaluations().items())
+
+            until(passed, "rules evaluated")
 
     def _evaluations(self) -> dict[str, str]:
         return {group["name"]: group["lastEvaluation"] for group in self.get("rules")["groups"]}
