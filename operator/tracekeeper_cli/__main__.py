@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tracekeeper_cli import cli_people
+from tracekeeper_cli import cli_alerts, cli_people
 from tracekeeper_cli.errors import CLIError
 
 FAULTY, FAILED = 2, 1
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--operator-namespace", metavar="NAMESPACE", help="of the operator (default: found by its webhook)"
     )
     network.set_defaults(command=_network_policy)
-    looks = [*_add_looks(commands), *_add_rollout(commands)]
+    looks = [*_add_looks(commands), *_add_rollout(commands), *cli_alerts.add(commands, cli_people.duration)]
     for command in (status, ledger, *people, network, *looks):
         command.add_argument("--context", help="kube context (default: the current one)")
     return parser

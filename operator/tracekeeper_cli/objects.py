@@ -94,8 +94,12 @@ class Objects:
 
     def pod_monitors(self) -> list[Object] | None:
         """Of the Prometheus operator; None where the cluster does not know them, or they may not be read."""
-        asked = ("monitoring.coreos.com", "v1", "podmonitors")
-        found = self._one("cannot list podmonitors", self._custom.list_cluster_custom_object, *asked)
+        return self.monitoring("podmonitors")
+
+    def monitoring(self, plural: str) -> list[Object] | None:
+        """All of a kind of the Prometheus operator; None as above."""
+        asked = ("monitoring.coreos.com", "v1", plural)
+        found = self._one(f"cannot list {plural}", self._custom.list_cluster_custom_object, *asked)
         return None if found is None else list(found.get("items") or ())
 
     def _one(self, failure: str, call: Callable[..., Any], *path: str) -> Object | None:
