@@ -1,205 +1,136 @@
-"""What brings alerts to Prometheus, against an API server, with a Prometheus that takes what its operator would."""
+"""Rules compiled from what somebody would write, and the real promtool that checks and runs them on written series."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+import yaml
 
-from control_api import Api, serve
-from control_objects import StoodClock, config
-from tracekeeper_operator.access import Access
-from tracekeeper_operator.alerts.options import AlertOptions
-from tracekeeper_operator.alerts.service import AlertService
-from tracekeeper_operator.book import Book
-from tracekeeper_operator.kube import Kube
-from tracekeeper_operator.metrics import ControllerMetrics
-from tracekeeper_operator.namespaces import Namespaces
-from tracekeeper_operator.plan import Plan, assess
-from tracekeeper_operator.status import Condition
-from tracekeeper_operator.store import Store
-from tracekeeper_spec.policy import PolicyDocument
+import promtool
+from tracekeeper_spec.alert.compile import compile_alerts
+from tracekeeper_spec.alert.compiled import AlertRule, Compiled, Links, RecordingRule
+from tracekeeper_spec.parse import parse_spec
+from tracekeeper_spec.units import format_duration
 
-Object = dict[str, Any]
-
-RULE: Object = {"name": "ManyErrors", "condition": "error_rate > 0.05", "severity": "critical"}
-SLACK: Object = {
-    "name": "team",
-    "type": "Slack",
-    "slack": {"webhookURL": {"secretKeyRef": {"name": "slack", "key": "url"}}},
-}
-V1, V1ALPHA1 = "/apis/monitoring.coreos.com/v1", "/apis/monitoring.coreos.com/v1alpha1"
-KINDS = ("prometheusrules", "podmonitors", "prometheuses", "alertmanagers")
+CONFIG = "shop/agents"
+Labels = Mapping[str, str]
+Series = tuple[str, Labels, str]
+"""A metric, its labels, and its values as promtool writes them."""
 
 
-def alerting(name: str = "agents", namespace: str = "shop", *, generation: int = 1, **alerts: Any) -> Object:
-    """A TracingConfig with one rule, unless `alerts` says otherwise."""
-    section = {"builtIn": "None", "rules": [RULE], **alerts}
-    made = config(name, namespace, generation=generation, alerts=section)
-    made["metadata"]["uid"] = f"uid-{namespace}-{name}"
-    return made
+def compiled(
+    *rules: Mapping[str, Any],
+    built_in: str = "None",
+    budgets: Sequence[Mapping[str, Any]] = (),
+    config: str = CONFIG,
+    root: bool = False,
+    links: Links | None = None,
+) -> Compiled:
+    """What comes of a config with these rules. Fields that a rule lacks are filled in by the schema."""
+    section: dict[str, Any] = {"builtIn": built_in, "rules": [dict(rule) for rule in rules]}
+    spec, faults = parse_spec({"alerts": section, "budgets": [dict(budget) for budget in budgets]})
+    assert not faults and spec.alerts is not None, [str(fault) for fault in faults]
+    namespace, _, name = config.partition("/")
+    return compile_alerts(spec.alerts, spec.budgets or (), namespace, name, root=root, links=links or Links())
 
 
-def prometheus(namespace: str = "monitoring", name: str = "k8s", created: str = "2026-01-01", **spec: Any) -> Object:
-    """One that selects everything, unless `spec` says otherwise."""
-    everything: Object = {
-        "ruleSelector": {},
-        "ruleNamespaceSelector": {},
-        "podMonitorSelector": {},
-        "podMonitorNamespaceSelector": {},
+def rule_file(groups: Mapping[str, Iterable[AlertRule | RecordingRule]]) -> str:
+    """A file as Prometheus reads it."""
+    made = [{"name": name, "rules": [_rule(rule) for rule in rules]} for name, rules in groups.items()]
+    return yaml.safe_dump({"groups": made}, sort_keys=False, width=10_000)
+
+
+def _rule(rule: AlertRule | RecordingRule) -> dict[str, Any]:
+    if isinstance(rule, RecordingRule):
+        return {"record": rule.record, "expr": rule.expr, "labels": dict(rule.labels)}
+    found = {
+        "alert": rule.alert,
+        "expr": rule.expr,
+        "for": format_duration(rule.for_),
+        "labels": dict(rule.labels),
+        "annotations": dict(rule.annotations),
     }
-    meta = {"namespace": namespace, "name": name, "creationTimestamp": f"{created}T00:00:00Z"}
-    return {"metadata": meta, "spec": everything | spec}
+    return {**found, "keep_firing_for": format_duration(rule.keep_firing_for)} if rule.keep_firing_for else found
 
 
-def alertmanager(namespace: str = "monitoring", strategy: str | None = None, **spec: Any) -> Object:
-    """The same."""
-    everything: Object = {"alertmanagerConfigSelector": {}, "alertmanagerConfigNamespaceSelector": {}}
-    if strategy is not None:
-        everything["alertmanagerConfigMatcherStrategy"] = {"type": strategy}
-    return {"metadata": {"namespace": namespace, "name": "main"}, "spec": everything | spec}
+def per_second(rate: float, minutes: int = 20) -> str:
+    """A counter that grows so fast, scraped each minute: of dyadic fractions, `rate()` is exactly that."""
+    return f"0+{rate * 60:.12g}x{minutes}"
 
 
-class FakePrometheus:
-    """Answers as Prometheus does: with the rules of every PrometheusRule, in files that its operator would name so."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self.url = ""
-        self.asked = 0
-        self.missing: set[str] = set()
-        """Names of PrometheusRules that it does not take."""
-        self.failing: dict[str, str] = {}
-        """Names of rules that it cannot evaluate, and why."""
-        self.status = 200
-
-    async def handle(self, request: web.Request) -> web.Response:
-        self.asked += 1
-        groups = [self._group(each, group) for each in self._taken() for group in each["spec"].get("groups", [])]
-        body = json.dumps({"status": "success", "data": {"groups": groups}}, separators=(",", ":"))
-        return web.Response(status=self.status, text=body, content_type="application/json")
-
-    def _taken(self) -> Iterable[Object]:
-        for (plural, _, name), found in sorted(self._api.objects.items()):
-            if plural == "prometheusrules" and name not in self.missing:
-                yield found
-
-    def _group(self, found: Object, group: Object) -> Object:
-        meta = found["metadata"]
-        file = f"/etc/prometheus/rules/x/{meta['namespace']}-{meta['name']}-{meta['uid']}.yaml"
-        return {"name": group["name"], "file": file, "rules": [self._rule(rule) for rule in group["rules"]]}
-
-    def _rule(self, rule: Object) -> Object:
-        name = rule.get("alert") or rule["record"]
-        error = self.failing.get(name, "")
-        return {
-            "name": name,
-            "query": rule["expr"],
-            "duration": _seconds(rule.get("for", "0s")),
-            "labels": rule.get("labels", {}),
-            "annotations": rule.get("annotations", {}),
-            "health": "err" if error else "ok",
-            "lastError": error,
-            "alerts": [],
-        }
+def steady(value: float, minutes: int = 20) -> str:
+    return f"{value:.12g}+0x{minutes}"
 
 
-def _seconds(text: str) -> float:
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    unit = next(unit for unit in units if text.endswith(unit))
-    return float(text[: -len(unit)]) * units[unit]
+@dataclass(frozen=True)
+class Unit:
+    """One written world, and what must fire in it."""
+
+    name: str
+    series: Sequence[Series]
+    alert: str
+    fires: Sequence[Labels]
+    """Labels of each alert besides `alertname` and `alertstate`."""
+    at: str = "12m"
+    interval: str = "1m"
+    state: str = "firing"
 
 
-class AlertWorld:
-    """A service, and what it works on."""
+@dataclass
+class Trial:
+    """Rules, and worlds in which they are run; several trials are one run of promtool."""
 
-    def __init__(self, api: Api, kube: Kube, prometheus: FakePrometheus, options: AlertOptions) -> None:
-        self.api, self.prometheus, self.clock = api, prometheus, StoodClock()
-        self.kube, self.options = kube, options
-        self.store, self.namespaces, self.metrics = Store(), Namespaces(), ControllerMetrics()
-        self.told: list[str] = []
-        self.namespaces.replace([{"metadata": {"name": name}} for name in ("shop", "other", "monitoring", "obs", "tk")])
-        self.book = Book(self.store, self.namespaces, options.root)
-        self.restart()
-
-    def restart(self) -> None:
-        """Another controller leads from now on."""
-        self.service = AlertService(
-            self.kube,
-            self.book,
-            self.store.namespaces,
-            self.options,
-            self.told.append,
-            self.clock,
-            self.metrics,
-            uniform=lambda low, high: 1.0,
-        )
-        for namespace in self.store.namespaces():
-            self.planned(namespace)
-
-    def put(self, manifest: Object) -> Object:
-        """A TracingConfig is new or changed."""
-        self.store.put(self.api.put("tracingconfigs", manifest))
-        self.planned(manifest["metadata"]["namespace"])
-        return manifest
-
-    def remove(self, namespace: str, name: str) -> None:
-        """One is gone."""
-        self.store.remove(self.api.get("tracingconfigs", namespace, name))
-        self.api.remove("tracingconfigs", namespace, name)
-        self.planned(namespace)
-
-    def planned(self, namespace: str) -> None:
-        self.service.planned(Plan(namespace, (), PolicyDocument(1), write=False, delete=False))
-
-    def install(self, *plurals: str) -> None:
-        """These kinds of the Prometheus operator are there, and no others; without any, none is."""
-        first = [{"name": plural} for plural in plurals if plural != "alertmanagerconfigs"]
-        for path in (V1, V1ALPHA1):
-            self.api.documents.pop(path, None)
-        if first:
-            self.api.documents[V1] = "application/json", {"resources": first}
-        if "alertmanagerconfigs" in plurals:
-            self.api.documents[V1ALPHA1] = "application/json", {"resources": [{"name": "alertmanagerconfigs"}]}
-
-    async def later(self, seconds: float = 61.0) -> None:
-        """One pass, so much later."""
-        self.clock.mono += seconds
-        await self.service.once()
-
-    def condition(self, manifest: Object) -> Condition | None:
-        """What the status says now."""
-        (item,) = assess([manifest], None)
-        section = self.service.teller.say(item, Plan("shop", (), PolicyDocument(1), write=False, delete=False))
-        assert section is not None
-        return section.conditions[0] if section.conditions else None
-
-    def names(self, plural: str) -> list[str]:
-        """Of the objects of a kind."""
-        return sorted(f"{namespace}/{name}" for kind, namespace, name in self.api.objects if kind == plural)
+    rules: Iterable[AlertRule | RecordingRule]
+    units: list[Unit] = field(default_factory=list)
+    interval: str = "1m"
+    """Between two evaluations."""
+    extra: Sequence[Mapping[str, Any]] = ()
+    """Tests as promtool reads them."""
 
 
-@asynccontextmanager
-async def alert_world(**said: Any) -> AsyncIterator[AlertWorld]:
-    """With every kind of the Prometheus operator, one Prometheus and one Alertmanager that select everything."""
-    async with serve() as api, Kube(Access(api.url)) as kube:
-        found = FakePrometheus(api)
-        app = web.Application()
-        app.router.add_get("/api/v1/rules", found.handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        options = replace(AlertOptions("tk", "obs", prometheus_url=found.url, own_pods={"app": "tk"}), **said)
-        world = AlertWorld(api, kube, found, options)
-        world.install(*KINDS, "alertmanagerconfigs")
-        api.put("prometheuses", prometheus())
-        api.put("alertmanagers", alertmanager())
-        try:
-            yield world
-        finally:
-            await runner.cleanup()
+def run(folder: Path, *trials: Trial) -> None:
+    """Raises AssertionError with what promtool says."""
+    files = []
+    for number, trial in enumerate(trials):
+        rules, units = folder / f"rules-{number}.yaml", folder / f"units-{number}.yaml"
+        rules.write_text(rule_file({"group": trial.rules}))
+        tests = [*(_test(unit) for unit in trial.units), *trial.extra]
+        content = {"rule_files": [rules.name], "evaluation_interval": trial.interval, "tests": tests}
+        units.write_text(yaml.safe_dump(content, sort_keys=False, width=10_000))
+        files.append((rules, units))
+    code, said = promtool.said(promtool.promtool(), "check", "rules", *(rules for rules, _ in files))
+    assert code == 0, said
+    code, said = promtool.said(promtool.promtool(), "test", "rules", *(units for _, units in files))
+    failed = [
+        line for line in said.splitlines() if line.strip() and "SUCCESS" not in line and "Unit Testing" not in line
+    ]
+    assert code == 0, "\n".join(failed)[:20_000]
+
+
+def _test(unit: Unit) -> dict[str, Any]:
+    samples = [
+        {"labels": selector("ALERTS", {"alertname": unit.alert, "alertstate": unit.state, **labels}), "value": 1}
+        for labels in unit.fires
+    ]
+    asked = selector("ALERTS", {"alertname": unit.alert, "alertstate": unit.state})
+    return {
+        "name": unit.name,
+        "interval": unit.interval,
+        "input_series": [{"series": selector(name, labels), "values": text} for name, labels, text in unit.series],
+        "promql_expr_test": [{"expr": asked, "eval_time": unit.at, "exp_samples": samples}],
+    }
+
+
+def selector(name: str, labels: Labels) -> str:
+    inside = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    return f"{name}{{{inside}}}"
+
+
+def refused(rules: str, folder: Path) -> str:
+    """What `promtool check rules` says against a file; empty for nothing."""
+    (folder / "checked.yaml").write_text(rules)
+    code, said = promtool.said(promtool.promtool(), "check", "rules", folder / "checked.yaml")
+    return said if code else ""
