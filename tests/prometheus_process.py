@@ -41,6 +41,10 @@ class RunningPrometheus:
         self._folder = folder
         self._url = f"http://127.0.0.1:{port}"
 
+    @property
+    def url(self) -> str:
+        return self._url
+
     def get(self, path: str, **parameters: str) -> Any:
         """The `data` of an answer of its API."""
         address = f"{self._url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
