@@ -162,8 +162,8 @@ def test_a_call_that_failed_is_never_called_sent() -> None:
     hook = Channel("h", ChannelType.WEBHOOK, (Severity.INFO,), True, webhook=Webhook("http://x", None))
     before = Counts(5, 2)
     assert verdict(hook, before, before) is None
-    assert (verdict(hook, before, Counts(6, 2)) or ())[0] is True
-    assert (verdict(hook, before, Counts(7, 3)) or ())[0] is False
+    good, bad = verdict(hook, before, Counts(6, 2)), verdict(hook, before, Counts(7, 3))
+    assert good is not None and good[0] and bad is not None and not bad[0]
 
 
 RULES = [

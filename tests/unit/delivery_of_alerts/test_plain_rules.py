@@ -29,7 +29,7 @@ def test_promtool_takes_a_file_and_reads_what_was_meant(tmp_path: Path) -> None:
     (group,) = yaml.safe_load(text)["groups"]
     assert group["name"] == "tracekeeper/shop/agents"
     recording, _, alert, plain = group["rules"]
-    assert recording == {"record": RULES[0].record, "expr": RULES[0].expr, "labels": {"on": "1e3"}}  # type: ignore[union-attr]
+    assert recording == {"record": RULES[0].record, "expr": RULES[0].expr, "labels": {"on": "1e3"}}
     assert (alert["for"], alert["keep_firing_for"]) == ("5m", "250ms") and alert["annotations"] == {"s": ODD}
     assert plain == {"alert": "yes", "expr": "x == 0", "labels": {}, "annotations": {}}
 
