@@ -33,6 +33,16 @@ class _Override(NamedTuple):
         return named and self.provider in ("", provider)
 
 
+class _Known(NamedTuple):
+    """Of one name, in the order in which they are tried."""
+
+    overrides: tuple[Dated, ...]
+    book: tuple[Dated, ...]
+
+
+_NOTHING = _Known((), ())
+
+
 class Prices:
     """The overrides of a config before the book that comes with this version. Bounded in memory whatever it is asked.
 
@@ -43,43 +53,51 @@ class Prices:
         self._overrides = tuple(overrides)
         self._book: Book | None = None
         self._first: list[_Override] = []
-        self._known: dict[tuple[str, str], tuple[Dated, ...]] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
 
     def tariff(self, provider: str, model: str, at: float) -> Tariff | None:
         """For a call of `model` at `provider` (as in `gen_ai.provider.name`, or empty) at the Unix time `at` (seconds);
         None where the price is unknown. Fast enough to be asked for every call: answers are remembered.
         """
+        return self.of_any(provider, (model,), at)
+
+    def of_any(self, provider: str, models: Sequence[str], at: float) -> Tariff | None:
+        """The same for a model that has several names, such as the one asked for and the one that has answered: the
+        override of the first that has one, else the book's price of the first that has that. Empty names are passed over.
+        """
+        known = [self._look(provider, model) for model in models if model]
+        for found in known:
+            for override in found.overrides:
+                if override.holds(at):
+                    return override.tariff
+        for found in known:
+            # Where none of the book's prices holds, the first does, which is the last here.
+            price = next((price for price in found.book if price.holds(at)), found.book[-1] if found.book else None)
+            if price is not None and price.tariff is not None:
+                return price.tariff
+        return None
+
+    def _look(self, provider: str, model: str) -> _Known:
         key = (provider, model)
         known = self._known.get(key)
         if known is None:
             if len(provider) > MAX_NAME or len(model) > MAX_NAME:
-                return None
+                return _NOTHING
             known = self._find(provider, model)
             if len(self._known) >= MAX_REMEMBERED:
                 # Nobody has so many models: whoever makes names up is not to grow what is remembered.
                 self._known.clear()
             self._known[key] = known
-        for price in known:
-            if price.holds(at):
-                return price.tariff
-        # The last is the book's first: what holds where nothing else does.
-        return known[-1].tariff if known else None
+        return known
 
-    def _find(self, provider: str, model: str) -> tuple[Dated, ...]:
-        """In the order in which they are tried."""
+    def _find(self, provider: str, model: str) -> _Known:
         if self._book is None:
             self._book = Book.packaged()
             found = (_read_override(override, place, self._book) for place, override in enumerate(self._overrides))
             self._first = sorted(found, reverse=True)
         name, wanted = self._book.provider(provider), model.lower()
         first = tuple(override.price for override in self._first if override.means(name, wanted))
-        if name in _OWN_MACHINES:
-            return first + _FREE
-        book = self._book.prices(name, model)
-        if not book and first:
-            # An override that has not begun yet is no price.
-            book = (Dated(None),)
-        return first + book[::-1]
+        return _Known(first, _FREE if name in _OWN_MACHINES else self._book.prices(name, model)[::-1])
 
 
 def _read_override(override: PriceOverride, place: int, book: Book) -> _Override:

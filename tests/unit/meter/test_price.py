@@ -75,6 +75,15 @@ def test_an_override_begins_on_its_day_in_utc() -> None:
     assert cost(ours, "openai", "new", at=midnight) == 2 * DOLLAR
 
 
+def test_an_override_of_any_of_a_models_names_goes_before_the_book() -> None:
+    ours = Prices([PriceOverride("gpt-4o", "1", "1")])
+    names = ("gpt-4o-2024-08-06", "gpt-4o")
+    assert ours.of_any("openai", names, NOW) == ours.tariff("openai", "gpt-4o", NOW)
+    assert ours.tariff("openai", names[0], NOW) == Prices(()).of_any("openai", names, NOW)
+    assert Prices(()).of_any("openai", ("whisper-1", "", "gpt-4o"), NOW) == Prices(()).tariff("openai", "gpt-4o", NOW)
+    assert ours.of_any("openai", ("", "no-such-model"), NOW) is None
+
+
 def test_parts_without_a_price_of_their_own_cost_what_the_whole_costs() -> None:
     plain = Prices([PriceOverride("m", "2", "8")])
     parts = Prices(
