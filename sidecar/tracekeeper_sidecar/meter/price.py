@@ -63,7 +63,7 @@ class Prices:
 
     def of_any(self, provider: str, models: Sequence[str], at: float) -> Tariff | None:
         """The same for a model that has several names, such as the one asked for and the one that has answered: the
-        override of the first that has one, else the book's price of the first that has that. Empty names are passed over.
+        override of the first that has one, else the price of the first that the book has. Empty names are passed over.
         """
         known = [self._look(provider, model) for model in models if model]
         for found in known:
