@@ -98,6 +98,7 @@ def _add_rollout(commands: Any) -> list[argparse.ArgumentParser]:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from tracekeeper_spec.alert.review import review
     from tracekeeper_spec.manifest import load_manifest
     from tracekeeper_spec.resolve import check_resolved, resolve
 
@@ -109,7 +110,12 @@ def _check(options: argparse.Namespace) -> int:
     manifest, faults = load_manifest(text, options.file)
     if manifest is not None:
         # What only the whole can tell, as the sidecar's own check does.
-        faults = [replace(fault, file=options.file) for fault in check_resolved(resolve(manifest.spec))]
+        reviewed = review(manifest)
+        faults = [
+            replace(fault, file=options.file) for fault in (*check_resolved(resolve(manifest.spec)), *reviewed.faults)
+        ]
+        for warning in reviewed.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
     for fault in faults:
         print(fault.located(), file=sys.stderr)
     print(f"{options.file}: {len(faults) or 'no'} {'fault' if len(faults) == 1 else 'faults'}")

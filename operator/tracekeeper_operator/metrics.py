@@ -45,6 +45,12 @@ class ControllerMetrics(Metrics):
             "1 in the controller that leads, 0 in those that stand by; the sum over all is 1.",
             registry=self.registry,
         )
+        self.config_faults = Gauge(
+            "tracekeeper_controller_config_faults",
+            "Faults of the spec, of each TracingConfig that has any: it takes no part, or stays as it was before.",
+            ["namespace", "name"],
+            registry=self.registry,
+        )
         self.reconciles = Counter(
             "tracekeeper_controller_reconciles",
             "Rounds of one namespace, by result: ok or error.",

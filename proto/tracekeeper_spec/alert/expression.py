@@ -6,11 +6,13 @@ double quotes, and everything in them that is not plain is escaped: nothing that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tracekeeper_spec.units import format_duration
 
+_HARMLESS = re.compile(r"[ !#-\[\]-_a-~]*")
 _PLAIN = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
@@ -89,6 +91,8 @@ def written(node: Expression) -> str:
 
 def quoted(text: str) -> str:
     """`text` as a string of PromQL, and of Go."""
+    if _HARMLESS.fullmatch(text):
+        return f'"{text}"'
     return '"' + "".join(_char(char) for char in text) + '"'
 
 
