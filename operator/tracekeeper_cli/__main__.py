@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tracekeeper_cli import cli_alerts, cli_people
+from tracekeeper_cli import cli_alerts, cli_budget, cli_people
 from tracekeeper_cli.errors import CLIError
 
 FAULTY, FAILED = 2, 1
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("-n", "--namespace")
     ledger.add_argument("-o", "--output", choices=["text", "json"], default="text")
     ledger.set_defaults(command=_ledger)
-    people = cli_people.add(commands)
+    people = [*cli_people.add(commands), *cli_budget.add(commands)]
     network = commands.add_parser("network-policy", help="what sidecars need where everything is denied by default")
     network.add_argument("-n", "--namespace", help="where pods are injected (default: the context's)")
     network.add_argument(
