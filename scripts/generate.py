@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "charts/tracekeeper/dashboards/operator.json": generate_dashboard.render,
+    **generate_dashboard.PAGES,
     "charts/tracekeeper/templates/crd.yaml": generate_crd.render,
     "docs/reference/chart-values.md": generate_values.render,
     "docs/reference/metrics.md": generate_metrics.render,
