@@ -13,7 +13,7 @@ from ..errors import SettingsError
 from .options import AlertOptions
 
 FLAGS = (
-    ("prometheus-operator", "Auto", "Auto: its objects are written where its kinds are; Off: never"),
+    ("prometheus-operator", "Auto", "Auto: its objects are written where its kinds are; or Never"),
     ("alert-labels", "", "labels of these objects, as a=b,c=d; without any, those that Prometheus selects by"),
     ("pod-monitors", "true", "whether PodMonitors are written, for sidecars and operator"),
     ("operator-labels", "", "labels of the operator's own pods, as a=b,c=d, for theirs"),
@@ -31,8 +31,8 @@ LABEL = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Z
 
 def read_alerts(options: argparse.Namespace, namespace: str, root: str, lease: str) -> AlertOptions:
     """What they say. Raises SettingsError naming the flag."""
-    if options.prometheus_operator not in ("Auto", "Off"):
-        raise SettingsError("--prometheus-operator", f"{options.prometheus_operator!r} is none of Auto, Off")
+    if options.prometheus_operator not in ("Auto", "Never"):
+        raise SettingsError("--prometheus-operator", f"{options.prometheus_operator!r} is none of Auto, Never")
     if options.pod_monitors not in ("true", "false"):
         raise SettingsError("--pod-monitors", f"{options.pod_monitors!r} is none of true, false")
     return AlertOptions(
