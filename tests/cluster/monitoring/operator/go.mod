@@ -1,4 +1,4 @@
-module tracekeeper.dev/tracekeeper/tests/cluster/monitoring
+module tracekeeper.dev/tracekeeper/tests/cluster/monitoring/operator
 
 go 1.24.0
 

@@ -1,0 +1,197 @@
+"""Alerts as a team meets them: six rules in a TracingConfig, an agent that goes wrong, a message in Slack, and the end
+of it. On real Prometheus and Alertmanager: without the Prometheus operator, with it, and without it again.
+
+The tests go in order, on one config and one application, as one cluster changes in life.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cluster import fixtures, monitoring_stack
+from cluster.monitoring_stack import SLACK_URL, Monitoring
+from cluster.node import Cluster
+from cluster.wait import wait_for
+from cluster.workload import STATS, Workload, otlp
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
+
+TEAM = "alerted"
+"""The namespace of the team."""
+CONFIG = f"{TEAM}/agents"
+FILE = f"{TEAM}.agents.yaml"
+"""The plain file of its rules."""
+PLAIN = ("--set", f"alerts.plain.namespace={monitoring_stack.NAMESPACE}")
+PROMETHEUS = ("--set", "prometheus.url=http://prometheus.monitoring:9090")
+ALERTMANAGER = ("--set", "alertmanager.url=http://alertmanager.monitoring:9093")
+RULES: dict[str, dict[str, Any]] = {
+    "Errors": {"condition": "error_rate > 0.05", "severity": "warning", "groupBy": ["Agent"]},
+    "Slow": {"condition": "p99_latency > 10s", "severity": "critical"},
+    "Tokens": {"condition": "tokens_per_request > 20000", "severity": "warning", "groupBy": ["Agent"]},
+    "Tools": {"condition": "tool_success_rate < 0.9", "severity": "critical", "groupBy": ["Tool"]},
+    "Cost": {"condition": "cost_per_hour > 100", "severity": "info", "groupBy": ["Model"]},
+    "Failing": {
+        "promql": 'sum by (model) (rate(tracekeeper_operations_total{status="error"}[20s])) > 0.5',
+        "severity": "warning",
+    },
+}
+CRITICAL = {name for name, rule in RULES.items() if rule["severity"] == "critical"}
+CHANNELS = [
+    {"name": "team", "type": "Slack", "slack": {"webhookURL": {"secretKeyRef": {"name": "slack", "key": "team"}}}},
+    {
+        "name": "oncall",
+        "type": "Slack",
+        "severities": ["critical"],
+        "slack": {"webhookURL": {"secretKeyRef": {"name": "slack", "key": "oncall"}}},
+    },
+]
+
+
+def alerts(rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The section of the TracingConfig."""
+    written = [{"name": name, "window": "20s", **rule} for name, rule in rules.items()]
+    for rule in written:
+        if "promql" in rule:
+            del rule["window"]
+    return {"builtIn": "None", "renotify": "1m", "rules": written, "channels": CHANNELS}
+
+
+class Team:
+    """Its namespace: a backend, an agent that works two requests a second, and a TracingConfig with six rules."""
+
+    def __init__(self, cluster: Cluster, monitoring: Monitoring, image: str) -> None:
+        self.cluster, self.monitoring = cluster, monitoring
+        self.work = Workload(cluster, TEAM, image)
+
+    def begin(self) -> None:
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "slack", "namespace": TEAM}}
+        urls = {name: f"{SLACK_URL}/T0/B0/{name}" for name in ("team", "oncall")}
+        self.cluster.apply({**secret, "stringData": urls})
+        self.work.backends("backend")
+        self.work.configured(otlp("backend"), alerts=alerts(RULES))
+        self.work.agent(runs=0, rate=2)
+
+    def tell_agent(self, path: str) -> None:
+        """To `misbehave` or to `behave`."""
+        url = f"http://{self.cluster.pod_ip(TEAM, 'agent-0')}:{STATS}/{path}"
+        assert self.cluster.http("POST", url)[0] == 200
+
+    def incident(self, alertmanager: str) -> None:
+        """The agent goes wrong and comes to its senses; every rule is heard of at both times, by whom it should be."""
+        self.monitoring.ask("slack", "/reset", "POST")
+        assert self.firing(alertmanager) == {}
+        self.tell_agent("misbehave")
+        wait_for(lambda: set(self.firing(alertmanager)) == set(RULES), 90, lambda: f"six: {self.firing(alertmanager)}")
+        for name, labels in self.firing(alertmanager).items():
+            assert (labels["namespace"], labels["tracekeeper_config"]) == (TEAM, CONFIG), labels
+            assert labels["severity"] == RULES[name]["severity"], labels
+            told = {receiver.rpartition("/")[2] for receiver in self.monitoring.receivers(alertmanager, **labels)}
+            assert {"team", "oncall"} & told == ({"team", "oncall"} if name in CRITICAL else {"team"}), (name, told)
+        self.heard("FIRING")
+        self.tell_agent("behave")
+        wait_for(lambda: not self.firing(alertmanager), 90, lambda: f"all over: {self.firing(alertmanager)}")
+        self.heard("RESOLVED")
+
+    def firing(self, alertmanager: str) -> dict[str, dict[str, str]]:
+        """Labels of the alerts of the team that Alertmanager has, by name."""
+        return {n: labels for n, labels in self.monitoring.alerts(alertmanager).items() if labels["namespace"] == TEAM}
+
+    def heard(self, what: str) -> None:
+        """Slack has such a message of every rule: the team of all, who is on call of the critical ones alone."""
+
+        def names(channel: str) -> set[str]:
+            titles = self.monitoring.titles(f"T0/B0/{channel}")
+            return {
+                name for name in RULES if any(t.startswith(f"[{what}") and f" {name} in {TEAM}" in t for t in titles)
+            }
+
+        wait_for(
+            lambda: names("team") == set(RULES), 120, lambda: f"{what}: {self.monitoring.ask('slack', '/messages')}"
+        )
+        wait_for(
+            lambda: names("oncall") >= CRITICAL, 30, lambda: f"{what}: {self.monitoring.ask('slack', '/messages')}"
+        )
+        assert names("oncall") == CRITICAL
+
+    def loaded(self) -> str:
+        """What the condition says once Prometheus has the rules."""
+        return str(self.work.condition("RulesLoaded", "True", deadline=120)["message"])
+
+    def plain_files(self) -> set[str]:
+        """Keys of the ConfigMaps of plain rules."""
+        maps = self.cluster.get("configmaps", namespace=monitoring_stack.NAMESPACE)["items"]
+        ours = [item for item in maps if item["metadata"]["name"].startswith("tracekeeper-rules-")]
+        return {key for item in ours for key in item.get("data", {})}
+
+    def rule_names(self) -> list[str]:
+        """The alerts in the config's PrometheusRule, in order; [] while there is none."""
+        found = self.cluster.find("prometheusrules", "tracekeeper-agents", namespace=TEAM)
+        groups = found["spec"]["groups"] if found else []
+        return [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+@pytest.fixture(scope="module")
+def team(cluster: Cluster, monitoring: Monitoring, images: dict[str, str]) -> Iterator[Team]:
+    """All of it, without the Prometheus operator, and with the chart told where plain files go."""
+    cluster.kubectl("delete", "namespace", TEAM, "--ignore-not-found", "--wait=true", timeout=90)
+    cluster.kubectl("create", "namespace", TEAM)
+    monitoring.plain(TEAM)
+    fixtures.install(cluster, *PLAIN, *PROMETHEUS, *ALERTMANAGER)
+    found = Team(cluster, monitoring, images["demo"])
+    found.begin()
+    monitoring.rolled_out("deployment/alertmanager")
+    yield found
+    cluster.kubectl("delete", "namespace", TEAM, "--wait=false")
+    fixtures.install(cluster)
+
+
+@pytest.fixture(autouse=True)
+def shown(team: Team, request: pytest.FixtureRequest) -> Iterator[None]:
+    """When a test fails, what a person would look at."""
+    yield
+    if request.node.stash.get(fixtures.FAILED, False):
+        print(team.cluster.kubectl("get", "tracingconfigs", "-n", TEAM, "-o", "yaml", check=False))
+        for namespace in (TEAM, monitoring_stack.NAMESPACE, fixtures.SYSTEM):
+            print(fixtures.describe(team.cluster, namespace))
+
+
+def test_without_the_prometheus_operator_six_rules_fire_are_told_and_end(team: Team) -> None:
+    assert "all 6 rules" in team.loaded()
+    annotations = team.cluster.get("pod", "agent-0", namespace=TEAM)["metadata"]["annotations"]
+    assert annotations["prometheus.io/scrape"] == "true"
+    assert FILE in team.plain_files()
+    team.incident("alertmanager")
+
+
+def test_with_the_prometheus_operator_the_same_rules_do_by_its_objects(team: Team) -> None:
+    team.monitoring.definitions()
+    fixtures.install(team.cluster, *PLAIN)  # It finds Prometheus and Alertmanager by their objects.
+    team.monitoring.operator()
+    wait_for(lambda: team.rule_names() == list(RULES), 90, lambda: f"a PrometheusRule: {team.rule_names()}")
+    wait_for(lambda: FILE not in team.plain_files(), 30, lambda: f"no plain file is left: {team.plain_files()}")
+    assert "all 6 rules" in team.loaded()
+    team.incident("alertmanager-operated")
+
+
+def test_of_six_rules_the_broken_one_is_named_and_five_are_delivered(team: Team) -> None:
+    broken = {**RULES, "Errors": {**RULES["Errors"], "condition": "eror_rate > 0.05"}}
+    config = team.cluster.get("tracingconfigs.tracekeeper.dev", "agents", namespace=TEAM)
+    config["spec"]["alerts"] = alerts(broken)
+    del config["metadata"]["managedFields"]
+    said = team.cluster.run(["kubectl", "replace", "-f", "-"], stdin=json.dumps(config))
+    assert "Warning: rule Errors, character 1" in said.stderr, said.stderr
+    assert "error_rate" in said.stderr
+    accepted = team.work.condition("Accepted", "True")
+    assert accepted["reason"] == "AcceptedWithFaults"
+    assert "rule Errors, character 1" in accepted["message"]
+    wait_for(lambda: len(team.rule_names()) == 5, 30, lambda: f"five rules: {team.rule_names()}")
+    assert team.rule_names() == [name for name in RULES if name != "Errors"]
+
+
+def test_when_the_prometheus_operator_goes_the_rules_become_plain_files_again(team: Team) -> None:
+    team.monitoring.no_definitions()
+    wait_for(lambda: FILE in team.plain_files(), 200, lambda: f"plain files: {team.plain_files()}", interval=1)
