@@ -15,11 +15,13 @@ import yaml
 from known_metrics import declared
 from tracekeeper_cli.__main__ import _parser as cli
 from tracekeeper_sidecar.__main__ import _parser as sidecar
+from tracekeeper_spec.alert.routing import CONFIG_LABEL, METRIC_LABEL, TEST_LABEL
 from tracekeeper_spec.manifest import load_manifest
 from tracekeeper_spec.resolve import check_resolved, resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+LABELS_OF_ALERTS = {CONFIG_LABEL, METRIC_LABEL, TEST_LABEL}
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
@@ -96,7 +98,7 @@ def test_metrics_on_pages_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"\b(tracekeeper_[a-z_]+)", page.read_text()):
             several = name.endswith("_") and any(one.startswith(name) for one in known)
-            assert several or name in known | packages, (page.name, name)
+            assert several or name in known | packages | LABELS_OF_ALERTS, (page.name, name)
 
 
 def headings(page: Path) -> set[str]:
