@@ -67,6 +67,7 @@ class App:
         self.buffer = Buffer(settings.data_dir, settings.storage_bytes, files, clock, settings.storage_history)
         self.keeper = Keeper(clock, random.random)
         self.delivery: Delivery | None = None
+        self.draining = False
         self._all_bound = asyncio.Event()
         self._delivering = asyncio.Event()
         self.meter = Meter()
@@ -238,6 +239,7 @@ class App:
         """Take nothing new, deliver what time allows, and say what stayed."""
         timeout, folder = self.settings.drain_timeout, self.settings.data_dir
         self._scrapes.newborns.end()
+        self.draining = True
         logger.info("stopping: delivering what is pending", extra={"timeout": timeout})
         await self._stop_receivers(RECEIVER_GRACE)
         deadline = self.clock.monotonic() + timeout

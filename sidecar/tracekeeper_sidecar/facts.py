@@ -39,6 +39,7 @@ class Parts(Protocol):
     buffer: Buffer
     keeper: Keeper
     delivery: Delivery | None
+    draining: bool
 
 
 def take(app: Parts) -> Snapshot:
@@ -68,6 +69,7 @@ def take(app: Parts) -> Snapshot:
         anonymous_memory=anonymous_memory(),
         recent_calls=delivery.recent_calls.since_window(delivery.calls()) if delivery else {},
         pushes=delivery.pushers.facts if delivery else (),
+        draining=app.draining,
         link=delivery.link.health() if delivery and delivery.link else None,
         adoption=_adoption(delivery.adopter) if delivery and delivery.adopter else None,
     )

@@ -87,6 +87,9 @@ SPANS_REDELIVERED: Final = _counter(
     "reason",
 )
 SPANS_PENDING: Final = _gauge("tracekeeper_spans_pending", "Acknowledged spans that are not settled yet.", "delivery")
+DRAINING: Final = _gauge(
+    "tracekeeper_draining", "1 while the sidecar is being stopped and delivers what is pending, else 0."
+)
 DELIVERY_LAG: Final = _gauge(
     "tracekeeper_delivery_lag_seconds", "Age of the oldest pending span; 0 when none is pending.", "delivery"
 )

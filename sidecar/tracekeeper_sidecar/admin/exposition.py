@@ -53,6 +53,7 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[Family]:
 def _entry_samples(snapshot: Snapshot) -> Iterator[Family]:
     entries = snapshot.entries
     yield m.SPANS_DELIVERED, [((e.name, b), n) for e in entries for b, n in e.account.delivered.items()]
+    yield m.DRAINING, _one(float(snapshot.draining))
     yield m.SPANS_DROPPED, [row for e in entries for row in _by_entry(e, e.account.dropped, *LOSSES)]
     yield m.SPANS_SAMPLED_OUT, [((e.name, rule), n) for e in entries for rule, n in e.account.sampled_out.items()]
     yield m.SPANS_UNMATCHED, [((e.name,), e.account.unmatched) for e in entries]

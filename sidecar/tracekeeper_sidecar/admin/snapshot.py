@@ -126,6 +126,8 @@ class Snapshot:
     link: LinkHealth | None = None
     """To the operator; None where this pod has no token for it."""
     pushes: tuple[PushFacts, ...] = ()
+    draining: bool = False
+    """Whether it is being stopped."""
 
     @property
     def acknowledged(self) -> int:
