@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from alert_world import KINDS, SLACK, AlertWorld, alert_world, alerting, alertmanager, prometheus
 from control_objects import config
+from delivery_world import KINDS, SLACK, AlertWorld, alerting, alertmanager, delivery_world, prometheus
 from tracekeeper_operator.status import Reason
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[AlertWorld]:
-    async with alert_world() as world:
+    async with delivery_world() as world:
         yield world
 
 
@@ -190,7 +190,7 @@ async def test_who_selects_nothing_of_ours_is_named(world: AlertWorld) -> None:
 
 
 async def test_labels_that_the_chart_says_may_be_the_wrong_ones() -> None:
-    async with alert_world(labels={"release": "other"}) as world:
+    async with delivery_world(labels={"release": "other"}) as world:
         world.api.put("prometheuses", prometheus(ruleSelector={"matchLabels": {"release": "kps"}}))
         agents = world.put(alerting())
         await world.service.once()
@@ -214,7 +214,7 @@ async def test_an_enforced_namespace_blinds_only_configs_of_the_root_namespace(w
 
 
 async def test_where_no_prometheus_is_known_it_says_so() -> None:
-    async with alert_world(prometheus_url="") as world:
+    async with delivery_world(prometheus_url="") as world:
         world.api.remove("prometheuses", "monitoring", "k8s")
         agents = world.put(alerting())
         await world.service.once()
@@ -294,7 +294,7 @@ async def test_sidecars_are_scraped_once(world: AlertWorld) -> None:
 
 
 async def test_what_lies_in_the_operators_namespace_goes_with_the_release() -> None:
-    async with alert_world(lease="tracekeeper-controller") as world:
+    async with delivery_world(lease="tracekeeper-controller") as world:
         world.api.put("leases", {"metadata": {"namespace": "tk", "name": "tracekeeper-controller", "uid": "uid-lease"}})
         await world.service.once()
         owners = world.api.get("podmonitors", "tk", "tracekeeper-sidecars")["metadata"]["ownerReferences"]
