@@ -73,7 +73,7 @@ def test_everything_in_the_crd_is_bounded_and_described() -> None:
         if form.get("type") == "string" and "enum" not in form:
             assert form["maxLength"] <= 4096, at
         if form.get("type") == "array":
-            assert form["maxItems"] <= 32 and form["x-kubernetes-list-type"] in ("map", "atomic"), at
+            assert form["maxItems"] <= 64 and form["x-kubernetes-list-type"] in ("map", "atomic"), at
         if "additionalProperties" in form:
             assert form["maxProperties"] <= 16, at
         assert at.endswith("[]") or form["description"].endswith("."), at
