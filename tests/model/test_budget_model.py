@@ -40,6 +40,13 @@ STARTS = [
 STALEST = 18 * 3600.0
 """Seconds after which a pod states what it has, in this world: a day after its end, a period is closed."""
 
+WHICH = st.integers(0, 5)
+CALLS = st.lists(
+    st.tuples(st.integers(0, 3 * 3600), st.sampled_from(["planner", "writer", ""]), st.integers(1, 10**9)),
+    min_size=1,
+    max_size=5,
+)
+
 
 class WallClock:
     """Stands until it is moved."""
@@ -123,6 +130,8 @@ class Budgets(RuleBasedStateMachine):
         """Of that, what pods that are gone had not been told is stored."""
         self.leader = self.lead("0")
         self.older: Leader | None = None
+        for namespace in NAMESPACES:
+            self.come(namespace)
 
     def lead(self, name: str) -> Leader:
         book = Book(lambda: {CONFIG: BUDGETS}, self.clock)
@@ -160,15 +169,9 @@ class Budgets(RuleBasedStateMachine):
             self.pods.append(Pod(namespace, Spend(f"{self.count:032x}", self.clock.now)))
 
     @precondition(lambda self: self.pods)
-    @rule(
-        which=st.integers(0, 5),
-        calls=st.lists(
-            st.tuples(st.integers(0, 3 * 3600), st.sampled_from(["planner", "writer", ""]), st.integers(0, 10**9)),
-            min_size=1,
-            max_size=5,
-        ),
-    )
-    def call(self, which: int, calls: list[tuple[int, str, int]]) -> None:
+    @rule(which=WHICH, calls=CALLS, saves=st.booleans(), tells=st.booleans())
+    def work(self, which: int, calls: list[tuple[int, str, int]], saves: bool, tells: bool) -> None:
+        """Calls of models end, some time ago."""
         pod = self.pods[which % len(self.pods)]
         for ago, agent, nano in calls:
             call = Call(self.clock.at - ago, agent, nano)
@@ -176,19 +179,21 @@ class Budgets(RuleBasedStateMachine):
             for key in self.keys(pod, call):
                 self.truth[key] += nano
         pod.read_on()
+        if saves:
+            pod.checkpoint()
+        if tells:
+            self.state(self.leader, pod, answered=False)
 
     @precondition(lambda self: self.pods)
-    @rule(which=st.integers(0, 5), last=st.booleans())
-    def checkpoint(self, which: int, last: bool) -> None:
-        self.pods[which % len(self.pods)].checkpoint(last=last)
-
-    @precondition(lambda self: self.pods)
-    @rule(which=st.integers(0, 5), sealed=st.booleans())
-    def kill(self, which: int, sealed: bool) -> None:
-        """The container starts again on its disk. `sealed`: it was killed while it saved itself."""
+    @rule(which=WHICH, sealed=st.booleans(), told=st.booleans())
+    def kill(self, which: int, sealed: bool, told: bool) -> None:
+        """The container starts again on its disk. `sealed`: it was killed while it saved itself; `told`: and had told
+        what it could before."""
         pod = self.pods[which % len(self.pods)]
         if sealed:
             pod.spend.dump()
+        if told:
+            self.state(self.leader, pod, answered=False)
         self.count += 1
         pod.spend = Spend(f"{self.count:032x}", self.clock.now)
         if pod.saved is not None:
@@ -197,7 +202,7 @@ class Budgets(RuleBasedStateMachine):
         pod.read_on()
 
     @precondition(lambda self: self.pods)
-    @rule(which=st.integers(0, 5), drained=st.booleans())
+    @rule(which=WHICH, drained=st.booleans())
     def go(self, which: int, drained: bool) -> None:
         """For good, its disk too."""
         pod = self.pods.pop(which % len(self.pods))
@@ -214,24 +219,35 @@ class Budgets(RuleBasedStateMachine):
     # What is stated.
 
     @precondition(lambda self: self.pods)
-    @rule(which=st.integers(0, 5), answered=st.booleans())
-    def tell(self, which: int, answered: bool) -> None:
-        self.state(self.leader, self.pods[which % len(self.pods)], answered=answered)
+    @rule(which=WHICH, saves=st.booleans(), answered=st.booleans(), twice=st.booleans())
+    def tell(self, which: int, saves: bool, answered: bool, twice: bool) -> None:
+        """To the leader; `answered`: the sidecar lives to hear what is answered."""
+        pod = self.pods[which % len(self.pods)]
+        if saves:
+            pod.checkpoint()
+        for _ in range(1 + twice):
+            self.state(self.leader, pod, answered=answered)
 
     @precondition(lambda self: self.pods)
-    @rule(which=st.integers(0, 5))
-    def tell_in_disorder(self, which: int) -> None:
-        """What was on its way in an older stream comes late, the last first."""
+    @rule(which=WHICH, calls=CALLS)
+    def tell_in_disorder(self, which: int, calls: list[tuple[int, str, int]]) -> None:
+        """A pod that begins to end has two statements; what was on its way in an older stream comes late, the last
+        first."""
         pod = self.pods[which % len(self.pods)]
+        pod.checkpoint()
+        self.work(which, calls, saves=False, tells=False)
+        pod.checkpoint(last=True)
         first = min((each.number for each in pod.spend.statements()), default=1) - 1
         for statement in reversed(pod.spend.statements()):
             self.take(self.leader, pod, statement, first)
 
     @precondition(lambda self: self.pods and self.older is not None)
-    @rule(which=st.integers(0, 5))
+    @rule(which=WHICH)
     def tell_the_older(self, which: int) -> None:
         assert self.older is not None
-        self.state(self.older, self.pods[which % len(self.pods)], answered=True)
+        pod = self.pods[which % len(self.pods)]
+        pod.checkpoint()
+        self.state(self.older, pod, answered=True)
 
     def state(self, leader: Leader, pod: Pod, *, answered: bool) -> None:
         statements = pod.spend.statements()
@@ -250,22 +266,22 @@ class Budgets(RuleBasedStateMachine):
 
     # Controllers.
 
-    @rule(index=st.integers(0, SHARDS - 1))
-    def save_one(self, index: int) -> None:
-        assert self.save(self.leader, index)
-
-    @rule()
-    def save_all(self) -> None:
+    @rule(crashes=st.booleans(), told=st.booleans())
+    def save_all(self, crashes: bool, told: bool) -> None:
+        """`crashes`: and ends, maybe (`told`) before it has heard that it is saved; another one leads."""
         for index in range(SHARDS):
-            assert self.save(self.leader, index)
+            assert self.save(self.leader, index, told=not crashes or told)
+        if crashes:
+            self.leader = self.lead(f"after-{self.count}")
 
     @rule(saved=st.sets(st.integers(0, SHARDS - 1)))
     def crash(self, saved: set[int]) -> None:
-        """Some of it is written just before, and nobody heard of it."""
+        """Some of it is written just before."""
         for index in saved:
             self.save(self.leader, index, told=False)
         self.leader = self.lead(f"{self.count}")
 
+    @precondition(lambda self: self.older is None)
     @rule()
     def another_leads(self) -> None:
         """And the older one does not know it."""
@@ -290,11 +306,11 @@ class Budgets(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         """All pods are heard, and all is saved: then the sums are exact."""
-        for _ in range(3):
+        for _ in range(4):
             for pod in self.pods:
                 pod.checkpoint()
                 self.state(self.leader, pod, answered=True)
-            self.save_all()
+            self.save_all(crashes=False, told=True)
             for pod in self.pods:
                 self.state(self.leader, pod, answered=True)
         assert not any(pod.spend.pending for pod in self.pods)
@@ -342,5 +358,5 @@ class Budgets(RuleBasedStateMachine):
 
 TestBudgets = Budgets.TestCase
 TestBudgets.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -76,9 +76,9 @@ class Checkpoints:
 
     async def run(self) -> None:
         """Read all, then write what changes. Raises LeadLost when somebody else writes it."""
-        for index in range(SHARDS):
-            await self._read_at_last(index)
         try:
+            for index in range(SHARDS):
+                await self._read_at_last(index)
             swept = self._clock.monotonic()
             while True:
                 await self._write_due()
