@@ -23,6 +23,7 @@ from tracekeeper_operator.plan import Plan, assess
 from tracekeeper_operator.status import Condition
 from tracekeeper_operator.store import Store
 from tracekeeper_spec.policy import PolicyDocument
+from tracekeeper_spec.units import parse_duration
 
 Object = dict[str, Any]
 
@@ -99,19 +100,13 @@ class FakePrometheus:
         return {
             "name": name,
             "query": rule["expr"],
-            "duration": _seconds(rule.get("for", "0s")),
+            "duration": parse_duration(rule.get("for", "0s")),
             "labels": rule.get("labels", {}),
             "annotations": rule.get("annotations", {}),
             "health": "err" if error else "ok",
             "lastError": error,
             "alerts": [],
         }
-
-
-def _seconds(text: str) -> float:
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    unit = next(unit for unit in units if text.endswith(unit))
-    return float(text[: -len(unit)]) * units[unit]
 
 
 class AlertWorld:
