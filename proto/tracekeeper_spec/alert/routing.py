@@ -19,6 +19,8 @@ from tracekeeper_spec.channel import Channel
 
 CONFIG_LABEL = "tracekeeper_config"
 METRIC_LABEL = "tracekeeper_metric"
+UNMEASURED = "promql"
+"""The metric of rules in PromQL, of which nobody knows what they are about."""
 TEST_LABEL = "tracekeeper_channel"
 """Names the channel that a test is for."""
 TEST_ALERT = "TracekeeperTest"
@@ -128,10 +130,10 @@ def _severity(taken: set[Severity]) -> tuple[Matcher, ...]:
 
 
 def _ladder(ours: list[Matcher]) -> Inhibition:
-    """The warning of what is critical already is not told. Only where both are about one metric: for rules without
-    one, Alertmanager would take the label that both lack for equal."""
+    """The warning of what is critical already is not told. Only where both are about one metric: of two rules that
+    have none, Alertmanager would take the label that both lack for equal."""
     return Inhibition(
-        source=(*ours, Matcher("severity", "critical"), Matcher(METRIC_LABEL, ".+", MatchType.REGEX)),
+        source=(*ours, Matcher("severity", "critical"), Matcher(METRIC_LABEL, f"({UNMEASURED})?", MatchType.NOT_REGEX)),
         target=(*ours, Matcher("severity", "warning")),
         equal=("namespace", CONFIG_LABEL, METRIC_LABEL, *(group.label for group in Group)),
     )

@@ -18,6 +18,7 @@ from alertmanager_rig import Alertmanager, Inbox, Mail, alertmanager, inbox, mai
 from tracekeeper_operator.alerts import reload
 from tracekeeper_operator.alerts.alertmanager_file import FILE, AlertmanagerFile, alertmanager_file
 from tracekeeper_operator.alerts.templates import SHOWN
+from tracekeeper_spec.alert.compile import PROMQL
 from waiting import until
 
 BASE = """
@@ -165,18 +166,26 @@ async def test_a_test_comes_to_its_channel_alone(world: World) -> None:
 
 async def test_a_warning_of_what_is_critical_is_not_told(world: World) -> None:
     more, now = {"tracekeeper_metric": "error_rate"}, datetime.now(UTC).isoformat()
-    await world.alertmanager.post(alert("planner", **more))
-    await until(lambda: world.inbox.at("/slack"), "Slack is told of the critical one")
+    raw = {"tracekeeper_metric": PROMQL}
+    await world.alertmanager.post(
+        alert("planner", **more), alert("planner", alertname="RawA", **raw), alert("planner", alertname="BareA")
+    )
+    critical = {"HighErrorRate", "RawA", "BareA"}
+
+    def told() -> set[str]:
+        return {body["groupLabels"]["alertname"] for body in world.inbox.at("/hook")}
+
+    await until(lambda: told() >= critical, lambda: f"the critical ones are told: {told()}")
     # These begin now, and wait a moment before they are told.
     later = [
         alert("planner", alertname="Warning", severity="warning", **more),
         alert("other", alertname="Warning", severity="warning", **more),
-        alert("planner", alertname="Raw", severity="warning"),
+        alert("planner", alertname="RawB", severity="warning", **raw),
+        alert("planner", alertname="BareB", severity="warning"),
     ]
     await world.alertmanager.post(*({**item, "startsAt": now} for item in later))
-    told = world.inbox.at
-    await until(lambda: {"Warning", "Raw"} <= {body["groupLabels"]["alertname"] for body in told("/hook")}, "of others")
-    warned = [item["labels"] for body in told("/hook") for item in body["alerts"]]
+    await until(lambda: told() >= {"Warning", "RawB", "BareB"}, lambda: f"the others are told: {told()}")
+    warned = [item["labels"] for body in world.inbox.at("/hook") for item in body["alerts"]]
     assert {labels["agent"] for labels in warned if labels["alertname"] == "Warning"} == {"other"}
 
 
