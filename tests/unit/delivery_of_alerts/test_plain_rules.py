@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 import promtool
 from tracekeeper_operator.alerts.plain_rules import MAPS, MOST, pack, rule_file, rule_key
-from tracekeeper_spec.alert.compiled import AlertRule, RecordingRule
+from tracekeeper_spec.alert.compile import compile_alerts
+from tracekeeper_spec.alert.compiled import AlertRule, Links, RecordingRule
+from tracekeeper_spec.parse import parse_spec
 
 ODD = 'yes: "no" \\ {{ $labels.agent }}\n\u2028\x85 \U0001f525 # 12:30 ~'
 RULES = (
@@ -59,3 +62,17 @@ def test_what_there_is_no_room_for_is_left_out_and_named() -> None:
     assert len(placed) == 16 and packed.left_out == tuple(sorted(packed.left_out))
     for data in packed.maps.values():
         assert sum(len(key) + len(text.encode()) for key, text in data.items()) <= MOST
+
+
+@pytest.mark.parametrize("root", [False, True])
+def test_promtool_takes_all_rules_that_come_with_the_product(root: bool, tmp_path: Path) -> None:
+    links = Links("https://example.com/runbooks/", "https://traces.example.com/{namespace}?service={service}")
+    alerts = parse_spec({"alerts": {}})[0].alerts
+    assert alerts is not None
+    compiled = compile_alerts(alerts, (), "shop", "agents", root=root, links=links)
+    text = rule_file(compiled.group, compiled.rules)
+    (tmp_path / "rules.yaml").write_text(text)
+    code, said = promtool.said(promtool.promtool(), "check", "rules", tmp_path / "rules.yaml")
+    assert code == 0 and f"{len(compiled.rules)} rules found" in said, said
+    # Then 150 configs have room, at least.
+    assert len(compiled.rules) > 10 and len(text.encode()) < 48_000
