@@ -8,11 +8,11 @@ from tracekeeper_spec.alert import builtin, recording
 from tracekeeper_spec.alert.build import Builder, Site
 from tracekeeper_spec.alert.checker import Checked, Surroundings, check, compares
 from tracekeeper_spec.alert.compiled import AlertFault, AlertRule, Compiled, Links
-from tracekeeper_spec.alert.envelope import Envelope, label_faults, summary, top
+from tracekeeper_spec.alert.envelope import Envelope, human, label_faults, summary, top
 from tracekeeper_spec.alert.expression import Aggregate, Expression, Matcher, written
 from tracekeeper_spec.alert.meaning import BudgetValue, Compare, Measure, Test
 from tracekeeper_spec.alert.measures import DAILY_COST
-from tracekeeper_spec.alert.metric import ALWAYS_THERE, Form
+from tracekeeper_spec.alert.metric import ALWAYS_THERE, BudgetMember, Form, Unit
 from tracekeeper_spec.alert.raw import confine
 from tracekeeper_spec.alert.section import Alerts, Group, NoData, Rule
 from tracekeeper_spec.alert.template import plain
@@ -88,8 +88,9 @@ class _Work:
             self.faults += faults
             return
         where = self.envelope.namespace or "{{ $labels.namespace }}"
-        told = f"{rule.name}: {{{{ $value | humanize }}}} in namespace {where}"
-        self.built.append((self._alert(rule, raw.text, PROMQL, told, _described(rule, "PromQL")), None))
+        told = f"{rule.name}: {{{{ $value }}}} in namespace {where}"
+        described = _described(rule, rule.promql or "", "{{ $value }}")
+        self.built.append((self._alert(rule, raw.text, PROMQL, told, described), None))
 
     def _condition(self, rule: Rule, faults: list[AlertFault], *, builtin: bool) -> None:
         around = Surroundings(rule.group_by, self.budgets, self.root)
@@ -108,8 +109,10 @@ class _Work:
         if not builtin:
             self._warn(rule, checked, builder)
         first = next(compares(checked.test))
-        told = summary(rule.name, _shown(first), first.left.unit, _labelled(first, rule), self.envelope.namespace)
-        alert = self._alert(rule, written(expression), _named(first), told, _described(rule, rule.condition or ""))
+        unit = _unit(first)
+        told = summary(rule.name, _shown(first), unit, _labelled(first, rule), self.envelope.namespace)
+        described = _described(rule, rule.condition or "", human(unit))
+        alert = self._alert(rule, written(expression), _named(first), told, described)
         if (topmost := self._top(builder, first, rule)) is not None:
             alert = replace(alert, annotations={**alert.annotations, "top": topmost, **(rule.annotations or {})})
         self.built.append((alert, expression))
@@ -200,7 +203,14 @@ def _labelled(test: Compare, rule: Rule) -> tuple[Group, ...]:
     return () if isinstance(test.left, BudgetValue) else rule.group_by
 
 
-def _described(rule: Rule, what: str) -> str:
+def _unit(test: Compare) -> Unit:
+    """As people want to read it."""
+    if isinstance(test.left, BudgetValue) and test.left.member in (BudgetMember.USED, BudgetMember.BURN):
+        return Unit.SHARE
+    return test.left.unit
+
+
+def _described(rule: Rule, what: str, value: str) -> str:
     lasting = f", for {format_duration(rule.for_)}" if rule.for_ else ""
     over = f" over {format_duration(rule.window)}" if rule.promql is None else ""
-    return f"{plain(what)}{over}{lasting}. Now: {{{{ $value | humanize }}}}."
+    return f"{plain(what)}{over}{lasting}. Now: {value}."

@@ -18,7 +18,7 @@ RESERVED = ("alertname", NAMESPACE, SEVERITY, "alerts")
 _HUMAN = {
     Unit.SHARE: "{{ $value | humanizePercentage }}",
     Unit.NUMBER: "{{ $value | humanize }}",
-    Unit.PER_SECOND: "{{ $value | humanize }}/s",
+    Unit.PER_SECOND: '{{ printf "%.3g" $value }}/s',
     Unit.DOLLARS: '{{ printf "%.2f" $value }} dollars',
     Unit.DURATION: "{{ $value | humanizeDuration }}",
 }
@@ -68,7 +68,12 @@ def summary(name: str, what: str, unit: Unit, groups: tuple[Group, ...], namespa
     """`HighErrorRate: error_rate is 12 % for agent planner in namespace shop`"""
     where = [f"{group.label} {{{{ $labels.{group.label} }}}}" for group in Group if group in groups]
     where.append(f"namespace {namespace or '{{ $labels.namespace }}'}")
-    return f"{name}: {plain(what)} is {_HUMAN[unit]} for {', '.join(where)}"
+    return f"{name}: {plain(what)} is {human(unit)} for {', '.join(where)}"
+
+
+def human(unit: Unit) -> str:
+    """A template of the alert's value."""
+    return _HUMAN[unit]
 
 
 def top(expression: Expression, by: tuple[str, ...], grouped: tuple[str, ...]) -> str:
@@ -84,7 +89,8 @@ def top(expression: Expression, by: tuple[str, ...], grouped: tuple[str, ...]) -
     # The printer writes no backtick, so nothing ends this text early.
     asked = f"printf `{query}`{values} | query" if grouped else f"query `{query.replace('%%', '%')}`"
     names = " ".join(f"{{{{ .Labels.{label} }}}}" for label in by)
-    return f"{{{{ range {asked} }}}}{names}: {{{{ .Value | humanize }}}}; {{{{ end }}}}"
+    value = 'printf "%.2f" .Value' if "_dollars" in query else ".Value | humanize"
+    return f"{{{{ range {asked} }}}}{names}: {{{{ {value} }}}}; {{{{ end }}}}"
 
 
 def _topmost(expression: Expression, by: tuple[str, ...], holes: tuple[Matcher, ...]) -> Expression:

@@ -36,14 +36,14 @@ _KINDS = (
         Severity.CRITICAL,
         'sum by (namespace, pod, delivery, reason) (increase(tracekeeper_spans_dropped_total<reason!="lag">[10m])) > 0'
         " <mine>",
-        "{{ $value | humanize }} acknowledged spans were given up ({{ $labels.reason }})",
+        '{{ printf "%.0f" $value }} acknowledged spans were given up ({{ $labels.reason }})',
         "Delivery entry {{ $labels.delivery }} gave up spans that the application was told are safe.",
     ),
     _Kind(
         "SpansRefused",
         Severity.WARNING,
         "sum by (namespace, pod, reason) (increase(tracekeeper_spans_refused_total<>[10m])) > 0 <mine>",
-        "{{ $value | humanize }} spans were refused ({{ $labels.reason }})",
+        '{{ printf "%.0f" $value }} spans were refused ({{ $labels.reason }})',
         "The application was told, and may send them again; what it does not is lost.",
         300,
     ),
@@ -61,7 +61,7 @@ _KINDS = (
         Severity.WARNING,
         "sum by (namespace, pod) (tracekeeper_spans_pending<>) > 0 and on (namespace, pod)"
         " tracekeeper_draining<> == 1 <mine>",
-        "{{ $value | humanize }} spans are unsent, and the pod is about to go",
+        '{{ printf "%.0f" $value }} spans are unsent, and the pod is about to go',
         "The pod is being stopped. What it cannot deliver in time is lost, unless its storage outlives it.",
     ),
     _Kind(
@@ -92,7 +92,7 @@ _KINDS = (
         "SpansNotCounted",
         Severity.WARNING,
         "sum by (namespace, pod) (increase(tracekeeper_meter_missed_spans_total<>[10m])) > 0 <mine>",
-        "{{ $value | humanize }} spans were stored and not counted",
+        '{{ printf "%.0f" $value }} spans were stored and not counted',
         "Metrics and budgets of this pod are too low by these. The spans themselves are delivered.",
     ),
 )
