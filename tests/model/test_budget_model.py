@@ -185,15 +185,15 @@ class Budgets(RuleBasedStateMachine):
             self.state(self.leader, pod, answered=False)
 
     @precondition(lambda self: self.pods)
-    @rule(which=WHICH, sealed=st.booleans(), told=st.booleans())
-    def kill(self, which: int, sealed: bool, told: bool) -> None:
-        """The container starts again on its disk. `sealed`: it was killed while it saved itself; `told`: and had told
-        what it could before."""
+    @rule(which=WHICH, calls=CALLS, sealed=st.booleans())
+    def kill(self, which: int, calls: list[tuple[int, str, int]], sealed: bool) -> None:
+        """The container starts again on its disk, after it has told what it could. `sealed`: it was killed while it
+        saved itself."""
         pod = self.pods[which % len(self.pods)]
+        self.work(which, calls, saves=False, tells=False)
         if sealed:
             pod.spend.dump()
-        if told:
-            self.state(self.leader, pod, answered=False)
+        self.state(self.leader, pod, answered=False)
         self.count += 1
         pod.spend = Spend(f"{self.count:032x}", self.clock.now)
         if pod.saved is not None:
