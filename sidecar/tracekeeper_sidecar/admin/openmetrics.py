@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import cache
 from itertools import accumulate, chain, repeat
+from math import isfinite, isnan
 from typing import Final
 
 from tracekeeper_sidecar.meter.reading import Exemplar, Histogram
@@ -43,12 +44,15 @@ def write(families: Iterable[Family], form: Form) -> bytes:
 def _family(metric: Metric, samples: Iterable[Sample], form: Form) -> Iterator[str]:
     yield _head(metric, form)
     exemplars = form is Form.OPENMETRICS
+    pairs = ",".join(f'{label}="%s"' for label in metric.labels)
+    series = f"{metric.name}{{{pairs}}}" if pairs else metric.name
     for values, value in samples:
-        labels = _labels(metric.labels, values)
+        if _AWKWARD.search("".join(values)):
+            values = tuple(text.translate(_ESCAPES) for text in values)
         if isinstance(value, Histogram):
-            yield from _histogram(metric, labels, value, exemplars=exemplars)
+            yield from _histogram(metric, pairs % values, value, exemplars=exemplars)
         else:
-            yield f"{metric.name}{{{labels}}} {number(value)}\n" if labels else f"{metric.name} {number(value)}\n"
+            yield f"{series % values} {number(value)}\n"
 
 
 def _head(metric: Metric, form: Form) -> str:
@@ -61,22 +65,16 @@ def _head(metric: Metric, form: Form) -> str:
     return f"# HELP {name} {help}\n# TYPE {name} {metric.type}\n{unit}"
 
 
-def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    """What stands between the braces."""
-    if _AWKWARD.search("".join(values)):
-        values = tuple(value.translate(_ESCAPES) for value in values)
-    return ",".join([f'{name}="{value}"' for name, value in zip(names, values, strict=True)])
-
-
 def _histogram(metric: Metric, labels: str, value: Histogram, *, exemplars: bool) -> Iterator[str]:
     bucket = f"{metric.name}_bucket{{{labels},le=" if labels else f"{metric.name}_bucket{{le="
-    shown: Iterable[Exemplar | None] = value.exemplars if exemplars and value.exemplars else repeat(None)
+    shown = chain(value.exemplars if exemplars else (), repeat(None))
     bounds = _bounds(metric.bounds)
-    for bound, count, exemplar in zip(bounds, accumulate(value.counts), shown, strict=False):
-        if exemplar is None:
-            yield f"{bucket}{bound}}} {count}.0\n"
-        else:
-            yield f"{bucket}{bound}}} {count}.0{_exemplar(exemplar)}\n"
+    yield "".join(
+        [
+            f"{bucket}{bound}}} {count}.0{'' if exemplar is None else _exemplar(exemplar)}\n"
+            for bound, count, exemplar in zip(bounds, accumulate(value.counts), shown, strict=False)
+        ]
+    )
     braces = f"{{{labels}}}" if labels else ""
     yield f"{metric.name}_count{braces} {sum(value.counts)}.0\n{metric.name}_sum{braces} {number(value.total)}\n"
 
@@ -96,5 +94,6 @@ def number(value: float) -> str:
     """A value as both formats write it."""
     if isinstance(value, int):
         return f"{value:d}.0"
-    text = repr(float(value))
-    return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text, text)
+    if isfinite(value):
+        return repr(float(value))
+    return "NaN" if isnan(value) else "+Inf" if value > 0 else "-Inf"
