@@ -17,7 +17,7 @@ from control_api import Api
 from control_objects import config
 from prometheus_process import Prometheuses
 from tracekeeper_cli.__main__ import main
-from tracekeeper_cli.channel_test import Counts, verdict
+from tracekeeper_cli.channel_test import Counts, leads_there, verdict
 from tracekeeper_cli.monitoring import ALERTMANAGER, PROMETHEUS, Place, find, named
 from tracekeeper_cli.world import World
 from tracekeeper_operator.alerts.alertmanager_file import EMPTY_BASE, FILE, alertmanager_file
@@ -25,6 +25,7 @@ from tracekeeper_operator.alerts.plain_rules import rule_file
 from tracekeeper_spec.alert.compiled import AlertRule
 from tracekeeper_spec.alert.severity import Severity
 from tracekeeper_spec.channel import Channel, ChannelType, Webhook
+from tracekeeper_spec.parse import parse_manifest
 
 Run = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -208,3 +209,22 @@ async def test_rules_are_shown_where_prometheus_is_not_known(api: Api, run: Run)
     code, out, err = await run("list", "agents", "--prometheus=http://127.0.0.1:1")
     assert code == 0 and "unknown" in out and "http://127.0.0.1:1/api/v1/rules does not answer" in err
     assert "`alerts: {}` gets it the rules that come with it" in (await run("list", "another"))[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "leads"),
+    [
+        (["default", "tracekeeper/shop/agents/team"], True),
+        (["shop/tracekeeper-agents/team"], True),
+        (["monitoring/root.agents.tracekeeper.dev/team"], True),
+        (["default"], False),
+        (["tracekeeper/shop/other/team"], False),
+        (["shop/tracekeeper-agents/other-team"], False),
+        ([], False),
+    ],
+)
+def test_receivers_are_known_however_they_were_written(names: list[str], leads: bool) -> None:
+    hook = [{"name": "team", "type": "Webhook", "webhook": {"url": "http://127.0.0.1:1"}}]
+    found, faults = parse_manifest(config(alerts={"channels": hook}))
+    assert found is not None and faults == [] and found.spec.alerts is not None
+    assert leads_there(names, found, found.spec.alerts.channels[0]) is leads
