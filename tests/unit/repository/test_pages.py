@@ -16,11 +16,14 @@ from known_metrics import declared
 from tracekeeper_cli.__main__ import _parser as cli
 from tracekeeper_sidecar.__main__ import _parser as sidecar
 from tracekeeper_spec.alert.routing import CONFIG_LABEL, METRIC_LABEL, TEST_LABEL
+from tracekeeper_spec.config import KIND
 from tracekeeper_spec.manifest import load_manifest
 from tracekeeper_spec.resolve import check_resolved, resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+OTHERS = {"alertmanager", "prometheus", "rule_files", "rules", "scrape_configs", "volumeMounts", "volumes"}
+"""By which blocks are told that are for other programs, or the chart's values."""
 LABELS_OF_ALERTS = {CONFIG_LABEL, METRIC_LABEL, TEST_LABEL}
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
@@ -38,10 +41,7 @@ def configs(page: Path) -> list[dict[str, Any]]:
         if language != "yaml":
             continue
         shown = yaml.safe_load(text)
-        if (
-            shown.keys() <= {"metadata", "rules", "scrape_configs"}
-            or shown.get("kind", "TracingConfig") != "TracingConfig"
-        ):
+        if shown.keys() == {"metadata"} or shown.keys() & OTHERS or shown.get("kind", KIND) != KIND:
             continue
         if "storage" in shown:
             shown = {"sidecar": shown}
