@@ -120,7 +120,8 @@ class App:
 
     def reading(self) -> Reading | None:
         """What spans are counted as, at this moment; None before any are."""
-        return None
+        metering = self.delivery.metering if self.delivery is not None else None
+        return metering.read() if metering is not None else None
 
     def page(self) -> Page:
         """What is pushed, at this moment."""

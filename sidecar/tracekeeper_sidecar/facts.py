@@ -62,6 +62,7 @@ def take(app: Parts) -> Snapshot:
         troubles=(
             *app.keeper.troubles(),
             *(delivery.pushers.troubles() if delivery else ()),
+            *(delivery.keeper.troubles() if delivery else ()),
             *(routes.troubles() if routes else ()),
         ),
         sampling=routes.stage if routes else None,

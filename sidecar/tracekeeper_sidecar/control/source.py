@@ -17,6 +17,8 @@ from tracekeeper_spec.budget import Budget
 from tracekeeper_spec.config import ConfigSpec, Section
 from tracekeeper_spec.metering import Metering, Push
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
+from tracekeeper_spec.price import PriceOverride
+from tracekeeper_spec.processor import price_overrides
 from tracekeeper_spec.resolve import ResolvedSpec, check_resolved, resolve
 from tracekeeper_spec.secrets import DirectorySecrets, DocumentSecrets, Secrets
 
@@ -47,6 +49,10 @@ class Instruction:
     """Where metrics go, besides being scraped."""
     pod: Pod = NO_POD
     """Whose metrics they are."""
+    alerts: str = ""
+    """`namespace/name` of the config whose alerts hold for them; empty without alerts."""
+    prices: tuple[PriceOverride, ...] = ()
+    """What holds before the book of prices."""
 
 
 class Source(Protocol):
@@ -108,6 +114,8 @@ class ManifestSource:
             secrets,
             pushes=config.spec.metrics.push if config.spec.metrics is not None else (),
             pod=Pod(config.namespace, socket.gethostname()),
+            alerts=f"{config.namespace}/{config.name}" if config.spec.alerts is not None else "",
+            prices=price_overrides(config.spec.processors or ()),
         )
 
     def _no_backends(self, text: str) -> list[str]:
@@ -171,6 +179,8 @@ class PolicySource:
                 self._pod_text("name") or socket.gethostname(),
                 self._pod_text("uid"),
             ),
+            alerts=taken.author(Section.ALERTS),
+            prices=price_overrides(taken.section(Section.PROCESSORS)[0] or ()),
         )
 
     def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:

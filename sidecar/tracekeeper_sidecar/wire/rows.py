@@ -246,7 +246,7 @@ class Family:
         return found
 
     def restore(self, key: int, numbers: Sequence[int], tick: int) -> None:
-        """A row that an earlier process had. Raises ValueError if there is no room, or the numbers are of other kind."""
+        """A row that an earlier process had. Raises ValueError if there is no room, or of numbers."""
         full = self._used >= self.most and key != self._all_other
         if len(numbers) != self.width or full or self._index.get(key) >= 0:
             raise ValueError(f"{len(numbers)} numbers for row {key:x}; {self._used} of {self.most} rows are in use")
@@ -255,6 +255,10 @@ class Family:
         self._stamps[row] = tick
         for place, number in enumerate(numbers):
             self._values[row * self.width + place] = number
+
+    def resume(self, overflow: int) -> None:
+        """Go on from what an earlier process had counted as `other`."""
+        self.overflow = overflow
 
     def drop(self, row: int) -> None:
         """Let a row go; whoever comes next may have its room. The one for everything else stays."""

@@ -1,13 +1,12 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
-"""Records of six words by an id of two, each with a time at which it is looked at; compiled with the types in table.pxd.
+"""Records of six words by an id of two, each with a time to look at it; compiled with the types in table.pxd.
 
-Open traces and open conversations lie in such tables. What comes when one is full takes the place of one that would have
-been looked at soon.
+Open traces and open conversations lie in such tables. What comes when one is full takes the place of one that would
+have been looked at soon.
 """
 
 from __future__ import annotations
 
-from tracekeeper_sidecar.wire import native
 from tracekeeper_sidecar.wire.slabs import Slabs
 
 _SLAB = 4096

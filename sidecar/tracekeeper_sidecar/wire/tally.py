@@ -1,8 +1,8 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """Counts spans by their labels; compiled with the types in tally.pxd.
 
-One pass over a body, and no object for a span. Times are those of the log: what is read again later is counted as it was
-the first time. A request is a span of kind SERVER or CONSUMER, or a local root, as in `meter`.
+One pass over a body, and no object for a span. Times are those of the log: what is read again later is counted as it
+was the first time. A request is a span of kind SERVER or CONSUMER, or a local root, as in `meter`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from tracekeeper_sidecar.wire import component, labels, layout, native
 from tracekeeper_sidecar.wire.component import kind_of
-from tracekeeper_sidecar.wire.counts import Note
 from tracekeeper_sidecar.wire.rows import Family
 from tracekeeper_sidecar.wire.tariffs import Tariffs
 from tracekeeper_sidecar.wire.waiting import MOST_TRACES, Waiting
@@ -60,6 +59,11 @@ class Tally(Waiting):
         for operation in component.OPERATIONS:
             self._kinds[self._operations.number(operation)] = kind_of(operation)
         self._service_number = 0
+
+    @property
+    def answers(self) -> Family:
+        """By service and model: a hash of the name of the model that answered last."""
+        return self._answers
 
     def take(self, body: bytes, time_ms: int) -> int:
         """Count the spans of a request that came at that time, and return how many there were.

@@ -7,7 +7,7 @@ from tracekeeper_sidecar.wire.held cimport Held
 from tracekeeper_sidecar.wire.native cimport Words
 from tracekeeper_sidecar.wire.table cimport Table, put_word
 
-cdef long long SINCE, TICK
+cdef long long _SINCE, _TICK
 cdef int _EVERYTHING, _CHILDREN
 cdef Py_ssize_t _NONE
 cdef unsigned long long _LOW_32, _MILLISECONDS, _LONGEST_CHAIN
@@ -59,5 +59,5 @@ cdef class Waiting(Counts):
                    chain=cython.ulonglong)
     cpdef unpack(self, bytes packed, list names)
 
-    @cython.locals(slot=Py_ssize_t, who=cython.ulonglong, place_of=Table)
+    @cython.locals(slot=Py_ssize_t, records=Table, place=Py_ssize_t, at=Py_ssize_t, words=Words)
     cpdef dict used(self)

@@ -1,9 +1,9 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """What waits to be counted, with its trace; compiled with the types in waiting.pxd.
 
-A request waits until its trace is quiet: how many calls it has made is known only then. What no agent is named for waits
-for the agent's span, whose child it is, because that ends later; or until the trace is quiet, and is the one agent's
-then that the trace has had; or a minute. So much is in memory at most, and what finds no room is counted as it is.
+A request waits until its trace is quiet: how many calls it has made is known only then. What no agent is named for
+waits for the agent's span, whose child it is, because that ends later; or until the trace is quiet, and is the one
+agent's then that the trace has had; or a minute. What finds no room in memory is counted as it is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ TICK = 250
 """Milliseconds."""
 SINCE = 1_577_836_800_000
 """Unix time in milliseconds at which ticks begin: 2020."""
+_TICK, _SINCE = TICK, SINCE
 MOST_TRACES = 20_000
 MOST_HELD = 16_384
 _EVERYTHING, _CHILDREN = 0, 1
@@ -32,6 +33,10 @@ held, and after which a trace has ended."""
 _LONGEST_CHAIN = 1000
 _MILLISECONDS = 1_000_000
 """Nanoseconds in one."""
+_OF_TRACE = ("service", "agent", "workflow")
+_OF_KEY = ("service", "agent", "", "operation", "provider", "model", "", "error_type")
+_OF_MORE = ("", "tool", "workflow", "reason")
+"""Labels by their bytes in `layout.WHO`, `layout.KEY` and `layout.MORE`."""
 
 
 class Waiting(Counts):
@@ -79,7 +84,7 @@ class Waiting(Counts):
         return ended
 
     def _set_time(self, time_ms: int) -> None:
-        tick = (max(time_ms, SINCE) - SINCE) // TICK
+        tick = (max(time_ms, _SINCE) - _SINCE) // _TICK
         self._tick = min(tick, _LATEST // 2)
 
     def _plan(self, slot: int) -> None:
@@ -265,14 +270,25 @@ class Waiting(Counts):
             at += table.RECORD
 
     def used(self) -> dict[str, set[int]]:
-        """Numbers of labels that open traces and conversations have."""
+        """Numbers of labels that open traces, what is held and conversations have."""
         found: dict[str, set[int]] = {name: set() for name in LABELS}
-        for place_of in (self._traces, self._talks):
-            place_of._begin()
-            slot = place_of._next(_LATEST)
+        words = self._held._words
+        for records in (self._traces, self._talks):
+            records._begin()
+            slot = records._next(_LATEST)
             while slot >= 0:
-                who = place_of._get(slot, layout.WHO)
-                for place, name in enumerate(("service", "agent", "workflow")):
-                    found[name].add(int(who >> 8 * place & 255))
-                slot = place_of._next(_LATEST)
+                _add_used(found, int(records._get(slot, layout.WHO)), _OF_TRACE)
+                place = (self._traces._get(slot, layout.CHAIN) & _LOW_32) - 1 if records is self._traces else _NONE
+                while place >= 0:
+                    at = place * layout.WIDTH
+                    _add_used(found, int(words[at + layout.KEY]), _OF_KEY)
+                    _add_used(found, int(words[at + layout.MORE]), _OF_MORE)
+                    place = words[at] - 1
+                slot = records._next(_LATEST)
         return found
+
+
+def _add_used(found: dict[str, set[int]], word: int, names: tuple[str, ...]) -> None:
+    for place, name in enumerate(names):
+        if name:
+            found[name].add(word >> 8 * place & 255)

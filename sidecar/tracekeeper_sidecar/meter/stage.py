@@ -1,0 +1,325 @@
+"""The meter at work: a pass of its own over the log, which counts what was acknowledged, exactly once.
+
+    log ──take──▶ counts, open traces, conversations ──▶ a reading, for whoever asks
+                       └── every 10 s, with the place reached ──▶ checkpoint
+
+It holds up nobody: what it has not counted is kept in the log while there is room, and gives way when there is none;
+`tracekeeper_meter_missed_spans_total` says then how many spans that were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from functools import partial
+
+from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.log.reader import Reader
+from tracekeeper_sidecar.meter import checkpoint, tables
+from tracekeeper_sidecar.meter.asking import asking
+from tracekeeper_sidecar.meter.checkpoint import CheckpointFile, TooLarge
+from tracekeeper_sidecar.meter.families import (
+    METER_LAG,
+    METER_MISSED,
+    METER_OVERFLOW,
+    METER_ROWS,
+    METERED,
+    METERING,
+)
+from tracekeeper_sidecar.meter.price import Prices
+from tracekeeper_sidecar.meter.reading import Reading, Row
+from tracekeeper_sidecar.meter.rest import Rest
+from tracekeeper_sidecar.meter.spend import Spend
+from tracekeeper_sidecar.metrics import Metric
+from tracekeeper_sidecar.model import Batch, Position
+from tracekeeper_sidecar.threads import in_thread
+from tracekeeper_sidecar.wakeup import Signal
+from tracekeeper_sidecar.wire.tally import Tally
+from tracekeeper_sidecar.wire.tariffs import Tariffs
+from tracekeeper_sidecar.wire.waiting import SINCE, TICK
+from tracekeeper_spec.price import PriceOverride
+
+logger = logging.getLogger(__name__)
+
+TURN, IDLE = 0.1, 60.0
+"""Seconds between turns while something waits or has come, and while there is nothing."""
+SETTLE = 0.5
+"""Seconds between looks at what has waited long enough."""
+SAVE = 10.0
+"""Seconds between checkpoints: so much is read again after a crash."""
+SPANS, BYTES = 2048, 1 << 20
+"""Of one batch, which is counted in one go: less than a millisecond."""
+AT_ONCE = 16
+"""Batches in one turn."""
+BETWEEN = 0.5
+"""Seconds between the first and the last frame of one batch, all of whose spans count as having come with the last."""
+WARM_BYTES = 2 << 20
+"""So close behind the end the newest frames are in memory, and reading needs no thread."""
+PAUSE = 1.0
+"""Seconds until a disk that has failed is tried again."""
+MINUTE = 60_000 // TICK
+
+
+class Stage:
+    """Owned by one event loop."""
+
+    def __init__(self, log: Log, clock: Clock, file: CheckpointFile) -> None:
+        self.missed = 0
+        """Spans that were acknowledged and cannot be counted any more."""
+        self.problem = ""
+        """Why nothing moves, or nothing is kept; empty while all is well."""
+        self._log, self._clock, self._file = log, clock, file
+        self._spend = Spend(secrets.token_hex(16), clock.now)
+        self._alerts = ""
+        self._overrides: tuple[PriceOverride, ...] = ()
+        self._signal = Signal(clock)
+        self._resting = self._loaded = self._pressed = False
+        self._spans = SPANS
+        self._lock = asyncio.Lock()
+        self._begin(log.begin)
+        self._saved_at = self._settled_at = self._rested_at = clock.monotonic()
+        self._saved: int | None = None
+        """Up to where the last checkpoint goes; None before there is one."""
+        log.on_committed(self._committed)
+        log.on_pressure(self._press)
+
+    @property
+    def spend(self) -> Spend:
+        """What calls of models have cost, for the operator."""
+        return self._spend
+
+    @property
+    def counted(self) -> Position:
+        """Everything before it is counted, or waits with its trace."""
+        return self._reader.position
+
+    def configure(self, alerts: str, overrides: Sequence[PriceOverride]) -> None:
+        """From now on the config whose alerts hold is `alerts` (`namespace/name`, or empty), and these prices come
+        before those of the book."""
+        self._alerts = alerts
+        if tuple(overrides) != self._overrides:
+            self._overrides = tuple(overrides)
+            self._tariffs.forget(asking(Prices(self._overrides)))
+
+    async def run(self) -> None:
+        """Count until cancelled. May be called again."""
+        while True:
+            try:
+                await self._load()
+                while True:
+                    async with self._lock:
+                        moved = await self._turn()
+                        if self._pressed or self._clock.monotonic() - self._saved_at >= SAVE:
+                            await self._save()
+                    await self._rest(moved)
+            except LogUnavailable as error:
+                self._say(str(error))
+                await self._clock.sleep(PAUSE)
+
+    async def finish(self) -> None:
+        """Count all that there is, what waits included, and keep it: nothing more is to come. Raises LogUnavailable."""
+        await self._load()
+        async with self._lock:
+            while await self._turn():
+                pass
+            self._tally.settle(int(self._clock.now() * 1000), everything=True)
+            await self._save(last=True)
+
+    async def checkpoint(self) -> None:
+        """Keep what is counted by now."""
+        await self._load()
+        async with self._lock:
+            await self._save()
+
+    def close(self) -> None:
+        """No more is to be read."""
+        self._log.off_committed(self._committed)
+        self._reader.close()
+
+    def read(self) -> Reading:
+        """A copy of this moment; made on the event loop."""
+        families: dict[Metric, tuple[Row, ...]] = dict.fromkeys(METERED, ())
+        minute = (int(self._clock.now() * 1000) - SINCE) // TICK // MINUTE
+        for name, metric in tables.COUNTED.items():
+            families[metric] = tables.rows(metric, self._tally.families[name], self._named, self._alerts, minute)
+        families[METERING] = (Row((self._alerts,), 1.0, 0),)
+        families[METER_MISSED] = (Row((self._alerts,), float(self.missed), 0),)
+        families[METER_LAG] = (Row((self._alerts,), self._lag(), 0),)
+        by_family = [(metric, self._tally.families[name]) for name, metric in tables.COUNTED.items()]
+        families[METER_ROWS] = tuple(
+            Row((self._alerts, metric.name), float(len(families[metric])), 0) for metric, _ in by_family
+        )
+        families[METER_OVERFLOW] = tuple(
+            Row((self._alerts, metric.name), float(family.overflow), 0) for metric, family in by_family
+        )
+        return Reading(families)
+
+    def _named(self, label: str, number: int) -> str:
+        fixed = tables.FIXED.get(label)
+        return (fixed[number] if fixed is not None else self._tally.labels[label].texts[number]) or ""
+
+    def _lag(self) -> float:
+        if self._log.end.seq <= self._reader.position.seq or not self._newest:
+            return 0.0
+        return max(0.0, self._clock.now() - self._newest)
+
+    # Beginning.
+
+    def _begin(self, position: Position) -> None:
+        self._tariffs = Tariffs(asking(Prices(self._overrides)))
+        self._tally = Tally(tables.make(), self._tariffs, secrets.randbits(64))
+        self._reader: Reader = self._log.reader(position)
+        self._rest_of = Rest(self._tally)
+        self._newest = 0.0
+        """When the newest span that is counted came."""
+
+    async def _load(self) -> None:
+        """Go on where the last process has left off. Raises LogUnavailable."""
+        if self._loaded:
+            return
+        try:
+            body = await asyncio.to_thread(self._file.load)
+        except OSError as error:
+            raise LogUnavailable(f"what was counted cannot be read: {error.strerror or error}") from error
+        for path in self._file.damaged:
+            logger.error("%s is damaged: %s", path, "the other copy is used" if body else "counting begins anew")
+        if body is not None:
+            self._restore(body)
+        elif not self._file.usable:
+            # Nothing is kept: what an earlier process has counted must not be counted again.
+            self._reader.seek(self._log.end)
+        self._loaded = True
+        self._saved = self._reader.position.seq
+        self._log.wish(self._reader.position)
+
+    def _restore(self, body: bytes) -> None:
+        try:
+            kept = checkpoint.read(body)
+            checkpoint.restore(self._tally, kept)
+            self._spend.load(kept.spend)
+        except ValueError as error:
+            logger.error("what was counted before cannot be read, and counting begins anew: %s", error)
+            self._begin(self._log.end)
+            return
+        self.missed = kept.missed
+        place = kept.position
+        if not self._log.holds(place) and place.seq >= self._log.end.seq:
+            place = self._log.end  # What is behind it went with a disk that has lost what was synced.
+        self._reader.seek(place)
+
+    # One turn.
+
+    async def _turn(self) -> bool:
+        """Count what has come, and what has waited long enough. True when there is more."""
+        self._tally.tell(self._note if self._spend.wanted else None)
+        for _ in range(AT_ONCE):
+            batch = await self._next()
+            if batch is None:
+                break
+            self._count(batch)
+            await asyncio.sleep(0)
+        behind = self._reader.position.seq < self._log.end.seq
+        now = self._clock.monotonic()
+        if not behind and now - self._settled_at >= SETTLE:
+            self._settled_at = now
+            self._tally.settle(int(self._clock.now() * 1000))
+            self._rest_of.sweep(self._clock.now())
+        return behind
+
+    async def _next(self) -> Batch | None:
+        end, begin = self._log.end, self._reader.position
+        if begin.seq >= end.seq:
+            return None
+        read = partial(self._reader.read, self._spans, BYTES)
+        near = begin.segment == end.segment and end.offset - begin.offset <= WARM_BYTES
+        batch = read() if near else await in_thread(read)
+        if batch is not None and batch.newest - batch.oldest > BETWEEN and self._spans > 1:
+            # What waited for its time then has to do so now: in smaller steps.
+            self._reader.seek(begin)
+            self._spans = max(1, min(self._spans, batch.spans) // 8)
+            return await self._next()
+        self._spans = min(SPANS, 2 * self._spans)
+        return batch
+
+    def _count(self, batch: Batch) -> None:
+        lost = batch.lost
+        if batch.spans:
+            if batch.newest - self._newest >= SETTLE:
+                self._tally.settle(int(batch.newest * 1000))
+            try:
+                self._tally.take(batch.body, int(batch.newest * 1000))
+            except ValueError as error:
+                logger.error("%d spans cannot be counted: %s", batch.spans, error)
+                lost += batch.spans
+            self._newest = batch.newest
+        if lost:
+            self.missed += lost
+            self._spend.missed(lost)
+
+    def _note(
+        self, ended: float, agent: int, model: int, names: tuple[str, str, str], nano: int, tokens: int, unpriced: int
+    ) -> None:
+        agents, models = self._tally.labels["agent"].texts, self._tally.labels["model"].texts
+        self._spend.note(ended, agents[agent] or "", models[model] or "", *names, nano, tokens, unpriced)
+
+    # Keeping.
+
+    async def _save(self, *, last: bool = False) -> None:
+        """Keep what is counted; what the log has before it may go. Whatever the disk refuses is tried again later."""
+        self._pressed = False
+        self._saved_at = self._clock.monotonic()
+        position = self._reader.position
+        if not self._file.usable:
+            self._log.wish(position)
+            return
+        if self._saved == position.seq and not last and not self._spend.pending and not self._waited():
+            return
+        spend = self._spend.dump(last=last)
+        head, packed = checkpoint.head(self._tally, position, self.missed, spend), self._tally.pack()
+        try:
+            await in_thread(partial(self._file.save, head, packed))
+        except (OSError, TooLarge) as error:
+            self._say(f"what was counted cannot be kept: {error}")
+            return
+        self.problem = ""
+        self._spend.written()
+        self._saved = position.seq
+        self._log.wish(position)
+
+    def _waited(self) -> bool:
+        """Whether something has been counted since that had waited."""
+        return bool(self._tally.open_traces or self._tally.held)
+
+    def _say(self, problem: str) -> None:
+        if problem != self.problem:
+            logger.warning("%s", problem)
+        self.problem = problem
+
+    # Between turns.
+
+    def _committed(self) -> None:
+        if self._resting:
+            self._resting = False
+            self._signal.fire()
+
+    def _press(self) -> None:
+        """The log is nearly full: what is counted need not be held any more."""
+        self._pressed = True
+
+    async def _rest(self, moved: bool) -> None:
+        if moved:
+            return
+        waits = self._tally.open_traces or self._reader.position.seq < self._log.end.seq
+        self._resting = not waits
+        try:
+            if waits:
+                await self._clock.sleep(TURN)
+            else:
+                await self._signal.wait(min(IDLE, max(TURN, SAVE - (self._clock.monotonic() - self._saved_at))))
+                await self._clock.sleep(TURN)  # What comes next, comes in crowds.
+        finally:
+            self._resting = False
