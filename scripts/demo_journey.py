@@ -20,7 +20,7 @@ MONITORING = ("prometheus", "slack", "alertmanager")
 RULES = frozenset({"AgentSpendsTooMuch", "AgentFails"})
 """Those of the TracingConfig."""
 ALERTS = {
-    "alerts.prometheusOperator": "Off",  # what somebody's cluster has of it is not for the demo
+    "alerts.prometheusOperator": "Never",  # what somebody's cluster has of it is not for the demo
     "alerts.plain.namespace": SHOP,
     "prometheus.url": f"http://prometheus.{SHOP}.svc:9090",
     "alertmanager.url": f"http://alertmanager.{SHOP}.svc:9093",
