@@ -25,6 +25,8 @@ def test_the_last_counts_of_a_pod_are_pushed_when_it_ends(
         assert shown["tracekeeper_spans_acknowledged_total"] == 7
         assert shown["tracekeeper_spans_delivered_total"] == 7
         assert shown["tracekeeper_spans_pending"] == 0
+        assert shown["tracekeeper_metered_spans_total"] == 7
+        assert shown["tracekeeper_requests_total"] == 7
 
 
 def test_a_gateway_that_is_away_is_told_and_stops_nothing(
