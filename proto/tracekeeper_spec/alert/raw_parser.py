@@ -286,9 +286,9 @@ class Parser:
             raise Unreadable(value.at, "a text in quotes is missing here")
         if sign.text in ("=", "!="):
             return (sign.text == "=") is (value.value != "")
-        pattern(value)
-        finds_nothing = re.fullmatch(value.value, "") is None
-        return finds_nothing is (sign.text == "=~")
+        machine = pattern(value)
+        takes_nothing = machine.accept in machine.closure([machine.start], at_begin=True, at_end=True)
+        return takes_nothing is (sign.text == "!~")
 
     def _aggregation(self, name: Token, depth: int) -> _Value:
         before = self._grouping()
@@ -342,10 +342,10 @@ class Parser:
         _check_texts(name.text, texts)
 
 
-def pattern(token: Token) -> None:
+def pattern(token: Token) -> regex.Machine:
     """Refuses a pattern that Prometheus might refuse."""
     try:
-        regex.machine(token.value)
+        return regex.machine(token.value)
     except regex.PatternError as error:
         raise Unreadable(token.at, f"the pattern {error}", error.hint) from error
 

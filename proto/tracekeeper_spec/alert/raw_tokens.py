@@ -85,7 +85,7 @@ def _token(group: str, text: str, at: int) -> Token:
     kind = Kind(group)
     if kind is Kind.NAME and text.lower() in ("inf", "nan"):
         return Token(Kind.NUMBER, text, at)
-    if kind is Kind.NUMBER and re.fullmatch(r"0[0-9]+", text):
+    if kind is Kind.NUMBER and re.match(r"0[0-9eE]", text):
         raise Unreadable(at, "a number that begins with 0 is read in two ways", "leave the 0 out")
     if kind is Kind.NUMBER and re.fullmatch(r"0[xX].{16,}", text):
         raise Unreadable(at, "is too large a number")

@@ -94,3 +94,11 @@ def test_any_text_is_either_taken_or_refused_with_a_place(text: str) -> None:
     if text:
         made = compiled({"name": "X", "condition": text})
         assert made.rules or all(fault.at is not None and 0 <= fault.at <= len(text) for fault in made.faults)
+
+
+def test_what_parsers_read_in_two_ways_is_refused() -> None:
+    for text in ("x > 0e3", "x > 05E-3", "x > 010", "x{a='\\\"'}", "x # y", "x{a=`b`}", "x @ 5", '{"a.b"}', "by > 1"):
+        assert confine(text, SHOP).problem is not None, text
+    for text in ('x{a=~"^*b"}', 'x{a!~"^*$"}', "x > 0.5", "x > 0", "x > 0x1f"):
+        raw = confine(text, SHOP)
+        assert raw.problem is None and not verify(raw.text, SHOP, raw.selectors), text
