@@ -109,9 +109,9 @@ class Stage:
         """Count until cancelled. May be called again."""
         while True:
             try:
-                await self._load()
                 while True:
                     async with self._lock:
+                        await self._load()
                         moved = await self._turn()
                         if self._pressed or self._clock.monotonic() - self._saved_at >= SAVE:
                             await self._save()
@@ -122,8 +122,8 @@ class Stage:
 
     async def finish(self) -> None:
         """Count all that there is, what waits included, and keep it: nothing more is to come. Raises LogUnavailable."""
-        await self._load()
         async with self._lock:
+            await self._load()
             while await self._turn():
                 pass
             self._tally.settle(int(self._clock.now() * 1000), everything=True)
@@ -131,8 +131,8 @@ class Stage:
 
     async def checkpoint(self) -> None:
         """Keep what is counted by now."""
-        await self._load()
         async with self._lock:
+            await self._load()
             await self._save()
 
     def close(self) -> None:
