@@ -45,8 +45,8 @@ LEADER = "tracekeeper.dev/leader"
 OBJECT_PREFIX = "tracekeeper-"
 """With the name of a TracingConfig behind it: the objects of the Prometheus operator that are made of it."""
 ALERTS_OF = "tracekeeper.dev/alerts-of"
-"""Annotation on those: `namespace/name` of the TracingConfig. Label on a Secret beside the Alertmanager: the namespace whose
-TracingConfigs may name it in their channels."""
+"""Annotation on those: `namespace/name` of the TracingConfig. Label on a Secret beside the Alertmanager: the namespace
+whose TracingConfigs may name it in their channels."""
 ALERTS_DIGEST = "tracekeeper.dev/alerts-digest"
 """Annotation on those: of what was written."""
 
@@ -74,6 +74,8 @@ RESOLVED_FROM = "tracekeeper.dev/resolved-from"
 """Set on injected pods: `namespace/name@generation` of each TracingConfig that takes part at admission, the most
 specific first, separated by commas; or `none`."""
 
+SCRAPE = ("prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path")
+"""Annotations by which many a Prometheus finds what to scrape where it has no operator."""
 MIRROR = "kubernetes.io/config.mirror"
 """Annotation of the kubelet on its copy of a static pod in the API; changing the copy changes no container."""
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"

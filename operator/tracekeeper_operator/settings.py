@@ -14,6 +14,7 @@ from tracekeeper_spec.units import parse_duration
 from . import names
 from .alerts.flags import FLAGS, read_alerts
 from .alerts.options import NO_ALERTS, AlertOptions
+from .alerts.scraping import Annotate
 from .certs import LIVES, Lives
 from .errors import SettingsError
 from .lease import MOST as MOST_LEASE
@@ -88,6 +89,8 @@ class InjectorSettings:
     pull_secrets: tuple[str, ...] = ()
     """Names that are added to injected pods' imagePullSecrets."""
     root_namespace: str = ""
+    scrape_annotations: Annotate = Annotate.AUTO
+    """Whether pods say by annotations where the sidecar is scraped."""
 
 
 Settings = ControllerSettings | InjectorSettings
@@ -132,6 +135,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         host_paths=host_paths,
         image_registries=tuple(text.rstrip("/") for text in _listed(options.image_registries)),
         pull_secrets=_secrets(options.pull_secrets),
+        scrape_annotations=Annotate(_one_of(options.scrape_annotations, "--scrape-annotations", tuple(Annotate))),
         root_namespace=_namespace(options.root_namespace or namespace, "--root-namespace"),
     )
 
@@ -193,6 +197,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         injector, "image-registries", "", "what images named by pods' annotations must begin with, separated by commas"
     )
     flag(injector, "pull-secrets", "", "Secrets added to the imagePullSecrets of injected pods, separated by commas")
+    flag(injector, "scrape-annotations", "Auto", "on injected pods: Always, Never, or Auto where are no PodMonitors")
     flag(injector, "listen", ":9443", "HTTPS: /mutate, /mutate/namespace, /validate")
     return parser
 
