@@ -14,7 +14,7 @@ from grpc import aio
 
 from control_api import Api, serve
 from control_objects import config
-from control_world import SidecarClient, World, serving
+from control_world import CONFIG, SidecarClient, World, serving
 from people_world import ALICE, TOKEN
 from tracekeeper_operator.access import Access
 from tracekeeper_operator.budgets.account import Row
@@ -109,7 +109,7 @@ async def budget_world(directory: Path, *, read: bool = True) -> AsyncIterator[B
 
     def find(uid: str, namespace: str = "") -> ConfigFacts | None:
         """The config is lent to namespace `guest`, too."""
-        if uid != UID or namespace not in ("", "shop", "guest"):
+        if uid not in (UID, CONFIG) or namespace not in ("", "shop", "guest"):
             return None
         return ConfigFacts(UID, "shop", "agents", None, budgets=tuple(budgets), budgets_from="shop/agents")
 

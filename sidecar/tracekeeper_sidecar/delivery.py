@@ -98,6 +98,8 @@ class Delivery:
         """To the operator; None where this pod has no token for it."""
         self.metering: Metering | None = None
         """Counts what spans say; None before the log is open."""
+        self._counting = False
+        """Whether it has begun to."""
         self.keeper = Keeper(clock, random.random)
         """Of its task."""
         self.accounts = Accounts(clock)
@@ -139,6 +141,10 @@ class Delivery:
         watcher = self.watcher = Watcher(source, self._apply, self._clock, settings.poll_interval)
         await watcher.look()
         self._instructed.set()
+        if self.metering is not None and not self._counting:
+            # Not before: what is read again after a start is to be counted by the prices of the policy.
+            self._counting = True
+            self.keeper.start(METERING, self.metering.run)
         memory.spare_what_stays()
         async with asyncio.TaskGroup() as group:
             group.create_task(watcher.run(), name="policy")
@@ -251,7 +257,6 @@ class Delivery:
         file = CheckpointFile(settings.data_dir, self._buffer.files, settings.storage_bytes)
         self.metering = Metering(log, self._clock, file)
         self.accounts.metered(self.metering.spend)
-        self.keeper.start(METERING, self.metering.run)
 
     async def _make_link(self, log: Log, routes: Routes, recorder: Recorder) -> Link | None:
         if not self._settings.control_token:

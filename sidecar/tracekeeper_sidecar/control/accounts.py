@@ -62,6 +62,9 @@ class Accounts:
         """What is spent here; None before it is metered."""
         self.budgets: tuple[Budget, ...] = ()
         """As the policy in force says; see `follow`."""
+        self._followed = False
+        """Whether there was a policy. What is read again after a start comes before it, and may be what somebody asks
+        for."""
         self._states: dict[str, BudgetState] = {}
         self._told_at = float("-inf")
         """When the operator has told them; monotonic seconds."""
@@ -81,7 +84,7 @@ class Accounts:
 
     def follow(self, budgets: tuple[Budget, ...]) -> None:
         """The policy says this of budgets now."""
-        self.budgets = budgets
+        self.budgets, self._followed = budgets, True
         self._states = {name: each for name, each in self._states.items() if name in {b.name for b in budgets}}
         self.metered(self.spend)
 
@@ -89,7 +92,7 @@ class Accounts:
         """This is where what is spent is noted; without budgets it need not be."""
         self.spend = spend
         if spend is not None:
-            spend.wanted = bool(self.budgets)
+            spend.wanted = bool(self.budgets) or not self._followed
 
     # The stream to the operator.
 
