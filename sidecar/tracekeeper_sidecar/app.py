@@ -121,7 +121,7 @@ class App:
     def reading(self) -> Reading | None:
         """What spans are counted as, at this moment; None before any are."""
         metering = self.delivery.metering if self.delivery is not None else None
-        return metering.read() if metering is not None else None
+        return metering.read() if metering is not None and metering.ready else None
 
     def page(self) -> Page:
         """What is pushed, at this moment."""

@@ -72,6 +72,13 @@ class Stage:
         """Spans that were acknowledged and cannot be counted any more."""
         self.problem = ""
         """Why nothing moves, or nothing is kept; empty while all is well."""
+        self.ready = False
+        """Whether everything is counted that an earlier process had: before that the counts may be lower than those
+        that it has shown, and who sees a count fall takes it for one that began anew."""
+        self._before = 0
+        """Up to where that is: the log's number of spans when this process began."""
+        self._old = 0
+        """The youngest of the rows that the earlier process may have shown."""
         self._log, self._clock, self._file = log, clock, file
         self._spend = Spend(secrets.token_hex(16), clock.now)
         self._alerts = ""
@@ -145,7 +152,8 @@ class Stage:
         families: dict[Metric, tuple[Row, ...]] = dict.fromkeys(METERED, ())
         minute = (int(self._clock.now() * 1000) - SINCE) // TICK // MINUTE
         for name, metric in tables.COUNTED.items():
-            families[metric] = tables.rows(metric, self._tally.families[name], self._named, self._alerts, minute)
+            rows = tables.rows(metric, self._tally.families[name], self._named, self._alerts, minute)
+            families[metric] = tuple(row if row.born > self._old else row._replace(born=0) for row in rows)
         families[METERING] = (Row((self._alerts,), 1.0, 0),)
         families[METER_MISSED] = (Row((self._alerts,), float(self.missed), 0),)
         families[METER_LAG] = (Row((self._alerts,), self._lag(), 0),)
@@ -193,6 +201,7 @@ class Stage:
             # Nothing is kept: what an earlier process has counted must not be counted again.
             self._reader.seek(self._log.end)
         self._loaded = True
+        self._before = self._log.end.seq
         self._saved = self._reader.position.seq
         self._log.wish(self._reader.position)
 
@@ -228,6 +237,10 @@ class Stage:
             self._settled_at = now
             self._tally.settle(int(self._clock.now() * 1000))
             self._rest_of.sweep(self._clock.now())
+        if not self.ready and self._reader.position.seq >= self._before:
+            self._tally.settle(int(self._clock.now() * 1000))  # As the earlier one has, at a time before this.
+            rows = (row.born for found in self.read().families.values() for row in found)
+            self.ready, self._old = True, max(rows, default=0)
         return behind
 
     async def _next(self) -> Batch | None:

@@ -32,7 +32,7 @@ class _Series(NamedTuple):
     """Its name, and the labels' values."""
     value: float
     restored: bool
-    """Whether it may have been there before this process: what is told of the sidecar itself may."""
+    """Whether an earlier process has counted it."""
 
 
 class StatsdTarget:
@@ -45,7 +45,9 @@ class StatsdTarget:
 
     def begin(self, page: Page) -> None:
         """What is there already was counted by an earlier process, and has been sent by it."""
-        self._sent = {series.key: series.value for series in _series(page) if series.restored}
+        own = {metric.name for metric, _ in page.own}
+        there = (each for each in _series(page) if each.restored or each.metric.name in own)
+        self._sent = {each.key: each.value for each in there}
 
     async def push(self, page: Page, timeout: float) -> None:  # noqa: ASYNC109 - see Target
         """See Target."""
@@ -66,10 +68,10 @@ class StatsdTarget:
         """Nothing is kept open."""
 
     def _lines(self, series: Iterable[_Series]) -> Iterator[bytes]:
-        for metric, (name, labels), value, _ in series:
+        for metric, (name, labels), value, restored in series:
             kind = "g"
             if metric.type != "gauge":
-                value, kind = value - self._sent.get((name, labels), 0), "c"
+                value, kind = value - self._sent.get((name, labels), value if restored else 0), "c"
                 if value <= 0:
                     continue
             said = zip(metric.labels, labels, strict=True)
@@ -108,7 +110,7 @@ def _series(page: Page) -> Iterator[_Series]:
     """What is sent of the page. Of a histogram the number and the sum: StatsD has no buckets."""
     for metric, samples in page.own:
         for labels, value in samples:
-            yield from _parts(metric, labels, value, restored=True)
+            yield from _parts(metric, labels, value, restored=False)
     for metric, rows in page.reading.families.items() if page.reading is not None else ():
         for row in rows:
             yield from _parts(metric, row.labels, row.value, restored=row.born == 0)

@@ -56,6 +56,14 @@ async def test_what_a_restart_has_brought_back_is_not_sent_again() -> None:
         assert len(counted) == 3
 
 
+async def test_what_is_brought_back_late_is_not_sent_again_either() -> None:
+    with udp_server() as (port, taken):
+        pushing = StatsdTarget("127.0.0.1", port, "", POD, ManualClock())
+        pushing.begin(Page(0.0, page().own, None))
+        await pushing.push(page(requests=3, born=0), 10)
+        assert not [line for line in await heard(taken, 2) if "|c|" in line]
+
+
 async def test_what_was_born_before_the_first_look_is_sent() -> None:
     with udp_server() as (port, taken):
         pushing = StatsdTarget("127.0.0.1", port, "", POD, ManualClock())
