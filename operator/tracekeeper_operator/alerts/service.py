@@ -84,6 +84,8 @@ class AlertService:
         self._lent_at = NEVER
         self._rendered: dict[str, tuple[Alerting, Mapping[str, str], Object]] = {}
         """The PrometheusRule of each config, by UID, and what it was made from: making them anew takes long."""
+        self._wished: tuple[object, Wish] | None = None
+        """What should be there, and what that was worked out from."""
         self._due = NEVER
         self._since: dict[str, tuple[object, float]] = {}
         """By the config's UID, what was written last, and when."""
@@ -142,7 +144,7 @@ class AlertService:
         await self._look()
         items = list(self._wanted.all())
         view = await self._view(items)
-        found = wish(items, view, self._options, self._render)
+        found = await self._wish(items, view)
         self._log(found)
         failed = await self._writing.bring(found.objects, self._kinds, self._wanted.unread)
         chosen = ways(self._kinds, self._options)
@@ -199,6 +201,14 @@ class AlertService:
             self._lent = {place: await self._consent(*place) for place in sorted(needed)}
             self._lent_at = self._clock.monotonic()
         return replace(view, lent=self._lent)
+
+    async def _wish(self, items: list[Alerting], view: View) -> Wish:
+        """Worked out anew only when something is otherwise."""
+        basis = self._book.version, view, list(map(id, items))
+        if self._wished is None or self._wished[0] != basis:
+            # Of many configs it takes long, and the control stream would wait.
+            self._wished = basis, await asyncio.to_thread(wish, items, view, self._options, self._render)
+        return self._wished[1]
 
     def _render(self, item: Alerting, labels: Mapping[str, str]) -> Object:
         before = self._rendered.get(item.uid)
