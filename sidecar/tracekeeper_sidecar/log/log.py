@@ -91,6 +91,8 @@ class Log:
         self._preferred: int | None = None
         self._wished: int | None = None
         self._reached = recovered.view.end
+        self.found = recovered.view.end
+        """Where it ended when it was opened: what is before it was appended by earlier processes."""
         """The log's end after the commit that is being answered."""
         self._writer = Writer(directory, files, clock, limits, recovered, self._appender.hand_over)
         self._appender.begin(self._writer)

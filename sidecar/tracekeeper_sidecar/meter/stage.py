@@ -75,8 +75,6 @@ class Stage:
         self.ready = False
         """Whether everything is counted that an earlier process had: before that the counts may be lower than those
         that it has shown, and who sees a count fall takes it for one that began anew."""
-        self._before = 0
-        """Up to where that is: the log's number of spans when this process began."""
         self._old = 0
         """The youngest of the rows that the earlier process may have shown."""
         self._log, self._clock, self._file = log, clock, file
@@ -201,7 +199,6 @@ class Stage:
             # Nothing is kept: what an earlier process has counted must not be counted again.
             self._reader.seek(self._log.end)
         self._loaded = True
-        self._before = self._log.end.seq
         self._saved = self._reader.position.seq
         self._log.wish(self._reader.position)
 
@@ -237,7 +234,7 @@ class Stage:
             self._settled_at = now
             self._tally.settle(int(self._clock.now() * 1000))
             self._rest_of.sweep(self._clock.now())
-        if not self.ready and self._reader.position.seq >= self._before:
+        if not self.ready and self._reader.position.seq >= self._log.found.seq:
             self._tally.settle(int(self._clock.now() * 1000))  # As the earlier one has, at a time before this.
             rows = (row.born for found in self.read().families.values() for row in found)
             self.ready, self._old = True, max(rows, default=0)
