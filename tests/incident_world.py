@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent_traffic import Turn
+from programs import Backend
 from prometheus_process import Prometheuses, RunningPrometheus
-from sidecar_process import RunningSidecar, Sidecars, manifest, until
+from sidecar_process import RunningSidecar, Sidecars, manifest, otlp, until
 from tracekeeper_operator.alerts.plain_rules import rule_file
 from tracekeeper_spec.alert.compile import compile_alerts
 from tracekeeper_spec.alert.compiled import Links
@@ -18,13 +19,15 @@ from tracekeeper_spec.parse import parse_spec
 POD = "agents-0"
 LABELS = {"namespace": "shop", "pod": POD, "container": "tracekeeper-sidecar", "instance": f"{POD}:14316"}
 """What Prometheus puts onto what it scrapes there, as a PodMonitor makes it do."""
+BREAKER = {"failureThreshold": 3, "openFor": "2s", "maxOpenFor": "2s"}
 _SAMPLE = re.compile(r"^(tracekeeper_[a-z0-9_]+)(?:\{(.*)\})? (\S+)$")
 
 
 class Incident:
     """The config is `shop/agents`."""
 
-    def __init__(self, sidecars: Sidecars, prometheuses: Prometheuses) -> None:
+    def __init__(self, sidecars: Sidecars, prometheuses: Prometheuses, backend: Backend) -> None:
+        self.backend = backend
         self._sidecars = sidecars
         self._prometheuses = prometheuses
         self._rules = ""
@@ -32,12 +35,12 @@ class Incident:
         self.sidecar: RunningSidecar
         self.prometheus: RunningPrometheus
 
-    def begin(self, rules: Sequence[Mapping[str, Any]], **sections: Any) -> tuple[RunningSidecar, RunningPrometheus]:
+    def begin(self, rules: Sequence[Mapping[str, Any]]) -> tuple[RunningSidecar, RunningPrometheus]:
         """A sidecar with these rules of its user's and all built-in ones, and a Prometheus that has seen it."""
-        sidecar = self.start_sidecar(rules, **sections)
+        sidecar = self.start_sidecar(rules)
         return sidecar, self.watch(sidecar)
 
-    def start_sidecar(self, rules: Sequence[Mapping[str, Any]], **sections: Any) -> RunningSidecar:
+    def start_sidecar(self, rules: Sequence[Mapping[str, Any]]) -> RunningSidecar:
         section = {"rules": list(rules)}
         spec, faults = parse_spec({"alerts": section})
         assert not faults and spec.alerts is not None, faults
@@ -45,13 +48,16 @@ class Incident:
         compiled = compile_alerts(spec.alerts, (), "shop", "agents", root=False, links=links)
         assert not compiled.faults, compiled.faults
         self._rules = rule_file(compiled.group, compiled.rules)
-        backends = sections.pop("backends", [])
-        self.sidecar = self._sidecars.start(config=manifest(*backends, alerts=section, **sections))
+        tempo = otlp("tempo", "GRPC", self.backend.grpc, timeout="1s", circuitBreaker=BREAKER)
+        self.sidecar = self._sidecars.start(config=manifest(tempo, alerts=section))
         return self.sidecar
 
-    def restart(self) -> RunningSidecar:
-        """Kill it, as the kernel does, and start it anew, where Prometheus finds it."""
-        self.sidecar.kill()
+    def restart(self, *, killed: bool = False) -> RunningSidecar:
+        """Stop the sidecar, or kill it as the kernel does, and start it anew, where Prometheus finds it."""
+        if killed:
+            self.sidecar.kill()
+        else:
+            assert self.sidecar.stop() == 0
         self.sidecar = self._sidecars.start(f"--metrics-listen=127.0.0.1:{self.sidecar.admin}")
         return self.sidecar
 
