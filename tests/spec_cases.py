@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+from spec_budget_cases import FAULTY_BUDGETS
 from spec_channel_cases import FAULTY_CHANNELS
 
 BACKEND: dict[str, Any] = {
@@ -495,4 +496,5 @@ FAULTY = [
     Faulty("delivery.1.name", "primary", "spec.delivery[1].name", "is already the name of spec.delivery[0]"),
     Faulty("delivery", [], "spec.delivery", "at least one item"),
     *(Faulty("alerts", *case) for case in FAULTY_CHANNELS),
+    *(Faulty("budgets", *case) for case in FAULTY_BUDGETS),
 ]
