@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from tracekeeper_spec.budget import Budget
 
 from ..clock import Clock
-from .account import Account, AccountKey
+from .account import MOST_KEYS, Account, AccountKey
+from .ranking import Ranking
 from .shard import SHARDS, Shard, Taken, Told, shard_of
 from .standing import Standing, standing
 
@@ -62,6 +64,18 @@ class Book:
         for account in accounts:
             account.follow(budget, now)
         return standing(config, "" if budget.shared else namespace, budget, accounts, now)
+
+    def seen(self, config: str, budget: Budget, namespace: str) -> Standing | None:
+        """The same, as whoever may only see `namespace` may know it: of a budget that others share, too, it has the
+        sums, but no name that was never spent under here. The namespace that the config is in may see all."""
+        found = self.standing(config, budget, namespace)
+        if found is None or not budget.shared or config.partition("/")[0] == namespace:
+            return found
+        account = self.shards[shard_of(namespace)].accounts.get(AccountKey(config, budget.name, namespace))
+        own = account.current(budget, self._clock.now()) if account is not None else None
+        keys = Ranking(MOST_KEYS)
+        keys.merge(found.keys.of(place.key) for place in (own.keys if own is not None else ()))
+        return replace(found, keys=keys, ranks=dict(own.ranks) if own is not None else {})
 
     def standings(self) -> Iterator[Standing]:
         """Of all budgets, wherever something was counted, and in the namespaces of their configs."""

@@ -87,7 +87,7 @@ class BudgetCalls:
         if facts.budgets_from == name:
             found = [each for each in self._book.standings() if each.config == name]
         else:
-            mine = [self._book.standing(facts.budgets_from, budget, asked.namespace) for budget in facts.budgets]
+            mine = [self._book.seen(facts.budgets_from, budget, asked.namespace) for budget in facts.budgets]
             found = [each for each in mine if each is not None]
         return pb.StatusReply(budgets=[_said(each) for each in found])
 
@@ -98,7 +98,7 @@ class BudgetCalls:
             budget = _budget(facts, asked.budget)
             if asked.by not in DIMENSIONS:
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"by: must be one of {', '.join(DIMENSIONS)}")
-            standing = self._book.standing(facts.budgets_from, budget, asked.namespace)
+            standing = self._book.seen(facts.budgets_from, budget, asked.namespace)
             if standing is None:
                 raise Refused(grpc.StatusCode.UNAVAILABLE, "what was spent is not read yet: ask again in a moment")
         except Refused as refused:

@@ -154,7 +154,7 @@ class Statements:
 
     def _states(self, facts: ConfigFacts, namespace: str) -> tuple[bytes, object] | None:
         """What is told, and what of it does not wait; None while it is not known."""
-        found = [self._book.standing(facts.budgets_from, budget, namespace) for budget in facts.budgets]
+        found = [self._book.seen(facts.budgets_from, budget, namespace) for budget in facts.budgets]
         known = [each for each in found if each is not None]
         if len(known) < len(found):
             return None

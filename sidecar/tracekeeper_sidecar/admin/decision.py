@@ -64,8 +64,8 @@ def answer(name: str, values: Mapping[str, str], asked: Asked) -> tuple[int, byt
     """HTTP status, and JSON."""
     budget = next((each for each in asked.budgets if each.name == name), None)
     if budget is None:
-        known = ", ".join(each.name for each in asked.budgets) or "none"
-        return _problem(404, f"the policy in force has no budget {name[:63]!r}; there are: {known}")
+        names = ", ".join(each.name for each in asked.budgets) or "none"
+        return _problem(404, f"the policy in force has no budget {name[:63]!r}; there are: {names}")
     missing = [group.lower() for group in budget.groups if not values.get(group.lower())]
     if missing:
         text = f"the limit of budget {name} is for each {' and '.join(missing)}: add ?{missing[0]}=…"

@@ -115,6 +115,24 @@ def test_a_budget_begins_anew_with_another_calendar_or_other_groups_and_not_with
     assert spent(DAILY) == 0
 
 
+def test_whoever_shares_a_budget_sees_no_names_of_others() -> None:
+    clock = StoodClock(wall=NOW)
+    shared = replace(USERS, shared=True, limit=Limit("0.000000020"))
+    found = book(clock, shared)
+    found.take(told(1, [row(NOW, 30, "ann"), row(NOW, 5, "bob")]), "root/all", [shared])
+    found.take(told(1, [row(NOW, 40, "bob"), row(NOW, 50, "eve")], "kitchen", "cd"), "root/all", [shared])
+
+    def names(namespace: str) -> tuple[int, dict[str, int], set[str]]:
+        seen = found.seen("root/all", shared, namespace)
+        assert seen is not None
+        ranks = {place.key[0] for ranking in seen.ranks.values() for place in ranking}
+        return seen.spent, {place.key[0]: place.spent for place in seen.keys}, ranks & {"ann", "bob", "eve"}
+
+    assert names("shop") == (125, {"bob": 45, "ann": 30}, {"ann", "bob"})
+    assert names("cellar") == (125, {}, set())
+    assert names("root") == (125, {"eve": 50, "bob": 45, "ann": 30}, {"ann", "bob", "eve"})
+
+
 def test_late_rows_count_in_their_own_period_for_a_day() -> None:
     clock = StoodClock(wall=NOW)
     found = book(clock, DAILY)
