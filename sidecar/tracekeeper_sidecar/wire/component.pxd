@@ -22,7 +22,7 @@ cdef class Component(Walker):
     @cython.locals(slot=int, pos=Py_ssize_t, stop=Py_ssize_t, at=Py_ssize_t, after=Py_ssize_t)
     cdef void _enter(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
 
-    @cython.locals(slot=int, pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong)
+    @cython.locals(slot=int, pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, tag=int, size=int)
     cdef int _read(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
 
     @cython.locals(stop=Py_ssize_t)

@@ -198,6 +198,30 @@ class Component(Walker):
                         self._attribute(data, pos + 2, stop)
                     pos = stop
                     continue
+            elif pos + 18 <= end:  # The other fields as every library writes them; what is odd goes the long way.
+                tag = data[pos]
+                size = data[pos + 1]
+                if tag == 10 and size == 16:
+                    self._trace = pos + 2
+                    pos += 18
+                    continue
+                if tag == 18 and size == 8:
+                    self._span_id = pos + 2
+                    pos += 10
+                    continue
+                if tag == 34 and size == 8:
+                    self._root = 0
+                    self._parent = pos + 2
+                    pos += 10
+                    continue
+                if tag == 57:
+                    self._start = native.fixed(data, pos + 1)
+                    pos += 9
+                    continue
+                if tag == 65:
+                    self._end = native.fixed(data, pos + 1)
+                    pos += 9
+                    continue
             stop = self.next(data, pos, end)
             if stop < 0:
                 break
@@ -273,7 +297,7 @@ class Component(Walker):
         if slot < 0:
             return
         text = self._texts[place]
-        if len(text) == size and native.same(data, key, text, size) and self._value[slot] < 0:
+        if self._value[slot] < 0 and len(text) == size and native.same(data, key, text, size):
             self._value[slot] = value
             self._value_end[slot] = value_end
 
@@ -338,6 +362,8 @@ class Component(Walker):
         if pos < 0:
             return _NONE
         end = self._value_end[slot]
+        if end - pos == 3 and data[pos] == 24 and data[pos + 1] >= 128 and data[pos + 2] < 128:  # Very often.
+            return data[pos + 1] & 127 | data[pos + 2] << 7
         if end - pos > 1 and data[pos] == 24:  # Nearly always.
             if self._varint(data, pos + 1, end) == 0 and self._at == end and self.read < _MOST_NUMBER:
                 return self.read

@@ -7,6 +7,7 @@ from tracekeeper_sidecar.wire.table cimport put_word
 
 cdef Py_ssize_t _NONE, _CHUNK
 
+@cython.final
 cdef class Held:
     cdef readonly Py_ssize_t most, count
     cdef Py_ssize_t _free, _used, _room

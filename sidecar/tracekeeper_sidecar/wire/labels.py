@@ -28,17 +28,19 @@ _PRIME = 0x9FB21C651E98DF25
 def hashed(data: bytes, pos: int, end: int, seed: int) -> int:
     """64 bits for the bytes at [pos, end)."""
     mixed = ((_BASIS ^ seed) + end - pos) & _ALL_64
-    while end - pos >= 8:
-        mixed = ((mixed ^ native.word(data, pos)) * _PRIME) & _ALL_64
-        mixed ^= mixed >> 32
-        pos += 8
     rest = 0
-    while pos < end:
-        rest = rest << 8 | data[pos]
-        pos += 1
+    if end - pos > 8:
+        rest = native.word(data, end - 8)
+        while end - pos > 8:
+            mixed = ((mixed ^ native.word(data, pos)) * _PRIME) & _ALL_64
+            mixed ^= mixed >> 32
+            pos += 8
+    else:
+        while pos < end:
+            rest = rest << 8 | data[pos]
+            pos += 1
     mixed = ((mixed ^ rest) * _PRIME) & _ALL_64
-    mixed ^= mixed >> 29
-    return mixed
+    return mixed ^ mixed >> 29
 
 
 class Labels:

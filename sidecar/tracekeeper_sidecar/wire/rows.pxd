@@ -7,6 +7,7 @@ from tracekeeper_sidecar.wire.native cimport Halves, Words
 cdef unsigned long long _ALL_64, _STIR
 cdef Py_ssize_t _NONE, _EXEMPLAR
 
+@cython.final
 cdef class Index:
     cdef readonly Py_ssize_t most, count
     cdef unsigned long long _seed
@@ -25,9 +26,11 @@ cdef class Index:
     @cython.locals(at=Py_ssize_t)
     cpdef void clear(self) noexcept
 
+@cython.final
 cdef class Births:
     cdef readonly unsigned long long count
 
+@cython.final
 cdef class Family:
     cdef readonly Py_ssize_t most, width
     cdef readonly unsigned long long overflow

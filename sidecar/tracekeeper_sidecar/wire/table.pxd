@@ -9,6 +9,7 @@ cdef Py_ssize_t _SLAB, _DUE, _NONE, _LOOKED_AT
 cdef int _SLAB_BITS
 cdef unsigned int _NEVER
 
+@cython.final
 cdef class Table(Slabs):
     cdef readonly Py_ssize_t limit
     cdef Py_ssize_t _hand, _at

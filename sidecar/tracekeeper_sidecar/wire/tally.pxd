@@ -13,14 +13,16 @@ cdef int _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _
 cdef int _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS, _SERVER, _CLIENT, _CONSUMER, _REMOTE, _ERROR_CODE, _CHILDREN
 cdef unsigned long long _OK, _ERROR, _LOW_32, _ALL_64, _UNKNOWN, _NANOSECONDS
 cdef long long _NONE, _MOST_TOKENS
-cdef Py_ssize_t MOST_TRACES
+cdef Py_ssize_t MOST_TRACES, _SLAB
+cdef int _SLAB_BITS
 cdef unsigned int _MINUTE
 
+@cython.final
 cdef class Tally(Waiting):
     cdef Tariffs _tariffs
     cdef Family _answers
     cdef int _kinds[128]
-    cdef unsigned long long _service_number
+    cdef unsigned long long _service_number, _pair
 
     @cython.locals(size=Py_ssize_t, total=Py_ssize_t, pos=Py_ssize_t, stop=Py_ssize_t)
     cpdef Py_ssize_t take(self, bytes body, long long time_ms) except -1
@@ -31,7 +33,7 @@ cdef class Tally(Waiting):
     @cython.locals(stop=Py_ssize_t)
     cdef int _scope(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except -1
 
-    @cython.locals(operation=int, kind=int, shown=int, request=int, slot=Py_ssize_t)
+    @cython.locals(operation=int, kind=int, shown=int, request=int, slot=Py_ssize_t, words=Words, at=Py_ssize_t)
     cdef void _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
 
     @cython.locals(slot=Py_ssize_t)
@@ -55,8 +57,7 @@ cdef class Tally(Waiting):
     @cython.locals(calls=cython.ulonglong, who=cython.ulonglong, key=cython.ulonglong)
     cdef int _called(self, Py_ssize_t slot, unsigned long long agent) except -1
 
-    @cython.locals(record=Words, provider=cython.ulonglong, asked=cython.ulonglong,
-                   answered=cython.ulonglong, told=int, parts=int, pair=cython.ulonglong, number=Py_ssize_t)
+    @cython.locals(record=Words, answered=cython.ulonglong, told=int, parts=int, pair=cython.ulonglong, number=Py_ssize_t)
     cdef int _call(self, const unsigned char* data, unsigned long long model) except -1
 
     @cython.locals(found=cython.longlong)

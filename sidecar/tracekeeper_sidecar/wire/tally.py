@@ -43,6 +43,8 @@ _MOST_TOKENS = 1_000_000_000
 _MINUTE = 240
 _NANOSECONDS = 1_000_000_000
 _CHILDREN = 1
+_SLAB = 4096
+_SLAB_BITS = 12
 
 
 class Tally(Waiting):
@@ -59,6 +61,8 @@ class Tally(Waiting):
         for operation in component.OPERATIONS:
             self._kinds[self._operations.number(operation)] = kind_of(operation)
         self._service_number = 0
+        self._pair = 0
+        """What stands for the provider and the model of the record; other hashes in every process."""
 
     @property
     def answers(self) -> Family:
@@ -120,13 +124,13 @@ class Tally(Waiting):
         self._spans.add(self._service_number | shown << 8, 1, self._tick)
         request = self._root or self._kind == _SERVER or self._kind == _CONSUMER or self._flags & _REMOTE == _REMOTE
         slot = self._open(native.word(data, self._trace), native.word(data, self._trace + 8))
-        if self._start != 0 and (
-            self._traces._get(slot, layout.START) == 0 or self._start < self._traces._get(slot, layout.START)
-        ):
-            self._traces._set(slot, layout.START, self._start)
-        if self._end > self._traces._get(slot, layout.END):
-            self._traces._set(slot, layout.END, self._end)
-        self._traces._set(slot, layout.TIMES, self._traces._get(slot, layout.TIMES) & _LOW_32 | self._tick << 32)
+        words = self._traces._words[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        if self._start != 0 and (words[at + layout.START] == 0 or self._start < words[at + layout.START]):
+            words[at + layout.START] = self._start
+        if self._end > words[at + layout.END]:
+            words[at + layout.END] = self._end
+        words[at + layout.TIMES] = words[at + layout.TIMES] & _LOW_32 | self._tick << 32
         if operation != 0 or request:
             self._describe(data, slot, operation, kind)
             if operation != 0:
@@ -202,12 +206,14 @@ class Tally(Waiting):
             self._meet(slot, agent, kind == _AGENTS)
         if self._text(data, _CONVERSATION):
             record[layout.TALK] = labels.hashed(data, self._said, self._until, 0) | 1
-        provider = 0
+        provider = model = 0
+        self._pair = 0
         if self._text(data, _PROVIDER):
             provider = self._providers._number(data, self._said, self._until)
-        model = 0
+            self._pair = self._providers._last
         if self._text(data, _MODEL) or self._text(data, _ANSWERED):
             model = self._models._number(data, self._said, self._until)
+            self._pair ^= self._models._last
         record[layout.KEY] |= provider << 32 | model << 40
         calls = 0
         if kind == _LLM or kind == _EMBEDDING:
@@ -258,12 +264,6 @@ class Tally(Waiting):
         record[layout.MORE] |= layout.IS_CALL
         if self._first(data, _REASONS):
             record[layout.MORE] |= self._reasons._number(data, self._said, self._until) << 24
-        provider = 0
-        if self._text(data, _PROVIDER):
-            provider = labels.hashed(data, self._said, self._until, 1)
-        asked = 0
-        if self._text(data, _MODEL):
-            asked = labels.hashed(data, self._said, self._until, 2)
         answered = 0
         if self._text(data, _ANSWERED):
             answered = labels.hashed(data, self._said, self._until, 3)
@@ -276,7 +276,7 @@ class Tally(Waiting):
             record[layout.TOKENS_1] = self._tariffs._tokens[0] | self._tariffs._tokens[1] << 32
             record[layout.TOKENS_2] = self._tariffs._tokens[2] | self._tariffs._tokens[3] << 32
             record[layout.TOKENS_3] = self._tariffs._tokens[4]
-            pair = (provider ^ asked ^ answered << 1) & _ALL_64
+            pair = self._pair ^ answered
             number = self._tariffs._find(pair)
             if number < 0:
                 number = self._introduce(data, pair)

@@ -11,6 +11,7 @@ cdef int _ROW, _CALL, _LIMIT, _OWN, _WHEN, _STATE, _NOT_KNOWN, _SIMPLE, _ASKED
 cdef int _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO
 cdef int KINDS
 
+@cython.final
 cdef class Tariffs:
     cdef object _ask
     cdef Index _index

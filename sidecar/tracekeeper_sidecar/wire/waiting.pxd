@@ -9,7 +9,8 @@ from tracekeeper_sidecar.wire.table cimport Table, put_word
 
 cdef long long _SINCE, _TICK
 cdef int _EVERYTHING, _CHILDREN
-cdef Py_ssize_t _NONE
+cdef Py_ssize_t _NONE, _SLAB
+cdef int _SLAB_BITS
 cdef unsigned long long _LOW_32, _MILLISECONDS, _LONGEST_CHAIN
 cdef long long _LATEST
 cdef long long _QUIET, _WAIT, _LONGEST_WAIT, _IDLE
@@ -28,7 +29,7 @@ cdef class Waiting(Counts):
     @cython.locals(now=cython.longlong, tick=cython.longlong)
     cdef void _set_time(self, long long time_ms) noexcept
 
-    @cython.locals(times=cython.ulonglong, when=cython.ulonglong)
+    @cython.locals(times=cython.ulonglong, when=cython.ulonglong, words=Words, at=Py_ssize_t)
     cdef void _plan(self, Py_ssize_t slot) noexcept
 
     @cython.locals(chain=cython.ulonglong, place=Py_ssize_t, who=cython.ulonglong, word=int, times=cython.ulonglong,

@@ -31,6 +31,8 @@ _QUIET, _WAIT, _LONGEST_WAIT, _IDLE = 8, 40, 240, 7200
 """In ticks: after a request's last span, after the last one of a trace whose request has not come, that something is
 held, and after which a trace has ended."""
 _LONGEST_CHAIN = 1000
+_SLAB = 4096
+_SLAB_BITS = 12
 _MILLISECONDS = 1_000_000
 """Nanoseconds in one."""
 _OF_TRACE = ("service", "agent", "workflow")
@@ -89,11 +91,13 @@ class Waiting(Counts):
 
     def _plan(self, slot: int) -> None:
         """When the trace is to be looked at."""
-        times = self._traces._get(slot, layout.TIMES)
+        words = self._traces._words[slot >> _SLAB_BITS]
+        at = (slot & (_SLAB - 1)) * 8
+        times = words[at + layout.TIMES]
         when = (times >> 32) + _IDLE
-        if self._traces._get(slot, layout.WHO) >> 24 & layout.REQUESTED:
+        if words[at + layout.WHO] >> 24 & layout.REQUESTED:
             when = (times >> 32) + _QUIET
-        elif self._traces._get(slot, layout.CHAIN) != 0:
+        elif words[at + layout.CHAIN] != 0:
             when = (times >> 32) + _WAIT
         times &= _LOW_32
         if times != 0 and times + _LONGEST_WAIT < when:

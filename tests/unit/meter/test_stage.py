@@ -18,6 +18,7 @@ from tracekeeper_sidecar.meter.checkpoint import CheckpointFile
 from tracekeeper_sidecar.meter.families import METER_MISSED, METERING
 from tracekeeper_sidecar.meter.stage import Stage
 from tracekeeper_spec.price import PriceOverride
+from waiting import until
 
 QUOTA = 8 << 20
 CRASHES = 100
@@ -141,9 +142,7 @@ async def test_the_log_keeps_what_is_not_counted_yet_while_there_is_room() -> No
         assert one.log.begin.seq == 0
         await one.stage.finish()
         await one.put(next(messages))
-        async with asyncio.timeout(30):
-            while not one.log.begin.seq:
-                await asyncio.sleep(0.001)
+        await until(lambda: one.log.begin.seq, "what is counted may go")
 
 
 async def test_a_checkpoint_that_cannot_be_read_begins_anew(caplog: pytest.LogCaptureFixture) -> None:
