@@ -98,7 +98,7 @@ def test_names_without_end_move_series_no_further_than_the_bounds() -> None:
 
 def test_a_family_full_of_rows_of_yesterday_has_room_again() -> None:
     chance, tally = random.Random(2), make()
-    for _ in range(2):
+    for _ in range(3):
         tally.take(hostile(chance, 70).SerializeToString(), NOW * 1000)
     tally.settle((NOW + 3600) * 1000, everything=True)
     assert len(tally.labels["agent"]) == MOST
