@@ -15,8 +15,8 @@ from tracekeeper_spec.period import Span, span_at
 from .burn import Burn
 from .ranking import Key, Ranking
 
-MOST_KEYS = 1000
-"""Keys of a budget with groups, in each period."""
+MOST_KEYS, FEW_KEYS = 1000, 100
+"""Keys of a budget with groups, in its period; and where very many budgets have keys."""
 DIMENSIONS = ("Agent", "Model", "User", "Project", "Conversation")
 """What the dearest are known of, whatever a budget is grouped by."""
 MOST_RANKED = 100
@@ -96,6 +96,8 @@ class Account:
         self.burn = Burn()
         self.shape: tuple[str, ...] = ()
         """What of the budget its ledgers depend on."""
+        self.room = MOST_KEYS
+        """Keys for which there is room in a period that begins."""
         self.last = since
         """When something was counted, or asked, last."""
 
@@ -117,9 +119,12 @@ class Account:
             return found
         if now > span.ends + LATE and not span.begins <= now < span.ends:
             return None
-        found = self.ledgers[span.begins] = Ledger(span.begins, span.ends)
-        for old in sorted(self.ledgers)[: -PAST - 1]:
+        found = self.ledgers[span.begins] = Ledger(span.begins, span.ends, keys=Ranking(self.room))
+        _, *past = sorted(self.ledgers, reverse=True)
+        for old in past[PAST:]:
             del self.ledgers[old]
+        for old in past[:PAST]:  # Nobody asks who spent what then.
+            self.ledgers[old].keys, self.ledgers[old].ranks = Ranking(1), {}
         return found
 
     def current(self, budget: Budget, now: float) -> Ledger:

@@ -18,7 +18,7 @@ from typing import Any
 
 from tracekeeper_spec.budget import Budget
 
-from .account import MOST_KEYS, Account, AccountKey, Ledger, Row, Talk
+from .account import FEW_KEYS, MOST_KEYS, Account, AccountKey, Ledger, Row, Talk
 from .marks import KEEP, Marks
 from .ranking import Place, Ranking
 
@@ -32,6 +32,8 @@ RANKS_SAVED = 20
 """Of each dimension."""
 MOST_ACCOUNTS = 4000
 """In one shard; a new one beyond that is not opened, and its budget tells nothing of that namespace."""
+CROWDED = 40_000
+"""Keys in one shard, from which on periods that begin have few: 1,000 namespaces may have 1,000 users each."""
 UNUSED = 7 * 86_400.0
 """Seconds after which an account goes that nobody has counted into or asked for."""
 
@@ -88,6 +90,8 @@ class Shard:
         self.marks = Marks()
         self.version = 0
         """Grows with each change."""
+        self._keys = 0
+        """Of all accounts, when it was saved last."""
 
     def take(self, told: Told, config: str, budgets: Sequence[Budget], now: float) -> Taken:
         """Count a statement against the budgets that `config` wrote."""
@@ -101,6 +105,7 @@ class Shard:
         for budget in budgets:
             account = self.open(AccountKey(config, budget.name, told.namespace), now)
             if account is not None:
+                account.room = MOST_KEYS if self._keys < CROWDED else FEW_KEYS
                 account.add(budget, told.rows, told.talks, told.missed, now)
         self.version += 1
         return Taken.COUNTED
@@ -123,6 +128,7 @@ class Shard:
     def snapshot(self, leader: str) -> Snapshot:
         """What is to be saved. Later changes do not reach it."""
         accounts = [_account(account) for account in self.accounts.values()]
+        self._keys = sum(len(ledger["keys"]) for account in accounts for ledger in account["ledgers"])
         document = {"format": FORMAT, "leader": leader, "accounts": accounts, "marks": self.marks.dump()}
         return Snapshot(document, self.marks.numbers(), self.version)
 

@@ -18,6 +18,7 @@ from tracekeeper_operator.budgets.burn import WINDOWS, Burn
 from tracekeeper_operator.budgets.marks import KEEP, MOST, Marks
 from tracekeeper_operator.budgets.ranking import Ranking
 from tracekeeper_operator.budgets.shard import (
+    CROWDED,
     MOST_BYTES,
     SHARDS,
     Damaged,
@@ -113,6 +114,21 @@ def test_a_budget_begins_anew_with_another_calendar_or_other_groups_and_not_with
     assert spent(replace(DAILY, limit=Limit("1"))) == 5
     assert spent(replace(DAILY, period=Period.WEEK)) == 0
     assert spent(DAILY) == 0
+
+
+def test_periods_that_are_over_and_crowds_keep_few_keys() -> None:
+    shard = Shard()
+    users = [row(NOW, 5, f"user-{number}") for number in range(1000)]
+    for number in range(CROWDED // 1000):
+        shard.take(told(1, users, f"team-{number}"), "shop/agents", [USERS], NOW)
+    shard.snapshot("leader")
+    shard.take(told(1, users, "late"), "shop/agents", [USERS], NOW)
+    later = NOW + 86_400
+    shard.take(told(2, [row(later, 5, "ann")], "team-0"), "shop/agents", [USERS], later)
+    accounts = {key.namespace: account for key, account in shard.accounts.items()}
+    sizes = [len(accounts[name].current(USERS, NOW).keys) for name in ("team-0", "team-1", "late")]
+    assert sizes == [0, 1000, 100]
+    assert accounts["late"].current(USERS, NOW).nano == accounts["team-0"].current(USERS, NOW).nano == 5000
 
 
 def test_whoever_shares_a_budget_sees_no_names_of_others() -> None:
