@@ -96,6 +96,13 @@ def test_names_without_end_move_series_no_further_than_the_bounds() -> None:
     print(f"{sum(len(rows) for rows in found.families.values())} rows after {REQUESTS * SPANS} spans of made-up names")
 
 
+def test_all_families_full_are_fewer_series_than_the_page_on_metering_says() -> None:
+    series = [
+        (len(metric.bounds) + 3) * (HISTOGRAM_ROWS + 1) if metric.bounds else ROWS + 1 for metric in COUNTED.values()
+    ]
+    assert sum(series) < 20_000
+
+
 def test_a_family_full_of_rows_of_yesterday_has_room_again() -> None:
     chance, tally = random.Random(2), make()
     for _ in range(3):
