@@ -33,6 +33,9 @@ async def test_rules_are_written_beside_their_config_and_found_in_prometheus(wor
     assert (group["name"], group["rules"][0]["alert"]) == ("tracekeeper/shop/agents", "ManyErrors")
     assert said(world, agents) == ("True", Reason.LOADED)
     assert "shop" in world.told
+    world.told.clear()
+    await world.later()
+    assert world.told == [], "there is nothing new to say"
 
 
 async def test_nothing_is_said_of_a_config_without_alerts_of_its_own(world: AlertWorld) -> None:
