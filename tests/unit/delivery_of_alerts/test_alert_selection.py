@@ -77,7 +77,8 @@ def test_a_strategy_that_is_not_known_is_taken_for_the_narrowest() -> None:
 
 
 def test_objects_of_any_shape_can_be_read() -> None:
-    for spec in (None, [], "x", {"ruleSelector": [], "excludedFromEnforcement": "x", "web": []}):
+    specs: list[Any] = [None, [], "x", {"ruleSelector": [], "excludedFromEnforcement": "x", "web": []}]
+    for spec in specs:
         found = read_prometheus({"metadata": {"namespace": "a"}, "spec": spec})
         assert found.selects.objects is None
     assert read_alertmanager({}).namespace == ""

@@ -22,7 +22,7 @@ from waiting import until
 V1 = "/apis/monitoring.coreos.com/v1"
 
 
-def annotations(made: dict[str, Any], *, scrape: bool = True, **spec: Any) -> dict[str, str]:
+def scraped(made: dict[str, Any], *, scrape: bool = True, **spec: Any) -> dict[str, str]:
     """Of scraping, that the injector puts on a pod."""
     found, faults = parse_manifest(config(**spec))
     assert found is not None, faults
@@ -34,20 +34,20 @@ def annotations(made: dict[str, Any], *, scrape: bool = True, **spec: Any) -> di
 
 
 def test_a_pod_says_where_its_sidecar_is_scraped() -> None:
-    found = annotations(pod(inject="true"), sidecar={"ports": {"metrics": 15000}})
+    found = scraped(pod(inject="true"), sidecar={"ports": {"metrics": 15000}})
     assert found == {
         "prometheus.io/scrape": "true",
         "prometheus.io/port": "15000",
         "prometheus.io/path": "/metrics",
     }
-    assert annotations(pod(inject="true"), scrape=False) == {}
+    assert scraped(pod(inject="true"), scrape=False) == {}
 
 
 @pytest.mark.parametrize("name", ["prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path"])
 def test_what_a_pod_says_itself_stays(name: str) -> None:
     own = pod(inject="true")
     own["metadata"]["annotations"][name] = "9464"
-    assert annotations(own) == {}
+    assert scraped(own) == {}
 
 
 @pytest.fixture
