@@ -33,7 +33,7 @@ NOW = 1_760_000_000_000
 GOAL = 350.0
 """Nanoseconds per span that counting may take."""
 RESULT = Path(__file__).parent / "results" / "metering.json"
-REST = {
+REST: dict[str, str | int] = {
     "http.request.method": "GET",
     "http.response.status_code": 200,
     "url.path": "/v1/orders",

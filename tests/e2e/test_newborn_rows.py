@@ -22,7 +22,7 @@ def scraped(sidecar: RunningSidecar, name: str) -> list[float]:
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
-        families = text_string_to_metric_families(answer.read().decode())
+        families = text_string_to_metric_families(answer.read().decode())  # type: ignore[no-untyped-call]
         return [sample.value for family in families for sample in family.samples if sample.name == name]
 
 

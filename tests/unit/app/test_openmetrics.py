@@ -73,7 +73,7 @@ def test_exemplars_are_shown_where_the_format_has_them() -> None:
     samples = parsed(families, Form.OPENMETRICS)["tracekeeper_wait_seconds"].samples
     (found,) = [sample.exemplar for sample in samples if sample.exemplar is not None]
     assert found.labels == {"trace_id": "000102030405060708090a0b0c0d0e0f", "span_id": "0001020304050607"}
-    assert (found.value, float(found.timestamp)) == (0.75, 1_700_000_000.5)
+    assert (found.value, float(str(found.timestamp))) == (0.75, 1_700_000_000.5)
     assert b"trace_id" not in write(families, Form.TEXT)
 
 

@@ -79,7 +79,8 @@ def test_every_metric_and_label_of_a_query_exists(query: str, legend: str) -> No
 
 
 def _grouping(node: Any) -> list[str]:
-    return list(node.modifier.labels) if isinstance(node, promql_parser.AggregateExpr) else []
+    aggregates = isinstance(node, promql_parser.AggregateExpr) and node.modifier is not None
+    return list(node.modifier.labels) if aggregates else []
 
 
 def test_prometheus_takes_every_query(tmp_path: Path) -> None:

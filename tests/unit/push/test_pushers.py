@@ -37,7 +37,7 @@ async def test_it_is_pushed_at_every_interval_and_at_the_end() -> None:
         assert pushing.facts == (PushFacts("jobs", 2, 0, clock.time),)
         await pushing.end()
         assert len(server.requests) == 3
-        assert pushing.facts == ()
+        assert not pushing.facts
 
 
 async def test_a_push_that_stays_goes_on_and_one_that_goes_ends() -> None:
