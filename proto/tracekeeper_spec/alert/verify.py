@@ -9,7 +9,9 @@ from __future__ import annotations
 try:
     import promql_parser
 except ModuleNotFoundError:  # in the sidecar's image
-    promql_parser = None  # type: ignore[assignment]
+    AVAILABLE = False
+else:
+    AVAILABLE = True
 
 from tracekeeper_spec.alert.expression import Matcher
 
@@ -18,7 +20,7 @@ def verify(text: str, matcher: Matcher | None = None, selectors: int | None = No
     """Why `text` must not be written; empty if it may. Each of its selectors must have `matcher`, if there is one, and
     there must be so many `selectors`, if that is known.
     """
-    if promql_parser is None:
+    if not AVAILABLE:
         return ""
     try:
         tree = promql_parser.parse(text)
