@@ -52,7 +52,7 @@ def _run(chance: random.Random) -> ExportTraceServiceRequest:
         _call(chance, spans, trace, agent if chance.random() < 0.8 else root, start, talk)
     for _ in range(chance.randrange(4)):
         _use_tool(chance, spans, trace, agent, start)
-    name = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": f"agent-{chance.randrange(2)}"}
+    name: Said = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": f"agent-{chance.randrange(2)}"}
     add(spans, trace, agent, root, Span.SPAN_KIND_INTERNAL, start, chance.randrange(10**11), name)
     failed = chance.random() < 0.2
     add(spans, trace, root, b"", Span.SPAN_KIND_SERVER, start, chance.randrange(10**11), {}, failed)

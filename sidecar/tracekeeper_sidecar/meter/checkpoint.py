@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from tracekeeper_sidecar.log.files import METER, Files
 from tracekeeper_sidecar.log.slots import Slots
-from tracekeeper_sidecar.meter.tables import COUNTED
+from tracekeeper_sidecar.meter.tables import COUNTED, Copy
 from tracekeeper_sidecar.model import Position
 from tracekeeper_sidecar.wire.rows import Family
 from tracekeeper_sidecar.wire.tally import Tally
@@ -87,26 +87,26 @@ class CheckpointFile:
         self._slots.save(body)
 
 
-def head(tally: Tally, position: Position, missed: int, spend: bytes) -> bytes:
-    """All but what `Tally.pack` makes at the same moment."""
+def head(copy: Copy, names: Sequence[object], position: Position, missed: int, spend: bytes) -> bytes:
+    """All but what `Tally.pack` makes at the same moment; `names` is of `Tally.names`."""
     return json.dumps(
         {
             "version": 1,
             "position": [position.segment, position.offset, position.seq],
             "missed": missed,
             "spend": base64.b64encode(spend).decode(),
-            "labels": {name: known.texts for name, known in tally.labels.items()},
+            "labels": copy.texts,
             "families": {
                 metric.name: {
                     "labels": metric.labels,
                     "bounds": metric.bounds,
-                    "overflow": tally.families[name].overflow,
-                    "rows": _rows(tally.families[name]),
+                    "overflow": copy.families[name].overflow,
+                    "rows": _rows(copy.families[name]),
                 }
                 for name, metric in COUNTED.items()
             }
-            | {_ANSWERS: {"rows": _rows(tally.answers)}},
-            "names": tally.names(),
+            | {_ANSWERS: {"rows": _rows(copy.answers)}},
+            "names": names,
         },
         separators=(",", ":"),
     ).encode()

@@ -29,17 +29,14 @@ class Rest:
             return
         self._at = now
         before = (int((now - OLD) * 1000) - SINCE) // TICK
-        old = [
-            (family.stamp(row), name, row)
-            for name, family in self._tally.families.items()
-            for row in family.rows()
-            if family.stamp(row) < before and row != family.most
-        ]
-        if old:
-            _, name, row = min(old)
-            self._tally.families[name].drop(row)
-        if any(len(known) >= MOST for known in self._tally.labels.values()):
-            self._free()
+        oldest = [(family, family.oldest()) for family in self._tally.families.values()]
+        stamps = [(family.stamp(row), at) for at, (family, row) in enumerate(oldest) if row >= 0]
+        stamp, at = min(stamps, default=(before, 0))
+        if stamp < before:
+            family, row = oldest[at]
+            family.drop(row)
+            if any(len(known) >= MOST for known in self._tally.labels.values()):
+                self._free()
 
     def _free(self) -> None:
         used = self._tally.used()

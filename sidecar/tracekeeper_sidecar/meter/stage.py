@@ -27,14 +27,12 @@ from tracekeeper_sidecar.meter.families import (
     METER_MISSED,
     METER_OVERFLOW,
     METER_ROWS,
-    METERED,
     METERING,
 )
 from tracekeeper_sidecar.meter.price import Prices
 from tracekeeper_sidecar.meter.reading import Reading, Row
 from tracekeeper_sidecar.meter.rest import Rest
 from tracekeeper_sidecar.meter.spend import Spend
-from tracekeeper_sidecar.metrics import Metric
 from tracekeeper_sidecar.model import Batch, Position
 from tracekeeper_sidecar.threads import in_thread
 from tracekeeper_sidecar.wakeup import Signal
@@ -147,26 +145,17 @@ class Stage:
 
     def read(self) -> Reading:
         """A copy of this moment; made on the event loop."""
-        families: dict[Metric, tuple[Row, ...]] = dict.fromkeys(METERED, ())
+        copy, alerts = tables.copy_of(self._tally), self._alerts
+        counted = [(metric.name, copy.families[name]) for name, metric in tables.COUNTED.items()]
+        own = {
+            METERING: (Row((alerts,), 1.0, 0),),
+            METER_MISSED: (Row((alerts,), float(self.missed), 0),),
+            METER_LAG: (Row((alerts,), self._lag(), 0),),
+            METER_ROWS: tuple(Row((alerts, name), float(len(family)), 0) for name, family in counted),
+            METER_OVERFLOW: tuple(Row((alerts, name), float(family.overflow), 0) for name, family in counted),
+        }
         minute = (int(self._clock.now() * 1000) - SINCE) // TICK // MINUTE
-        for name, metric in tables.COUNTED.items():
-            rows = tables.rows(metric, self._tally.families[name], self._named, self._alerts, minute)
-            families[metric] = tuple(row if row.born > self._old else row._replace(born=0) for row in rows)
-        families[METERING] = (Row((self._alerts,), 1.0, 0),)
-        families[METER_MISSED] = (Row((self._alerts,), float(self.missed), 0),)
-        families[METER_LAG] = (Row((self._alerts,), self._lag(), 0),)
-        by_family = [(metric, self._tally.families[name]) for name, metric in tables.COUNTED.items()]
-        families[METER_ROWS] = tuple(
-            Row((self._alerts, metric.name), float(len(families[metric])), 0) for metric, _ in by_family
-        )
-        families[METER_OVERFLOW] = tuple(
-            Row((self._alerts, metric.name), float(family.overflow), 0) for metric, family in by_family
-        )
-        return Reading(families)
-
-    def _named(self, label: str, number: int) -> str:
-        fixed = tables.FIXED.get(label)
-        return (fixed[number] if fixed is not None else self._tally.labels[label].texts[number]) or ""
+        return Reading(tables.Later(copy, alerts, minute, own))
 
     def _lag(self) -> float:
         if self._log.end.seq <= self._reader.position.seq or not self._newest:
@@ -289,9 +278,10 @@ class Stage:
         if self._saved == position.seq and not last and not self._spend.pending and not self._waited():
             return
         spend = self._spend.dump(last=last)
-        head, packed = checkpoint.head(self._tally, position, self.missed, spend), self._tally.pack()
+        copy, names, packed = tables.copy_of(self._tally), self._tally.names(), self._tally.pack()
+        missed = self.missed
         try:
-            await in_thread(partial(self._file.save, head, packed))
+            await in_thread(lambda: self._file.save(checkpoint.head(copy, names, position, missed, spend), packed))
         except (OSError, TooLarge) as error:
             self._say(f"what was counted cannot be kept: {error}")
             return

@@ -47,7 +47,7 @@ class Labels:
     """The values that one label has had. For one thread at a time."""
 
     def __init__(self) -> None:
-        self.texts = ["", TEXT]
+        self.texts: list[str | None] = ["", TEXT]
         """By their numbers; None where one is free."""
         self._seed = secrets.randbits(64)
         self._index = Index(MOST + 2)

@@ -39,6 +39,7 @@ cdef class Family:
     cdef unsigned long long _bounds[32]
     cdef unsigned long long _all_other, _fixed, _last_key
     cdef int _labels
+    cdef bint _recent
     cdef Index _index
     cdef list _buffers, _columns, _free
     cdef Words _keys
@@ -67,3 +68,12 @@ cdef class Family:
 
     @cython.locals(at=Py_ssize_t, place=int)
     cdef int _begin(self, Py_ssize_t row, unsigned long long key) except -1
+
+    @cython.locals(made=Family)
+    cpdef Family copy(self)
+
+    @cython.locals(row=Py_ssize_t, at=Py_ssize_t)
+    cdef void _copy_to(self, Family made) noexcept
+
+    @cython.locals(found=Py_ssize_t, row=Py_ssize_t)
+    cpdef Py_ssize_t oldest(self) noexcept

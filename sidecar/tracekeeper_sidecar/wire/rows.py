@@ -94,6 +94,7 @@ class Family:
         self.overflow = 0
         """What was counted as `other`, in any label."""
         self._births = births
+        self._recent = recent
         self._buckets = len(bounds)
         self._bounds = [0] * 32
         for place, bound in enumerate(bounds):
@@ -243,6 +244,44 @@ class Family:
                     int(self._exemplars[at + 4]),
                 )
             )
+        return found
+
+    def copy(self) -> Family:
+        """The same rows, apart from what comes: to be read by others, not to be counted in."""
+        bounds = [int(self._bounds[place]) for place in range(self._buckets)]
+        made = Family(self._labels, self._births, self.most, bounds, self._recent, self._fixed)
+        made.overflow = self.overflow
+        made._used = self._used
+        self._copy_to(made)
+        return made
+
+    def _copy_to(self, made: Family) -> None:
+        row = 0
+        while row <= self.most:
+            if row < self._used or row == self.most:
+                made._keys[row] = self._keys[row]
+                made._born[row] = self._born[row]
+                made._stamps[row] = self._stamps[row]
+                made._state[row] = self._state[row]
+                at = row * self.width
+                while at < (row + 1) * self.width:
+                    made._values[at] = self._values[at]
+                    at += 1
+                if self._buckets:
+                    at = row * (self._buckets + 1) * _EXEMPLAR
+                    while at < (row + 1) * (self._buckets + 1) * _EXEMPLAR:
+                        made._exemplars[at] = self._exemplars[at]
+                        at += 1
+            row += 1
+
+    def oldest(self) -> int:
+        """The row that was counted in longest ago; -1 if there is none."""
+        found = _NONE
+        row = 0
+        while row < self._used:
+            if self._state[row] != 0 and (found < 0 or self._stamps[row] < self._stamps[found]):
+                found = row
+            row += 1
         return found
 
     def restore(self, key: int, numbers: Sequence[int], tick: int) -> None:

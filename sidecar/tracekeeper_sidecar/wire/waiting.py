@@ -143,7 +143,9 @@ class Waiting(Counts):
         while place >= 0:
             at = place * layout.WIDTH
             after = words[at] - 1
-            mine = which == _EVERYTHING
+            mine = 0
+            if which == _EVERYTHING:
+                mine = 1
             if which == _CHILDREN and words[at + layout.PARENT] == self._spare[layout.SPAN]:
                 if not words[at + layout.MORE] & layout.IS_REQUEST and not words[at + layout.KEY] >> 8 & 255:
                     mine = 1
@@ -260,8 +262,9 @@ class Waiting(Counts):
                 at += held.RECORD
                 if place < 0 or seen >= records:
                     raise ValueError("a record is held too many")
-                if seen < len(names) and names[seen] is not None:
-                    self._names[place] = names[seen]
+                known = names[seen] if names else None
+                if known is not None:
+                    self._names[place] = known
                 if before < 0:
                     chain |= place + 1
                 else:

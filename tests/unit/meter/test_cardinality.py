@@ -6,9 +6,10 @@ import random
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from metered_spans import NOW, add, counted, fill
+from metered_spans import NOW, Said, add, counted, fill
 from tracekeeper_sidecar.meter import tables
 from tracekeeper_sidecar.meter.asking import asking
+from tracekeeper_sidecar.meter.families import METERED
 from tracekeeper_sidecar.meter.price import Prices
 from tracekeeper_sidecar.meter.reading import Reading
 from tracekeeper_sidecar.meter.rest import Rest
@@ -27,13 +28,7 @@ def make() -> Tally:
 
 
 def reading(tally: Tally) -> Reading:
-    def named(label: str, number: int) -> str:
-        fixed = tables.FIXED.get(label)
-        return (fixed or tally.labels[label].texts)[number] or ""
-
-    return Reading(
-        {metric: tables.rows(metric, tally.families[name], named, "", 0) for name, metric in COUNTED.items()}
-    )
+    return Reading(tables.Later(tables.copy_of(tally), "", 0, dict.fromkeys(METERED[-5:], ())))
 
 
 def hostile(chance: random.Random, made: int = SPANS) -> ExportTraceServiceRequest:
@@ -47,7 +42,7 @@ def hostile(chance: random.Random, made: int = SPANS) -> ExportTraceServiceReque
     fill(resource.resource.attributes, {"service.name": name()})
     spans = resource.scope_spans.add().spans
     for _ in range(made):
-        said = {
+        said: Said = {
             "gen_ai.operation.name": chance.choice(("chat", "execute_tool", "invoke_agent", name())),
             "gen_ai.provider.name": name(),
             "gen_ai.request.model": name(),

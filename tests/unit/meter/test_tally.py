@@ -10,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from metered_spans import NOW, add, agent_runs, differences, fill
 from tracekeeper_sidecar.meter import tables
 from tracekeeper_sidecar.meter.asking import asking
+from tracekeeper_sidecar.meter.families import METERED
 from tracekeeper_sidecar.meter.price import Prices
 from tracekeeper_sidecar.meter.reading import Histogram, Reading, Row
 from tracekeeper_sidecar.meter.tables import COUNTED
@@ -24,14 +25,8 @@ def make() -> Tally:
 
 
 def reading(tally: Tally) -> Reading:
-    def named(label: str, number: int) -> str:
-        fixed = tables.FIXED.get(label)
-        return (fixed or tally.labels[label].texts)[number] or ""
-
     minute = (MILLISECONDS - 1_577_836_800_000) // 60_000
-    return Reading(
-        {metric: tables.rows(metric, tally.families[name], named, "", minute) for name, metric in COUNTED.items()}
-    )
+    return Reading(tables.Later(tables.copy_of(tally), "", minute, dict.fromkeys(METERED[-5:], ())))
 
 
 def rows(tally: Tally, name: str) -> dict[tuple[str, ...], Row]:
@@ -89,7 +84,7 @@ def test_what_is_packed_in_the_middle_of_traces_goes_on_elsewhere(seed: int) -> 
     for piece in pieces:
         tally.take(piece.SerializeToString(), MILLISECONDS)
         if chance.random() < 0.05:
-            head = checkpoint.head(tally, Position(1, 64, 0), 0, b"")
+            head = checkpoint.head(tables.copy_of(tally), tally.names(), Position(1, 64, 0), 0, b"")
             kept = checkpoint.read(_body(head, tally.pack()))
             tally = make()
             checkpoint.restore(tally, kept)
