@@ -169,8 +169,8 @@ def test_without_the_prometheus_operator_six_rules_fire_are_told_and_end(team: T
 
 def test_with_the_prometheus_operator_the_same_rules_do_by_its_objects(team: Team) -> None:
     team.monitoring.definitions()
-    fixtures.install(team.cluster, *PLAIN)  # It finds Prometheus and Alertmanager by their objects.
     team.monitoring.operator()
+    fixtures.install(team.cluster, *PLAIN)  # It finds Prometheus and Alertmanager by their objects.
     wait_for(lambda: team.rule_names() == list(RULES), 90, lambda: f"a PrometheusRule: {team.rule_names()}")
     wait_for(lambda: FILE not in team.plain_files(), 30, lambda: f"no plain file is left: {team.plain_files()}")
     assert "Prometheus has all" in team.loaded()

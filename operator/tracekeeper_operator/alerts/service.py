@@ -167,7 +167,8 @@ class AlertService:
             if await self._presence.look():
                 self._listed = NEVER
             self._looked, self._kinds = now, self._presence.kinds
-        if now - self._listed < LISTED_EVERY:
+        lonely = PROMETHEUSES in self._kinds and not self._prometheuses  # It is about to be made, as a rule.
+        if now - self._listed < (0.9 * EVERY if lonely else LISTED_EVERY):
             return
         self._writing.forgive()
         await self._writing.list_all(self._kinds)

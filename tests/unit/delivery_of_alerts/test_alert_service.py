@@ -222,6 +222,9 @@ async def test_where_no_prometheus_is_known_it_says_so() -> None:
         agents = world.put(alerting())
         await world.service.once()
         assert said(world, agents) == ("Unknown", Reason.NO_PROMETHEUS)
+        world.api.put("prometheuses", prometheus())
+        await world.later()
+        assert said(world, agents)[1] is not Reason.NO_PROMETHEUS, "the first one is seen within a minute"
 
 
 async def test_what_the_api_server_refuses_is_said_and_not_asked_for_again_at_once(world: AlertWorld) -> None:
