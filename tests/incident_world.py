@@ -86,7 +86,12 @@ class Incident:
             self._prometheuses.remember(_open_metrics(self._past))
         self.prometheus = self._prometheuses.start({sidecar.admin: LABELS}, [self._rules])
         seen = "min(count_over_time(tracekeeper_metering[5m]))"
-        until(lambda: (self.prometheus.value(seen) or 0) >= 2, "two scrapes", 60.0)
+        try:
+            until(lambda: (self.prometheus.value(seen) or 0) >= 2, "two scrapes", 60.0)
+        except AssertionError:
+            targets = self.prometheus.get("targets")["activeTargets"]
+            found = self.prometheus.query("count_over_time(tracekeeper_metering[5m])")
+            raise AssertionError(f"not scraped twice: {targets}; {found}; {sidecar.logged('.')}") from None
         return self.prometheus
 
     def work(self, turn: Turn, *, calls: int, answered: int = 400) -> None:

@@ -155,7 +155,7 @@ class Stage:
             METER_OVERFLOW: tuple(Row((alerts, name), float(family.overflow), 0) for name, family in counted),
         }
         minute = (int(self._clock.now() * 1000) - SINCE) // TICK // MINUTE
-        return Reading(tables.Later(copy, alerts, minute, own))
+        return Reading(tables.Later(copy, alerts, minute, own, self._old))
 
     def _lag(self) -> float:
         if self._log.end.seq <= self._reader.position.seq or not self._newest:

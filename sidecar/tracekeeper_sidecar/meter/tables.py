@@ -87,9 +87,13 @@ def copy_of(tally: Tally) -> Copy:
 class Later(Mapping[Metric, "tuple[Row, ...]"]):
     """The families of a reading, whose rows are made when somebody looks at them: in whatever thread that is."""
 
-    def __init__(self, copy: Copy, alerts: str, minute: int, own: Mapping[Metric, tuple[Row, ...]]) -> None:
-        """`minute` is the one that runs; `own` has what is said of the meter itself."""
-        self._copy, self._alerts, self._minute = copy, alerts, minute
+    def __init__(
+        self, copy: Copy, alerts: str, minute: int, own: Mapping[Metric, tuple[Row, ...]], old: int = 0
+    ) -> None:
+        """`minute` is the one that runs; `own` has what is said of the meter itself; rows up to the number `old` may
+        have been shown by an earlier process.
+        """
+        self._copy, self._alerts, self._minute, self._old = copy, alerts, minute, old
         self._made = dict(own)
         self._names = {metric: name for name, metric in COUNTED.items()}
 
@@ -102,7 +106,8 @@ class Later(Mapping[Metric, "tuple[Row, ...]"]):
     def __getitem__(self, metric: Metric) -> tuple[Row, ...]:
         if metric not in self._made:
             family = self._copy.families[self._names[metric]]
-            self._made[metric] = rows(metric, family, self._named, self._alerts, self._minute)
+            made = rows(metric, family, self._named, self._alerts, self._minute)
+            self._made[metric] = tuple(row if row.born > self._old else row._replace(born=0) for row in made)
         return self._made[metric]
 
     def _named(self, label: str, number: int) -> str:
