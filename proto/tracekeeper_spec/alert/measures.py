@@ -84,8 +84,9 @@ class Measures:
             raise Unreadable(node.at, f"{SLOW} takes one duration", "write slow_rate(1s), for example")
         at, seconds = node.arguments[0].at, node.arguments[0].nanoseconds / 1e9
         if seconds not in BOUNDS:
-            closest = sorted(sorted(BOUNDS, key=lambda bound: abs(bound - seconds))[:2])
-            hint = " or ".join(format_duration(bound) for bound in closest)
+            below = [bound for bound in BOUNDS if bound < seconds][-1:]
+            above = [bound for bound in BOUNDS if bound > seconds][:1]
+            hint = " or ".join(format_duration(bound) for bound in (*below, *above))
             raise Unreadable(at, "durations are counted in steps, and this is none of them", f"write {hint}")
         return Measure(node.at, METRICS[SLOW], bound=seconds)
 
