@@ -43,8 +43,8 @@ from tracekeeper_spec.price import PriceOverride
 
 logger = logging.getLogger(__name__)
 
-TURN, IDLE = 0.1, 60.0
-"""Seconds between turns while something waits or has come, and while there is nothing."""
+TURN, WAIT, IDLE = 0.1, 0.5, 60.0
+"""Seconds between turns while spans come, while what has come waits for its time, and while there is nothing."""
 SETTLE = 0.5
 """Seconds between looks at what has waited long enough."""
 SAVE = 10.0
@@ -313,13 +313,13 @@ class Stage:
     async def _rest(self, moved: bool) -> None:
         if moved:
             return
-        waits = self._tally.open_traces or self._reader.position.seq < self._log.end.seq
-        self._resting = not waits
+        if self._reader.position.seq < self._log.end.seq:
+            await self._clock.sleep(TURN)
+            return
+        self._resting = True
         try:
-            if waits:
-                await self._clock.sleep(TURN)
-            else:
-                await self._signal.wait(min(IDLE, max(TURN, SAVE - (self._clock.monotonic() - self._saved_at))))
-                await self._clock.sleep(TURN)  # What comes next, comes in crowds.
+            until_save = max(TURN, SAVE - (self._clock.monotonic() - self._saved_at))
+            await self._signal.wait(WAIT if self._tally.open_traces else min(IDLE, until_save))
+            await self._clock.sleep(TURN)  # What comes next, comes in crowds.
         finally:
             self._resting = False
