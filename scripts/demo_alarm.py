@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import time
 from collections.abc import Callable
@@ -85,7 +86,7 @@ class Alarm:
         """The messages, as a person reads them in Slack."""
         for message in self._messages[seen:]:
             attachment = _attachment(message)
-            text = str(attachment["text"]).replace("*", "").strip()
+            text = html.unescape(str(attachment["text"])).replace("*", "").strip()
             self._progress.say()
             self._progress.lines(["│ " + line for line in [str(attachment["title"]), *text.splitlines()]])
         self._progress.say()

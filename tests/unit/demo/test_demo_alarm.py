@@ -19,7 +19,7 @@ def prometheus(state: str) -> str:
 
 
 def slack(*titles: str) -> list[dict[str, Any]]:
-    return [{"message": {"attachments": [{"title": title, "text": "*Where:* shop\nSince: 9:00"}]}} for title in titles]
+    return [{"message": {"attachments": [{"title": title, "text": "*Where:* shop\ncost &gt; 100"}]}} for title in titles]
 
 
 ACTIVE = json.dumps([{"labels": {"alertname": name}} for name in RULES])
@@ -62,6 +62,7 @@ def test_each_step_is_seen_and_what_a_person_reads_is_shown() -> None:
     assert -1 not in places
     assert places == sorted(places)
     assert "│ Where: shop" in printed
+    assert "│ cost > 100" in printed
 
 
 def test_messages_of_an_earlier_run_count_for_nothing() -> None:
