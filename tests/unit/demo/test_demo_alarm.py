@@ -13,13 +13,16 @@ from demo_progress import Progress
 RULES = frozenset({"AgentFails", "AgentSpendsTooMuch"})
 
 
+TEXT = "*Where:* shop\ncost &gt; 100"
+
+
 def prometheus(state: str) -> str:
     alerts = [{"labels": {"alertname": name}, "state": state} for name in RULES] if state else []
     return json.dumps({"status": "success", "data": {"alerts": alerts}})
 
 
 def slack(*titles: str) -> list[dict[str, Any]]:
-    return [{"message": {"attachments": [{"title": title, "text": "*Where:* shop\ncost &gt; 100"}]}} for title in titles]
+    return [{"message": {"attachments": [{"title": title, "text": TEXT}]}} for title in titles]
 
 
 ACTIVE = json.dumps([{"labels": {"alertname": name}} for name in RULES])
