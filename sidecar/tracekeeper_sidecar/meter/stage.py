@@ -89,6 +89,7 @@ class Stage:
         """Up to where the last checkpoint goes; None before there is one."""
         log.on_committed(self._committed)
         log.on_pressure(self._press)
+        log.wish(log.begin)  # Until it is known up to where an earlier process has counted.
 
     @property
     def spend(self) -> Spend:

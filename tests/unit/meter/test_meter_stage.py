@@ -145,6 +145,32 @@ async def test_the_log_keeps_what_is_not_counted_yet_while_there_is_room() -> No
         await until(lambda: one.log.begin.seq, "what is counted may go")
 
 
+async def test_what_a_crash_left_to_count_stays_until_the_stage_begins() -> None:
+    """Delivery lets go of it before: the stage waits for the policy."""
+    files, clock, messages = SimulatedFiles(), ManualClock(), agent_runs(4, 100_000)
+    async with process(files, clock, segment_size=32 << 10) as one:
+        await one.put(next(messages))
+        await one.stage.checkpoint()
+        one.task.cancel()
+        await asyncio.wait((one.task,))
+        while one.log.end.segment < 6:
+            await one.put(next(messages))
+        end = one.log.end.seq
+    log = open_log(files, clock, QUOTA, segment_size=32 << 10)
+    stage = Stage(log, clock, CheckpointFile(DIRECTORY, files, QUOTA))
+    log.release(log.end)
+    log.prefer(log.end)
+    for _ in range(40):  # The log deletes between commits.
+        message = next(messages)
+        await log.append(message.SerializeToString(), spans_of(message))
+    assert log.end.seq > end
+    assert log.begin.seq == 0
+    await stage.finish()
+    assert (stage.missed, stage.counted.seq) == (0, log.end.seq)
+    stage.close()
+    await log.close()
+
+
 async def test_a_checkpoint_that_cannot_be_read_begins_anew(caplog: pytest.LogCaptureFixture) -> None:
     files, clock = SimulatedFiles(), ManualClock()
     async with process(files, clock) as one:
