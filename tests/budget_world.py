@@ -63,7 +63,8 @@ class BudgetWorld:
 
     def row(self, dollars: float, **names: Any) -> Row:
         """Spent just now."""
-        values = {"agent": "planner", "model": "m", "user": "ann", "project": "", "tokens": 100, "unpriced": 0} | names
+        usual = {"agent": "planner", "model": "m", "user": "ann", "project": "", "tokens": 100, "unpriced": 0}
+        values: dict[str, Any] = {**usual, **names}
         return Row(quarter=int(self.world.clock.now() // 900), nano=int(dollars * DOLLAR), **values)
 
     async def ask(self, name: str, asked: Message, told: type[Answer], token: str = TOKEN) -> Answer:

@@ -30,7 +30,7 @@ class Pod:
         (folder / "policy.json").write_text(PolicyDocument(1, (entry,), control=control).to_json())
         (folder / "token").write_text(f"shop/{folder.name}")
         self.sidecars = Sidecars(folder)
-        self.arguments = (f"--policy={folder}/policy.json", f"--control-token={folder}/token")
+        self.arguments: tuple[str, ...] = (f"--policy={folder}/policy.json", f"--control-token={folder}/token")
         self.sidecar: RunningSidecar = self.sidecars.start(*self.arguments)
 
     async def send(self, spans: Sequence[Span]) -> None:

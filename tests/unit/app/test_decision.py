@@ -62,7 +62,7 @@ def test_what_is_not_known_is_answered_as_the_budget_says(asked: Asked, why: str
 
 
 def test_groups_are_asked_for_by_their_values() -> None:
-    keys = {("planner", "bob"): KeyState(1_200_000_000, "Exceeded", False)}
+    keys: dict[tuple[str, ...], KeyState] = {("planner", "bob"): KeyState(1_200_000_000, "Exceeded", False)}
     asked = replace(ASKED, known=replace(STATE, keys=keys, allowed=False))
     assert ask("users", asked, agent="planner", user="bob")[1]["allowed"] is False
     status, told = ask("users", asked, agent="planner", user="ann")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from control_objects import StoodClock, config
 from tracekeeper_operator.budgets.account import Row
 from tracekeeper_operator.budgets.book import Book
@@ -28,7 +30,7 @@ class World:
         row = Row(int(self.clock.now() // 900), "a", "m", "u", "", dollars * 10**9, 1, 0)
         self.book.take(Told("shop", "ab", self.number, self.number - 1, [row], [], 0), "shop/agents", [DAILY])
 
-    def said(self, **spec: object) -> object:
+    def said(self, **spec: Any) -> Any:
         sections = spec or {"budgets": [{"name": "daily", "limit": {"amount": "10"}}]}
         (item,) = assess([config(**sections)], None)
         section = self.teller.say(item, Plan("shop", (item,), PolicyDocument(1), write=False, delete=False))
@@ -39,7 +41,7 @@ def test_a_state_is_told_at_once_and_an_amount_after_a_while() -> None:
     world = World()
 
     def spent() -> object:
-        (only,) = world.said()  # type: ignore[misc]
+        (only,) = world.said()
         return only["spent"], only["state"], only["allowed"]
 
     assert spent() == ("0.00", "Ok", True)
