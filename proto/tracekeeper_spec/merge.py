@@ -22,7 +22,7 @@ FOR_OPERATOR = {Section.SIDECAR.field: ("repair", "imageUpdate")}
 ONLY_OPERATOR = (Section.ROLLOUT.field,)
 """Whole sections of that kind."""
 BESIDE = tuple(section.field for section in (Section.PROCESSORS, Section.METRICS, Section.ALERTS, Section.BUDGETS))
-"""Sections that sidecars of earlier versions would refuse, too, and of which a sidecar reads what it needs, one by one."""
+"""Sections that sidecars of earlier versions would refuse, too. A sidecar reads of them what it needs, one by one."""
 
 
 @dataclass(frozen=True, slots=True)

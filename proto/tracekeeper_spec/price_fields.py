@@ -78,8 +78,8 @@ PRICE = Object(
             "overrides",
             ListOf(OVERRIDE, 32),
             "Prices that go before those of the book that comes with Tracekeeper: for contracts, for models of your "
-            "own, and for new ones. A whole name goes before a beginning, one with `provider` before one without, a later "
-            "`from` before an earlier one, and what comes first in the list before the rest.",
+            "own, and for new ones. A whole name goes before a beginning, one with `provider` before one without, a "
+            "later `from` before an earlier one, and what comes first in the list before the rest.",
             required=True,
         ),
     ),
