@@ -348,6 +348,7 @@ def _columns() -> list[dict[str, Any]]:
         ("Reason", "string", condition("Ready", "reason"), "Why it is ready or not", 0),
         ("Suspended", "boolean", ".spec.suspend", "Whether tracing is switched off", 0),
         ("Accepted", "string", condition("Accepted", "status"), "Whether this config has no faults", 1),
+        ("Rules", "string", condition("RulesLoaded", "status"), "Whether Prometheus has its alerting rules", 1),
         ("Received", "integer", ".status.ledger.received", "Spans that came to its sidecars", 1),
         ("Revision", "integer", ".status.policy.revision", "Revision of the namespace's policy", 1),
         ("Message", "string", condition("Ready", "message"), "What to do about it", 1),

@@ -55,6 +55,8 @@ def test_the_crd_is_what_users_will_type() -> None:
     (version,) = spec["versions"]
     assert version["name"] == "v1alpha1" and version["subresources"] == {"status": {}}
     assert [column["name"] for column in version["additionalPrinterColumns"]][:2] == ["Ready", "Pods"]
+    rules = next(column for column in version["additionalPrinterColumns"] if column["name"] == "Rules")
+    assert rules["jsonPath"] == '.status.conditions[?(@.type=="RulesLoaded")].status'
 
 
 def test_the_crd_is_kept_by_value() -> None:
