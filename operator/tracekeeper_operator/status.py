@@ -154,6 +154,9 @@ def _resolved_refs(item: Assessed, lacks: Sequence[Lack], secrets: Mapping[str, 
             return Condition("ResolvedRefs", "True", Reason.CERTIFICATE_ENDS, _shorten("; ".join(ends), ""))
         count = len(set(item.secrets))
         text = f"all {count} keys of Secrets were found" if count else "no Secret is referred to"
+        if (alerts := item.config.spec.alerts) and any(True for each in alerts.channels for _ in each.references()):
+            # Backends' alone are looked at here; they are what sidecars get.
+            text = f"backends: {text}; of those of channels, RulesLoaded tells"
         return Condition("ResolvedRefs", "True", Reason.RESOLVED_REFS, text)
     reason = lacks[0].reason
     status = "Unknown" if reason is Reason.SECRET_UNREADABLE else "False"
