@@ -16,6 +16,8 @@ from .kinds import ALERTMANAGER_CONFIGS, READ, WRITTEN
 
 EVERY = 60.0
 """Seconds between two looks."""
+AGAIN = 15.0
+"""The same after one that did not see what was there before."""
 ALL = (*WRITTEN, *READ)
 FIRST = tuple(kind for kind in ALL if kind is not ALERTMANAGER_CONFIGS)
 """Those of the version that is asked for first; without it, the other one has no use."""
@@ -33,6 +35,11 @@ class Presence:
         replaced, or an API server starts, nothing is deleted."""
         self.known = False
         """Whether there was a look at all."""
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the last look did not see something that was there."""
+        return bool(self.kinds & self._absent)
 
     async def look(self) -> bool:
         """Whether it is otherwise than before. Raises KubeError; then everything stays as it was."""

@@ -28,7 +28,7 @@ from .kinds import ALERTMANAGERS, PROMETHEUSES
 from .loaded import PATIENCE, Answer, Written, condition
 from .options import AlertOptions
 from .plain import Plain
-from .presence import EVERY, Presence
+from .presence import AGAIN, EVERY, Presence
 from .prometheus import Place, PrometheusError, read_rules
 from .prometheus_rule import prometheus_rule
 from .selection import Server, oldest, read_alertmanager, read_prometheus
@@ -156,14 +156,16 @@ class AlertService:
         if failed is not None:
             raise failed
         young = any(each.since < PATIENCE for each in written.values())
-        wait = (ASKED_SOON if young or self._plain.waiting else EVERY) * self._uniform(0.9, 1.1)
+        soon = young or self._plain.waiting or self._presence.unsure
+        wait = (ASKED_SOON if soon else EVERY) * self._uniform(0.9, 1.1)
         self._due = self._clock.monotonic() + wait
         return wait
 
     async def _look(self) -> None:
         """Which kinds are there, and now and then what else is."""
         now = self._clock.monotonic()
-        if self._options.prometheus_operator and now - self._looked >= 0.9 * EVERY:
+        every = AGAIN if self._presence.unsure else EVERY
+        if self._options.prometheus_operator and now - self._looked >= 0.9 * every:
             if await self._presence.look():
                 self._listed = NEVER
             self._looked, self._kinds = now, self._presence.kinds

@@ -128,7 +128,7 @@ async def test_kinds_that_come_and_go(world: AlertWorld) -> None:
     world.install("podmonitors")
     await world.later()
     assert said(world, agents) == ("True", Reason.LOADED)  # One look may err.
-    await world.later()
+    await world.later(17)  # So there is another one soon.
     assert said(world, agents) == ("False", Reason.NOT_WRITTEN)
     world.install(*KINDS)
     world.api.remove("prometheusrules", "shop", "tracekeeper-agents")
