@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.parse
 from typing import Any
 
 import promtool
@@ -108,6 +109,12 @@ class Monitoring:
         command = [str(promtool.amtool()), f"--alertmanager.url={self._url(service)}", "config", "routes", "test"]
         said = self.cluster.run([*command, *(f"{name}={value}" for name, value in labels.items())]).stdout
         return said.strip().split(",")
+
+    def values(self, service: str, query: str) -> list[tuple[dict[str, str], str]]:
+        """What a Prometheus answers to a query now: labels and value of each series."""
+        asked = urllib.parse.urlencode({"query": query})
+        found = self.ask(service, f"/api/v1/query?{asked}")["data"]["result"]
+        return [(each["metric"], each["value"][1]) for each in found]
 
     def titles(self, path: str) -> list[str]:
         """The titles of what came to Slack at /services/PATH, oldest first."""

@@ -7,6 +7,7 @@ The tests go in order, on one config and one application, as one cluster changes
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from cluster.monitoring_stack import SLACK_URL, Monitoring
 from cluster.node import Cluster
 from cluster.wait import wait_for
 from cluster.workload import STATS, Workload, otlp
+from tracekeeper_spec.alert import operator_rules
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
 
@@ -28,6 +30,8 @@ FILE = f"{TEAM}.agents.yaml"
 PLAIN = ("--set", f"alerts.plain.namespace={monitoring_stack.NAMESPACE}")
 PROMETHEUS = ("--set", "prometheus.url=http://prometheus.monitoring:9090")
 ALERTMANAGER = ("--set", "alertmanager.url=http://alertmanager.monitoring:9093")
+OPERATED, PROMETHEUS_OPERATED = "alertmanager-operated", "prometheus-operated"
+"""Services of the Prometheus operator's."""
 RULES: dict[str, dict[str, Any]] = {
     "Errors": {"condition": "error_rate > 0.05", "severity": "warning", "groupBy": ["Agent"]},
     "Slow": {"condition": "p99_latency > 10s", "severity": "critical"},
@@ -40,15 +44,29 @@ RULES: dict[str, dict[str, Any]] = {
     },
 }
 CRITICAL = {name for name, rule in RULES.items() if rule["severity"] == "critical"}
-CHANNELS = [
-    {"name": "team", "type": "Slack", "slack": {"webhookURL": {"secretKeyRef": {"name": "slack", "key": "team"}}}},
-    {
-        "name": "oncall",
-        "type": "Slack",
-        "severities": ["critical"],
-        "slack": {"webhookURL": {"secretKeyRef": {"name": "slack", "key": "oncall"}}},
-    },
-]
+BUDGET = {"name": "daily", "limit": {"amount": "0.01"}}
+"""The agent needs a quarter of a minute for it when all is well."""
+ROOT = "alerts-of-all"
+"""The config of the root namespace, and the Secret that it names."""
+
+
+def slack(channel: str, secret: str = "slack", **more: Any) -> dict[str, Any]:
+    """A channel whose URL is in a Secret."""
+    url = {"secretKeyRef": {"name": secret, "key": channel}}
+    return {"name": channel, "type": "Slack", "slack": {"webhookURL": url}, **more}
+
+
+def secret(name: str, namespace: str, *channels: str, **labels: str) -> dict[str, Any]:
+    """The Secret with these channels' URLs."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "stringData": {channel: f"{SLACK_URL}/T0/B0/{channel}" for channel in channels},
+    }
+
+
+CHANNELS = [slack("team"), slack("oncall", severities=["critical"])]
 
 
 def alerts(rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -68,12 +86,14 @@ class Team:
         self.work = Workload(cluster, TEAM, image)
 
     def begin(self) -> None:
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "slack", "namespace": TEAM}}
-        urls = {name: f"{SLACK_URL}/T0/B0/{name}" for name in ("team", "oncall")}
-        self.cluster.apply({**secret, "stringData": urls})
+        self.cluster.apply(secret("slack", TEAM, "team", "oncall"))
         self.work.backends("backend")
-        self.work.configured(otlp("backend"), alerts=alerts(RULES))
+        self.says(alerts=alerts(RULES))
         self.work.agent(runs=0, rate=2)
+
+    def says(self, **sections: Any) -> None:
+        """What its TracingConfig says besides the backend."""
+        self.work.configured(otlp("backend"), **sections)
 
     def tell_agent(self, path: str) -> None:
         """To `misbehave` or to `behave`."""
@@ -116,6 +136,17 @@ class Team:
             lambda: names("oncall") >= CRITICAL, 30, lambda: f"{what}: {self.monitoring.ask('slack', '/messages')}"
         )
         assert names("oncall") == CRITICAL
+
+    def reported(self, channel: str, name: str) -> None:
+        """An alert of the team by that name has come to the channel."""
+        wait_for(
+            lambda: any(
+                title.startswith("[FIRING") and f" {name} in {TEAM}" in title
+                for title in self.monitoring.titles(f"T0/B0/{channel}")
+            ),
+            120,
+            lambda: f"{name} in {channel}: {self.monitoring.ask('slack', '/messages')}",
+        )
 
     def loaded(self) -> str:
         """What the condition says once Prometheus has the rules."""
@@ -174,7 +205,77 @@ def test_with_the_prometheus_operator_the_same_rules_do_by_its_objects(team: Tea
     wait_for(lambda: team.rule_names() == list(RULES), 90, lambda: f"a PrometheusRule: {team.rule_names()}")
     wait_for(lambda: FILE not in team.plain_files(), 30, lambda: f"no plain file is left: {team.plain_files()}")
     assert "Prometheus has all" in team.loaded()
-    team.incident("alertmanager-operated")
+    team.incident(OPERATED)
+
+
+def test_prometheus_has_the_operators_own_rules_and_all_that_they_are_about(team: Team) -> None:
+    def groups() -> list[dict[str, Any]]:
+        found = team.monitoring.ask(PROMETHEUS_OPERATED, "/api/v1/rules?type=alert")["data"]["groups"]
+        return [group for group in found if f"/{fixtures.SYSTEM}-" in group["file"]]
+
+    def rules() -> dict[str, str]:
+        return {rule["name"]: rule["health"] for group in groups() for rule in group["rules"]}
+
+    wait_for(lambda: rules() == dict.fromkeys(operator_rules.NAMES, "ok"), 90, lambda: f"all are well: {groups()}")
+    queries = [rule["query"] for group in groups() for rule in group["rules"]]
+    metrics = {name for query in queries for name in re.findall(r"tracekeeper_\w+(?:{[^}]*})?", query)}
+
+    def missing() -> set[str]:
+        return {name for name in metrics if not team.monitoring.values(PROMETHEUS_OPERATED, name)}
+
+    wait_for(lambda: not missing(), 60, lambda: f"there are series of {missing()}")
+
+
+def test_a_budget_that_is_spent_is_told_by_an_alert_and_in_the_status(team: Team) -> None:
+    team.monitoring.ask("slack", "/reset", "POST")
+    overspent = {"name": "Overspent", "condition": 'budget("daily").spent > budget("daily").limit'}
+    team.says(alerts={"rules": [overspent], "channels": CHANNELS}, budgets=[BUDGET])
+
+    def state() -> dict[str, Any]:
+        config = team.cluster.get("tracingconfigs.tracekeeper.dev", "agents", namespace=TEAM)
+        (found,) = config["status"].get("budgets") or [{}]
+        return dict(found)
+
+    wait_for(lambda: state().get("state") == "Exceeded", 120, lambda: f"all is spent: {state()}")
+    assert state()["allowed"] is True, "no threshold of it says Deny"
+    assert float(state()["spent"]) > float(state()["limit"]) == 0.01
+    wait_for(
+        lambda: {"Overspent", "BudgetThreshold"} <= team.firing(OPERATED).keys(), 90, lambda: f"{team.firing(OPERATED)}"
+    )
+    threshold = team.firing(OPERATED)["BudgetThreshold"]
+    assert (threshold["budget"], threshold["threshold"]) == ("daily", "1")
+    for name in ("Overspent", "BudgetThreshold"):
+        team.reported("team", name)
+    spent = 'sum(tracekeeper_budget_spent_dollars{config="' + CONFIG + '"})'
+    ((_, shown),) = team.monitoring.values(PROMETHEUS_OPERATED, spent)
+    assert float(shown) > 0.01
+
+
+def test_a_root_configs_channels_are_told_of_teams_that_say_no_alerts_themselves(team: Team) -> None:
+    team.monitoring.ask("slack", "/reset", "POST")
+    team.says()
+    lent = {"tracekeeper.dev/alerts-of": fixtures.SYSTEM}
+    team.cluster.apply(secret(ROOT, monitoring_stack.NAMESPACE, "platform", **lent))
+    platform = Workload(team.cluster, fixtures.SYSTEM, team.work.image)
+    busy = {"name": "Busy", "condition": "request_rate > 0", "window": "20s", "severity": "warning"}
+    said = {"builtIn": "None", "rules": [busy], "channels": [slack("platform", ROOT)]}
+    backend = otlp("backend", endpoint=f"http://backend.{TEAM}:4317")
+    try:
+        platform.config(backend, name=ROOT, alerts=said, allowedNamespaces={"from": "All"})
+        assert "Prometheus has the rule" in platform.condition("RulesLoaded", "True", ROOT, deadline=120)["message"]
+        team.reported("platform", "Busy")
+        assert team.firing(OPERATED)["Busy"]["tracekeeper_config"] == f"{fixtures.SYSTEM}/{ROOT}"
+    finally:
+        for kind, namespace in (
+            ("tracingconfigs.tracekeeper.dev", fixtures.SYSTEM),
+            ("secret", monitoring_stack.NAMESPACE),
+        ):
+            team.cluster.kubectl("delete", kind, ROOT, "-n", namespace, "--ignore-not-found")
+    routes = "alertmanagerconfigs"
+    wait_for(
+        lambda: not team.cluster.get(routes, namespace=monitoring_stack.NAMESPACE)["items"], 90, "its routes are gone"
+    )
+    team.says(alerts=alerts(RULES))
 
 
 def test_of_six_rules_the_broken_one_is_named_and_five_are_delivered(team: Team) -> None:
@@ -195,6 +296,5 @@ def test_of_six_rules_the_broken_one_is_named_and_five_are_delivered(team: Team)
 
 def test_when_the_prometheus_operator_has_gone_the_rules_become_plain_files_again(team: Team) -> None:
     team.monitoring.no_definitions()
-    # By itself the controller believes it after two looks, which are a minute apart.
-    team.cluster.kubectl("rollout", "restart", "deployment/tracekeeper-controller", "-n", fixtures.SYSTEM)
-    wait_for(lambda: FILE in team.plain_files(), 90, lambda: f"plain files: {team.plain_files()}", interval=1)
+    # By itself: the controller looks once a minute, and believes it when it has seen it twice.
+    wait_for(lambda: FILE in team.plain_files(), 150, lambda: f"plain files: {team.plain_files()}", interval=1)
