@@ -12,6 +12,7 @@ from ..clock import Clock
 from .account import MOST_KEYS, Account, AccountKey
 from .ranking import Ranking
 from .shard import SHARDS, Shard, Taken, Told, shard_of
+from .shared import Shared
 from .standing import Standing, standing
 
 
@@ -30,40 +31,51 @@ class Book:
         self.shards = tuple(Shard() for _ in range(SHARDS))
         self.open: set[int] = set()
         """Indices of shards that were read."""
+        self._shared = Shared()
 
     def take(self, told: Told, config: str, budgets: Sequence[Budget]) -> Taken:
         """Count a statement, if it is its turn."""
-        index = shard_of(told.namespace)
+        index, now = shard_of(told.namespace), self._clock.now()
         if index not in self.open:
             return Taken.EARLY
-        return self.shards[index].take(told, config, budgets, self._clock.now())
+        taken = self.shards[index].take(told, config, budgets, now)
+        if taken is Taken.COUNTED:
+            for budget in budgets:
+                self._shared.add(config, budget, told.rows, told.talks, told.missed, now)
+        return taken
 
     def is_stored(self, namespace: str, log_id: str, number: int) -> bool:
         """Whether that statement is counted for good."""
         mark = self.shards[shard_of(namespace)].marks.find(namespace, log_id)
         return mark is not None and number <= mark.stored
 
+    def is_read(self, budget: Budget, namespace: str) -> bool:
+        """Whether what was saved of it is known."""
+        return len(self.open) == SHARDS if budget.shared else shard_of(namespace) in self.open
+
     def standing(self, config: str, budget: Budget, namespace: str) -> Standing | None:
-        """How a budget that `config` wrote stands for pods of `namespace`; None while nothing is known."""
+        """How a budget that `config` wrote stands for pods of `namespace`; None while that is not known, or for good
+        where there is no room to count it.
+        """
         now = self._clock.now()
+        if not self.is_read(budget, namespace):
+            return None
         if budget.shared:
-            if len(self.open) < SHARDS:
-                return None
-            accounts = [
-                account
-                for shard in self.shards
-                for key, account in list(shard.accounts.items())
-                if (key.config, key.budget) == (config, budget.name)
-            ]
-        else:
-            index = shard_of(namespace)
-            if index not in self.open:
-                return None
-            found = self.shards[index].open(AccountKey(config, budget.name, namespace), now)
-            accounts = [] if found is None else [found]
-        for account in accounts:
-            account.follow(budget, now)
-        return standing(config, "" if budget.shared else namespace, budget, accounts, now)
+            account = self._shared.find(config, budget, now)
+            if account is None:
+                account = self._shared.work_out(config, budget, self._accounts(config, budget.name), now)
+            refused = sum(shard.refuses(config) for shard in self.shards)
+            return standing(config, "", budget, account, now, refused)
+        shard, key = self.shards[shard_of(namespace)], AccountKey(config, budget.name, namespace)
+        if shard.refuses(config, namespace):
+            return None
+        account = shard.look(key, now)
+        account.follow(budget, now)
+        return standing(config, namespace, budget, account, now)
+
+    def _accounts(self, config: str, budget: str) -> Iterator[Account]:
+        for shard in self.shards:
+            yield from shard.of(config, budget)
 
     def seen(self, config: str, budget: Budget, namespace: str) -> Standing | None:
         """The same, as whoever may only see `namespace` may know it: of a budget that others share, too, it has the
@@ -77,24 +89,22 @@ class Book:
         keys.merge(found.keys.of(place.key) for place in (own.keys if own is not None else ()))
         return replace(found, keys=keys, ranks=dict(own.ranks) if own is not None else {})
 
-    def standings(self) -> Iterator[Standing]:
-        """Of all budgets, wherever something was counted, and in the namespaces of their configs."""
+    def standings(self, config: str = "") -> Iterator[Standing]:
+        """Of all budgets, or of those that one config wrote, wherever something was counted, and in the namespaces of
+        their configs.
+        """
         written = self._written()
-        places: dict[tuple[str, str], set[str]] = {}
-        for config, budgets in written.items():
-            own = config.partition("/")[0]
-            for budget in budgets:
-                places[config, budget.name] = {own}
-        for index in self.open:
-            for key in self.shards[index].accounts:
-                if (key.config, key.budget) in places:
-                    places[key.config, key.budget].add(key.namespace)
-        for (config, name), namespaces in places.items():
-            budget = next(each for each in written[config] if each.name == name)
-            for namespace in sorted(namespaces) if not budget.shared else [""]:
-                found = self.standing(config, budget, namespace)
-                if found is not None:
-                    yield found
+        for each in [config] if config else list(written):
+            for budget in written.get(each, ()):
+                namespaces = {each.partition("/")[0]}
+                if budget.shared:
+                    namespaces = {""}
+                else:
+                    namespaces |= {account.key.namespace for account in self._accounts(each, budget.name)}
+                for namespace in sorted(namespaces):
+                    found = self.standing(each, budget, namespace)
+                    if found is not None:
+                        yield found
 
     def accounts(self) -> Iterator[Account]:
         """All there are."""
@@ -102,6 +112,12 @@ class Book:
             yield from self.shards[index].accounts.values()
 
     def sweep(self) -> None:
-        """Forget what nobody speaks of any more."""
+        """Forget what nobody speaks of any more. An account of a budget that is written stays, however quiet it is."""
+        now, written = self._clock.now(), self._written()
+        known = {(config, budget.name): budget for config, budgets in written.items() for budget in budgets}
+        for config, name in known:
+            for account in self._accounts(config, name):
+                account.last = now
+        self._shared.keep({key for key, budget in known.items() if budget.shared})
         for index in self.open:
-            self.shards[index].sweep(self._clock.now())
+            self.shards[index].sweep(now)

@@ -85,7 +85,7 @@ class BudgetCalls:
             await context.abort(refused.code, refused.text)
         name = f"{asked.namespace}/{asked.config}"
         if facts.budgets_from == name:
-            found = [each for each in self._book.standings() if each.config == name]
+            found = list(self._book.standings(name))
         else:
             mine = [self._book.seen(facts.budgets_from, budget, asked.namespace) for budget in facts.budgets]
             found = [each for each in mine if each is not None]

@@ -53,8 +53,11 @@ class Ranking:
         found = self._amounts.get(key)
         if found is not None:
             return Place(key, found[0] - found[1], found[1])
-        floor = min((amount for amount, _ in self._amounts.values()), default=0)
-        return Place(key, 0, floor if len(self._amounts) >= self._room else 0)
+        return Place(key, 0, self._floor()[0] if self._amounts and len(self._amounts) >= self._room else 0)
+
+    def most(self) -> int:
+        """What the dearest has surely spent; 0 where there is none."""
+        return max((amount - error for amount, error in self._amounts.values()), default=0)
 
     def __iter__(self) -> Iterator[Place]:
         """The dearest first."""
@@ -68,11 +71,34 @@ class Ranking:
 
     def _drop_cheapest(self) -> int:
         """What it had."""
+        amount, key = self._floor()
+        heapq.heappop(self._cheapest)
+        del self._amounts[key]
+        return amount
+
+    def _floor(self) -> tuple[int, Key]:
+        """The cheapest there is, as it is now."""
         while True:
             amount, key = self._cheapest[0]
             now = self._amounts[key][0]
             if now == amount:
-                heapq.heappop(self._cheapest)
-                del self._amounts[key]
-                return amount
+                return amount, key
             heapq.heapreplace(self._cheapest, (now, key))
+
+
+def merged(rankings: Iterable[Ranking], room: int) -> Ranking:
+    """All of them together, in time that grows with their keys alone. What a key has surely spent stays so."""
+    sums: dict[Key, list[int]] = {}
+    for ranking in rankings:
+        for key, (amount, error) in ranking._amounts.items():
+            found = sums.setdefault(key, [0, 0])
+            found[0] += amount
+            found[1] += error
+    made = Ranking(room)
+    dearest = sums.items()
+    if len(sums) > room:
+        dearest = dict(heapq.nlargest(room, sums.items(), key=lambda item: (item[1][0], item[0]))).items()
+    made._amounts = dict(dearest)
+    made._cheapest = [(amount, key) for key, (amount, _) in made._amounts.items()]
+    heapq.heapify(made._cheapest)
+    return made

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,7 +32,11 @@ MOST_INFLATED = 64 << 20
 RANKS_SAVED = 20
 """Of each dimension."""
 MOST_ACCOUNTS = 4000
-"""In one shard; a new one beyond that is not opened, and its budget tells nothing of that namespace."""
+"""In one shard. Beyond that statements wait that need a new one, and their budgets are unknown."""
+MOST_OF_ONE = 200
+"""Of one namespace. Accounts that were only looked at have half of this room, and of that above, and give way."""
+REFUSED_FOR = 1800.0
+"""Seconds for which it is known that a statement waits; its sidecar states it again before."""
 CROWDED = 40_000
 """Keys in one shard, from which on periods that begin have few: 1,000 namespaces may have 1,000 users each."""
 UNUSED = 7 * 86_400.0
@@ -50,6 +55,8 @@ class Taken(StrEnum):
     """Counted before."""
     EARLY = "early"
     """Not counted: something has to come before. It is told again."""
+    FULL = "full"
+    """Not counted: there is no room for an account. It is told again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,12 @@ class Shard:
 
     def __init__(self) -> None:
         self.accounts: dict[AccountKey, Account] = {}
+        self._by_budget: dict[tuple[str, str], dict[str, Account]] = {}
+        """By config and budget, then by namespace."""
+        self._of_one: Counter[str] = Counter()
+        """Accounts of each namespace."""
+        self._refused: dict[str, dict[str, float]] = {}
+        """When a statement was not counted last, by config and namespace."""
         self.marks = Marks()
         self.version = 0
         """Grows with each change."""
@@ -101,29 +114,86 @@ class Shard:
             return Taken.REPEATED
         if told.number != told.stored + 1 and (mark is None or told.number != mark.number + 1):
             return Taken.EARLY
+        accounts = [self.open(AccountKey(config, budget.name, told.namespace), now) for budget in budgets]
+        if None in accounts:
+            self._refused.setdefault(config, {})[told.namespace] = now
+            return Taken.FULL
+        self._refused.get(config, {}).pop(told.namespace, None)
         self.marks.note(told.namespace, told.log_id, told.number, now)
-        for budget in budgets:
-            account = self.open(AccountKey(config, budget.name, told.namespace), now)
+        for budget, account in zip(budgets, accounts, strict=True):
             if account is not None:
                 account.room = MOST_KEYS if self._keys < CROWDED else FEW_KEYS
                 account.add(budget, told.rows, told.talks, told.missed, now)
         self.version += 1
         return Taken.COUNTED
 
+    def refuses(self, config: str, namespace: str = "") -> int:
+        """Of how many namespaces, or whether of that one, statements wait because there is no room."""
+        found = self._refused.get(config, {})
+        return int(namespace in found) if namespace else len(found)
+
+    def of(self, config: str, budget: str) -> list[Account]:
+        """All accounts of that budget."""
+        return list(self._by_budget.get((config, budget), {}).values())
+
     def open(self, key: AccountKey, now: float) -> Account | None:
-        """That account; None where there are too many."""
+        """That account, to be counted into; None where there is no room."""
         found = self.accounts.get(key)
-        if found is None and len(self.accounts) < MOST_ACCOUNTS:
-            found = self.accounts[key] = Account(key, now)
-            self.version += 1
-        return found
+        if found is not None:
+            return found
+        if self._of_one[key.namespace] >= MOST_OF_ONE and not self._drop_unused(key.namespace):
+            return None
+        if len(self.accounts) >= MOST_ACCOUNTS and not self._drop_unused():
+            return None
+        return self._put(Account(key, now))
+
+    def look(self, key: AccountKey, now: float) -> Account:
+        """That account, as it is. It is remembered from when on it counts, where there is room to spare."""
+        found = self.accounts.get(key)
+        if found is not None:
+            return found
+        account = Account(key, now)
+        if self._of_one[key.namespace] < MOST_OF_ONE // 2 and len(self.accounts) < MOST_ACCOUNTS // 2:
+            self._put(account)
+        return account
+
+    def _put(self, account: Account) -> Account:
+        key = account.key
+        self.accounts[key] = account
+        self._by_budget.setdefault((key.config, key.budget), {})[key.namespace] = account
+        self._of_one[key.namespace] += 1
+        self.version += 1
+        return account
+
+    def _drop(self, key: AccountKey) -> None:
+        del self.accounts[key]
+        found = self._by_budget[key.config, key.budget]
+        del found[key.namespace]
+        if not found:
+            del self._by_budget[key.config, key.budget]
+        self._of_one[key.namespace] -= 1
+        if not self._of_one[key.namespace]:
+            del self._of_one[key.namespace]
+        self.version += 1
+
+    def _drop_unused(self, namespace: str = "") -> bool:
+        """Make room by an account into which nothing was ever counted."""
+        for key, account in self.accounts.items():
+            if namespace in ("", key.namespace) and not account.ledgers:
+                self._drop(key)
+                return True
+        return False
 
     def sweep(self, now: float) -> None:
         """Forget what nobody speaks of any more."""
         self.marks.forget(now - KEEP)
         for key in [key for key, account in self.accounts.items() if account.last < now - UNUSED]:
-            del self.accounts[key]
-            self.version += 1
+            self._drop(key)
+        for config, found in list(self._refused.items()):
+            for namespace in [namespace for namespace, at in found.items() if at < now - REFUSED_FOR]:
+                del found[namespace]
+            if not found:
+                del self._refused[config]
 
     def snapshot(self, leader: str) -> Snapshot:
         """What is to be saved. Later changes do not reach it."""
@@ -144,7 +214,9 @@ class Shard:
             marks.load((str(key), int(number), int(minute)) for key, number, minute in document["marks"])
         except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
             raise Damaged(f"{type(error).__name__}: {error}") from None
-        self.accounts = {account.key: account for account in accounts}
+        self.accounts, self._by_budget, self._of_one = {}, {}, Counter()
+        for account in accounts:
+            self._put(account)
         self.marks = marks
         self.version += 1
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tracekeeper_spec.budget import NANO, Budget, Decision, Severity
 from tracekeeper_spec.period import Span
 
-from .account import MOST_KEYS, MOST_RANKED, Account, span_of
+from .account import Account, span_of
 from .burn import WINDOWS
 from .ranking import Key, Place, Ranking
 
@@ -51,11 +51,15 @@ class Standing:
     """By window: the share of the limit that was spent in it. Without groups only."""
     keys: Ranking = field(default_factory=lambda: Ranking(1))
     ranks: Mapping[str, Ranking] = field(default_factory=dict)
+    refused: int = 0
+    """Namespaces whose statements wait, because there is no room."""
+    silent: int = 0
+    """Pods that live and whose sidecars have not been heard of for long."""
 
     @property
     def complete(self) -> bool:
         """Whether all that was spent is known."""
-        return not (self.unpriced or self.missed)
+        return not (self.unpriced or self.missed or self.refused or self.silent)
 
     @property
     def state(self) -> State:
@@ -76,7 +80,7 @@ class Standing:
     def _most(self) -> int:
         if not self.budget.groups:
             return self.spent
-        return max((place.spent for place in self.keys), default=0)
+        return self.keys.most()
 
     def place(self, key: Key) -> Place:
         """What that key has spent; of a budget without groups, what all have."""
@@ -89,6 +93,10 @@ class Standing:
             found.append(f"{self.unpriced} calls of models whose price is not known")
         if self.missed:
             found.append(f"{self.missed} spans that no sidecar could look at in time")
+        if self.refused:
+            found.append(f"what pods of {self.refused} namespaces have spent, for which there is no room")
+        if self.silent:
+            found.append(f"what {self.silent} pods have spent whose sidecars were not heard of for 10 minutes")
         if self.since > self.span.begins:
             found.append("what was spent in this period before it was counted")
         return "without " + ", ".join(found) if found else ""
@@ -116,44 +124,40 @@ def reaches(budget: Budget, spent: int, percent: int) -> bool:
     return spent * 100 >= percent * budget.limit.nano
 
 
-def standing(config: str, namespace: str, budget: Budget, accounts: Sequence[Account], now: float) -> Standing:
-    """Of the accounts that spend from one budget."""
-    span = span_of(budget, now)
-    ledgers = [account.current(budget, now) for account in accounts]
-    keys: Ranking = ledgers[0].keys if len(ledgers) == 1 else _merged((each.keys for each in ledgers), MOST_KEYS)
-    names = {name for each in ledgers for name in each.ranks}
-    ranks = {name: _merged((each.ranks[name] for each in ledgers if name in each.ranks), MOST_RANKED) for name in names}
-    spent = sum(each.nano for each in ledgers)
+def standing(
+    config: str, namespace: str, budget: Budget, account: Account, now: float, refused: int = 0, silent: int = 0
+) -> Standing:
+    """Of the account, or of the sum of those, that spend from one budget."""
+    ledger = account.current(budget, now)
     return Standing(
         config,
         namespace,
         budget,
-        span,
-        spent,
-        sum(each.tokens for each in ledgers),
-        sum(each.unpriced for each in ledgers),
-        sum(each.missed for each in ledgers),
-        min((account.since for account in accounts), default=now),
-        forecast(span, spent, accounts, now),
-        {} if budget.groups else burn(budget, accounts, now),
-        keys,
-        ranks,
+        span_of(budget, now),
+        ledger.nano,
+        ledger.tokens,
+        ledger.unpriced,
+        ledger.missed,
+        account.since,
+        forecast(span_of(budget, now), ledger.nano, account, now),
+        {} if budget.groups else burn(budget, account, now),
+        ledger.keys,
+        ledger.ranks,
+        refused,
+        silent,
     )
 
 
-def forecast(span: Span, spent: int, accounts: Iterable[Account], now: float) -> int:
+def forecast(span: Span, spent: int, account: Account, now: float) -> int:
     """What was spent, and the pace of the last hours, or of the period where that is younger, until its end."""
     window = max(LEAST, min(PACE, now - span.begins))
-    recent = min(spent, sum(account.burn.spent(window, now) for account in accounts))
+    recent = min(spent, account.burn.spent(window, now))
     return spent + int(recent / window * max(0.0, span.ends - now))
 
 
-def burn(budget: Budget, accounts: Sequence[Account], now: float) -> dict[str, float]:
+def burn(budget: Budget, account: Account, now: float) -> dict[str, float]:
     """By window: the share of the limit that was spent in it."""
-    return {
-        name: sum(account.burn.spent(seconds, now) for account in accounts) / budget.limit.nano
-        for name, seconds in WINDOWS.items()
-    }
+    return {name: account.burn.spent(seconds, now) / budget.limit.nano for name, seconds in WINDOWS.items()}
 
 
 def dollars(nano: int) -> str:
@@ -161,10 +165,3 @@ def dollars(nano: int) -> str:
     whole, part = divmod(nano, NANO)
     text = f"{part:09d}".rstrip("0")
     return f"{whole}.{text.ljust(2, '0')}"
-
-
-def _merged(rankings: Iterable[Ranking], room: int) -> Ranking:
-    merged = Ranking(room)
-    for ranking in rankings:
-        merged.merge(ranking)
-    return merged

@@ -21,6 +21,8 @@ from .standing import Standing, State, allowed, state
 
 TICK = 2.0
 """Seconds between looks at whom to tell."""
+RESTS, MOST_REST = 9.0, 30.0
+"""How many times as long as it took there is no other look; and seconds at most."""
 LEAST, MOST = 15.0, 60.0
 """Seconds after which a sidecar is told again, whether anything has changed or not: after 120 it does not go by it."""
 MOST_KEYS = 200
@@ -93,7 +95,7 @@ class Statements:
         logs.add(statement.log_id)
         taken = self._book.take(_told(namespace, statement), facts.budgets_from, facts.budgets)
         self._metrics.budget_statements.labels(taken.value).inc()
-        if taken is Taken.EARLY:
+        if taken in (Taken.EARLY, Taken.FULL):
             return
         stored = self._book.is_stored(namespace, statement.log_id, statement.number)
         if not stored:
@@ -118,8 +120,9 @@ class Statements:
     async def run(self) -> None:
         """Tell sidecars how their budgets stand, until cancelled."""
         while True:
+            began = self._clock.monotonic()
             await self.tell()
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(rest(self._clock.monotonic() - began))
 
     async def tell(self) -> None:
         """Whoever does not know it yet, or has not heard of it for long."""
@@ -167,6 +170,11 @@ class Statements:
             for each in said.budgets
         )
         return pb.ToSidecar(budgets=said).SerializeToString(), matter
+
+
+def rest(took: float) -> float:
+    """Seconds after a look that took so long: others have the loop for most of the time."""
+    return min(MOST_REST, max(TICK, RESTS * took))
 
 
 def said_of(standing: Standing) -> pb.BudgetState:

@@ -42,10 +42,10 @@ class BudgetTeller:
             return Section()
         author = item.merged.sections.get(SpecSection.BUDGETS)
         config = f"{author.namespace}/{author.name}" if author is not None else f"{plan.namespace}/{item.name}"
-        found = [self._book.standing(config, budget, plan.namespace) for budget in budgets]
-        now = [member(each) for each in found if each is not None]
-        if len(now) < len(found):
+        if not all(self._book.is_read(budget, plan.namespace) for budget in budgets):
             return None
+        found = [self._book.standing(config, budget, plan.namespace) for budget in budgets]
+        now = [member(each) for each in found if each is not None]  # Of the others nothing is known.
         before = self._said.get(item.uid)
         if before is None or _matter(before[2]) != _matter(now) or self._clock.monotonic() >= before[0] + EVERY:
             self._said[item.uid] = before = self._clock.monotonic(), plan.namespace, now
