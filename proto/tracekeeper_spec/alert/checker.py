@@ -20,6 +20,8 @@ from tracekeeper_spec.units import format_duration
 
 OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+MAX_COMPARISONS = 16
+"""Of metrics, in one condition. Each becomes up to 700 characters of PromQL."""
 _ORDER = ("<", "<=", ">", ">=")
 
 
@@ -74,6 +76,7 @@ class Checker:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._measures = Measures(around.budgets)
+        self._comparisons = 0
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
@@ -148,6 +151,10 @@ class Checker:
     def _compare(self, node: tree.Binary, *, negated: bool) -> Test | Filter:
         if labels.names(node.left) or labels.names(node.right):
             return labels.test(node, negated=negated, root=self._around.root)
+        self._comparisons += 1
+        if self._comparisons == MAX_COMPARISONS + 1:
+            text = f"a condition compares at most {MAX_COMPARISONS} times"
+            self.problems.append(Problem(node.at, text, "write several rules"))
         left, right, sign = self._measures.value(node.left), self._measures.value(node.right), node.sign
         if isinstance(right, BudgetValue) and _is_daily(left):
             left = self._measures.spent_today(node.left.at)

@@ -9,7 +9,7 @@ from tracekeeper_spec.alert.build import Builder, Site
 from tracekeeper_spec.alert.checker import Checked, Surroundings, check, compares
 from tracekeeper_spec.alert.compiled import AlertFault, AlertRule, Compiled, Links
 from tracekeeper_spec.alert.envelope import Envelope, human, label_faults, summary, top
-from tracekeeper_spec.alert.expression import Aggregate, Expression, Matcher, written
+from tracekeeper_spec.alert.expression import Expression, Matcher, written
 from tracekeeper_spec.alert.meaning import BudgetValue, Compare, Measure, Test
 from tracekeeper_spec.alert.measures import DAILY_COST
 from tracekeeper_spec.alert.metric import ALWAYS_THERE, BudgetMember, Form, Unit
@@ -22,9 +22,13 @@ from tracekeeper_spec.units import format_duration
 
 LEAST_WINDOW = 120.0
 """Seconds. In less, there may not be the two scrapes that a rate is taken from."""
+MAX_COMPARISONS = 256
+"""In the conditions of one config, and joins in its PromQL; those of built-in rules do not count."""
 NO_DATA = "NoData"
 """Ends the name of the rule that tells of nothing to look at."""
 PROMQL = "promql"
+POD = "pod"
+"""A label by which an extreme is told apart where nothing else does."""
 
 
 def compile_alerts(
@@ -55,6 +59,7 @@ class _Work:
     envelope: Envelope
     budgets: tuple[Budget, ...]
     root: bool
+    room: int = MAX_COMPARISONS
     built: list[tuple[AlertRule, Expression | None]] = field(default_factory=list)
     """Rules, with the tree of their PromQL where Tracekeeper has made it."""
     faults: list[AlertFault] = field(default_factory=list)
@@ -80,6 +85,7 @@ class _Work:
         ]
         matcher = None if self.root else Matcher("namespace", "=", self.site.namespace)
         raw = confine(rule.promql or "", matcher)
+        faults += self._taken(rule, raw.operations)
         if raw.problem is not None:
             faults.append(AlertFault(rule.name, raw.problem.at, raw.problem.problem, raw.problem.hint))
         elif refusal := verify(raw.text, matcher, raw.selectors):
@@ -96,6 +102,8 @@ class _Work:
         around = Surroundings(rule.group_by, self.budgets, self.root)
         checked = check(rule.condition or "", around)
         faults += [AlertFault(rule.name, found.at, found.problem, found.hint) for found in checked.problems]
+        if checked.test is not None and not builtin:
+            faults += self._taken(rule, sum(1 for _ in compares(checked.test)))
         if checked.test is not None:
             faults += _unfit(rule, checked.test)
         if faults or checked.test is None:
@@ -119,6 +127,15 @@ class _Work:
         if rule.no_data is NoData.ALERT and (silence := builder.silence(checked.test)) is not None:
             self.built.append((self._silent(rule, silence), None))
 
+    def _taken(self, rule: Rule, comparisons: int) -> list[AlertFault]:
+        """Takes from what all rules together may have. What is above it is told, and not compiled."""
+        self.room -= comparisons
+        if self.room >= 0:
+            return []
+        self.room += comparisons
+        text = f"the rules of a config compare, or join PromQL, at most {MAX_COMPARISONS} times together"
+        return [AlertFault(rule.name, None, text, "write them into a second TracingConfig")]
+
     def _alert(self, rule: Rule, expr: str, metric: str, told: str, description: str) -> AlertRule:
         runbook = rule.runbook_url or builtin.runbook(rule.name)
         annotations = self.envelope.annotations(runbook, told, description, rule.group_by)
@@ -141,11 +158,13 @@ class _Work:
             return None
         source = builder.source(test.left, ())
         by = tuple(group.label for group in source.groups if group not in rule.group_by)
-        if not by or test.left.metric.histogram:
+        if not by and test.left.metric.form is Form.HIGHEST:
+            by = (POD,)
+        if not by:
             return None
         grouped = tuple(label for label in builder.by if label != "namespace" or self.root)
-        parts = builder.offenders(test.left)
-        return top(parts, by, grouped) if isinstance(parts, Aggregate) else None
+        parts = builder.offenders(test)
+        return top(parts, by, grouped) if parts is not None else None
 
     def _warn(self, rule: Rule, checked: Checked, builder: Builder) -> None:
         assert checked.test is not None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracekeeper_spec.alert.compiled import AlertFault, Links
-from tracekeeper_spec.alert.expression import Aggregate, Call, Expression, Matcher, Number, Selector, written
+from tracekeeper_spec.alert.expression import Aggregate, Binary, Call, Expression, Matcher, Number, Selector, written
 from tracekeeper_spec.alert.metric import Unit
 from tracekeeper_spec.alert.section import Group, Rule
 from tracekeeper_spec.alert.severity import Severity
@@ -77,14 +77,14 @@ def human(unit: Unit) -> str:
 
 
 def top(expression: Expression, by: tuple[str, ...], grouped: tuple[str, ...]) -> str:
-    """A template that names the series that have the largest part in what fired. `expression` is a rate or an extreme
-    of one selector; `by` are the labels that tell the series apart, `grouped` those of the alert.
+    """A template that names the series that have the largest part in what fired. `expression` is made of aggregations,
+    each of a function of one selector; `by` are the labels that tell the series apart, `grouped` those of the alert.
     """
     holes = tuple(Matcher(label, "=", f"\x00{label}") for label in grouped)
-    query = written(_topmost(expression, by, holes)).replace("%", "%%")
-    for label in grouped:
+    query = written(Call("topk", (Number(_TOP), _narrowed(expression, by, holes)))).replace("%", "%%")
+    for place, label in enumerate(grouped, 1):
         # The printer has quoted and escaped what stands for the alert's own value.
-        query = query.replace(f'"\\u0000{label}"', "%q")
+        query = query.replace(f'"\\u0000{label}"', f"%[{place}]q")
     values = "".join(f" $labels.{label}" for label in grouped)
     # The printer writes no backtick, so nothing ends this text early.
     asked = f"printf `{query}`{values} | query" if grouped else f"query `{query.replace('%%', '%')}`"
@@ -93,13 +93,15 @@ def top(expression: Expression, by: tuple[str, ...], grouped: tuple[str, ...]) -
     return f"{{{{ range {asked} }}}}{names}: {{{{ {value} }}}}; {{{{ end }}}}"
 
 
-def _topmost(expression: Expression, by: tuple[str, ...], holes: tuple[Matcher, ...]) -> Expression:
-    assert isinstance(expression, Aggregate) and isinstance(expression.of, Call)
-    selector = expression.of.arguments[0]
-    assert isinstance(selector, Selector)
-    narrowed = Selector(selector.metric, (*selector.matchers, *holes), selector.window, selector.offset)
-    inner = Aggregate(expression.name, by, Call(expression.of.name, (narrowed,)))
-    return Call("topk", (Number(_TOP), inner))
+def _narrowed(expression: Expression, by: tuple[str, ...], holes: tuple[Matcher, ...]) -> Expression:
+    """The same by other labels, of the alert's own group alone."""
+    match expression:
+        case Binary(left=left, right=right):
+            return replace(expression, left=_narrowed(left, by, holes), right=_narrowed(right, by, holes))
+        case Aggregate(name=name, of=Call(name=function, arguments=(Selector() as selector,))):
+            narrowed = replace(selector, matchers=(*selector.matchers, *holes))
+            return Aggregate(name, by, Call(function, (narrowed,)))
+    return expression
 
 
 def label_faults(rule: Rule) -> Iterator[AlertFault]:
@@ -110,12 +112,12 @@ def label_faults(rule: Rule) -> Iterator[AlertFault]:
             yield AlertFault(rule.name, None, f"labels.{key}: Tracekeeper sets it, or Prometheus", "use another name")
         elif key in grouped:
             yield AlertFault(rule.name, None, f"labels.{key}: groupBy sets it", "use another name")
-        yield from _template_faults(rule, f"labels.{key}", value)
+        yield from _template_faults(rule, f"labels.{key}", value, steady=True)
     for key, value in (rule.annotations or {}).items():
         yield from _template_faults(rule, f"annotations.{key}", value)
     yield from _template_faults(rule, "runbookURL", rule.runbook_url or "")
 
 
-def _template_faults(rule: Rule, where: str, text: str) -> Iterator[AlertFault]:
-    for problem in problems(text):
+def _template_faults(rule: Rule, where: str, text: str, *, steady: bool = False) -> Iterator[AlertFault]:
+    for problem in problems(text, steady=steady):
         yield AlertFault(rule.name, None, f"{where}, character {problem.at + 1}: {problem.problem}", problem.hint)

@@ -7,7 +7,7 @@ double quotes, and everything in them that is not plain is escaped: nothing that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tracekeeper_spec.units import format_duration
@@ -125,17 +125,19 @@ def walk(node: Expression) -> Iterable[Expression]:
             yield from walk(right)
 
 
-def replaced(node: Expression, old: Expression, new: Expression) -> Expression:
-    """`node` with `new` wherever `old` is in it."""
-    if node == old:
-        return new
+def replaced(node: Expression, news: Mapping[Expression, Expression], fits: Callable[[Expression], bool]) -> Expression:
+    """`node` with what `news` has in place of its parts. Only those that `fits` says are looked up: it takes as long as
+    they are large.
+    """
+    if fits(node) and node in news:
+        return news[node]
     match node:
         case Call(arguments=arguments):
-            return replace(node, arguments=tuple(replaced(argument, old, new) for argument in arguments))
+            return replace(node, arguments=tuple(replaced(argument, news, fits) for argument in arguments))
         case Aggregate(of=of):
-            return replace(node, of=replaced(of, old, new))
+            return replace(node, of=replaced(of, news, fits))
         case Binary(left=left, right=right):
-            return replace(node, left=replaced(left, old, new), right=replaced(right, old, new))
+            return replace(node, left=replaced(left, news, fits), right=replaced(right, news, fits))
     return node
 
 

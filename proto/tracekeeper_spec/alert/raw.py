@@ -24,6 +24,8 @@ class Raw:
 
     text: str
     selectors: int = 0
+    operations: int = 0
+    """Joins of two operands."""
     problem: Problem | None = None
 
 
@@ -40,10 +42,10 @@ def confine(text: str, matcher: Matcher | None) -> Raw:
         hint = "compare a metric with it" if found is Type.SCALAR else "wrap it in rate(…), for example"
         return Raw(text, problem=Problem(0, f"is {found}, and an instant vector is wanted", hint))
     if matcher is None:
-        return Raw(text, len(parser.places))
+        return Raw(text, len(parser.places), parser.operations)
     put, parts, end = matchers([matcher]), [], 0
     for place in sorted(parser.places, key=lambda place: place.at):
         parts.append(text[end : place.at])
         parts.append(put + ("" if place.empty else ",") if place.braces else f"{{{put}}}")
         end = place.at
-    return Raw("".join([*parts, text[end:]]), len(parser.places))
+    return Raw("".join([*parts, text[end:]]), len(parser.places), parser.operations)

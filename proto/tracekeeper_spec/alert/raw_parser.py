@@ -17,6 +17,10 @@ from tracekeeper_spec.condition.lookup import nearest
 from tracekeeper_spec.condition.problem import Unreadable
 
 MAX_DEPTH = 32
+MAX_OPERATIONS = 64
+"""Signs and words between two operands in one text. Who reads it again, here or in Prometheus, takes more than twice as
+long for twice as many, and the tree that they make is as deep as there are.
+"""
 MAX_STEPS = 11_000
 """Of a subquery; more than so many points of a series Prometheus does not answer either."""
 DEFAULT_STEP = 60.0
@@ -69,6 +73,7 @@ class Parser:
     def __init__(self, text: str) -> None:
         self._tokens = list(tokens(text))
         self._next = 0
+        self.operations = 0
         self.places: list[Place] = []
 
     def parse(self) -> Type:
@@ -124,6 +129,10 @@ class Parser:
     def _binary(self, sign: Token, left: _Value, strength: int, depth: int) -> _Value:
         word = sign.text.lower()
         compares = word in _COMPARISONS
+        self.operations += 1
+        if self.operations > MAX_OPERATIONS:
+            hint = "write several rules, or sum() over a metric with more labels"
+            raise Unreadable(sign.at, f"joins more than {MAX_OPERATIONS} times", hint)
         as_number = self._accept("bool")
         if as_number and not compares:
             raise Unreadable(sign.at, "bool goes only with comparisons")

@@ -33,16 +33,13 @@ def share(
     """The recording rules, and the rules with what these record in place of what they would work out."""
     parts = [list(dict.fromkeys(part for part in walk(tree) if _fits(part))) if tree else [] for _, tree in built]
     uses = Counter(part for each in parts for part in each)
-    shared = [part for part, count in uses.items() if count >= LEAST_USES]
+    shared = {part: _read(part, site) for part, count in uses.items() if count >= LEAST_USES}
     rules = []
     for (rule, tree), each in zip(built, parts, strict=True):
         if tree is None or not any(part in shared for part in each):
             rules.append(rule)
             continue
-        for part in each:
-            if part in shared:
-                tree = replaced(tree, part, _read(part, site))
-        rules.append(replace(rule, expr=written(tree)))
+        rules.append(replace(rule, expr=written(replaced(tree, shared, _fits))))
     return [_record(part, site) for part in shared], rules
 
 

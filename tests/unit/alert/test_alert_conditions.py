@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from alert_world import compiled
+from tracekeeper_spec.alert.compiled import AlertRule
 
 BUDGETS = [
     {"name": "daily", "period": "Day", "limit": {"amount": "10"}},
@@ -86,6 +87,32 @@ def test_the_limit_of_a_day_needs_exactly_one_budget_of_a_day(budgets: list[dict
     assert [(fault.at, fault.problem) for fault in made.faults] == [(13, said)]
 
 
+def test_a_condition_compares_so_often_and_no_more() -> None:
+    terms = ["p99_latency > 1s", "error_rate > 0.1"] * 8
+    assert compiled({"name": "X", "condition": " || ".join(terms)}).rules
+    made = compiled({"name": "X", "condition": " || ".join([*terms, "error_rate > 0.2", "error_rate > 0.3"])})
+    (fault,) = made.faults
+    assert (fault.at, fault.problem) == (len(" || ".join(terms)) + 15, "a condition compares at most 16 times")
+    assert fault.hint == "write several rules" and not made.rules
+
+
+def test_rules_that_are_too_much_together_are_told_and_the_others_are_written() -> None:
+    condition, promql = " || ".join(["error_rate > 0.1"] * 16), " + ".join(["up"] * 65)
+    rules = [{"name": f"R{index}", "condition": condition} for index in range(12)]  # 192 of 256
+    made = compiled(
+        *rules,
+        {"name": "Joins", "promql": promql},
+        {"name": "One", "condition": "error_rate > 0.1"},
+        {"name": "Two", "promql": "up + up"},
+        {"name": "None", "promql": "up"},
+        built_in="Agents",
+    )
+    assert [fault.rule for fault in made.faults] == ["One", "Two"]
+    assert all("at most 256 times together" in fault.problem for fault in made.faults)
+    written = {rule.alert for rule in made.rules if isinstance(rule, AlertRule)}
+    assert {*(rule["name"] for rule in rules), "Joins", "None", "ErrorRateCritical"} <= written
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -93,6 +120,7 @@ def test_the_limit_of_a_day_needs_exactly_one_budget_of_a_day(budgets: list[dict
         ({"promql": "up", "minSamples": 5}, "minSamples does not go with promql"),
         ({"promql": "up", "groupBy": ["Agent"]}, "groupBy does not go with promql"),
         ({"promql": "up", "noData": "Zero"}, "noData: Zero does not go with promql"),
+        ({"condition": "error_rate > 0.1", "labels": {"v": "{{ $value }}"}}, "labels.v, character 1"),
         ({"condition": "error_rate > 0.1", "labels": {"agent": "a"}, "groupBy": ["Agent"]}, "groupBy sets it"),
     ],
 )

@@ -96,6 +96,33 @@ def test_any_text_is_either_taken_or_refused_with_a_place(text: str) -> None:
         assert made.rules or all(fault.at is not None and 0 <= fault.at <= len(text) for fault in made.faults)
 
 
+def test_promql_that_joins_too_often_is_refused_before_another_parser_reads_it() -> None:
+    """That one makes a tree as deep as there are joins, and looks at each part of it again and again."""
+    for sign in ("+", "or", "> bool"):
+        text = f" {sign} ".join(["up"] * 65)
+        raw = confine(text, SHOP)
+        assert raw.problem is None and raw.operations == 64 and not verify(raw.text, SHOP, 65), sign
+        raw = confine(f"{text} {sign} up", SHOP)
+        assert raw.problem is not None and raw.problem.problem == "joins more than 64 times", sign
+    for text in ("+".join(["a"] * 2000), f"a{'*2' * 1500}"):
+        assert confine(text, SHOP).problem is not None, text
+
+
+def test_every_selector_is_found_whatever_it_is_in() -> None:
+    inside = 'x{y="z"}'
+    for text in (
+        f"topk(scalar({inside}), {inside}) + -({inside})",
+        f"sum(rate({inside}[5m])) by (a) > max_over_time(rate({inside}[5m])[1h:1m] offset 1m)",
+        f'label_replace({inside}, "a", "$1", "b", "(.*)") unless on (c) count_values("v", {inside})',
+        f"clamp({inside}, 1, scalar({inside})) and vector(1) > pi()",
+    ):
+        count = text.count(inside)
+        raw = confine(text, SHOP)
+        assert raw.selectors == count and not verify(raw.text, SHOP, count), text
+        half = raw.text.replace('namespace="shop",', "", 1)
+        assert "would not be kept" in verify(half, SHOP, count) and "were seen" in verify(raw.text, SHOP, count + 1)
+
+
 def test_what_parsers_read_in_two_ways_is_refused() -> None:
     for text in ("x > 0e3", "x > 05E-3", "x > 010", "x{a='\\\"'}", "x # y", "x{a=`b`}", "x @ 5", '{"a.b"}', "by > 1"):
         assert confine(text, SHOP).problem is not None, text
