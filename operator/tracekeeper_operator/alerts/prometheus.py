@@ -102,9 +102,9 @@ class Groups:
 
 async def read_rules(url: str, wanted: Collection[Place]) -> list[Loaded]:
     """What each replica behind `url` has of these groups. Raises PrometheusError."""
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
         async with asyncio.timeout(MOST_REPLICAS * TIMEOUT), aiohttp.ClientSession() as session:
             addresses = await _addresses(parts.hostname or "", port)
             return [

@@ -7,6 +7,7 @@ its own namespace. The oldest, because somebody who may make another one must no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,6 +19,8 @@ Object = Mapping[str, Any]
 LabelsOf = Callable[[str], Mapping[str, str] | None]
 """Labels of a namespace; None when they are not known."""
 
+_SERVICE = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_PATH = re.compile(r"[A-Za-z0-9._~/-]{0,200}")
 DEFAULT_PORTS = {"Prometheus": 9090, "Alertmanager": 9093}
 
 
@@ -155,8 +158,10 @@ def _head(found: Object, kind: str, spec: Mapping[str, Any]) -> Server:
     meta = _mapping(found.get("metadata"))
     namespace = str(meta.get("namespace", ""))
     scheme = "https" if _mapping(_mapping(spec.get("web")).get("tlsConfig")) else "http"
-    service = spec.get("serviceName") or f"{kind.lower()}-operated"
-    prefix = str(spec.get("routePrefix") or "/").strip("/")
+    # Whoever may make such an object must not lead the operator anywhere but to a Service beside it.
+    said, path = str(spec.get("serviceName") or ""), str(spec.get("routePrefix") or "/").strip("/")
+    service = said if _SERVICE.fullmatch(said) else f"{kind.lower()}-operated"
+    prefix = path if _PATH.fullmatch(path) and not {".", ".."} & {*path.split("/")} else ""
     address = f"{scheme}://{service}.{namespace}.svc:{DEFAULT_PORTS[kind]}"
     return Server(
         kind,

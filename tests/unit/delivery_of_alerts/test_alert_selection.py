@@ -70,6 +70,27 @@ def test_where_it_answers() -> None:
     assert read_alertmanager(alertmanager()).url == "http://alertmanager-operated.monitoring.svc:9093"
 
 
+@pytest.mark.parametrize(
+    ("service", "prefix"),
+    [
+        ("evil.example.com/x?", "/"),
+        ("169.254.169.254:80/latest#", "/"),
+        ("x:99999", "/"),
+        ("[x", "/"),
+        ("user@host", "/"),
+        ("a" * 64, "/"),
+        (["x"], {"a": 1}),
+        (None, "/../../x"),
+        (None, "/x?y=/"),
+        (None, "/x#y"),
+        (None, "/x y\n"),
+    ],
+)
+def test_no_object_leads_anywhere_but_to_a_service_beside_it(service: Any, prefix: Any) -> None:
+    spec = {"serviceName": service, "routePrefix": prefix}
+    assert read_prometheus(prometheus(**spec)).url == "http://prometheus-operated.monitoring.svc:9090"
+
+
 def test_a_strategy_that_is_not_known_is_taken_for_the_narrowest() -> None:
     assert read_alertmanager(alertmanager()).strategy is Strategy.ON_NAMESPACE
     assert read_alertmanager(alertmanager(strategy="Later")).strategy is Strategy.ON_NAMESPACE

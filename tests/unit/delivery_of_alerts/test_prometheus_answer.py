@@ -139,3 +139,9 @@ async def test_nobody_there() -> None:
         await read_rules("http://127.0.0.1:1", {PLACE})
     with pytest.raises(PrometheusError):
         await read_rules("http://no-such-host.invalid:9090", {PLACE})
+
+
+@pytest.mark.parametrize("url", ["http://x:99999", "http://[x.t.svc:9090", "http://x:port"])
+async def test_an_address_that_cannot_be_read_is_said(url: str) -> None:
+    with pytest.raises(PrometheusError):
+        await read_rules(url, {PLACE})
