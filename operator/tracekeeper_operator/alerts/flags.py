@@ -46,7 +46,7 @@ def read_alerts(options: argparse.Namespace, namespace: str, root: str, lease: s
         alertmanager_url=_url("--alertmanager-url", options.alertmanager_url),
         plain_namespace=_namespace(options.plain_namespace),
         plain_base=_base(options.plain_base, options.plain_namespace),
-        links=Links(options.runbook_url, options.trace_url),
+        links=Links(options.runbook_url, options.trace_url, namespace),
         lease=lease,
     )
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 from tracekeeper_spec.alert.build import Site, budget_value
 from tracekeeper_spec.alert.compiled import AlertRule
-from tracekeeper_spec.alert.envelope import Envelope
-from tracekeeper_spec.alert.expression import Binary, Expression, Matcher, Number, written
+from tracekeeper_spec.alert.envelope import NAMESPACE, Envelope, top
+from tracekeeper_spec.alert.expression import Aggregate, Binary, Call, Expression, Matcher, Number, Selector, written
+from tracekeeper_spec.alert.metric import COST
+from tracekeeper_spec.alert.section import Group
 from tracekeeper_spec.alert.severity import Severity
 from tracekeeper_spec.budget import Budget
 from tracekeeper_spec.period import Period
@@ -31,6 +33,7 @@ _BURNS = {
 }
 """Share of the limit, in the long window; the short one says that it still goes on ("Alerting on SLOs", The Site
 Reliability Workbook, 5). Its numbers are for a month; in a shorter period as much of it is quite usual."""
+_HOUR = 3600.0
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 
 
@@ -41,7 +44,7 @@ def budget_rules(budgets: tuple[Budget, ...], site: Site, envelope: Envelope) ->
 
 def _rules(budget: Budget, site: Site, envelope: Envelope) -> Iterator[AlertRule]:
     of = f"budget {budget.name}{' of {{ $labels.key }}' if budget.groups else ''}"
-    used = budget_value(USED, site.config, budget.name)
+    used = budget_value(USED, site, budget.name)
     limits = [threshold.percent / 100 for threshold in budget.thresholds]
     for threshold, share, above in zip(budget.thresholds, limits, [*limits[1:], None], strict=True):
         reached: Expression = Binary(">=", used, Number(share))
@@ -50,7 +53,7 @@ def _rules(budget: Budget, site: Site, envelope: Envelope) -> Iterator[AlertRule
         summary = f"{THRESHOLD}: {of} is used up to {{{{ $value | humanizePercentage }}}}"
         why = f"From {threshold.percent} % on, that is {threshold.severity}. The period is a {budget.period.lower()}."
         labels = {"threshold": f"{share:g}"}
-        yield _alert(THRESHOLD, reached, Severity(threshold.severity), summary, why, budget, envelope, labels)
+        yield _alert(THRESHOLD, reached, Severity(threshold.severity), summary, why, budget, site, envelope, labels)
     for name, share, long, short in _BURNS[budget.period]:
         burning = Binary(">", _burn(site, budget, long), Number(share))
         now = Binary(">", _burn(site, budget, short), Number(_part(share, long, short)))
@@ -58,11 +61,12 @@ def _rules(budget: Budget, site: Site, envelope: Envelope) -> Iterator[AlertRule
         severity = Severity.CRITICAL if name == FAST else Severity.WARNING
         summary = f"{name}: {{{{ $value | humanizePercentage }}}} of {of} went in {long}"
         why = f"More than {share:.0%} of the limit in {long}, and it goes on like this."
-        yield _alert(name, both, severity, summary, why, budget, envelope, {"window": long})
-    unsure = budget_value(STATE, site.config, budget.name, (Matcher("state", "=", "Incomplete"),))
+        yield _alert(name, both, severity, summary, why, budget, site, envelope, {"window": long})
+    unsure = budget_value(STATE, site, budget.name, (Matcher("state", "=", "Incomplete"),))
     summary = f"{INCOMPLETE}: {of} is at least what is shown"
     why = "Some of it is not known: spans were not counted, calls have no price, or sidecars have not been heard of."
-    yield _alert(INCOMPLETE, Binary("==", unsure, Number(1)), Severity.INFO, summary, why, budget, envelope, {}, 600)
+    incomplete = Binary("==", unsure, Number(1))
+    yield _alert(INCOMPLETE, incomplete, Severity.INFO, summary, why, budget, site, envelope, {}, 600)
 
 
 def _alert(
@@ -72,16 +76,27 @@ def _alert(
     summary: str,
     description: str,
     budget: Budget,
+    site: Site,
     envelope: Envelope,
     more: dict[str, str],
     for_: float = 0.0,
 ) -> AlertRule:
     labels = envelope.labels(severity, name, {"budget": budget.name, **more})
-    return AlertRule(name, written(expr), for_, 0.0, labels, envelope.annotations(name, summary, description, ()))
+    annotations = envelope.annotations(name, summary, description, ()) | _spenders(budget, site)
+    return AlertRule(name, written(expr), for_, 0.0, labels, annotations)
+
+
+def _spenders(budget: Budget, site: Site) -> dict[str, str]:
+    """Who spent most in the last hour; not of a budget by groups, whose alert is about one of them."""
+    if budget.groups:
+        return {}
+    spent = Call("increase", (Selector(COST, site.matchers, _HOUR),))
+    by = (Group.AGENT.label, Group.MODEL.label)
+    return {"top": top(Aggregate("sum", (), spent), by if site.namespace else (NAMESPACE, *by), ())}
 
 
 def _burn(site: Site, budget: Budget, window: str) -> Expression:
-    return budget_value(BURN, site.config, budget.name, (Matcher("window", "=", window),))
+    return budget_value(BURN, site, budget.name, (Matcher("window", "=", window),))
 
 
 def _part(share: float, long: str, short: str) -> float:

@@ -11,7 +11,7 @@ from tracekeeper_spec.alert.expression import Aggregate, Binary, Call, Expressio
 from tracekeeper_spec.alert.labels import NAMESPACE
 from tracekeeper_spec.alert.meaning import All, Any, BudgetValue, Compare, Filter, Measure, Test
 from tracekeeper_spec.alert.measures import DAILY_COST, day_budgets
-from tracekeeper_spec.alert.metric import ALWAYS_THERE, METERING, SEEN_FIRST, BudgetMember, Form, Source
+from tracekeeper_spec.alert.metric import ALWAYS_THERE, BOUNDS, METERING, SEEN_FIRST, BudgetMember, Form, Source
 from tracekeeper_spec.alert.section import Group, NoData
 from tracekeeper_spec.budget import Budget
 
@@ -27,6 +27,8 @@ class Site:
     """`namespace/name`"""
     namespace: str
     """Empty: all of them."""
+    operator: str = ""
+    """The namespace that the operator runs in; empty where that is not known."""
 
     @property
     def matchers(self) -> tuple[Matcher, ...]:
@@ -68,12 +70,28 @@ class Builder:
         came = Aggregate("sum", (NAMESPACE,), self._rate(_counted(source), filters, self.window))
         return Binary("unless", self.site.metering, Binary(">", came, Number(0)), on=(NAMESPACE,))
 
-    def offenders(self, measure: Measure) -> Expression:
-        """What is shown of each part of what fired: how much there is of what the metric is about."""
-        source, metric = self.source(measure, ()), measure.metric
+    def offenders(self, test: Compare) -> Expression | None:
+        """What is shown of each part of what fired: how much there is of what the metric is about; None where nobody
+        can say that."""
+        assert isinstance(test.left, Measure)
+        source, metric = self.source(test.left, ()), test.left.metric
+        if metric.histogram:
+            return self._slower(test, source)
         if metric.form is Form.HIGHEST:
             return Aggregate("max", self.by, self._over("max_over_time", source, (), self.window))
         return Aggregate("sum", self.by, self._over("increase", source, (), self.window, more=metric.part))
+
+    def _slower(self, test: Compare, source: Source) -> Expression | None:
+        """How many took longer than a duration that is compared with, as near as buckets know it."""
+        assert isinstance(test.left, Measure)
+        if test.sign not in (">", ">=") or test.left.baseline is not None or isinstance(test.right, BudgetValue):
+            return None
+        bound = test.left.bound or max((each for each in BOUNDS if each <= test.right), default=BOUNDS[0])
+        within = (Matcher("le", "=", str(bound)),)
+        whole = self._over("increase", _suffixed(source, "_count"), (), self.window)
+        quick = self._over("increase", _suffixed(source, "_bucket"), (), self.window, more=within)
+        slow = Binary("-", Aggregate("sum", self.by, whole), Aggregate("sum", self.by, quick))
+        return Binary(">", slow, Number(0))
 
     def base(self, test: Test, filters: tuple[Filter, ...] = ()) -> tuple[Source, tuple[Filter, ...]] | None:
         """The counter that says whether there is something to look at for the first metric of `test`."""
@@ -219,12 +237,14 @@ class Builder:
             case member:
                 name = f"tracekeeper_budget_{member}_dollars"
         window = (Matcher("window", "=", value.window),) if value.window else ()
-        return budget_value(name, self.site.config, value.budget, window)
+        return budget_value(name, self.site, value.budget, window)
 
 
-def budget_value(name: str, config: str, budget: str, more: tuple[Matcher, ...] = ()) -> Expression:
-    """A budget's metric with the labels `namespace`, `config`, `budget`, and `key` where it has groups."""
-    found = Selector(name, (Matcher(_CONFIG, "=", config), Matcher(_BUDGET, "=", budget), *more))
+def budget_value(name: str, site: Site, budget: str, more: tuple[Matcher, ...] = ()) -> Expression:
+    """A budget's metric with the labels `namespace`, `config`, `budget`, and `key` where it has groups; as the
+    operator's own pods show it."""
+    own = (Matcher(NAMESPACE, "=", site.operator),) if site.operator else ()
+    found = Selector(name, (Matcher(_CONFIG, "=", site.config), Matcher(_BUDGET, "=", budget), *own, *more))
     highest = Aggregate("max", (_CONFIG, _BUDGET, _KEY), found)
     texts = (NAMESPACE, "$1", _CONFIG, "([^/]+)/.*")
     return Call("label_replace", (highest, *(Text(text) for text in texts)))

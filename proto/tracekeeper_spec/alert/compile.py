@@ -37,7 +37,7 @@ def compile_alerts(
     """The rules of the config `namespace`/`name`. `root`: it is for all namespaces, and so are its rules."""
     config = f"{namespace}/{name}"
     own = "" if root else namespace
-    work = _Work(Site(config, own), Envelope(config, own, links), budgets, root)
+    work = _Work(Site(config, own, links.operator), Envelope(config, own, links), budgets, root)
     for rule in alerts.rules:
         work.rule(rule)
     taken = {rule.name for rule in alerts.rules}

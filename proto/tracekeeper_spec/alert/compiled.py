@@ -73,13 +73,16 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where annotations lead to; empty for nowhere."""
+    """Where annotations lead to, and where the operator is; empty for nowhere."""
 
     runbooks: str = ""
     """Address of a runbook: `https://example.com/runbooks/{name}`, or what comes before `NAME.md`."""
     trace: str = ""
     """Template of an address at which traces are looked at; `{namespace}`, `{service}` and `{agent}` stand for the
     alert's labels."""
+    operator: str = ""
+    """The namespace that the operator runs in: its metrics count only from there, since any pod may show some of that
+    name. Empty: from anywhere."""
 
     def runbook(self, name: str) -> str:
         """The address of the page of that name, as a template for annotations; empty for none."""

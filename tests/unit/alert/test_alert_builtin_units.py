@@ -154,8 +154,17 @@ CASES: dict[str, Case] = {
         "50m",
     ),
     "UnsentInDyingPods": Case(
-        [*ours("spans_pending", ENTRY, steady(7)), *ours("draining", {}, steady(0))],
-        [*ours("spans_pending", ENTRY, steady(7)), *ours("draining", {}, steady(1))],
+        # At every rollout, spans come until the end.
+        [
+            *ours("spans_pending", ENTRY, steady(7)),
+            *ours("draining", {}, steady(1)),
+            *ours("delivery_lag_seconds", ENTRY, steady(2)),
+        ],
+        [
+            *ours("spans_pending", ENTRY, steady(7)),
+            *ours("draining", {}, steady(1)),
+            *ours("delivery_lag_seconds", ENTRY, steady(61)),
+        ],
         POD,
     ),
     "BreakerOpen": Case(
@@ -182,7 +191,7 @@ CASES: dict[str, Case] = {
             {"namespace": "shop"},
             "40m",
         )
-        for state in ("missed", "failed", "stale", "unscraped")
+        for state in ("missed", "failed", "stale", "unscraped", "silent")
     },
     "ConfigRejected": Case(
         [],
@@ -201,6 +210,7 @@ SEVERITIES = {
     "ErrorRateCritical": "critical",
     "ResponseModelChanged": "info",
     "UnpricedCalls": "info",
+    "SidecarsSilent": "info",
     "BudgetBurnFast": "critical",
     "BudgetIncomplete": "info",
     "SpansDropped": "critical",
@@ -230,6 +240,27 @@ def test_each_built_in_rule_fires_when_it_should_and_not_before(tmp_path: Path) 
         trials.append(Trial([*recorded, *mine], units, case.interval))
     run(tmp_path, *trials)
     print(f"{len(trials)} built-in rules in {2 * len(trials)} worlds")
+
+
+def test_truncated_answers_are_told_of_when_they_jump(tmp_path: Path) -> None:
+    made = compiled(built_in="Agents")
+    rules = [rule for rule in made.rules if not isinstance(rule, AlertRule) or rule.alert == "AnswersTruncated"]
+    common = {"severity": "warning", "namespace": "shop", "tracekeeper_config": CONFIG, **BY_MODEL}
+    fires = [{**common, "tracekeeper_metric": "truncated_rate"}]
+
+    def world(before: int, today: int) -> list[Series]:
+        """Truncated answers of a thousand, in a day of ten minutes' steps and in the two hours after it."""
+        cut = f"0+{before}x144 {before * 144 + today}+{today}x12"
+        return [
+            *one("finish_reasons_total", {**MODEL, "reason": "stop"}, "0+1000x158"),
+            *one("finish_reasons_total", {**MODEL, "reason": "length"}, cut),
+        ]
+
+    units = [
+        Unit(f"{before} to {today}", world(before, today), "AnswersTruncated", expected, "1500m", "10m")
+        for before, today, expected in ((5, 80, fires), (50, 80, []), (5, 15, []), (0, 150, fires))
+    ]
+    run(tmp_path, Trial(rules, units, "10m"))
 
 
 def test_only_the_highest_threshold_of_a_budget_fires(tmp_path: Path) -> None:
@@ -266,3 +297,59 @@ def test_a_rule_of_the_same_name_takes_the_place_of_a_built_in_one() -> None:
         made = compiled(rule, built_in="All")
         found = [each for each in made.rules if isinstance(each, AlertRule) and each.alert == rule["name"]]
         assert len(found) == 1 and found[0].expr.endswith("> 20")
+
+
+HERE = Links(operator="tracekeeper")
+LED = "tracekeeper_controller_leader"
+
+
+def test_nobody_leads_where_no_controller_runs(tmp_path: Path) -> None:
+    rules = [rule for rule in operator_rules.operator_rules(HERE) if rule.alert == "NobodyLeads"]
+    fires = [{"severity": "critical", "tracekeeper_metric": "NobodyLeads"}]
+    mine, forged = ({"namespace": where, "pod": "c-1"} for where in ("tracekeeper", "shop"))
+    units = [
+        Unit("none at all", [], "NobodyLeads", fires, "30m"),
+        Unit("gone", [(LED, mine, "1x5 _x60")], "NobodyLeads", fires, "30m"),
+        Unit("one", [(LED, mine, steady(1, 60))], "NobodyLeads", [], "30m"),
+        Unit("another's pod says so", [(LED, forged, steady(1, 60))], "NobodyLeads", fires, "30m"),
+    ]
+    run(tmp_path, Trial(rules, units))
+
+
+def test_what_is_said_of_the_operator_counts_only_from_where_it_runs(tmp_path: Path) -> None:
+    """However Prometheus scrapes: with the metric's own `namespace`, or with that of the target."""
+    trials = []
+    for name, metric, more in (
+        ("SidecarsMissed", "tracekeeper_controller_pods", {"state": "missed"}),
+        ("ConfigRejected", "tracekeeper_controller_config_faults", {"name": "agents"}),
+    ):
+        (rule,) = (rule for rule in operator_rules.operator_rules(HERE) if rule.alert == name)
+        told = {"name": "agents"} if "name" in more else {}
+        fires = [{"severity": "warning", "tracekeeper_metric": name, "namespace": "shop", **told}]
+        units = []
+        for where, alerts in (("tracekeeper", fires), ("mallory", [])):
+            target = {"job": f"{where}/pods", "instance": f"{where}:1"}
+            led = (LED, {**target, "namespace": where}, steady(1, 60))
+            real = (LED, {"job": "tracekeeper/pods", "instance": "real:1", "namespace": "tracekeeper"}, steady(1, 60))
+            for own in ({"namespace": "shop"}, {"namespace": where, "exported_namespace": "shop"}):
+                series = [led, real, (metric, {**target, **own, **more}, steady(1, 60))]
+                units.append(Unit(f"{name} from {where} as {own}", series, name, alerts, "30m"))
+        trials.append(Trial([rule], units))
+    run(tmp_path, *trials)
+
+
+def test_a_budget_is_what_the_operator_says_of_it(tmp_path: Path) -> None:
+    daily = {"name": "daily", "period": "Day", "limit": {"amount": "10"}}
+    condition = {"name": "Mine", "condition": 'budget("daily").used > 0.7'}
+    made = compiled(condition, built_in="Agents", budgets=[daily], links=HERE)
+    fires = {"severity": "warning", "namespace": "shop", "tracekeeper_config": CONFIG, **BUDGET}
+    alerts = {
+        "BudgetThreshold": {**fires, "tracekeeper_metric": "BudgetThreshold", "threshold": "0.75"},
+        "Mine": {**fires, "tracekeeper_metric": "budget.used"},
+    }
+    units = [
+        Unit(f"{name} from {where}", [budget("used_ratio", 0.8, namespace=where)], name, expected, "5m")
+        for name, alert in alerts.items()
+        for where, expected in (("tracekeeper", [alert]), ("mallory", []))
+    ]
+    run(tmp_path, Trial([rule for rule in made.rules if isinstance(rule, AlertRule) and rule.alert in alerts], units))
