@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tracekeeper_spec.alert import Alerts, BuiltIn, Group, NoData, Rule, Severity
 from tracekeeper_spec.channel import Channel
 from tracekeeper_spec.channel_fields import CHANNELS
-from tracekeeper_spec.schema import Choice, Duration, Field, Integer, ListOf, Object, Text, TextMap
+from tracekeeper_spec.schema import (
+    Check,
+    Choice,
+    Duration,
+    Field,
+    Finding,
+    Integer,
+    ListOf,
+    Object,
+    Text,
+    TextMap,
+    Values,
+)
 
 MAX_CONDITION = 1024
 """Characters; as of any condition."""
 MAX_PROMQL = 4096
+MAX_RULES = 64 * 1024
+"""Characters of all rules together: they lie in the namespace's policy, whose Secret holds a mebibyte."""
 
 RULE_NAME = Text(
     63, r"^[A-Za-z][A-Za-z0-9]*$", "a name of letters and digits that begins with a letter, such as HighErrorRate"
@@ -92,6 +107,17 @@ RULE = Object(
 )
 
 
+def _too_long(values: Values) -> Iterator[Finding]:
+    size = sum(
+        len(rule.condition or "") + len(rule.promql or "") + sum(len(k) + len(v) for k, v in texts.items())
+        for rule in values.get("rules") or ()
+        for texts in (dict(rule.labels or {}) | dict(rule.annotations or {}),)
+    )
+    if size > MAX_RULES:
+        problem = f"all rules together have {size} characters, and may have {MAX_RULES}"
+        yield "rules", problem, "shorten annotations, or put some rules into another TracingConfig"
+
+
 def make_alerts(
     built_in: BuiltIn,
     renotify: float,
@@ -132,4 +158,5 @@ ALERTS = Object(
             default_note="none: alerts are routed by their labels, by whoever owns the Alertmanager",
         ),
     ),
+    checks=(Check(_too_long),),
 )

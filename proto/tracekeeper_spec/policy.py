@@ -111,7 +111,7 @@ class PolicyEntry:
             origins=origins,
             about={} if named else {key: head.written[key] for key in ABOUT_CONFIGS if key in head.written},
             operator=operator,
-            beside={name: spec.pop(name) for name in BESIDE if name in spec},
+            beside=_beside({name: spec.pop(name) for name in BESIDE if name in spec}, origins),
         )
 
     def own(self) -> TracingConfig | None:
@@ -434,6 +434,12 @@ def _entry(obj: object, where: str) -> PolicyEntry:
         read_candidate(item.get("candidate")),
         read_halted(item.get("halted")),
     )
+
+
+def _beside(sections: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str, Any]:
+    """Without the rules and channels of another config, which are not for everybody's eyes: of those, pods need to know
+    only that there are some, and whose."""
+    return {name: {} if name == Section.ALERTS.field and name in origins else each for name, each in sections.items()}
 
 
 def _for_operator(spec: Mapping[str, Any], section: str) -> dict[str, Any]:

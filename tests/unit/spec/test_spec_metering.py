@@ -42,6 +42,10 @@ def test_a_push_says_what_is_spoken_and_where() -> None:
         ({**GATEWAY, "type": "OTLP"}, "spec.metrics.push[0].pushgateway: does not go with type: OTLP"),
         ({**GATEWAY, "interval": "1s"}, "spec.metrics.push[0].interval: must be from 10s to 1h"),
         ({**STATSD, "statsd": {"endpoint": "statsd.obs"}}, "spec.metrics.push[0].statsd.endpoint: must be a host"),
+        (
+            {**STATSD, "statsd": {"endpoint": "a..b:8125"}},
+            "spec.metrics.push[0].statsd.endpoint: has a part between dots",
+        ),
         ({**STATSD, "statsd": {"endpoint": "a:65536"}}, "spec.metrics.push[0].statsd.endpoint: names the port 65536"),
         (
             {**GATEWAY, "pushgateway": {"endpoint": "http://u:p@gateway"}},

@@ -45,6 +45,7 @@ ENTRIES = st.builds(
     st.dictionaries(NAMES, NAMES, max_size=2),
     st.dictionaries(NAMES, st.just({}), max_size=1),
     st.just({"rollout": {}}),
+    st.sampled_from([{}, {"alerts": {}}, {"budgets": [{"name": "daily", "limit": {"amount": "10"}}]}]),
     st.none()
     | st.builds(Candidate, st.just(SPEC), N, TEXTS, st.dictionaries(NAMES, NAMES, max_size=1), NAMES, N, N, N, TEXTS),
     st.none() | st.builds(Halted, N, TEXTS, NAMES, N, NAMES, NAMES),
