@@ -17,11 +17,11 @@ _MOST = 1_000_000_000
 def asking(prices: Prices) -> Ask:
     """For `wire.tariffs`."""
 
-    def ask(provider: str, models: tuple[str, ...], at: float) -> tuple[Simple | None, Asked | None]:
-        tariff = prices.of_any(provider, models, at)
+    def ask(provider: str, models: tuple[str, ...], at: float) -> tuple[Simple | None, Asked | None, bool]:
+        tariff, always = prices.of_any(provider, models, at), prices.always(provider, models)
         if tariff is None:
-            return None, None
-        return simple(tariff), lambda tokens: tariff.cost(Usage(*tokens))
+            return None, None, always
+        return simple(tariff), lambda tokens: tariff.cost(Usage(*tokens)), always
 
     return ask
 

@@ -60,6 +60,11 @@ class Dated:
     minutes: tuple[int, int] | None = None
     """Of each day, from and to, in UTC; None: at any time."""
 
+    @property
+    def always(self) -> bool:
+        """Whether it holds at all times."""
+        return self.from_day is None and self.minutes is None
+
     def holds(self, at: float) -> bool:
         """Whether it does at the Unix time `at` (seconds)."""
         if self.from_day is not None and at < self.from_day * _DAY:

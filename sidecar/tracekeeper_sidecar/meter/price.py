@@ -77,6 +77,11 @@ class Prices:
                 return price.tariff
         return None
 
+    def always(self, provider: str, models: Sequence[str]) -> bool:
+        """Whether the answer of `of_any` is the same at all times."""
+        known = [self._look(provider, model) for model in models if model]
+        return all(price.always for found in known for price in (*found.overrides, *found.book))
+
     def _look(self, provider: str, model: str) -> _Known:
         key = (provider, model)
         known = self._known.get(key)

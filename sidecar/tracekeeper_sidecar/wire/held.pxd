@@ -23,7 +23,7 @@ cdef class Held:
     cdef int _grow(self) except -1
 
     @cython.locals(word=int)
-    cdef Py_ssize_t _pack(self, Py_ssize_t place, bytearray out, Py_ssize_t at) except -1
+    cdef Py_ssize_t _pack(self, Py_ssize_t place, unsigned char* out, Py_ssize_t at) noexcept
 
     @cython.locals(place=Py_ssize_t, word=int)
     cdef Py_ssize_t _unpack(self, bytes record) except -2

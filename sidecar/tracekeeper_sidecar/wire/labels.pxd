@@ -20,4 +20,5 @@ cdef class Labels:
     @cython.locals(mixed=cython.ulonglong, number=int)
     cdef int _number(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except -1
 
+    @cython.locals(at=Py_ssize_t, shown=bytes)
     cdef int _new(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except -1

@@ -1,8 +1,8 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """Values of one label as small numbers; compiled with the types in labels.pxd.
 
-Values are hashed where they lie, and only one that was not seen yet is decoded. There are at most 100; others have the
-number of `other`. Values are cut after 128 bytes.
+Values are hashed where they lie, and only one that was not seen yet is decoded. There are at most 100; others, and
+those that are not UTF-8, have the number of `other`. Values are cut after 128 bytes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Labels:
         """The number of the text at [pos, end)."""
         if end - pos > _LONGEST:
             end = pos + _LONGEST
-            while end > pos and data[end] & 0xC0 == 0x80:  # Not in the middle of a character.
+            while end > pos + _LONGEST - 4 and data[end] & 0xC0 == 0x80:  # Not in the middle of a character.
                 end -= 1
         if pos == end:
             return _NOTHING
@@ -73,9 +73,20 @@ class Labels:
         return number
 
     def _new(self, data: bytes, pos: int, end: int) -> int:
-        if self._index.count >= MOST + 1:
+        at = pos
+        while at < end and data[at] != 0:
+            at += 1
+        if at == end and self._index.count >= MOST + 1:
             return _OTHER
-        return self._add(bytes(data[pos:end]).decode(errors="replace"))
+        try:
+            text = bytes(data[pos:end]).decode()
+        except UnicodeDecodeError:
+            return _OTHER  # Whatever stood for it might be another's text as well.
+        if at < end:
+            # Pages of metrics cannot show it. Two values that look the same there must be one.
+            shown = text.replace("\0", "\ufffd").encode()
+            return self._number(shown, 0, len(shown))
+        return self._add(text)
 
     def _add(self, text: str) -> int:
         number = next((number for number, known in enumerate(self.texts) if known is None), len(self.texts))

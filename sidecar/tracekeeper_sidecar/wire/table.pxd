@@ -35,9 +35,9 @@ cdef class Table(Slabs):
     cdef Py_ssize_t _next(self, unsigned int tick) noexcept
 
     @cython.locals(words=Words, place=Py_ssize_t, word=int)
-    cdef Py_ssize_t _pack(self, Py_ssize_t slot, bytearray out, Py_ssize_t at) except -1
+    cdef Py_ssize_t _pack(self, Py_ssize_t slot, unsigned char* out, Py_ssize_t at) noexcept
 
     @cython.locals(slot=Py_ssize_t, word=int)
     cdef Py_ssize_t _unpack(self, bytes record) except -2
 
-cpdef Py_ssize_t put_word(bytearray out, Py_ssize_t at, unsigned long long value, int size) except -1
+cpdef Py_ssize_t put_word(unsigned char* out, Py_ssize_t at, unsigned long long value, int size) noexcept

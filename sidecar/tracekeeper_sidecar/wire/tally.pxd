@@ -11,9 +11,9 @@ cdef int _AGENT, _ANSWERED, _CONVERSATION, _ERROR_TYPE, _MODEL, _OPERATION, _PRO
 cdef int _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP
 cdef int _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO
 cdef int _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS, _SERVER, _CLIENT, _CONSUMER, _REMOTE, _ERROR_CODE, _CHILDREN
-cdef unsigned long long _OK, _ERROR, _LOW_32, _ALL_64, _UNKNOWN, _NANOSECONDS
+cdef unsigned long long _OK, _ERROR, _LOW_32, _ALL_64, _UNKNOWN, _NANOSECONDS, _LONGEST
 cdef long long _NONE, _MOST_TOKENS
-cdef Py_ssize_t MOST_TRACES, _SLAB
+cdef Py_ssize_t MOST_TRACES, _SLAB, _LONGEST_NAME, _LONGEST_PRICED
 cdef int _SLAB_BITS
 cdef unsigned int _MINUTE
 
@@ -23,9 +23,12 @@ cdef class Tally(Waiting):
     cdef Family _answers
     cdef int _kinds[128]
     cdef unsigned long long _service_number, _pair
+    cdef readonly Py_ssize_t left
+    cdef Py_ssize_t _skip, _last_ask
+    cdef unsigned int _forgotten
 
     @cython.locals(size=Py_ssize_t, total=Py_ssize_t, pos=Py_ssize_t, stop=Py_ssize_t)
-    cpdef Py_ssize_t take(self, bytes body, long long time_ms) except -1
+    cpdef Py_ssize_t take(self, bytes body, long long time_ms, Py_ssize_t skip=*, Py_ssize_t asks=*) except -1
 
     @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t)
     cdef int _resource(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except -1
@@ -68,7 +71,12 @@ cdef class Tally(Waiting):
 
     cdef Py_ssize_t _introduce(self, const unsigned char* data, unsigned long long pair) except -2
 
+    cdef str _priced(self, const unsigned char* data, int slot)
+
     cdef tuple _names_of(self, const unsigned char* data)
+
+    @cython.locals(end=Py_ssize_t)
+    cdef str _name(self, const unsigned char* data, int slot)
 
     cdef str _decoded(self, const unsigned char* data, int slot)
 

@@ -42,7 +42,13 @@ _UNKNOWN = 0xFFFFFFFFFFFFFFFF
 _MOST_TOKENS = 1_000_000_000
 _MINUTE = 240
 _NANOSECONDS = 1_000_000_000
+_LONGEST = 2_592_000_000_000_000
+"""Nanoseconds that anything takes: 30 days. What says that it took longer does not know, and has taken no time."""
 _CHILDREN = 1
+_LONGEST_NAME = 128
+"""Bytes of the names that calls are noted by; `meter.spend` has the same."""
+_LONGEST_PRICED = 256
+"""Bytes of names that prices are looked up by."""
 _SLAB = 4096
 _SLAB_BITS = 12
 
@@ -58,21 +64,40 @@ class Tally(Waiting):
         """By service and model: a hash of the name of the model that has answered."""
         self._kinds = [0] * 128
         """By the operation's number."""
-        for operation in component.OPERATIONS:
-            self._kinds[self._operations.number(operation)] = kind_of(operation)
+        self.know_operations()
         self._service_number = 0
         self._pair = 0
         """What stands for the provider and the model of the record; other hashes in every process."""
+        self.left = 0
+        """Spans that the last `take` has left out."""
+        self._skip = 0
+        self._last_ask = 0
+        self._forgotten = 0
+        """When prices were last forgotten for want of room."""
 
     @property
     def answers(self) -> Family:
         """By service and model: a hash of the name of the model that answered last."""
         return self._answers
 
-    def take(self, body: bytes, time_ms: int) -> int:
-        """Count the spans of a request that came at that time, and return how many there were.
+    @property
+    def born(self) -> int:
+        """What no row has a higher number than, of those that there are."""
+        return int(self._answers._births.count)
 
-        Raises ValueError, before anything is counted, when the body is not protobuf.
+    def know_operations(self) -> None:
+        """Tell kinds by the numbers of operations; again when these have been restored."""
+        for operation in component.OPERATIONS:
+            self._operations.number(operation)
+        for number, text in enumerate(self._operations.texts):
+            self._kinds[number] = kind_of(text) if text else 0
+
+    def take(self, body: bytes, time_ms: int, skip: int = 0, asks: int = 1_152_921_504_606_846_976) -> int:
+        """Count the spans of a request that came at that time, and return how many of them are counted by now.
+
+        `skip` of them were counted before. After `asks` questions for prices the rest is left out, see `left`, so that
+        nobody who makes up models' names keeps everybody waiting. Raises ValueError, before anything is counted, when
+        the body is not protobuf.
         """
         size = len(body)
         total = self.count(body, size)
@@ -80,13 +105,16 @@ class Tally(Waiting):
             raise ValueError("the body is not a request: a message in it is cut off")
         self._set_time(time_ms)
         self._slot = _NONE
+        self.left = 0
+        self._skip = skip
+        self._last_ask = self._tariffs.asked + asks
         pos = 0
         while pos < size:
             stop = self.next(body, pos, size)
             if self.number == 1 and self.wire == 2:
                 self._resource(body, self.value, stop)
             pos = stop
-        return total
+        return total - self.left
 
     def _resource(self, data: bytes, begin: int, end: int) -> None:
         self._enter(data, begin, end)
@@ -104,7 +132,12 @@ class Tally(Waiting):
         while pos < end:
             stop = self.next(data, pos, end)
             if self.number == 2 and self.wire == 2:
-                self._span(data, self.value, stop)
+                if self._skip > 0:
+                    self._skip -= 1
+                elif self._tariffs.asked < self._last_ask:
+                    self._span(data, self.value, stop)
+                else:
+                    self.left += 1
             pos = stop
 
     def _span(self, data: bytes, begin: int, end: int) -> None:
@@ -177,7 +210,7 @@ class Tally(Waiting):
             self._service_number | agent << 8 | kind << 16 | operation << 24 | status << 48 | failure << 56
         )
         record[layout.TOOK] = 0
-        if self._end > self._start:
+        if self._start != 0 and self._end > self._start and self._end - self._start <= _LONGEST:
             record[layout.TOOK] = self._end - self._start
         record[layout.TOKENS_1] = record[layout.TOKENS_2] = record[layout.TOKENS_3] = record[layout.TALK] = 0
         record[layout.MORE] = workflow << 16
@@ -309,13 +342,36 @@ class Tally(Waiting):
     def _introduce(self, data: bytes, pair: int) -> int:
         """A number for a provider and a model that were not seen together yet; -1 if there are too many."""
         if self._tariffs._index.count >= self._tariffs._index.most:
+            if self._tick >= self._forgotten and self._tick - self._forgotten < _MINUTE:
+                return _NONE
+            self._forgotten = self._tick
+            self._tariffs._clear()
+        if self._text(data, _PROVIDER) and self._until - self._said > _LONGEST_PRICED:
             return _NONE
-        names = (self._decoded(data, _ANSWERED), self._decoded(data, _MODEL))
-        return self._tariffs._learn(pair, self._decoded(data, _PROVIDER), names)
+        return self._tariffs._learn(
+            pair, self._decoded(data, _PROVIDER), (self._priced(data, _ANSWERED), self._priced(data, _MODEL))
+        )
+
+    def _priced(self, data: bytes, slot: int) -> str:
+        """A model's name; empty where it is too long for any."""
+        if self._text(data, slot) and self._until - self._said > _LONGEST_PRICED:
+            return ""
+        return self._decoded(data, slot)
 
     def _names_of(self, data: bytes) -> tuple[str, str, str]:
         self._inherit(_PROJECT)
-        return self._decoded(data, _USER), self._decoded(data, _PROJECT), self._decoded(data, _CONVERSATION)
+        return self._name(data, _USER), self._name(data, _PROJECT), self._name(data, _CONVERSATION)
+
+    def _name(self, data: bytes, slot: int) -> str:
+        """As `_decoded`, cut after 128 bytes before anything is made of it."""
+        if not self._text(data, slot):
+            return ""
+        end = self._until
+        if end - self._said > _LONGEST_NAME:
+            end = self._said + _LONGEST_NAME
+            while end > self._said + _LONGEST_NAME - 4 and data[end] & 0xC0 == 0x80:
+                end -= 1
+        return bytes(data[self._said : end]).decode(errors="replace")
 
     def _decoded(self, data: bytes, slot: int) -> str:
         if not self._text(data, slot):

@@ -5,7 +5,7 @@ from tracekeeper_sidecar.wire cimport native
 from tracekeeper_sidecar.wire.native cimport Words
 from tracekeeper_sidecar.wire.rows cimport Index
 
-cdef unsigned long long _UNKNOWN, _MOST_TOKENS, _PICO
+cdef unsigned long long _UNKNOWN, _MOST_TOKENS, _PICO, _ALWAYS, _DEAREST
 cdef long long _QUARTER
 cdef int _ROW, _CALL, _LIMIT, _OWN, _WHEN, _STATE, _NOT_KNOWN, _SIMPLE, _ASKED
 cdef int _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO
@@ -13,12 +13,15 @@ cdef int KINDS
 
 @cython.final
 cdef class Tariffs:
+    cdef readonly Py_ssize_t asked
     cdef object _ask
     cdef Index _index
     cdef list _names, _callers
     cdef bytearray _buffer
     cdef Words _rows
     cdef unsigned long long _tokens[8]
+
+    cdef int _clear(self) except -1
 
     cdef Py_ssize_t _find(self, unsigned long long pair) noexcept
 

@@ -14,7 +14,7 @@ from tracekeeper_sidecar.wire import native
 from tracekeeper_sidecar.wire.rows import Index
 
 MOST = 2000
-"""Pairs whose price is known. Calls of others have an unknown one: nobody has so many models."""
+"""Pairs whose price is known; nobody has so many models. Where somebody makes names up, all are forgotten at times."""
 KINDS = 7
 """Kinds of tokens, in the order input, output, cache read, cache write, reasoning, input audio, output audio."""
 
@@ -30,18 +30,22 @@ _LIMIT = 8
 _OWN = 9
 """Where there is a bit for each kind that has an amount."""
 _WHEN = 10
-"""Where the quarter of an hour is for which all this holds, and one."""
+"""Where the quarter of an hour is for which all this holds, and one; or _ALWAYS."""
+_ALWAYS = 0xFFFFFFFFFFFFFFFF
 _STATE = 11
 _NOT_KNOWN, _SIMPLE, _ASKED = range(3)
 _PICO = 1000
+_DEAREST = 1_000_000_000_000_000
+"""Nanodollars; a call that would cost more than this million of dollars is a mistake, and has no price."""
 
 Simple = tuple[Sequence[int | None], int, int]
 """Picodollars for each kind of token, None where it costs as what it is a part of; picodollars for the call itself; and
 up to how much input this holds."""
 Asked = Callable[[Sequence[int]], "int | None"]
-Ask = Callable[[str, tuple[str, ...], float], "tuple[Simple | None, Asked | None]"]
+Ask = Callable[[str, tuple[str, ...], float], "tuple[Simple | None, Asked | None, bool]"]
 """What a call costs, by provider, names of the model (the best first) and Unix time: amounts where they are simple, and
-whom to ask for a call by its numbers of tokens, in nanodollars. Nobody where nobody knows."""
+whom to ask for a call by its numbers of tokens, in nanodollars; nobody where nobody knows. And whether that holds at
+all times."""
 
 
 class Tariffs:
@@ -49,6 +53,8 @@ class Tariffs:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
+        self.asked = 0
+        """How often: each time takes some hundred microseconds."""
         self._index = Index(MOST)
         self._names: list[tuple[str, tuple[str, ...]]] = []
         self._callers: list[Asked | None] = []
@@ -59,9 +65,13 @@ class Tariffs:
     def forget(self, ask: Ask) -> None:
         """Ask for everything anew."""
         self._ask = ask
+        self._clear()
+
+    def _clear(self) -> int:
         self._index.clear()
         self._names.clear()
         self._callers.clear()
+        return 0
 
     def _find(self, pair: int) -> int:
         """The number of a provider and a model, by what 64 bits stand for them; -1 for an unknown pair."""
@@ -81,7 +91,7 @@ class Tariffs:
         """Nanodollars for a call at that Unix time with `_tokens`; _UNKNOWN if nobody knows."""
         at = number * _ROW
         when = seconds // _QUARTER + 1
-        if self._rows[at + _WHEN] != when:
+        if self._rows[at + _WHEN] != when and self._rows[at + _WHEN] != _ALWAYS:
             self._refresh(number, seconds, when)
         state = self._rows[at + _STATE]
         if state == _NOT_KNOWN:
@@ -123,19 +133,25 @@ class Tariffs:
             total += inner * self._rows[at + _INPUT]
         if own & 2:
             total += outer * self._rows[at + _OUTPUT]
-        return (total + _PICO // 2) // _PICO
+        total = (total + _PICO // 2) // _PICO
+        if total > _DEAREST:
+            return _UNKNOWN
+        return total
 
     def _asked(self, number: int) -> int:
         caller = self._callers[number]
         cost = caller([self._tokens[kind] for kind in range(KINDS)]) if caller is not None else None
-        return _UNKNOWN if cost is None else cost
+        return _UNKNOWN if cost is None or cost > _DEAREST else cost
 
     def _refresh(self, number: int, seconds: int, when: int) -> int:
         at = number * _ROW
         provider, models = self._names[number]
-        simple, caller = self._ask(provider, models, float(seconds))
+        self.asked += 1
+        simple, caller, always = self._ask(provider, models, float(seconds))
         self._callers[number] = caller
         self._rows[at + _WHEN] = when
+        if always:
+            self._rows[at + _WHEN] = _ALWAYS
         self._rows[at + _STATE] = _NOT_KNOWN if caller is None else _ASKED if simple is None else _SIMPLE
         if simple is not None:
             amounts, call, limit = simple

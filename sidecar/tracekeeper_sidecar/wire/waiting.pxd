@@ -11,7 +11,7 @@ cdef long long _SINCE, _TICK
 cdef int _EVERYTHING, _CHILDREN
 cdef Py_ssize_t _NONE, _SLAB
 cdef int _SLAB_BITS
-cdef unsigned long long _LOW_32, _MILLISECONDS, _LONGEST_CHAIN
+cdef unsigned long long _LOW_32, _MILLISECONDS, _LONGEST_CHAIN, _LONGEST
 cdef long long _LATEST
 cdef long long _QUIET, _WAIT, _LONGEST_WAIT, _IDLE
 

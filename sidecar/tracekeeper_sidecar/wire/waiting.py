@@ -35,6 +35,8 @@ _SLAB = 4096
 _SLAB_BITS = 12
 _MILLISECONDS = 1_000_000
 """Nanoseconds in one."""
+_LONGEST = 2_592_000_000_000_000
+"""Nanoseconds that a trace takes: 30 days."""
 _OF_TRACE = ("service", "agent", "workflow")
 _OF_KEY = ("service", "agent", "", "operation", "provider", "model", "", "error_type")
 _OF_MORE = ("", "tool", "workflow", "reason")
@@ -197,7 +199,7 @@ class Waiting(Counts):
         if who >> 24 & layout.REQUESTED:
             calls = self._traces._get(slot, layout.CALLS)
             self._request_calls.observe(who & 0xFFFFFF, calls, hi, lo, span, end // _MILLISECONDS, self._tick)
-        if start != 0 and end > start:
+        if start != 0 and end > start and end - start <= _LONGEST:
             took = end - start
             self._trace_duration.observe(who & 0xFFFF, took, hi, lo, span, end // _MILLISECONDS, self._tick)
         self._traces._leave(slot)
