@@ -65,6 +65,7 @@ def take(app: Parts) -> Snapshot:
             *(delivery.keeper.troubles() if delivery else ()),
             *(routes.troubles() if routes else ()),
         ),
+        metering=delivery.metering.problem if delivery and delivery.metering else "",
         sampling=routes.stage if routes else None,
         rescue=routes.rescue if routes else None,
         anonymous_memory=anonymous_memory(),

@@ -44,7 +44,7 @@ class Counting:
         exemplar = Exemplar(TRACE, b"s" * 8, 0.001, SystemClock().now())
         histogram = Histogram(counts, 0.001, (exemplar, *[None] * len(REQUEST_DURATION.bounds)))
         durations = (Row(("shop/agents", "shop", "old", ""), histogram, 0),)
-        return Reading(dict.fromkeys(METERED, ()) | {REQUESTS: rows, REQUEST_DURATION: durations})
+        return Reading(dict.fromkeys(METERED, ()) | {REQUESTS: rows, REQUEST_DURATION: durations}, len(rows))
 
     def _born(self) -> list[tuple[int, str]]:
         return list(enumerate(self.agents, 1))

@@ -170,11 +170,6 @@ def counted(reading: Reading | None, shown: int) -> Iterator[Family]:
         yield metric, [(row.labels, _as_shown(metric, row, shown)) for row in rows]
 
 
-def youngest(reading: Reading) -> int:
-    """The number of the row that was born last; 0 when there is none."""
-    return max((row.born for rows in reading.families.values() for row in rows), default=0)
-
-
 def _as_shown(metric: m.Metric, row: Row, shown: int) -> float | Histogram:
     """The row's value where `shown` is the youngest row that is shown; a gauge is no count, and always shown."""
     if row.born <= shown or metric.type == "gauge":

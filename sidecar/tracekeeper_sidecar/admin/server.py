@@ -162,7 +162,7 @@ class AdminServer:
         async with self._rendering:
             own = exposition.own(self._probes.snapshot(), version("tracekeeper"))
             reading = self._probes.reading()
-            shown = self._scrapes.newborns.shown_to(scraper, exposition.youngest(reading)) if reading else 0
+            shown = self._scrapes.newborns.shown_to(scraper, reading.youngest) if reading else 0
             page = await asyncio.to_thread(exposition.render, own, reading, shown, form)
         return Answer(200, form.value, page)
 

@@ -107,6 +107,8 @@ class Snapshot:
     entries: tuple[EntryHealth, ...] = ()
     backends: tuple[BackendHealth, ...] = ()
     troubles: tuple[str, ...] = ()
+    metering: str = ""
+    """What is wrong with counting spans, in words for people."""
     """Background tasks that died and are being restarted."""
     anonymous_memory: int = 0
     """Bytes of anonymous memory of this process."""

@@ -162,7 +162,9 @@ class Accounts:
             if all(each.number in self._seen for each in self.spend.statements()):
                 break
             await self._signal.wait(left)
-        return all(each.number in self._seen for each in self.spend.statements())
+        told = self.spend.statements()
+        # What could not be kept is not told at all.
+        return bool(told or not self.spend.pending) and all(each.number in self._seen for each in told)
 
     # Whoever asks.
 

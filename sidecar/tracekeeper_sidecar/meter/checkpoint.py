@@ -3,14 +3,13 @@
 In two files in turn (`log.slots`), so that a crash leaves the older one, and what lies behind its place in the log is
 counted again. So counts survive, and no span is counted twice. The body:
 
-    magic "TKMETER1" | length of the header, 4 bytes, little-endian | header, JSON | deflated: what `Tally.pack` makes
+    magic "TKMETER2" | deflated: length of the header, 4 bytes, little-endian | header, JSON | what `Tally.pack` makes
 
 Families are known by their names, and come back only with the labels and the bounds that they had.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -24,13 +23,15 @@ from tracekeeper_sidecar.model import Position
 from tracekeeper_sidecar.wire.rows import Family
 from tracekeeper_sidecar.wire.tally import Tally
 
-MAGIC: Final = b"TKMETER1"
+MAGIC: Final = b"TKMETER2"
 MOST: Final = 8 << 20
 """Bytes of a body at most."""
 SHARE: Final = 16
 """Each of the two files may take the log's quota divided by this."""
 LEAST: Final = 256 << 10
 """Bytes of a quota below which nothing is kept: the log needs all of it."""
+NAMES: Final = 512
+"""Written in one go."""
 _ANSWERS: Final = "answers"
 _Rows = list[list[int]]
 
@@ -47,6 +48,8 @@ class Kept:
     """Everything before it is counted."""
     missed: int
     """Spans before it that are not."""
+    left_out: int
+    """Spans that waited then, and are not kept here for want of room."""
     spend: bytes
     """As `Spend.dump` makes it."""
     labels: Mapping[str, Sequence[str | None]]
@@ -81,7 +84,7 @@ class CheckpointFile:
         """Return when it would survive a loss of power. Raises TooLarge, too."""
         if self._slots is None:
             raise TooLarge("the storage is too small to keep what was counted")
-        body = b"".join((MAGIC, len(head).to_bytes(4, "little"), head, zlib.compress(packed, 1)))
+        body = MAGIC + zlib.compress(b"".join((len(head).to_bytes(4, "little"), head, packed)), 1)
         if len(body) > self._most:
             raise TooLarge(f"what was counted takes {len(body)} bytes; there is room for {self._most}")
         self._slots.save(body)
@@ -89,12 +92,9 @@ class CheckpointFile:
 
 def head(copy: Copy, names: Sequence[object], position: Position, missed: int, spend: bytes) -> bytes:
     """All but what `Tally.pack` makes at the same moment; `names` is of `Tally.names`."""
-    return json.dumps(
-        {
-            "version": 1,
-            "position": [position.segment, position.offset, position.seq],
-            "missed": missed,
-            "spend": base64.b64encode(spend).decode(),
+    return _json(
+        _place(position, missed, spend)
+        | {
             "labels": copy.texts,
             "families": {
                 metric.name: {
@@ -106,30 +106,50 @@ def head(copy: Copy, names: Sequence[object], position: Position, missed: int, s
                 for name, metric in COUNTED.items()
             }
             | {_ANSWERS: {"rows": _rows(copy.answers)}},
-            "names": names,
         },
-        separators=(",", ":"),
-    ).encode()
+        names,
+    )
+
+
+def bare(position: Position, missed: int, spend: bytes, left_out: int) -> bytes:
+    """The same without counts, where `left_out` spans waited."""
+    return _json(_place(position, missed, spend) | {"labels": {}, "families": {}, "left_out": left_out}, ())
+
+
+def _place(position: Position, missed: int, spend: bytes) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "position": [position.segment, position.offset, position.seq],
+        "missed": missed,
+        "spend": spend.decode(),
+    }
+
+
+def _json(told: Mapping[str, Any], names: Sequence[object]) -> bytes:
+    """In pieces: a thread that makes one of thousands of names at once lets no other thread work meanwhile."""
+    pieces = [json.dumps(names[at : at + NAMES], separators=(",", ":"))[1:-1] for at in range(0, len(names), NAMES)]
+    return f'{json.dumps(told, separators=(",", ":"))[:-1]},"names":[{",".join(pieces)}]}}'.encode()
 
 
 def read(body: bytes) -> Kept:
     """Raises ValueError for what cannot be understood."""
     if not body.startswith(MAGIC):
         raise ValueError("it begins with something else")
-    start = len(MAGIC) + 4
-    end = start + int.from_bytes(body[len(MAGIC) : start], "little")
     try:
-        told = json.loads(body[start:end])
+        unpacked = zlib.decompress(body[len(MAGIC) :])
+        end = 4 + int.from_bytes(unpacked[:4], "little")
+        told = json.loads(unpacked[4:end])
         if told["version"] != 1:
             raise ValueError(f"its version is {told['version']}, not 1")
         return Kept(
             Position(*(int(each) for each in told["position"])),
             int(told["missed"]),
-            base64.b64decode(told["spend"]),
+            int(told.get("left_out", 0)),
+            str(told["spend"]).encode(),
             told["labels"],
             told["families"],
             [tuple(each) if each is not None else None for each in told["names"]],
-            zlib.decompress(body[end:]),
+            unpacked[end:],
         )
     except (KeyError, TypeError, AttributeError, zlib.error) as error:
         raise ValueError(repr(error)) from None
@@ -141,13 +161,15 @@ def restore(tally: Tally, kept: Kept) -> None:
         for name, texts in kept.labels.items():
             if name in tally.labels:
                 tally.labels[name].restore(texts)
+        tally.know_operations()
         for name, metric in COUNTED.items():
             found = kept.families.get(metric.name)
             if found and (tuple(found["labels"]), tuple(found["bounds"])) == (metric.labels, metric.bounds):
                 _restore(tally.families[name], found["rows"])
                 tally.families[name].resume(int(found["overflow"]))
-        _restore(tally.answers, kept.families[_ANSWERS]["rows"])
-        tally.unpack(kept.packed, list(kept.names))
+        if kept.families:
+            _restore(tally.answers, kept.families[_ANSWERS]["rows"])
+            tally.unpack(kept.packed, list(kept.names))
     except (KeyError, TypeError, IndexError, OverflowError) as error:
         raise ValueError(repr(error)) from None
 

@@ -48,6 +48,8 @@ class Reading(NamedTuple):
 
     families: Mapping[Metric, tuple[Row, ...]]
     """In the order in which they are declared; families without rows are there, and empty."""
+    youngest: int = 0
+    """What no row's number (`Row.born`) is above."""
 
 
 class Metered(Protocol):

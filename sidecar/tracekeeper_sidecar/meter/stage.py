@@ -51,6 +51,10 @@ SAVE = 10.0
 """Seconds between checkpoints: so much is read again after a crash."""
 SPANS, BYTES = 2048, 1 << 20
 """Of one batch, which is counted in one go: less than a millisecond."""
+NOTED = 256
+"""The same where what each call has cost is noted: that takes some microseconds a call."""
+ASKS = 8
+"""Questions for prices in one go, which take some hundred microseconds each."""
 AT_ONCE = 16
 """Batches in one turn."""
 BETWEEN = 0.5
@@ -83,10 +87,17 @@ class Stage:
         self._resting = self._loaded = self._pressed = False
         self._spans = SPANS
         self._lock = asyncio.Lock()
+        self._batch: Batch | None = None
+        """What is being counted: `_done` of its spans are."""
+        self._done = 0
+        self._counted_to = log.begin
+        """Where it begins."""
         self._begin(log.begin)
         self._saved_at = self._settled_at = self._rested_at = clock.monotonic()
         self._saved: int | None = None
         """Up to where the last checkpoint goes; None before there is one."""
+        self._waited = (0, 0)
+        """Traces and records that waited then."""
         log.on_committed(self._committed)
         log.on_pressure(self._press)
         log.wish(log.begin)  # Until it is known up to where an earlier process has counted.
@@ -99,7 +110,7 @@ class Stage:
     @property
     def counted(self) -> Position:
         """Everything before it is counted, or waits with its trace."""
-        return self._reader.position
+        return self._counted_to if self._batch is not None else self._reader.position
 
     def configure(self, alerts: str, overrides: Sequence[PriceOverride]) -> None:
         """From now on the config whose alerts hold is `alerts` (`namespace/name`, or empty), and these prices come
@@ -156,7 +167,7 @@ class Stage:
             METER_OVERFLOW: tuple(Row((alerts, name), float(family.overflow), 0) for name, family in counted),
         }
         minute = (int(self._clock.now() * 1000) - SINCE) // TICK // MINUTE
-        return Reading(tables.Later(copy, alerts, minute, own, self._old))
+        return Reading(tables.Later(copy, alerts, minute, own, self._old), self._tally.born)
 
     def _lag(self) -> float:
         if self._log.end.seq <= self._reader.position.seq or not self._newest:
@@ -185,9 +196,11 @@ class Stage:
             logger.error("%s is damaged: %s", path, "the other copy is used" if body else "counting begins anew")
         if body is not None:
             self._restore(body)
+        elif len(self._file.damaged) > 1:
+            self._begin_anew()  # A single one was torn when it was the first: nothing had been told before.
         elif not self._file.usable:
             # Nothing is kept: what an earlier process has counted must not be counted again.
-            self._reader.seek(self._log.end)
+            self._reader.seek(self._log.found)
         self._loaded = True
         self._saved = self._reader.position.seq
         self._log.wish(self._reader.position)
@@ -199,13 +212,20 @@ class Stage:
             self._spend.load(kept.spend)
         except ValueError as error:
             logger.error("what was counted before cannot be read, and counting begins anew: %s", error)
-            self._begin(self._log.end)
+            self._begin_anew()
             return
         self.missed = kept.missed
+        self._miss(kept.left_out)
         place = kept.position
         if not self._log.holds(place) and place.seq >= self._log.end.seq:
             place = self._log.end  # What is behind it went with a disk that has lost what was synced.
         self._reader.seek(place)
+
+    def _begin_anew(self) -> None:
+        """Count nothing that the log had: nobody knows what of it was counted, and told. So much may be missed."""
+        self._reader.close()
+        self._begin(self._log.found)
+        self._miss(self._log.found.seq - self._log.begin.seq)
 
     # One turn.
 
@@ -213,11 +233,12 @@ class Stage:
         """Count what has come, and what has waited long enough. True when there is more."""
         self._tally.tell(self._note if self._spend.wanted else None)
         for _ in range(AT_ONCE):
-            batch = await self._next()
-            if batch is None:
+            if self._batch is None and not await self._take_up():
                 break
-            self._count(batch)
-            await asyncio.sleep(0)
+            more = True
+            while more:
+                more = self._step()
+                await asyncio.sleep(0)  # Whoever is cancelled here leaves the rest to the next turn.
         behind = self._reader.position.seq < self._log.end.seq
         now = self._clock.monotonic()
         if not behind and now - self._settled_at >= SETTLE:
@@ -226,17 +247,16 @@ class Stage:
             self._rest_of.sweep(self._clock.now())
         if not self.ready and self._reader.position.seq >= self._log.found.seq:
             self._tally.settle(int(self._clock.now() * 1000))  # As the earlier one has, at a time before this.
-            rows = (row.born for found in self.read().families.values() for row in found)
-            self.ready, self._old = True, max(rows, default=0)
+            self.ready, self._old = True, self._tally.born
         return behind
 
     async def _next(self) -> Batch | None:
         end, begin = self._log.end, self._reader.position
         if begin.seq >= end.seq:
             return None
-        read = partial(self._reader.read, self._spans, BYTES)
+        read = partial(self._reader.read, min(self._spans, NOTED) if self._spend.wanted else self._spans, BYTES)
         near = begin.segment == end.segment and end.offset - begin.offset <= WARM_BYTES
-        batch = read() if near else await in_thread(read)
+        batch = read() if near else await in_thread(read, partial(self._unread, begin))
         if batch is not None and batch.newest - batch.oldest > BETWEEN and self._spans > 1:
             # What waited for its time then has to do so now: in smaller steps.
             self._reader.seek(begin)
@@ -245,20 +265,44 @@ class Stage:
         self._spans = min(SPANS, 2 * self._spans)
         return batch
 
-    def _count(self, batch: Batch) -> None:
-        lost = batch.lost
+    async def _unread(self, begin: Position, _: Batch | None) -> None:
+        """Whoever waited for a batch was cancelled."""
+        self._reader.seek(begin)
+
+    async def _take_up(self) -> bool:
+        """Begin with the next batch. Whether there is one."""
+        begin = self._reader.position
+        batch = await self._next()
+        if batch is None:
+            return False
+        self._miss(batch.lost)
         if batch.spans:
             if batch.newest - self._newest >= SETTLE:
                 self._tally.settle(int(batch.newest * 1000))
-            try:
-                self._tally.take(batch.body, int(batch.newest * 1000))
-            except ValueError as error:
-                logger.error("%d spans cannot be counted: %s", batch.spans, error)
-                lost += batch.spans
             self._newest = batch.newest
-        if lost:
-            self.missed += lost
-            self._spend.missed(lost)
+            self._batch, self._done, self._counted_to = batch, 0, begin
+        return True
+
+    def _step(self) -> bool:
+        """Count as much of the batch as may be counted in one go. Whether something of it is left."""
+        batch = self._batch
+        if batch is None:
+            return False
+        try:
+            self._done = self._tally.take(batch.body, int(batch.newest * 1000), self._done, ASKS)
+            if self._tally.left:
+                return True
+        except Exception as error:
+            left = batch.spans - self._done
+            logger.error("%d spans cannot be counted: %s", left, error)
+            self._miss(left)
+        self._batch = None
+        return False
+
+    def _miss(self, spans: int) -> None:
+        if spans:
+            self.missed += spans
+            self._spend.missed(spans)
 
     def _note(
         self, ended: float, agent: int, model: int, names: tuple[str, str, str], nano: int, tokens: int, unpriced: int
@@ -272,31 +316,42 @@ class Stage:
         """Keep what is counted; what the log has before it may go. Whatever the disk refuses is tried again later."""
         self._pressed = False
         self._saved_at = self._clock.monotonic()
-        position = self._reader.position
+        while self._step():
+            pass  # What is kept has a place in the log, and that is behind the batch.
+        position, waiting = self._reader.position, (self._tally.open_traces, self._tally.held)
         if not self._file.usable:
+            # Whoever comes after a crash goes on at the end of the log, so nothing that is told now is told twice.
+            self._spend.dump(last=last)
+            self._spend.written()
             self._log.wish(position)
             return
-        if self._saved == position.seq and not last and not self._spend.pending and not self._waited():
+        if self._saved == position.seq and not last and not self._spend.pending and self._waited == waiting:
             return
         spend = self._spend.dump(last=last)
         copy, names, packed = tables.copy_of(self._tally), self._tally.names(), self._tally.pack()
         missed = self.missed
+
+        def keep() -> str:
+            try:
+                self._file.save(checkpoint.head(copy, names, position, missed, spend), packed)
+            except TooLarge as error:
+                # What is in no budget twice, and in none too little, comes before counts, which may begin anew.
+                self._file.save(checkpoint.bare(position, missed, spend, waiting[1]), b"")
+                return f"counts will begin anew when the sidecar starts again: {error}"
+            return ""
+
         try:
-            await in_thread(lambda: self._file.save(checkpoint.head(copy, names, position, missed, spend), packed))
+            problem = await in_thread(keep)
         except (OSError, TooLarge) as error:
             self._say(f"what was counted cannot be kept: {error}")
             return
-        self.problem = ""
+        self._say(problem)
         self._spend.written()
-        self._saved = position.seq
+        self._saved, self._waited = position.seq, waiting
         self._log.wish(position)
 
-    def _waited(self) -> bool:
-        """Whether something has been counted since that had waited."""
-        return bool(self._tally.open_traces or self._tally.held)
-
     def _say(self, problem: str) -> None:
-        if problem != self.problem:
+        if problem and problem != self.problem:
             logger.warning("%s", problem)
         self.problem = problem
 

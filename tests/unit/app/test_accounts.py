@@ -103,6 +103,15 @@ async def test_the_end_tells_all_at_once_and_does_not_wait_for_long(world: World
         assert await world.accounts.settle(_saving(world), 30.0)
 
 
+async def test_what_could_not_be_kept_is_not_said_to_be_counted(world: World) -> None:
+    note(world)
+
+    async def refused() -> None:
+        """A checkpoint for which there is no room."""
+
+    assert not await world.accounts.settle(refused, 0.05)
+
+
 async def test_without_budgets_nothing_is_noted(world: World) -> None:
     world.accounts.follow(())
     note(world)

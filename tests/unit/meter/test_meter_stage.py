@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,10 +12,12 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from log_harness import DIRECTORY, ManualClock, open_log
-from metered_spans import agent_runs, counted, differences
+from metered_spans import NOW, Said, add, agent_runs, counted, differences
 from simulated_files import SimulatedFiles
+from tracekeeper_sidecar.log.files import METER
 from tracekeeper_sidecar.log.log import Log
-from tracekeeper_sidecar.meter.checkpoint import CheckpointFile
+from tracekeeper_sidecar.log.slots import Slots
+from tracekeeper_sidecar.meter.checkpoint import MAGIC, MOST, CheckpointFile
 from tracekeeper_sidecar.meter.families import METER_MISSED, METERING
 from tracekeeper_sidecar.meter.stage import Stage
 from tracekeeper_spec.price import PriceOverride
@@ -183,6 +186,136 @@ async def test_a_checkpoint_that_cannot_be_read_begins_anew(caplog: pytest.LogCa
         await two.put(next(agent_runs(6, 1)))
         await two.counted_all()
         assert "counting begins anew" in caplog.text
+
+
+def calls(number: int, model: str = "gpt-4o-{}", first: int = 0) -> ExportTraceServiceRequest:
+    """Calls of models by agents, each in a trace of its own, by users of their own."""
+    message = ExportTraceServiceRequest()
+    spans = message.resource_spans.add().scope_spans.add().spans
+    for at in range(first, first + number):
+        said: Said = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.agent.name": f"agent-{at % 20}",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": model.format(at),
+            "gen_ai.usage.input_tokens": 1000,
+            "gen_ai.usage.output_tokens": 1,
+            "user.id": f"user-{at % 5}",
+        }
+        add(spans, hashlib.sha256(at.to_bytes(4)).digest()[:16], b"s" * 8, b"p" * 8, 3, NOW * 10**9, 10**9, said)
+    return message
+
+
+def operations(stage: Stage) -> float:
+    return sum(counted(stage.read())["tracekeeper_operations_total"].values())
+
+
+async def test_a_batch_that_takes_long_is_counted_in_pieces_and_by_whoever_comes_next() -> None:
+    """Prices of new models are looked up while others have their turns; whatever ends that, each span counts once."""
+    files, clock, message = SimulatedFiles(), ManualClock(), calls(200)
+    async with process(files, clock) as one:
+        await one.put(message)
+        while not 0 < operations(one.stage) < 200:
+            clock.advance(0.25)
+            await asyncio.sleep(0)
+        assert one.stage.counted.seq == 0
+        one.task.cancel()
+        await asyncio.wait((one.task,))
+        half = operations(one.stage)
+        assert 0 < half < 200
+        await one.stage.checkpoint()
+        assert operations(one.stage) == 200
+    async with process(files, clock) as two:
+        await two.stage.finish()
+        assert operations(two.stage) == 200
+        assert two.stage.missed == 0
+
+
+async def test_where_there_is_room_for_little_what_was_spent_is_kept_and_told() -> None:
+    files, clock, quota = SimulatedFiles(), ManualClock(), 256 << 10
+    async with process(files, clock, quota) as one:
+        for first in range(0, 1200, 20):
+            await one.put(calls(20, "gpt-4o", first))
+            await one.counted_all()
+            one.log.release(one.log.end)
+        await one.stage.checkpoint()
+        assert "counts will begin anew" in one.stage.problem
+        told = one.stage.spend.statements()
+        assert told
+        end = one.log.end.seq
+    async with process(files, clock, quota) as two:
+        await two.put(calls(3, "gpt-4o"))
+        await two.stage.finish()
+        assert (operations(two.stage), two.stage.counted.seq, two.stage.missed) == (3, end + 3, 0)
+        assert two.stage.spend.statements()[: len(told)] == told
+
+
+async def test_where_there_is_no_room_what_was_spent_is_told() -> None:
+    async with process(SimulatedFiles(), quota=200 << 10) as one:
+        await one.put(calls(3, "gpt-4o"))
+        await one.stage.finish()
+        (told,) = one.stage.spend.statements()
+        assert [row.tokens for row in told.rows] == [1001] * 3
+
+
+@pytest.mark.parametrize("damage", ["both files", "version"])
+async def test_what_nobody_can_tell_whether_it_was_counted_is_missed(damage: str) -> None:
+    files, clock = SimulatedFiles(), ManualClock()
+    async with process(files, clock) as one:
+        await one.put(calls(10, "gpt-4o"))
+        for _ in range(2):
+            await one.stage.finish()
+        if damage == "version":
+            slots = Slots(DIRECTORY, METER, files, most=MOST)
+            slots.load()
+            for _ in range(2):
+                slots.save(MAGIC + b"of another version")
+    if damage == "both files":
+        for path in files.names:
+            if "meter." in path:
+                files.content(path)[30:60] = bytes(30)
+    async with process(files, clock) as two:
+        await two.put(calls(5, "gpt-4o"))
+        await two.stage.finish()
+        assert (operations(two.stage), two.stage.missed) == (5, 10)
+        assert sum(each.missed for each in two.stage.spend.statements()) == 10
+
+
+async def test_a_span_that_cannot_be_counted_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    async with process(SimulatedFiles()) as one:
+        await one.put(calls(3, "gpt-4o"))
+        await one.counted_all()
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("no price today")
+
+        one.stage._tariffs.forget(broken)  # type: ignore[arg-type]
+        await one.put(calls(2, "gpt-4o"))
+        await one.counted_all()
+        assert "2 spans cannot be counted: no price today" in caplog.text
+        one.stage.configure("shop/agents", (PriceOverride("gpt-4o", "1", "1"),))
+        await one.put(calls(4, "gpt-4o"))
+        await one.counted_all()
+        assert one.stage.missed == 2
+        assert operations(one.stage) == 7
+        assert not one.task.done()
+
+
+async def test_an_idle_pod_with_an_open_trace_writes_nothing_again_and_again() -> None:
+    clock, files = ManualClock(), SimulatedFiles()
+    async with process(files, clock) as one:
+        await one.put(calls(1, "gpt-4o"))
+        await one.counted_all()
+        one.stage.spend.wanted = False
+        await one.pass_time(30)
+        await one.stage.checkpoint()
+        for statement in one.stage.spend.statements():
+            one.stage.spend.stored(statement.log_id, statement.number)
+        await one.stage.checkpoint()
+        assert one.stage._tally.open_traces
+        kept = [bytes(files.content(path)) for path in files.names if "meter." in path]
+        await one.pass_time(60)
+        assert kept == [bytes(files.content(path)) for path in files.names if "meter." in path]
 
 
 async def test_prices_and_alerts_of_a_new_policy_hold_at_once() -> None:

@@ -97,7 +97,30 @@ def _body(head: bytes, packed: bytes) -> bytes:
 
     from tracekeeper_sidecar.meter.checkpoint import MAGIC
 
-    return MAGIC + len(head).to_bytes(4, "little") + head + zlib.compress(packed)
+    return MAGIC + zlib.compress(len(head).to_bytes(4, "little") + head + packed)
+
+
+def test_operations_that_an_older_version_did_not_know_are_of_their_kinds() -> None:
+    from dataclasses import replace
+
+    from tracekeeper_sidecar.meter import checkpoint
+    from tracekeeper_sidecar.model import Position
+
+    tally = make()
+    older = replace(tables.copy_of(tally), texts={"operation": ["", "other", "my_step", "embeddings", "chat"]})
+    checkpoint.restore(
+        tally, checkpoint.read(_body(checkpoint.head(older, (), Position(1, 64, 0), 0, b""), tally.pack()))
+    )
+    for number, name in enumerate(("my_step", "embeddings", "chat", "execute_tool", "invoke_agent"), 1):
+        tally.take(single((bytes([number]), b"p", 3, {"gen_ai.operation.name": name})), MILLISECONDS)
+    tally.settle(MILLISECONDS, everything=True)
+    assert {labels[3]: labels[2] for labels in rows(tally, "operations")} == {
+        "my_step": "other",
+        "embeddings": "embedding",
+        "chat": "llm",
+        "execute_tool": "tool",
+        "invoke_agent": "agent",
+    }
 
 
 def test_a_fan_out_shows_as_it_is_before_the_request_ends() -> None:
