@@ -8,7 +8,13 @@ from tracekeeper_spec.texts import DNS_LABEL, ENDPOINT, HEADER_NAME, HEADER_VALU
 
 
 def _look_at_port(text: str) -> tuple[str, str] | None:
-    port = text.rpartition(":")[2]
+    host, _, port = text.rpartition(":")
+    if (
+        host
+        and not host.startswith("[")
+        and not all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    ):
+        return "has a part between dots that is empty, or longer than 63 characters", ""
     if port.isdecimal() and int(port) > 65535:
         return f"names the port {port}, and there is none above 65535", ""
     return None

@@ -37,6 +37,8 @@ class Caller:
         timeout: float,  # noqa: ASYNC109 - it bounds the connection too
     ) -> Answer:
         """The answer to one request below the endpoint. Raises PushFailed where none came in time."""
+        if not path.isascii() or not path.isprintable() or " " in path:
+            raise PushFailed(f"{self.endpoint}: {path!r} is no path")
         lines = [
             f"{method} {self._base}{path} HTTP/1.1",
             f"Host: {self._host}",

@@ -40,7 +40,7 @@ class OtlpTarget:
             *((header.name, header.value) for header in headers),
         )
 
-    def begin(self, page: Page) -> None:
+    def begin(self, page: Page, *, again: bool = False) -> None:
         """Nothing: it is told totals."""
 
     async def push(self, page: Page, timeout: float) -> None:  # noqa: ASYNC109 - see Target

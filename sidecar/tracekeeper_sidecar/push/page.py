@@ -34,8 +34,8 @@ class Page:
 class Target(Protocol):
     """One place that is pushed to."""
 
-    def begin(self, page: Page) -> None:
-        """What there is before the first push."""
+    def begin(self, page: Page, *, again: bool = False) -> None:
+        """What there is before the first push; `again` after others of the same name that have ended."""
 
     async def push(self, page: Page, timeout: float) -> None:  # noqa: ASYNC109 - it bounds connections too
         """Send `page` within so many seconds. Raises PushFailed, in words for people."""

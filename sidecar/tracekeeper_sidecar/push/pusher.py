@@ -31,14 +31,17 @@ class Pusher:
         page: Callable[[], Page],
         clock: Clock,
         random: Callable[[], float],
+        *,
+        again: bool = False,
     ) -> None:
+        """`again`: this process has pushed by that name before."""
         self._name, self._interval, self._target, self._page = name, interval, target, page
         self._clock, self._random = clock, random
         self._sent = self._failed = 0
         self._last_success = 0.0
         self._problem = ""
         self._busy = asyncio.Lock()
-        target.begin(page())
+        target.begin(page(), again=again)
 
     @property
     def facts(self) -> PushFacts:
@@ -64,6 +67,8 @@ class Pusher:
             self._fail(str(failed))
         except TimeoutError:
             self._fail(f"there was no end of it within {timeout:.0f} s")
+        except Exception as error:  # At the end nobody else would catch it, and spans come before metrics.
+            self._fail(f"{type(error).__name__}: {error}")
         else:
             if self._problem:
                 logger.info("metrics are pushed again", extra={"push": self._name})

@@ -35,6 +35,8 @@ class Pushers:
         self._page, self._clock, self._random, self._last_push = page, clock, random, last_push
         self._keeper = Keeper(clock, random)
         self._running: dict[Push, Pusher] = {}
+        self._begun: set[str] = set()
+        """Names of all that there were."""
 
     @property
     def facts(self) -> tuple[PushFacts, ...]:
@@ -57,7 +59,9 @@ class Pushers:
             except ValueError as error:
                 logger.warning("metrics cannot be pushed: %s", error, extra={"push": push.name})
                 continue
-            pusher = Pusher(push.name, push.interval, target, self._page, self._clock, self._random)
+            again = push.name in self._begun
+            self._begun.add(push.name)
+            pusher = Pusher(push.name, push.interval, target, self._page, self._clock, self._random, again=again)
             self._running[push] = pusher
             self._keeper.start(_task(push), pusher.run)
 

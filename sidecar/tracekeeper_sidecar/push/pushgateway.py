@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from tracekeeper_sidecar.push.page import Page
 JOB = "tracekeeper"
 LARGEST_LIST = 4 << 20
 """Bytes of the gateway's list of groups, with all their metrics, up to which it is read."""
+POD_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 KEPT = 3600.0
 """Seconds after its last push for which a group stays, at least."""
 MOST_REMOVED = 100
@@ -34,7 +36,7 @@ class PushgatewayTarget:
         self._caller, self._pod = caller, pod
         self._kept = max(KEPT, 3 * interval)
 
-    def begin(self, page: Page) -> None:
+    def begin(self, page: Page, *, again: bool = False) -> None:
         """Nothing: it is told totals."""
 
     async def push(self, page: Page, timeout: float) -> None:  # noqa: ASYNC109 - see Target
@@ -76,7 +78,8 @@ def stale_pods(body: bytes, namespace: str, before: float) -> Iterator[str]:
     for group in groups if isinstance(groups, list) else ():
         labels, pushed = _group(group)
         ours = {"job": JOB, "namespace": namespace, "pod": labels.get("pod", "")}
-        if labels == ours and labels["pod"] and pushed is not None and pushed < before:
+        # Anybody may push to the gateway, and so call a group what he likes.
+        if labels == ours and POD_NAME.fullmatch(labels["pod"]) and pushed is not None and pushed < before:
             yield labels["pod"]
 
 

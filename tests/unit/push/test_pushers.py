@@ -8,10 +8,10 @@ import socket
 import pytest
 
 from log_harness import ManualClock
-from push_rig import POD, http_server, page
+from push_rig import POD, http_server, page, udp_server
 from tracekeeper_sidecar.admin.snapshot import PushFacts
 from tracekeeper_sidecar.push.pushers import Pushers, make_target
-from tracekeeper_spec.metering import Push, PushOtlp, PushType
+from tracekeeper_spec.metering import Push, PushOtlp, PushType, StatsD
 from waiting import until
 
 
@@ -82,6 +82,34 @@ async def test_a_place_that_does_not_answer_holds_nobody_up(silent: bool) -> Non
         pushing = Pushers(page, ManualClock(), lambda: 0.5, last_push=0.05)
         await pushing.follow((push(listening.getsockname()[1]),), POD)
         await asyncio.wait_for(pushing.end(), 30)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".svc"])
+async def test_a_name_that_cannot_be_looked_up_breaks_off_no_end(host: str) -> None:
+    clock = ManualClock()
+    pushing = pushers(clock)
+    await pushing.follow((Push("dog", PushType.STATSD, 60.0, statsd=StatsD(f"{host}:8125")),), POD)
+    await clock.asleep(1)
+    clock.advance(60)
+    await until(lambda: [facts.failed for facts in pushing.facts] == [1])
+    assert "is no name of a host" in pushing.facts[0].problem
+    await pushing.end()
+    assert not pushing.facts
+
+
+async def test_a_push_whose_interval_was_changed_has_sent_what_was_sent() -> None:
+    clock = ManualClock()
+    with udp_server() as (port, taken):
+        pushing = pushers(clock)
+        for interval in (60.0, 20.0):
+            push = Push("dog", PushType.STATSD, interval, statsd=StatsD(f"127.0.0.1:{port}"))
+            await pushing.follow((push,), POD)
+            await clock.asleep(1)
+            clock.advance(interval)
+            await until(lambda: [facts.sent for facts in pushing.facts] == [1])
+        await pushing.end()
+        await until(lambda: b"".join(taken).count(b"log_bytes") == 3)
+        assert b"".join(taken).count(b"tracekeeper_requests_total") == 1
 
 
 def test_a_push_without_its_place_is_refused() -> None:

@@ -74,6 +74,24 @@ def test_an_answer_that_cannot_be_read_removes_nothing(body: bytes) -> None:
     assert list(stale_pods(body, "shop", 1e12)) == []
 
 
+@pytest.mark.parametrize(
+    "pod",
+    ["x HTTP/1.1\r\nHost: a\r\n\r\nDELETE /metrics/job/victim", "../../../../job/other", "a/b", "a%2fb", "A b", ""],
+)
+def test_a_group_that_somebody_has_named_so_is_no_pods(pod: str) -> None:
+    labels = {"job": "tracekeeper", "namespace": "shop", "pod": pod}
+    groups = [{"labels": labels, "push_time_seconds": {"metrics": [{"value": "1.7e+09"}]}}]
+    assert list(stale_pods(json.dumps({"data": groups}).encode(), "shop", 1.8e9)) == []
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a\r\nHost: b", "/a\tb", "/é"])
+async def test_what_is_no_path_is_not_asked_for(path: str) -> None:
+    caller = Caller("http://127.0.0.1:9", 1 << 20)
+    with pytest.raises(PushFailed, match="is no path"):
+        await caller.call("DELETE", path, timeout=10)
+    caller.close()
+
+
 def test_groups_with_labels_of_their_own_are_somebody_elses() -> None:
     ours = {"job": "tracekeeper", "namespace": "shop", "pod": "job-0"}
     when = {"metrics": [{"value": "1.7e+09"}]}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from log_harness import ManualClock
 from push_rig import POD, page, udp_server
 from tracekeeper_sidecar.errors import PushFailed
+from tracekeeper_sidecar.metrics import SPANS_DROPPED
 from tracekeeper_sidecar.push.page import Page
-from tracekeeper_sidecar.push.statsd import DATAGRAM, StatsdTarget, packed
+from tracekeeper_sidecar.push.statsd import DATAGRAM, PAUSE, StatsdTarget, packed
 from waiting import until
 
 TAGS = "namespace:shop,pod:job-1,alerts:shop/agents,service:shop,agent:a_b"
@@ -56,6 +59,39 @@ async def test_what_a_restart_has_brought_back_is_not_sent_again() -> None:
         assert len(counted) == 3
 
 
+async def test_what_was_sent_with_other_settings_is_not_sent_again() -> None:
+    with udp_server() as (port, taken):
+        pushing = StatsdTarget("127.0.0.1", port, "other.", POD, ManualClock())
+        pushing.begin(page(requests=3), again=True)
+        await pushing.push(page(requests=4), 10)
+        assert f"other.tracekeeper_requests_total:1|c|#{TAGS},status:ok" in await heard(taken, 5)
+
+
+async def test_a_push_that_is_broken_off_has_sent_what_it_has_sent() -> None:
+    clock = ManualClock()
+    many = Page(0.0, ((SPANS_DROPPED, [((f"entry-{number}", "refused"), 1.0) for number in range(900)]),), None)
+    with udp_server() as (port, taken):
+        pushing = StatsdTarget("127.0.0.1", port, "", POD, clock)
+        pushing.begin(NOTHING)
+        first = asyncio.create_task(pushing.push(many, 10))
+        await clock.asleep(1)
+        first.cancel()
+        await asyncio.wait((first,))
+        second = asyncio.create_task(pushing.push(many, 10))
+        while not second.done():
+            clock.advance(PAUSE)
+            await asyncio.sleep(0)
+        await second
+        assert len(set(await heard(taken, 900))) == 900
+
+
+async def test_what_is_no_name_of_a_host_is_a_failure_as_others_are() -> None:
+    pushing = StatsdTarget("a..b", 8125, "", POD, ManualClock())
+    pushing.begin(NOTHING)
+    with pytest.raises(PushFailed, match=r"a\.\.b is no name of a host"):
+        await pushing.push(page(), 10)
+
+
 async def test_what_is_brought_back_late_is_not_sent_again_either() -> None:
     with udp_server() as (port, taken):
         pushing = StatsdTarget("127.0.0.1", port, "", POD, ManualClock())
@@ -86,7 +122,7 @@ async def test_what_was_not_sent_is_sent_later() -> None:
 
 def test_datagrams_hold_whole_lines_and_fit_into_packets() -> None:
     lines = [b"x" * (place * 37 % 500 + 1) for place in range(100)]
-    datagrams = list(packed([*lines, b"y" * 2000, b"z"]))
+    datagrams = [sent for sent, _ in packed((line, None) for line in [*lines, b"y" * 2000, b"z"])]
     assert b"\n".join(datagrams).split(b"\n") == [*lines, b"y" * 2000, b"z"]
     assert [len(one) for one in datagrams if len(one) > DATAGRAM] == [2000]
     assert len(datagrams) < 25
