@@ -68,7 +68,6 @@ class Controller:
         self._book = Book(self._store, self._namespaces, settings.root_namespace)
         self._index = ConfigIndex(self._book)
         self._control = self._control_service() if settings.control_service else None
-        self._budgets = self._budget_service(identity)
         self._events = Events(self._kube, clock, self._metrics.events, "controller")
         self._pods = PodService(
             self._kube,
@@ -81,6 +80,7 @@ class Controller:
             clock,
             self._metrics,
         )
+        self._budgets = self._budget_service(identity)
         self._rollouts = RolloutTeller(
             self._store,
             clock,
@@ -213,6 +213,9 @@ class Controller:
             self._clock,
             self._metrics,
             on_news=lambda namespace: self._reconciler.retell(namespace),
+            notify=self._events.offer,
+            pods=self._pods.index.all,
+            config_of=self._pods.config_of,
         )
 
     def _canaries(self) -> Canaries | None:

@@ -192,8 +192,8 @@ class ControllerMetrics(Metrics):
         )
         self.budget_statements = Counter(
             "tracekeeper_budget_statements",
-            "Statements of sidecars about what was spent, by result: counted, repeated (counted before) or early (what "
-            "was saved is not read yet; they come again).",
+            "Statements of sidecars about what was spent, by result: counted, repeated (counted before), early (what "
+            "was saved is not read yet) or full (there is no room for an account); the last two come again.",
             ["result"],
             registry=self.registry,
         )

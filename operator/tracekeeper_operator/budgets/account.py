@@ -73,6 +73,8 @@ class Ledger:
     unpriced: int = 0
     missed: int = 0
     """Spans of which nobody knows what they cost."""
+    told: int = 0
+    """Percent of the highest threshold of which people were told."""
     keys: Ranking = field(default_factory=lambda: Ranking(MOST_KEYS))
     """By the values of the budget's groups."""
     ranks: dict[str, Ranking] = field(default_factory=dict)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from tracekeeper_spec.budget import Budget
+from tracekeeper_spec.budget import Budget, Threshold
 
 from ..clock import Clock
 from .account import MOST_KEYS, Account, AccountKey
 from .ranking import Ranking
 from .shard import SHARDS, Shard, Taken, Told, shard_of
 from .shared import Shared
-from .standing import Standing, standing
+from .standing import Standing, reached, standing
 
 
 class Written(Protocol):
@@ -23,11 +23,17 @@ class Written(Protocol):
         """By `namespace/name` of the config."""
 
 
+def nobody(config: str, namespace: str) -> int:
+    """Where nobody knows who lives."""
+    return 0
+
+
 class Book:
     """Nothing is counted in a shard that is not open: what was saved of it is read first."""
 
-    def __init__(self, written: Written, clock: Clock) -> None:
-        self._written, self._clock = written, clock
+    def __init__(self, written: Written, clock: Clock, silent: Callable[[str, str], int] = nobody) -> None:
+        """`silent` says how many pods have not been heard of, by config and namespace, empty for all."""
+        self._written, self._clock, self._silent = written, clock, silent
         self.shards = tuple(Shard() for _ in range(SHARDS))
         self.open: set[int] = set()
         """Indices of shards that were read."""
@@ -65,13 +71,31 @@ class Book:
             if account is None:
                 account = self._shared.work_out(config, budget, self._accounts(config, budget.name), now)
             refused = sum(shard.refuses(config) for shard in self.shards)
-            return standing(config, "", budget, account, now, refused)
+            return standing(config, "", budget, account, now, refused, self._silent(config, ""))
         shard, key = self.shards[shard_of(namespace)], AccountKey(config, budget.name, namespace)
         if shard.refuses(config, namespace):
             return None
         account = shard.look(key, now)
         account.follow(budget, now)
-        return standing(config, namespace, budget, account, now)
+        return standing(config, namespace, budget, account, now, 0, self._silent(config, namespace))
+
+    def news(self, standing: Standing) -> Threshold | None:
+        """The highest threshold that is reached, if that was not so when this was asked last in the period."""
+        found = reached(standing.budget, standing.most)
+        if found is None:
+            return None
+        namespace, now = standing.namespace or standing.config.partition("/")[0], self._clock.now()
+        shard = self.shards[shard_of(namespace)]
+        account = shard.open(AccountKey(standing.config, standing.budget.name, namespace), now)
+        if account is None:
+            return None
+        account.follow(standing.budget, now)
+        ledger = account.ledger(standing.budget, now, now)
+        if ledger is None or found.percent <= ledger.told:
+            return None
+        ledger.told = found.percent
+        shard.version += 1
+        return found
 
     def _accounts(self, config: str, budget: str) -> Iterator[Account]:
         for shard in self.shards:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from tracekeeper_spec.budget import Budget
@@ -13,13 +13,17 @@ from ..control.gate import Gate
 from ..control.index import ConfigIndex
 from ..control.persons import Persons
 from ..control.service import ControlService
+from ..events import Notice
 from ..kube import Kube
 from ..metrics import ControllerMetrics
+from ..pods.facts import PodFacts
 from ..store import Store
 from .book import Book
 from .calls import BudgetCalls
 from .checkpoint import Checkpoints
 from .gauges import Gauges
+from .notices import Notices
+from .silence import Silence
 from .statements import Statements
 from .telling import BudgetTeller
 
@@ -39,12 +43,18 @@ class BudgetService:
         clock: Clock,
         metrics: ControllerMetrics,
         on_news: Callable[[str], None],
+        notify: Callable[[Notice], None],
+        pods: Callable[[], Iterable[PodFacts]],
+        config_of: Callable[[PodFacts], str],
     ) -> None:
-        """`namespace` is the operator's own, `leader` the name under which this process leads."""
-        self.book = Book(Written(configs, store), clock)
+        """`namespace` is the operator's own, `leader` the name under which this process leads. `pods` and `config_of`
+        are as `Silence` wants them.
+        """
+        self._silence = Silence(pods, control.sidecars.pods, config_of, index.find, clock)
+        self.book = Book(Written(configs, store), clock, self._silence.count)
         self._checkpoints = Checkpoints(kube, namespace, leader, self.book, clock, lambda index: self._stored(index))
         self._statements = Statements(self.book, control.sidecars, index.find, self._checkpoints.hurry, clock, metrics)
-        self.teller = BudgetTeller(self.book, clock, on_news)
+        self.teller = BudgetTeller(self.book, clock, on_news, Notices(self.book, store.get, notify).look)
         self._gauges = Gauges(self.book, clock, metrics)
         calls = BudgetCalls(Gate(Persons(kube), store.get), control.verify, store.get, index.find, self.book, clock)
         control.sidecars.add(calls.handler())
@@ -55,6 +65,7 @@ class BudgetService:
             "budgets": self._checkpoints.run(),
             "budget-states": self._statements.run(),
             "budget-statuses": self.teller.run(),
+            "budget-silence": self._silence.run(),
             "budget-metrics": self._gauges.run(),
         }
 

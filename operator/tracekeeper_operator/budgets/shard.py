@@ -269,6 +269,7 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
     return {
         "span": [ledger.begins, ledger.ends],
         "sums": [ledger.nano, ledger.tokens, ledger.unpriced, ledger.missed],
+        "told": ledger.told,
         "keys": [[list(place.key), place.spent, place.error] for place in ledger.keys],
         "ranks": {
             name: [[list(place.key), place.spent, place.error] for place in list(ranking)[:RANKS_SAVED]]
@@ -294,7 +295,7 @@ def _read_account(item: Mapping[str, Any]) -> Account:
     for each in item["ledgers"]:
         begins, ends = (float(part) for part in each["span"])
         nano, tokens, unpriced, missed = (int(part) for part in each["sums"])
-        ledger = Ledger(begins, ends, nano, tokens, unpriced, missed)
+        ledger = Ledger(begins, ends, nano, tokens, unpriced, missed, int(each.get("told", 0)))
         _fill(ledger.keys, each["keys"])
         for name, places in each["ranks"].items():
             ledger.ranks[str(name)] = ranking = Ranking(RANKS_SAVED * 5)

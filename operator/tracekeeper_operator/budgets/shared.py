@@ -63,6 +63,7 @@ def sum_of(config: str, budget: Budget, accounts: Sequence[Account], now: float)
             sum(part.tokens for part in parts),
             sum(part.unpriced for part in parts),
             sum(part.missed for part in parts),
+            max(part.told for part in parts),
             merged((part.keys for part in parts), MOST_KEYS),
             {name: merged((part.ranks[name] for part in parts if name in part.ranks), MOST_RANKED) for name in names},
         )

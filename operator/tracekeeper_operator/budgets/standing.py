@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tracekeeper_spec.budget import NANO, Budget, Decision, Severity
+from tracekeeper_spec.budget import NANO, Budget, Decision, Severity, Threshold
 from tracekeeper_spec.period import Span
 
 from .account import Account, span_of
@@ -64,20 +64,21 @@ class Standing:
     @property
     def state(self) -> State:
         """Of the whole; with groups, of the one that stands worst."""
-        return state(self.budget, self._most)
+        return state(self.budget, self.most)
 
     @property
     def allowed(self) -> bool:
         """The same for the decision: of a budget with groups, whether all keys may go on."""
-        return allowed(self.budget, self._most)
+        return allowed(self.budget, self.most)
 
     @property
     def used(self) -> float:
         """Share of the limit; with groups, that of the dearest key."""
-        return self._most / self.budget.limit.nano
+        return self.most / self.budget.limit.nano
 
     @property
-    def _most(self) -> int:
+    def most(self) -> int:
+        """What was spent; with groups, by the dearest key."""
         if not self.budget.groups:
             return self.spent
         return self.keys.most()
@@ -110,6 +111,12 @@ def state(budget: Budget, spent: int) -> State:
     if Severity.CRITICAL in reached:
         return State.CRITICAL
     return State.WARNING if Severity.WARNING in reached else State.OK
+
+
+def reached(budget: Budget, spent: int) -> Threshold | None:
+    """The highest threshold that so much reaches."""
+    found = [each for each in budget.thresholds if reaches(budget, spent, each.percent)]
+    return max(found, key=lambda each: each.percent, default=None)
 
 
 def allowed(budget: Budget, spent: int) -> bool:

@@ -26,9 +26,15 @@ class BudgetTeller:
     conditions: tuple[str, ...] = ()
     members: tuple[str, ...] = ("budgets",)
 
-    def __init__(self, book: Book, clock: Clock, on_news: Callable[[str], None]) -> None:
-        """`on_news` is told a namespace whose configs' statuses are to be written."""
-        self._book, self._clock, self._on_news = book, clock, on_news
+    def __init__(
+        self,
+        book: Book,
+        clock: Clock,
+        on_news: Callable[[str], None],
+        on_look: Callable[[Standing], None] = lambda standing: None,
+    ) -> None:
+        """`on_news` is told a namespace whose configs' statuses are to be written; `on_look` gets each standing."""
+        self._book, self._clock, self._on_news, self._on_look = book, clock, on_news, on_look
         self._said: dict[str, tuple[float, str, list[dict[str, Any]]]] = {}
         """When, where and what, by a config's UID."""
         self._states: dict[tuple[str, str, str], tuple[object, int, float]] = {}
@@ -64,6 +70,7 @@ class BudgetTeller:
         for standing in self._book.standings():
             key = standing.config, standing.budget.name, standing.namespace
             seen.add(key)
+            self._on_look(standing)
             matter = (standing.state, standing.allowed, standing.complete, standing.span)
             before = self._states.get(key)
             if before is None or before[0] != matter or (before[1] != standing.spent and now >= before[2] + EVERY):
@@ -89,4 +96,7 @@ def member(standing: Standing) -> dict[str, Any]:
 
 
 def _matter(said: list[dict[str, Any]]) -> object:
-    return [(each["name"], each["state"], each["allowed"], each["limit"], each["periodEnds"]) for each in said]
+    return [
+        (each["name"], each["state"], each["allowed"], each["limit"], each["periodEnds"], bool(each["message"]))
+        for each in said
+    ]
