@@ -147,7 +147,7 @@ class _Work:
         window = format_duration(rule.window)
         where = self.envelope.namespace or "{{ $labels.namespace }}"
         told = f"{rule.name}: nothing to look at for {window} in namespace {where}"
-        labels = self.envelope.labels(rule.severity, NO_DATA, rule.labels)
+        labels = self.envelope.labels(rule.severity, f"{NO_DATA}.{rule.name}", rule.labels)
         why = f"Pods run, and nothing came of what {rule.name} looks at: {plain(rule.condition or '')}"
         annotations = self.envelope.annotations(rule.runbook_url or "", told, why, ())
         return AlertRule(rule.name + NO_DATA, written(silence), rule.for_, rule.cooldown, labels, annotations)

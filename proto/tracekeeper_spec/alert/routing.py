@@ -21,6 +21,8 @@ CONFIG_LABEL = "tracekeeper_config"
 METRIC_LABEL = "tracekeeper_metric"
 UNMEASURED = "promql"
 """The metric of rules in PromQL, of which nobody knows what they are about."""
+THING_LABELS = ("budget", "key", "backend", "delivery", "reason", "pod")
+"""What built-in rules tell apart besides groups."""
 TEST_LABEL = "tracekeeper_channel"
 """Names the channel that a test is for."""
 TEST_ALERT = "TracekeeperTest"
@@ -135,5 +137,5 @@ def _ladder(ours: list[Matcher]) -> Inhibition:
     return Inhibition(
         source=(*ours, Matcher("severity", "critical"), Matcher(METRIC_LABEL, f"({UNMEASURED})?", MatchType.NOT_REGEX)),
         target=(*ours, Matcher("severity", "warning")),
-        equal=("namespace", CONFIG_LABEL, METRIC_LABEL, *(group.label for group in Group)),
+        equal=("namespace", CONFIG_LABEL, METRIC_LABEL, *(group.label for group in Group), *THING_LABELS),
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from alert_world import CONFIG, Labels, Series, Trial, Unit, compiled, per_second, run, selector, steady
-from tracekeeper_spec.alert.compiled import Links
+from tracekeeper_spec.alert.compiled import AlertRule, Links, RecordingRule
 
 SHOP = {"severity": "warning", "namespace": "shop", "tracekeeper_config": CONFIG}
 DAY_BUDGET = {"name": "daily", "period": "Day", "limit": {"amount": "10"}}
@@ -137,7 +137,7 @@ def test_nothing_to_look_at_is_quiet_or_0_or_an_alert_of_its_own(tmp_path: Path)
     zero = trial({**low, "noData": "Zero"}, ("zero", [metering()], [{}]), ("no pods", [], []))
     quiet = trial(low, ("quiet", [metering()], []))
     told = compiled({"name": "X", "window": "10m", **low, "noData": "Alert"})
-    labels = {**SHOP, "tracekeeper_metric": "NoData"}
+    labels = {**SHOP, "tracekeeper_metric": "NoData.X"}
     calls = ("tracekeeper_tool_calls_total", {"alerts": CONFIG, "namespace": "shop", "status": "ok"}, per_second(1))
     alert = Trial(
         told.rules,
@@ -273,6 +273,64 @@ def test_raw_promql_sees_its_own_namespace(tmp_path: Path) -> None:
     labels = {**SHOP, "tracekeeper_config": "tracing/all", "tracekeeper_metric": "promql", "job": "j"}
     every = [{**labels, "namespace": name} for name in ("bank", "shop")]
     run(tmp_path, alone, Trial(platform.rules, [Unit("all", up, "X", every)]))
+
+
+def who_told(tmp_path: Path, alert: str, series: Sequence[Series], told: str, at: str = "20m", **spec: Any) -> None:
+    """What the annotation `top` of a built-in rule says of this world."""
+    made = compiled(built_in="Agents", **spec)
+    rules = [rule for rule in made.rules if isinstance(rule, AlertRule) and rule.alert == alert]
+    (annotation,) = {rule.annotations["top"] for rule in rules}
+    # Its labels are the alert's; promtool shows annotations with all else, so this is asked of the text alone.
+    probe = AlertRule("Probe", rules[0].expr, 0, 0, {}, {"top": annotation})
+    recorded = [rule for rule in made.rules if isinstance(rule, RecordingRule)]
+    labels = {"namespace": "shop", "service": "web", "agent": "planner"} if "$labels" in annotation else {}
+    shown = labels or {"namespace": "shop", "config": CONFIG, "budget": "daily"}
+    extra = {
+        "interval": "1m",
+        "input_series": [{"series": selector(name, labels), "values": text} for name, labels, text in series],
+        "alert_rule_test": [
+            {
+                "eval_time": at,
+                "alertname": "Probe",
+                "exp_alerts": [{"exp_labels": shown, "exp_annotations": {"top": told}}],
+            }
+        ],
+    }
+    run(tmp_path, Trial([*recorded, probe], extra=[extra]))
+
+
+@pytest.mark.parametrize(("alert", "bound"), [("SlowOperations", "1.0"), ("HighP99Latency", "10.0")])
+def test_of_latency_those_are_named_of_which_most_are_slow(tmp_path: Path, alert: str, bound: str) -> None:
+    name = "tracekeeper_request_duration_seconds"
+    series: list[Series] = []
+    for workflow, slow in (("refunds", 0.5), ("orders", 0.25), ("greetings", 0.0)):
+        who = {"alerts": CONFIG, "namespace": "shop", "service": "web", "agent": "planner", "workflow": workflow}
+        for le, rate in {bound: 1 - slow, "15.0": 1.0, "+Inf": 1.0}.items():
+            series.append((f"{name}_bucket", {**who, "le": le}, per_second(rate)))
+        series.append((f"{name}_count", who, per_second(1)))
+    minutes = 10 if alert == "SlowOperations" else 5
+    told = f"refunds: {30 * minutes}; orders: {15 * minutes}; "
+    who_told(tmp_path, alert, series, told)
+
+
+def test_of_conversations_pods_are_named(tmp_path: Path) -> None:
+    who = {"alerts": CONFIG, "namespace": "shop", "service": "web", "agent": "planner"}
+    name = "tracekeeper_conversation_cost_highest_dollars"
+    series = [(name, {**who, "pod": pod}, steady(value)) for pod, value in (("web-1", 1.5), ("web-2", 0.5))]
+    who_told(tmp_path, "CostlyConversation", series, "web-1: 1.50; web-2: 0.50; ")
+
+
+def test_of_budgets_those_are_named_who_spent_most_in_the_last_hour(tmp_path: Path) -> None:
+    budget = {"config": CONFIG, "budget": "daily", "namespace": "tracekeeper"}
+    series: list[Series] = [("tracekeeper_budget_used_ratio", budget, steady(0.8, 80))]
+    for agent, rate in (("planner", 1 / 64), ("writer", 1 / 128)):
+        who = {"alerts": CONFIG, "namespace": "shop", "agent": agent, "model": "m1"}
+        series.append(("tracekeeper_cost_dollars_total", who, per_second(rate, 80)))
+    told = "planner m1: 56.25; writer m1: 28.12; "
+    who_told(tmp_path, "BudgetThreshold", series, told, "75m", budgets=[DAY_BUDGET])
+    grouped = compiled(built_in="Agents", budgets=[{**DAY_BUDGET, "groupBy": ["User"]}])
+    rules = [rule for rule in grouped.rules if isinstance(rule, AlertRule) and rule.alert == "BudgetThreshold"]
+    assert rules and not any("top" in rule.annotations for rule in rules)
 
 
 def test_annotations_say_what_where_and_who(tmp_path: Path) -> None:

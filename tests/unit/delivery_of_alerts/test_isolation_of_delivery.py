@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from alert_world import compiled
 from delivery_world import SLACK, AlertWorld, alerting, alertmanager, delivery_world
 from tracekeeper_operator.alerts.wanted import sealed
+from tracekeeper_spec.alert import Alerts
 from tracekeeper_spec.alert.compiled import AlertRule, Compiled
+from tracekeeper_spec.alert.routing import routing
 
 CREDENTIAL: dict[str, Any] = {"secretKeyRef": {"name": "s", "key": "k"}}
 CHANNELS: tuple[dict[str, Any], ...] = (
@@ -42,6 +45,26 @@ def test_labels_by_which_alerts_are_routed_cannot_be_written_over() -> None:
     rule = AlertRule("X", "up", labels={"namespace": "shop", "tracekeeper_config": "obs/default", "severity": "info"})
     (found,) = sealed(Compiled("mallory/x", (rule,)), "mallory").rules
     assert found.labels == {"namespace": "mallory", "tracekeeper_config": "mallory/x", "severity": "info"}
+
+
+def test_what_is_critical_of_one_thing_silences_nothing_of_another() -> None:
+    budgets = [{"name": name.lower(), "period": name, "limit": {"amount": "1"}} for name in ("Day", "Week")]
+    silences = [
+        {"name": name, "condition": "error_rate > 0.1", "noData": "Alert", "severity": severity}
+        for name, severity in (("A", "critical"), ("B", "warning"))
+    ]
+    made = compiled(*silences, built_in="All", budgets=budgets)
+    equal = routing(Alerts(), "shop/agents").inhibitions[0].equal
+
+    def seen(alert: str, **more: str) -> tuple[str | None, ...]:
+        labels = next(rule.labels for rule in made.rules if isinstance(rule, AlertRule) and rule.alert == alert)
+        return tuple({**labels, **more}.get(label) for label in equal)
+
+    assert seen("BudgetThreshold", budget="day") != seen("BudgetThreshold", budget="week")
+    assert seen("BudgetThreshold", key="planner") != seen("BudgetThreshold", key="writer")
+    assert seen("SpansDropped", pod="a") != seen("SpansDropped", pod="b")
+    assert seen("ANoData") != seen("BNoData")
+    assert seen("BudgetThreshold", severity="critical") == seen("BudgetThreshold", severity="warning")
 
 
 async def test_every_alert_of_a_tenant_has_its_namespace_and_every_route_asks_for_it(world: AlertWorld) -> None:
