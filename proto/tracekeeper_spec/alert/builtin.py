@@ -14,6 +14,8 @@ from tracekeeper_spec.budget import Budget
 
 _BY_AGENT = (Group.SERVICE, Group.AGENT)
 _BY_MODEL = (Group.SERVICE, Group.MODEL)
+_TRUNCATED = "truncated_rate > 0.1 || (truncated_rate > 0.02 && rise(truncated_rate, 24h) > 2)"
+"""A jump is told long before it comes to a tenth. From none at all there is no rise at first: it alone would not do."""
 
 
 def _rule(
@@ -37,7 +39,7 @@ AGENT_RULES = (
     _rule("CostlyConversation", "cost_per_conversation > 1.00", 600),
     _rule("TokensJump", "rise(tokens_per_request, 24h) > 2", 600, min_samples=50),
     _rule("AnswersLonger", "rise(output_tokens_per_call, 24h) > 1.2", 3600, group_by=_BY_MODEL, min_samples=50),
-    _rule("AnswersTruncated", "truncated_rate > 0.1", 600, group_by=_BY_MODEL, min_samples=20),
+    _rule("AnswersTruncated", _TRUNCATED, 600, group_by=_BY_MODEL, min_samples=20),
     _rule("ResponseModelChanged", "model_changes > 0", 600, Severity.INFO, group_by=_BY_MODEL),
     _rule("FanOut", "calls_per_request > 100", 600),
     _rule("AgentsSilent", "span_rate == 0", 900, group_by=(), for_=300),

@@ -123,8 +123,8 @@ _DURATIONS = (
     Source("tracekeeper_request_duration_seconds", (SERVICE, AGENT, WORKFLOW)),
     Source("tracekeeper_operation_duration_seconds", (SERVICE, AGENT, MODEL), _CALLS),
 )
-_COST = "tracekeeper_cost_dollars_total"
-_SPENT = Source(_COST, (SERVICE, AGENT, WORKFLOW, MODEL, PROVIDER))
+COST: Final = "tracekeeper_cost_dollars_total"
+_SPENT = Source(COST, (SERVICE, AGENT, WORKFLOW, MODEL, PROVIDER))
 _CALL_GROUPS = (SERVICE, AGENT, MODEL, PROVIDER)
 
 
@@ -223,7 +223,7 @@ _TABLE = (
         "What a request costs on average.",
         Unit.DOLLARS,
         Form.RATIO,
-        _per_request(_COST),
+        _per_request(COST),
         instead="cost_per_hour",
     ),
     Metric(

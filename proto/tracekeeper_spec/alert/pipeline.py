@@ -60,9 +60,11 @@ _KINDS = (
         "UnsentInDyingPods",
         Severity.WARNING,
         "sum by (namespace, pod) (tracekeeper_spans_pending<>) > 0 and on (namespace, pod)"
-        " tracekeeper_draining<> == 1 <mine>",
+        " tracekeeper_draining<> == 1 and on (namespace, pod)"
+        " max by (namespace, pod) (tracekeeper_delivery_lag_seconds<>) > 60 <mine>",
         '{{ printf "%.0f" $value }} spans are unsent, and the pod is about to go',
-        "The pod is being stopped. What it cannot deliver in time is lost, unless its storage outlives it.",
+        "The pod is being stopped, and the oldest span has waited for more than a minute. What it cannot deliver in "
+        "time is lost, unless its storage outlives it.",
     ),
     _Kind(
         "BreakerOpen",
