@@ -199,7 +199,9 @@ def _target(board: Board, panel: Panel, place: int) -> dict[str, Any]:
         "expr": board.query(text),
         "legendFormat": legend,
     }
-    return found | ({"format": "table", "instant": True} if panel.kind == "table" else {})
+    if panel.kind == "table":
+        return found | {"format": "table", "instant": True}
+    return found | ({"exemplar": True} if panel.kind == "timeseries" and "_bucket{" in text else {})
 
 
 def _table(panel: Panel) -> dict[str, Any]:

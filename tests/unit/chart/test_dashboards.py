@@ -116,6 +116,15 @@ def test_variables_select_and_are_found_where_they_are_said_to_be(path: Path) ->
     assert used == {variable["name"] for variable in chosen}
 
 
+def test_graphs_of_latency_show_exemplars() -> None:
+    for path in FILES:
+        for panel in panels(json.loads(path.read_text())):
+            for target in panel["targets"]:
+                wanted = panel["type"] == "timeseries" and "_bucket{" in target["expr"]
+                assert target.get("exemplar", False) is wanted, (path.stem, panel["title"])
+    assert '"exemplar": true' in (CHART / "dashboards/agents.json").read_text()
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_panels_do_not_cover_each_other(path: Path) -> None:
     taken: set[tuple[int, int]] = set()
