@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from chart_render import CHART, DEFAULT, Helm, Object, named, of_kind, refusal, render, rules
@@ -83,6 +85,21 @@ def test_the_notes_say_how_to_mount_them() -> None:
     assert f"range until {len(MAPS)} " in notes
     for word in (MAPS[0][:-1], SECRET, FOLDER, RULES_FOLDER, "--web.enable-lifecycle"):
         assert word in notes
+
+
+def test_the_notes_tell_what_is_not_set() -> None:
+    notes = (CHART / "templates/NOTES.txt").read_text(encoding="utf-8")
+    for value, told in (
+        ("prometheus.url", "prometheus.url is not set"),
+        ("alertmanager.url", "alertmanager.url is not set"),
+        ("alerts.plain.baseSecret", "what no channel takes is told to nobody"),
+        ("alerts.plain.baseConfigMap", "what no channel takes is told to nobody"),
+        ("networkPolicy.enabled", "or RulesLoaded stays Unknown"),
+        ("alerts.traceURL", "links to traces"),
+        ("alerts.runbookURL", "runbooks into alerts"),
+    ):
+        (block,) = (each for each in re.findall(r"{{- if ([^{]*)}}([^{]*){{- end }}", notes) if told in each[1])
+        assert f".Values.{value}" in block[0]
 
 
 def test_a_way_out_is_opened_only_to_what_is_named(helm: Helm, default: list[Object]) -> None:
