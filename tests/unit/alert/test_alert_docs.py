@@ -16,7 +16,9 @@ from tracekeeper_sidecar.meter import families
 from tracekeeper_spec.alert.compiled import AlertRule, Links
 from tracekeeper_spec.alert.metric import BOUNDS, METRICS, BudgetMember
 from tracekeeper_spec.alert.operator_rules import operator_rules
+from tracekeeper_spec.alert.routing import routing
 from tracekeeper_spec.alert.section import Group
+from tracekeeper_spec.parse import parse_spec
 
 DOCS = Path(__file__).parents[3] / "docs"
 LINKS = Links("https://runbooks.example/")
@@ -35,7 +37,8 @@ def test_every_built_in_rule_has_a_runbook_that_begins_with_the_traces() -> None
     listed = (DOCS / "runbooks" / "README.md").read_text()
     for page in pages:
         text = (DOCS / "runbooks" / page).read_text()
-        assert "trace" in text[text.index("1. ") : text.index("2. ")].lower() or "span" in text, page
+        first = text[text.index("1. ") : text.index("2. ")]
+        assert re.search(r"\b[Tt]races?\b", first), page
         assert "**Fires when**" in text and "## Do" in text
         assert f"({page})" in listed
 
@@ -60,10 +63,24 @@ def test_the_examples_of_the_pages_compile() -> None:
         for block in re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
             document = yaml.safe_load(block)
             section = (document.get("spec") or document).get("alerts") or {}
-            made = compiled(*section.get("rules", []), budgets=[BUDGET])
+            budgets = (document.get("spec") or document).get("budgets") or []
+            made = compiled(*section.get("rules", []), budgets=budgets)
             assert not made.faults and not made.warnings, [fault.text for fault in (*made.faults, *made.warnings)]
             found += len(section.get("rules", []))
     assert found >= 10
+
+
+def test_the_inhibition_to_copy_is_ours() -> None:
+    page = (DOCS / "how-to" / "alert.md").read_text()
+    (block,) = re.findall(r"inhibit_rules:.*?(?=```)", page, re.DOTALL)
+    (rule,) = yaml.safe_load("  " + block)["inhibit_rules"]
+    spec, _ = parse_spec({"alerts": {}})
+    assert spec.alerts is not None
+    (ours,) = routing(spec.alerts, "shop/agents", root=True).inhibitions
+    assert tuple(rule["equal"]) == ours.equal
+    for side, matchers in (("source", ours.source), ("target", ours.target)):
+        named = {matcher.name for matcher in matchers} - {"tracekeeper_config"}
+        assert named <= {re.split("[=!]", text)[0] for text in rule[f"{side}_matchers"]}
 
 
 def known() -> dict[str, set[str]]:
