@@ -54,7 +54,7 @@ def _rules(budget: Budget, site: Site, envelope: Envelope) -> Iterator[AlertRule
         why = f"From {threshold.percent} % on, that is {threshold.severity}. The period is a {budget.period.lower()}."
         labels = {"threshold": f"{share:g}"}
         yield _alert(THRESHOLD, reached, Severity(threshold.severity), summary, why, budget, site, envelope, labels)
-    for name, share, long, short in _BURNS[budget.period]:
+    for name, share, long, short in _BURNS[budget.period] if not budget.groups else ():  # Keys have no burn.
         burning = Binary(">", _burn(site, budget, long), Number(share))
         now = Binary(">", _burn(site, budget, short), Number(_part(share, long, short)))
         both = Binary("and", burning, now, on=("config", "budget", "key"))

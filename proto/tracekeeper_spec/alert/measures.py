@@ -134,6 +134,9 @@ class Measures:
             raise Unreadable(node.at, f"a budget has no {node.name[:40]}", nearest(node.name, names, "{}"))
         member = BudgetMember(node.name)
         if member is BudgetMember.BURN:
+            if budget.groups:
+                hint = "write .used or .forecast, or a budget without groupBy"
+                raise Unreadable(node.at, "the burn of a budget with groups is not known", hint)
             return BudgetValue(node.at, budget.name, member, _burn_window(node))
         if isinstance(node, tree.Call):
             raise Unreadable(node.at, f"{node.name} takes nothing in brackets", f"write .{node.name} alone")
