@@ -191,9 +191,7 @@ def test_values_of_the_wrong_form_are_not_repeated() -> None:
 def test_rules_have_room_in_the_policy() -> None:
     def rules(size: int) -> list[Fault]:
         texts = {f"a{number}": "x" * 2048 for number in range(16)}
-        each = [
-            {"name": f"R{number}", "condition": "error_rate > 0.05", "annotations": texts} for number in range(size)
-        ]
+        each = [{"name": f"R{n}", "condition": "error_rate > 0.05", "annotations": texts} for n in range(size)]
         return parse_spec({"alerts": {"rules": each}})[1]
 
     assert rules(1) == []
