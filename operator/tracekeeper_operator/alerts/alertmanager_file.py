@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from tracekeeper_spec.alert.routing import Inhibition, Matcher, Routing
+from tracekeeper_spec.channel import Channel
 from tracekeeper_spec.secrets import Secrets
 from tracekeeper_spec.units import format_duration
 
@@ -66,6 +67,8 @@ class Tenant:
     routing: Routing
     secrets: Secrets
     """Of its namespace."""
+    forbidden: frozenset[str] = frozenset()
+    """Names of those among them that the operator may not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +172,19 @@ class _Made:
         return 2 * len(repr(self.routes)) + 2 * len(repr(self.receiver)) + 2 * len(self.credential or b"")
 
 
+def _unread(channel: Channel, tenant: Tenant) -> Unusable | None:
+    """Of a Secret that may be there, and that nobody lets the operator see. One that it has seen stays in use."""
+    for field, ref in channel.references():
+        if ref.name in tenant.forbidden and tenant.secrets.get(ref.name, ref.key) is None:
+            return Unusable(f"{field}: the operator may not read Secret {ref.name!r}", "see rbac.secretNamespaces")
+    return None
+
+
 def _channels(tenant: Tenant, folder: str, http: Mapping[str, Value]) -> Iterator[_Made | ChannelFault]:
     routing = tenant.routing
     for each in routing.receivers:
         path = f"{folder}/{credential_key(routing.config, each.name)}"
-        made = receiver(each.channel, tenant.secrets, path, http)
+        made = _unread(each.channel, tenant) or receiver(each.channel, tenant.secrets, path, http)
         if isinstance(made, Unusable):
             yield ChannelFault(routing.config, each.name, made.problem, made.hint)
             continue

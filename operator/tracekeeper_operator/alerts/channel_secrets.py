@@ -34,6 +34,7 @@ class _Read:
     keys: frozenset[str]
     values: Mapping[str, bytes] | None
     """None where it could not be read."""
+    forbidden: bool = False
 
 
 class NamespaceSecrets:
@@ -69,17 +70,24 @@ class ChannelSecrets:
                 wait = again if before.values is not None and keys <= before.values.keys() else MISSING_AGAIN
                 if now - before.at < wait:
                     continue
-            self._reads[place] = _Read(now, frozenset(keys), await self._get(place, keys, before))
+            self._reads[place] = await self._read(place, keys, before, now)
 
-    async def _get(self, place: Place, keys: set[str], before: _Read | None) -> Mapping[str, bytes] | None:
+    async def _read(self, place: Place, keys: set[str], before: _Read | None, now: float) -> _Read:
+        known, forbidden = before.values if before is not None else None, False
         try:
-            return read_secret(await self._kube.get(SECRETS, *place), keys).data
-        except (NotFound, Forbidden):
-            return None
+            known = read_secret(await self._kube.get(SECRETS, *place), keys).data
+        except NotFound:
+            known = None
+        except Forbidden:
+            forbidden = True
         except KubeError:
-            if before is None or before.values is None:
+            if known is None:
                 raise
-            return before.values
+        return _Read(now, frozenset(keys), known, forbidden)
+
+    def forbidden(self, namespace: str) -> frozenset[str]:
+        """The names of a namespace's Secrets that the operator may not read."""
+        return frozenset(name for (owner, name), found in self._reads.items() if owner == namespace and found.forbidden)
 
     def of(self, namespace: str) -> NamespaceSecrets:
         """What is known of a namespace's Secrets."""

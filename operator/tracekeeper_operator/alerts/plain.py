@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from tracekeeper_spec.alert.builtin import operator_rules
+from tracekeeper_spec.alert.compiled import Compiled
 from tracekeeper_spec.alert.routing import Routing, routing
 
 from .. import names
@@ -60,6 +61,8 @@ class Plain:
         self._secrets = ChannelSecrets(kube, clock)
         self._files = _Files()
         self._began = clock.monotonic()
+        self._texts: dict[str, tuple[Compiled, str, str]] = {}
+        """By the key of a file: what it was made from, its text, and a digest of that. Making them takes long."""
         self._changed: dict[str, tuple[str, float]] = {}
         """By the key of a file, a digest of it and when that came."""
         self._problem = ""
@@ -159,11 +162,8 @@ class Plain:
         self._files = found
 
     async def _write_rules(self, items: Iterable[Alerting], chosen: Ways, unread: Collection[tuple[str, str]]) -> None:
-        files = {
-            rule_key(item.config): rule_file(item.compiled.group, item.compiled.rules)
-            for item in items
-            if item.compiled.rules
-        }
+        self._texts = await asyncio.to_thread(_texts, [item.compiled for item in items], self._texts)
+        files = {key: text for key, (_, text, _) in self._texts.items()}
         if chosen.rules is Way.PLAIN:
             if own := operator_rules(self._options.links):
                 files[OPERATOR_KEY] = rule_file(OPERATOR, own)
@@ -177,7 +177,7 @@ class Plain:
             if self._files.maps.get(name) != data:
                 await self._kube.apply(CONFIG_MAPS, self._manifest(CONFIG_MAPS.kind, name, dict(data)))
                 self._files.maps[name] = dict(data)
-        digests = {key: hashlib.sha256(text.encode()).hexdigest() for key, text in files.items()}
+        digests = {key: self._texts[key][2] if key in self._texts else _digest(text) for key, text in files.items()}
         self._changed = {
             key: before if (before := self._changed.get(key)) is not None and before[0] == digest else (digest, now)
             for key, digest in digests.items()
@@ -206,13 +206,21 @@ class Plain:
 
     async def _make(self, found: Sequence[Routing]) -> AlertmanagerFile | None:
         """The last one that could be made; None before there was one."""
-        tenants = [Tenant(each, self._secrets.of(each.config.partition("/")[0])) for each in found]
+        owners = [each.config.partition("/")[0] for each in found]
+        tenants = [
+            Tenant(each, self._secrets.of(owner), self._secrets.forbidden(owner))
+            for each, owner in zip(found, owners, strict=True)
+        ]
         values = [
-            [tenant.secrets.get(reference.name, reference.key) for _, reference in receiver.channel.references()]
+            [
+                (tenant.secrets.get(ref.name, ref.key), ref.name in tenant.forbidden)
+                for _, ref in receiver.channel.references()
+            ]
             for tenant in tenants
             for receiver in tenant.routing.receivers
         ]
-        digest = hashlib.sha256(repr((self._base, found, values)).encode()).hexdigest()
+        # Of many configs it takes long, and the control stream would wait.
+        digest = await asyncio.to_thread(lambda: _digest(repr((self._base, found, values))))
         if digest != self._made_from:
             self._made_from, self._unmade = digest, ""
             try:
@@ -268,6 +276,26 @@ class Plain:
             },
             "data": dict(data),
         }
+
+
+def _texts(
+    items: Sequence[Compiled], before: Mapping[str, tuple[Compiled, str, str]]
+) -> dict[str, tuple[Compiled, str, str]]:
+    """The files of all that have rules; only what is new is made."""
+    found: dict[str, tuple[Compiled, str, str]] = {}
+    for compiled in items:
+        if compiled.rules:
+            key = rule_key(compiled.config)
+            known = before.get(key)
+            if known is None or known[0] is not compiled:
+                text = rule_file(compiled.group, compiled.rules)
+                known = compiled, text, _digest(text)
+            found[key] = known
+    return found
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _base(kind: str, found: Object) -> str | None:

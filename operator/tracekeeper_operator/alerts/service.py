@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,13 @@ ASKED_EVERY = 60.0
 """Seconds between two questions to one Prometheus."""
 ASKED_SOON = 15.0
 """The same while it does not have what was written lately."""
+
+ANSWERED_WITHIN = 15.0
+"""Seconds for all replicas of one."""
+AT_ONCE = 8
+"""Prometheuses that are asked together; of more, those come first that were asked longest ago."""
+MOST_PATIENCE = 10
+"""Times `ASKED_EVERY`, after so many failures, until one that does not answer is asked again."""
 
 NEVER = float("-inf")
 
@@ -92,6 +99,8 @@ class AlertService:
         self._answers: dict[str, Answer] = {}
         """By the address of a Prometheus."""
         self._asked: dict[str, float] = {}
+        self._failed: dict[str, int] = {}
+        """How often in a row each did not answer."""
         self._noted: tuple[str, ...] = ()
         self._wake = asyncio.Event()
 
@@ -278,14 +287,19 @@ class AlertService:
                 if written[item.uid].since < PATIENCE:
                     young.add(url)
         now = self._clock.monotonic()
-        for url in wanted:
-            if now - self._asked.get(url, NEVER) < (ASKED_SOON if url in young else 0.9 * ASKED_EVERY) - 2 * GATHER:
-                continue
-            self._asked[url] = now
-            try:
-                self._answers[url] = Answer(tuple(await read_rules(url, wanted[url])))
-            except PrometheusError as error:
-                self._answers[url] = Answer(problem=str(error))
+
+        def due(url: str) -> bool:
+            every = ASKED_SOON if url in young else 0.9 * ASKED_EVERY
+            patience = ASKED_EVERY * min(self._failed.get(url, 0) - 1, MOST_PATIENCE)
+            return now - self._asked.get(url, NEVER) >= max(every, patience) - 2 * GATHER
+
+        # One that does not answer must not keep everybody's alerts from being written.
+        turn = sorted(filter(due, wanted), key=lambda url: self._asked.get(url, NEVER))[:AT_ONCE]
+        self._asked |= dict.fromkeys(turn, now)
+        for url, found in zip(turn, await asyncio.gather(*(_answer(url, wanted[url]) for url in turn)), strict=True):
+            self._answers[url] = found
+            self._failed[url] = self._failed.get(url, 0) + 1 if found.problem else 0
+        self._failed = {url: count for url, count in self._failed.items() if url in wanted}
         self._answers = {url: found for url, found in self._answers.items() if url in wanted}
         self._asked = {url: at for url, at in self._asked.items() if url in wanted}
 
@@ -312,6 +326,21 @@ class AlertService:
             self._noted = found.notes
             for note in found.notes:
                 logger.info("%s", note)
+
+
+async def _answer(url: str, wanted: Collection[Place]) -> Answer:
+    """What one Prometheus says, in time or not at all. Never raises."""
+    try:
+        async with asyncio.timeout(ANSWERED_WITHIN):
+            return Answer(tuple(await read_rules(url, wanted)))
+    except TimeoutError:
+        return Answer(problem=f"no answer within {ANSWERED_WITHIN:.0f} s")
+    except PrometheusError as error:
+        return Answer(problem=str(error))
+    except Exception as error:
+        # A fault of ours about one answer must not keep the others from being told.
+        logger.exception("what %s answers is not understood: unexpected fault", url)
+        return Answer(problem=f"its answer is not understood: {error}")
 
 
 def _owner(kind: Kind, found: Object) -> Object:

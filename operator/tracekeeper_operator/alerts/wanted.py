@@ -92,7 +92,7 @@ class Wanted:
             if alerts is None:
                 continue
             try:
-                found[config.uid] = self._compile(config, alerts, before.get(config.uid))
+                found[config.uid] = await self._compiled(config, alerts, before.get(config.uid))
             except Exception:
                 # A fault of ours about one config must not keep the others from having their rules.
                 logger.exception("tracingconfig %s/%s: its alerts are not compiled", namespace, config.name)
@@ -105,13 +105,16 @@ class Wanted:
             del self._found[namespace], self._unread[namespace], self._broken[namespace]
         return changed
 
-    def _compile(self, config: TracingConfig, alerts: Alerts, before: Alerting | None) -> Alerting:
+    async def _compiled(self, config: TracingConfig, alerts: Alerts, before: Alerting | None) -> Alerting:
         # Of its own budgets alone: what is spent of others is counted for the config that they belong to.
         budgets = tuple(config.spec.budgets or ())
         root = config.namespace == self._book.root
         if before is not None and (before.alerts, before.budgets) == (alerts, budgets):
             return before
-        compiled = compile_alerts(alerts, budgets, config.namespace, config.name, root=root, links=self._links)
+        # Of many rules it takes long, and the control stream would wait.
+        compiled = await asyncio.to_thread(
+            compile_alerts, alerts, budgets, config.namespace, config.name, root=root, links=self._links
+        )
         compiled = sealed(compiled, "" if root else config.namespace)
         return Alerting(config.namespace, config.name, config.uid, root, alerts, budgets, compiled)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from control_objects import config
 from delivery_world import KINDS, SLACK, AlertWorld, alerting, alertmanager, delivery_world, prometheus
+from tracekeeper_operator.alerts import prometheus as prometheus_api
 from tracekeeper_operator.status import Reason
 
 
@@ -332,3 +334,30 @@ async def test_without_the_prometheus_operator_it_is_one_request_a_minute(world:
     for _ in range(60):
         await world.later(60)
     assert len(world.api.seen) <= 60
+
+
+async def test_prometheuses_are_asked_side_by_side_and_one_that_fails_more_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    both = asyncio.Event()
+
+    async def addresses(host: str, port: int) -> list[str]:
+        asked.append(host.split(".")[1])
+        if len(asked) == 2:
+            both.set()
+        await both.wait()  # If they were asked one after the other, this would not end.
+        raise OSError("nobody there")
+
+    monkeypatch.setattr(prometheus_api, "_addresses", addresses)
+    async with delivery_world(prometheus_url="") as world:
+        world.api.remove("prometheuses", "monitoring", "k8s")
+        for namespace in ("shop", "other"):
+            world.api.put("prometheuses", prometheus(namespace, ruleNamespaceSelector=None))
+            world.put(alerting("x", namespace))
+        await world.service.once()
+        assert sorted(asked) == ["other", "shop"]
+        for _ in range(60):
+            await world.later()
+        # Of an hour: each time a minute more, then every ten.
+        assert 20 < len(asked) < 40

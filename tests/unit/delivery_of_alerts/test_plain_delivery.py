@@ -14,7 +14,9 @@ from aiohttp import web
 
 from control_objects import secret
 from delivery_world import KINDS, SLACK, AlertWorld, alerting, delivery_world
-from tracekeeper_operator.alerts.plain_rules import MAPS
+from tracekeeper_operator.alerts import plain
+from tracekeeper_operator.alerts.plain_rules import MAPS, rule_file
+from tracekeeper_operator.alerts.prometheus_rule import OPERATOR
 from tracekeeper_operator.status import Reason
 from tracekeeper_spec.units import parse_duration
 
@@ -257,3 +259,38 @@ async def test_requests_at_rest(both: tuple[AlertWorld, Programs]) -> None:
     # In an hour: discovery once a minute, nine files of ours four times, a base and a credential twelve times.
     assert len(world.api.seen) <= 60 + 5 * 9 + 2 * 13
     assert all(item.method == "GET" for item in world.api.seen)
+
+
+async def test_a_file_is_made_once_for_each_change_of_a_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def watched(group: str, rules: Any) -> str:
+        made.append(group)
+        return rule_file(group, rules)
+
+    monkeypatch.setattr(plain, "rule_file", watched)
+    async with plain_world() as (world, _):
+        world.put(alerting())
+        world.put(alerting("other", "other"))
+        await world.service.once()
+        await world.later()
+        await world.later()
+        ours = [group for group in made if group != OPERATOR]
+        assert sorted(ours) == ["tracekeeper/other/other", "tracekeeper/shop/agents"]
+        changed = alerting(generation=2, rules=[{"name": "Other", "condition": "error_rate > 0.5"}])
+        world.put(changed)
+        await world.later()
+        assert [group for group in made if group != OPERATOR][2:] == ["tracekeeper/shop/agents"]
+        maps = [item.get("data", {}) for (kind, _, name), item in world.api.objects.items() if name in MAPS]
+        assert any("alert: Other" in data.get("shop.agents.yaml", "") for data in maps)
+
+
+async def test_what_may_not_be_read_is_not_said_to_be_missing() -> None:
+    async with plain_world() as (world, _):
+        world.api.put("secrets", secret("slack", url="https://hooks.slack.example/x"))
+        world.api.fail("GET", "/namespaces/shop/secrets/slack", 403)
+        item = world.put(alerting(channels=[SLACK]))
+        await world.service.once()
+        found = world.condition(item)
+        assert found is not None and "the operator may not read Secret 'slack'" in found.message, found
+        assert "rbac.secretNamespaces" in found.message and "create it" not in found.message
