@@ -7,7 +7,7 @@ is known of the statements that it is made of, and is saved with them or not at 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tracekeeper_spec.budget import Budget
 from tracekeeper_spec.period import Span, span_at
@@ -80,6 +80,9 @@ class Ledger:
     ranks: dict[str, Ranking] = field(default_factory=dict)
     """By DIMENSIONS."""
 
+    saved: dict[str, Any] | None = None
+    """As it is saved, in no order; None after a change. Never changed itself."""
+
     def rank(self, dimension: str, name: str, nano: int) -> None:
         """Somebody has spent so much more."""
         if nano:
@@ -126,7 +129,7 @@ class Account:
         for old in past[PAST:]:
             del self.ledgers[old]
         for old in past[:PAST]:  # Nobody asks who spent what then.
-            self.ledgers[old].keys, self.ledgers[old].ranks = Ranking(1), {}
+            self.ledgers[old].keys, self.ledgers[old].ranks, self.ledgers[old].saved = Ranking(1), {}, None
         return found
 
     def current(self, budget: Budget, now: float) -> Ledger:
@@ -145,6 +148,7 @@ class Account:
             ledger = by_quarter[row.quarter]
             if ledger is None or now > ledger.ends + LATE:
                 continue
+            ledger.saved = None
             ledger.nano += row.nano
             ledger.tokens += row.tokens
             ledger.unpriced += row.unpriced
@@ -162,6 +166,7 @@ class Account:
         newest = self.ledger(budget, now, now)
         if newest is not None:
             newest.missed += missed
+            newest.saved = None
             for talk in talks:
                 newest.rank("Conversation", talk.id, talk.nano)
 

@@ -93,7 +93,7 @@ class Book:
         ledger = account.ledger(standing.budget, now, now)
         if ledger is None or found.percent <= ledger.told:
             return None
-        ledger.told = found.percent
+        ledger.told, ledger.saved = found.percent, None
         shard.version += 1
         return found
 

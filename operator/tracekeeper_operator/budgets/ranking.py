@@ -34,6 +34,8 @@ class Ranking:
         """Amount with the error in it, and the error."""
         self._cheapest: list[tuple[int, Key]] = []
         """A heap of amounts as they once were: each is at most what it is now."""
+        self._sorted: tuple[Place, ...] | None = None
+        """The dearest first; None after a change."""
 
     def __len__(self) -> int:
         return len(self._amounts)
@@ -47,6 +49,7 @@ class Ranking:
             heapq.heappush(self._cheapest, (floor, key))
         found[0] += nano + error
         found[1] += error
+        self._sorted = None
 
     def of(self, key: Key) -> Place:
         """Zero for one that is not known: it may have spent as much as the cheapest, where there is no room."""
@@ -61,8 +64,13 @@ class Ranking:
 
     def __iter__(self) -> Iterator[Place]:
         """The dearest first."""
-        places = [Place(key, amount - error, error) for key, (amount, error) in self._amounts.items()]
-        return iter(sorted(places, key=lambda place: (-place.spent, place.key)))
+        if self._sorted is None:
+            self._sorted = tuple(sorted(self.places(), key=rank))
+        return iter(self._sorted)
+
+    def places(self) -> list[Place]:
+        """In no order, which takes the least time."""
+        return [Place(key, amount - error, error) for key, (amount, error) in self._amounts.items()]
 
     def merge(self, places: Iterable[Place]) -> None:
         """Also count these."""
@@ -84,6 +92,11 @@ class Ranking:
             if now == amount:
                 return amount, key
             heapq.heapreplace(self._cheapest, (now, key))
+
+
+def rank(place: Place) -> tuple[int, Key]:
+    """The dearest first."""
+    return -place.spent, place.key
 
 
 def merged(rankings: Iterable[Ranking], room: int) -> Ranking:

@@ -8,6 +8,7 @@ after a restart of the operator these begin at zero, but no total does.
 
 from __future__ import annotations
 
+import heapq
 import json
 import zlib
 from collections import Counter
@@ -21,7 +22,7 @@ from tracekeeper_spec.budget import Budget
 
 from .account import FEW_KEYS, MOST_KEYS, Account, AccountKey, Ledger, Row, Talk
 from .marks import KEEP, Marks
-from .ranking import Place, Ranking
+from .ranking import Place, Ranking, rank
 
 SHARDS = 8
 FORMAT = 1
@@ -224,6 +225,7 @@ class Shard:
 def encode(snapshot: Snapshot, most: int = MOST_BYTES) -> bytes:
     """The bytes to save, `most` at most. It takes a while: for a thread."""
     document = dict(snapshot.document)
+    accounts = document["accounts"] = [_sorted(account) for account in document.get("accounts", ())]
     keys = MOST_KEYS
     while True:
         data = zlib.compress(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace"))
@@ -231,7 +233,7 @@ def encode(snapshot: Snapshot, most: int = MOST_BYTES) -> bytes:
             return data
         if keys:
             keys //= 4
-            document["accounts"] = [_trimmed(account, keys) for account in snapshot.document["accounts"]]
+            document["accounts"] = [_trimmed(account, keys) for account in accounts]
         else:  # Nothing is left but totals and marks; who was heard of last is needed most.
             document["marks"] = document["marks"][len(document["marks"]) // 4 + 1 :]
             if not document["marks"]:
@@ -266,16 +268,28 @@ def _account(account: Account) -> dict[str, Any]:
 
 
 def _ledger(ledger: Ledger) -> dict[str, Any]:
-    return {
-        "span": [ledger.begins, ledger.ends],
-        "sums": [ledger.nano, ledger.tokens, ledger.unpriced, ledger.missed],
-        "told": ledger.told,
-        "keys": [[list(place.key), place.spent, place.error] for place in ledger.keys],
-        "ranks": {
-            name: [[list(place.key), place.spent, place.error] for place in list(ranking)[:RANKS_SAVED]]
-            for name, ranking in ledger.ranks.items()
-        },
-    }
+    """Sorted later, in a thread."""
+    if ledger.saved is None:
+        ledger.saved = {
+            "span": [ledger.begins, ledger.ends],
+            "sums": [ledger.nano, ledger.tokens, ledger.unpriced, ledger.missed],
+            "told": ledger.told,
+            "keys": ledger.keys.places(),
+            "ranks": {name: ranking.places() for name, ranking in ledger.ranks.items()},
+        }
+    return ledger.saved
+
+
+def _sorted(account: Mapping[str, Any]) -> dict[str, Any]:
+    ledgers = [
+        {
+            **each,
+            "keys": sorted(each["keys"], key=rank),
+            "ranks": {name: heapq.nsmallest(RANKS_SAVED, found, key=rank) for name, found in each["ranks"].items()},
+        }
+        for each in account["ledgers"]
+    ]
+    return {**account, "ledgers": ledgers}
 
 
 def _trimmed(account: Mapping[str, Any], keys: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from control_objects import StoodClock
 from tracekeeper_operator.budgets.account import Row
 from tracekeeper_operator.budgets.book import Book
 from tracekeeper_operator.budgets.ranking import Ranking, merged
-from tracekeeper_operator.budgets.shard import SHARDS, Told, decode, encode
+from tracekeeper_operator.budgets.shard import SHARDS, Told, decode, encode, shard_of
 from tracekeeper_operator.budgets.standing import Standing
 from tracekeeper_operator.budgets.statements import MOST_REST, TICK, rest
 from tracekeeper_spec.budget import Budget, GroupBy, Limit, Period
@@ -111,3 +111,23 @@ def test_rankings_together_say_of_nobody_more_than_it_has_spent() -> None:
 
 def test_who_tells_sidecars_leaves_the_loop_to_others_for_most_of_the_time() -> None:
     assert [rest(took) for took in (0.0, 0.1, 1.0, 60.0)] == [TICK, TICK, 9.0, MOST_REST]
+
+
+def test_what_did_not_change_is_not_copied_again_to_be_saved_nor_sorted_again_to_be_shown() -> None:
+    world = World()
+    world.spend("team-1", "ann", 5)
+    world.spend("team-2", "bob", 5)
+
+    def copies(namespace: str) -> list[object]:
+        shard = world.book.shards[shard_of(namespace)]
+        accounts = shard.snapshot("leader").document["accounts"]
+        return [each for account in accounts if account["key"][2] == namespace for each in account["ledgers"]]
+
+    before = copies("team-1"), copies("team-2")
+    keys = world.standing().keys
+    first = next(iter(keys))
+    assert next(iter(keys)) is first
+    world.spend("team-2", "eve", 9)
+    assert all(now is then for now, then in zip(copies("team-1"), before[0], strict=True))
+    assert not any(now is then for now, then in zip(copies("team-2"), before[1], strict=True))
+    assert next(iter(keys)).key == ("eve",)
