@@ -87,7 +87,7 @@ class Incident:
         self.prometheus = self._prometheuses.start({sidecar.admin: LABELS}, [self._rules])
         seen = "min(count_over_time(tracekeeper_metering[5m]))"
         try:
-            until(lambda: (self.prometheus.value(seen) or 0) >= 2, "two scrapes", 60.0)
+            until(lambda: (self.prometheus.value(seen) or 0) >= 2, "two scrapes", 120.0)
         except AssertionError:
             targets = self.prometheus.get("targets")["activeTargets"]
             found = self.prometheus.query("count_over_time(tracekeeper_metering[5m])")
