@@ -162,9 +162,7 @@ class Accounts:
             if all(each.number in self._seen for each in self.spend.statements()):
                 break
             await self._signal.wait(left)
-        told = self.spend.statements()
-        # What could not be kept is not told at all.
-        return bool(told or not self.spend.pending) and all(each.number in self._seen for each in told)
+        return not self.spend.untold and all(each.number in self._seen for each in self.spend.statements())
 
     # Whoever asks.
 

@@ -185,6 +185,11 @@ class Spend:
         """Whether something is counted that the operator has not for good."""
         return bool(self._rows or self._missed or self._sealed)
 
+    @property
+    def untold(self) -> bool:
+        """Whether something is counted that is in no statement which may be told."""
+        return bool(self._rows or self._missed or len(self._sealed) > self._on_disk)
+
     def _row(self, quarter: int, agent: str, model: str, user: str, project: str) -> list[int]:
         """Where that is counted: where there is no more room, with fewer names."""
         for key in (

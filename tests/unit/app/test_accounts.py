@@ -112,6 +112,25 @@ async def test_what_could_not_be_kept_is_not_said_to_be_counted(world: World) ->
     assert not await world.accounts.settle(refused, 0.05)
 
 
+async def test_what_came_after_the_last_that_could_be_kept_is_not_said_to_be_counted_either(world: World) -> None:
+    note(world)
+    save(world)
+    async with world.operator() as operator:
+        await until(lambda: operator.calls and operator.last.of("hello"), "it has come")
+        welcome(operator.last)
+        await until(lambda: numbers(operator.last) == [1], "it is stated")
+
+        async def refused() -> None:
+            seen(operator.last, 1, stored=False)
+
+        assert await world.accounts.settle(refused, 30.0)
+        note(world, 7)
+        assert not await world.accounts.settle(refused, 0.05)
+        assert world.accounts.spend is not None
+        world.accounts.spend.dump(last=True)
+        assert not await world.accounts.settle(refused, 0.05)
+
+
 async def test_without_budgets_nothing_is_noted(world: World) -> None:
     world.accounts.follow(())
     note(world)
