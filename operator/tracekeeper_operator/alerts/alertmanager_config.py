@@ -20,7 +20,7 @@ from tracekeeper_spec.units import format_duration
 from .. import names
 from .channel_receiver import is_plain
 from .kinds import ALERTMANAGER_CONFIGS
-from .objects import Object, made
+from .objects import Object, made, part_of_name
 from .templates import DETAILS, HTML, LINK, PRIORITY, SEVERITY, SLACK_COLOR, SLACK_TEXT, TEXT, TEXTS, TITLE
 
 NO_GLOBAL: Object = {"followRedirects": False}
@@ -29,12 +29,12 @@ NO_GLOBAL: Object = {"followRedirects": False}
 
 def own_name(config: str) -> str:
     """Of the object in the config's own namespace."""
-    return names.OBJECT_PREFIX + config.partition("/")[2]
+    return names.OBJECT_PREFIX + part_of_name(config)
 
 
 def far_name(config: str) -> str:
     """Of the object in the Alertmanager's namespace. No config there has an object of such a name."""
-    return f"root.{config.partition('/')[2]}.{names.GROUP}"
+    return f"root.{part_of_name(config)}.{names.GROUP}"
 
 
 def alertmanager_config(

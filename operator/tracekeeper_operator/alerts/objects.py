@@ -19,6 +19,16 @@ Key = tuple[Kind, str, str]
 OURS = f"{names.MANAGED_BY}={names.MANAGER}"
 """Selects what we wrote."""
 
+LONGEST = 120
+"""Characters of a config's name in an object's. Prometheus' operator makes the key of a ConfigMap of namespace, name
+and UID, and that may have 253."""
+
+
+def part_of_name(config: str) -> str:
+    """What stands in an object's name for that of the config `namespace/name`; of a long one, a digest."""
+    name = config.partition("/")[2]
+    return name if len(name) <= LONGEST else hashlib.sha256(name.encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class There:

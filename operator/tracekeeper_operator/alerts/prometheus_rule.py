@@ -15,7 +15,7 @@ from tracekeeper_spec.units import format_duration
 
 from .. import names
 from .kinds import PROMETHEUS_RULES
-from .objects import Object, made, owner_of
+from .objects import Object, made, owner_of, part_of_name
 from .wanted import Alerting
 
 MOST = 450 * 1024
@@ -30,7 +30,7 @@ def prometheus_rule(item: Alerting, labels: Mapping[str, str]) -> Object:
     return made(
         PROMETHEUS_RULES,
         item.namespace,
-        names.OBJECT_PREFIX + item.name,
+        names.OBJECT_PREFIX + part_of_name(item.config),
         labels,
         {"groups": groups},
         of=item.config,

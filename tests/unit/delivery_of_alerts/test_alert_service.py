@@ -361,3 +361,15 @@ async def test_prometheuses_are_asked_side_by_side_and_one_that_fails_more_seldo
             await world.later()
         # Of an hour: each time a minute more, then every ten.
         assert 20 < len(asked) < 40
+
+
+async def test_a_config_with_a_long_name_has_objects_of_names_that_can_be(world: AlertWorld) -> None:
+    items = [world.put(alerting("x" * 252 + last, channels=[SLACK])) for last in "ab"]
+    await world.service.once()
+    rules = world.names("prometheusrules")
+    assert len({name for name in rules if name.startswith("shop/tracekeeper-")}) == 2
+    for name in (*rules, *world.names("alertmanagerconfigs")):
+        # As Prometheus' operator calls the file, with a UID in it.
+        assert len(f"{name}-{'0' * 36}.yaml") <= 253
+    await world.later()
+    assert [said(world, item)[0] for item in items] == ["True", "True"]
