@@ -89,7 +89,8 @@ class PolicyEntry:
         """The entry for what was merged. `named`: for pods that name it, whatever its selector says."""
         head, spec, origins = merged.head, merged.written, dict[str, str]()
         for section, config in merged.sections.items():
-            spec[section.field] = renamed(spec[section.field], aliases.within(config.namespace))
+            if section is Section.BACKENDS:  # Secrets of channels are in no policy: see `channel_uses`.
+                spec[section.field] = renamed(spec[section.field], aliases.within(config.namespace))
             if config is not head:
                 origins[section.field] = f"{config.namespace}/{config.name}"
         if merged.suspended and not head.spec.suspend:

@@ -120,6 +120,17 @@ def test_an_entry_holds_what_was_written() -> None:
     assert own is not None and own.spec == replace(config.spec, suspend=None)
 
 
+def test_channels_that_are_inherited_stay_where_they_are() -> None:
+    slack = {"webhookURL": {"secretKeyRef": {"name": "slack", "key": "url"}}}
+    alerts = {"channels": [{"name": "platform", "type": "Slack", "slack": slack}]}
+    default, _ = parse_manifest(manifest({"alerts": alerts}, name="default"))
+    config, _ = parse_manifest(manifest({"backends": [BACKEND]}))
+    assert default is not None and config is not None
+    merged = merge([replace(default, namespace="root"), config])
+    made = PolicyEntry.of(merged, Aliases("shop", merged.secrets))
+    assert made.beside["alerts"] == {} and made.origins["alerts"] == "root/default"
+
+
 def test_the_digest_is_of_the_configs_alone() -> None:
     assert DOCUMENT.digest.startswith("sha256:") and len(DOCUMENT.digest) == 71
     assert replace(DOCUMENT, revision=8).digest == DOCUMENT.digest
