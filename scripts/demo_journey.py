@@ -24,6 +24,7 @@ ALERTS = {
     "alerts.plain.namespace": SHOP,
     "prometheus.url": f"http://prometheus.{SHOP}.svc:9090",
     "alertmanager.url": f"http://alertmanager.{SHOP}.svc:9093",
+    "alerts.traceURL": f"http://backend-a.{SHOP}.svc:8080/spans?limit=100",  # the demo's backend cannot search
 }
 """What the chart is told about them."""
 OUTAGE = 6.0
