@@ -7,14 +7,13 @@ from pathlib import Path
 
 from budget_world import budget_world
 from control_objects import StoodClock
-from tracekeeper_operator.budgets.account import Row
+from tracekeeper_operator.budgets.account import AccountKey, Row
 from tracekeeper_operator.budgets.book import Book
 from tracekeeper_operator.budgets.calls import decision
 from tracekeeper_operator.budgets.shard import (
     MOST_ACCOUNTS,
     MOST_OF_ONE,
     SHARDS,
-    AccountKey,
     Shard,
     Taken,
     Told,
