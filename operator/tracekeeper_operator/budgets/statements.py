@@ -29,6 +29,8 @@ MOST_KEYS = 200
 """That a sidecar is told of one budget."""
 LOGS = 8
 """Logs that one pod may speak for: its own, and of folders on its node that were left."""
+LOGS_KEPT = 6 * 3600.0
+"""Seconds after a pod was attached last in which it is known which: coming back does not let it speak for others."""
 MOST_WAITING = 20_000
 """Statements of one shard whose sidecars are answered once it is saved; the others state again."""
 AT_ONCE = 50
@@ -53,6 +55,15 @@ class _Sent:
     to: Attached
     at: float
     matter: object
+
+
+@dataclass(slots=True)
+class _Spoken:
+    """What a pod has spoken for."""
+
+    at: float
+    """When it was attached last; monotonic."""
+    logs: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -81,15 +92,15 @@ class Statements:
         self._waiting = [_Waiting() for _ in range(SHARDS)]
         self._sent: dict[str, _Sent] = {}
         """By UID of the pod."""
-        self._logs: dict[str, set[str]] = {}
-        """That a pod has spoken for, by its UID."""
+        self._logs: dict[str, _Spoken] = {}
+        """By UID of the pod."""
         sidecars.on_told("statement", self.take)
 
     def take(self, attached: Attached, statement: pb.Statement) -> None:
         """Count it, and answer."""
         namespace = attached.identity.namespace
         facts = self._find(attached.config_uid, namespace)
-        logs = self._logs.setdefault(attached.identity.uid, set())
+        logs = self._logs.setdefault(attached.identity.uid, _Spoken(self._clock.monotonic())).logs
         if problem(statement) or facts is None or (len(logs) >= LOGS and statement.log_id not in logs):
             return
         logs.add(statement.log_id)
@@ -150,10 +161,13 @@ class Statements:
                 told += 1
                 if told % AT_ONCE == 0:
                     await asyncio.sleep(0)
-        gone: list[dict[str, Any]] = [self._sent, self._logs]
-        for each in gone:
-            for uid in [uid for uid in each if uid not in pods]:
-                del each[uid]
+        for uid in self._sent.keys() - pods.keys():
+            del self._sent[uid]
+        for uid, spoken in list(self._logs.items()):
+            if uid in pods:
+                spoken.at = now
+            elif now > spoken.at + LOGS_KEPT:
+                del self._logs[uid]
 
     def _states(self, facts: ConfigFacts, namespace: str) -> tuple[bytes, object] | None:
         """What is told, and what of it does not wait; None while it is not known."""

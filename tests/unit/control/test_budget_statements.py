@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from budget_world import DAILY, DOLLAR, LOG, USERS, BudgetWorld, budget_world, leader
+from control_world import SidecarClient
 from tracekeeper_operator.budgets import checkpoint
 from tracekeeper_operator.budgets.shard import SHARDS, shard_of
 from tracekeeper_operator.errors import LeadLost
@@ -147,6 +148,26 @@ async def test_one_pod_does_not_speak_for_many_logs(world: BudgetWorld) -> None:
         seen = [await sidecar.read("statement_seen") for _ in range(9)]
         assert len({each.log_id for each in seen}) == 8
     assert spent(world) == 8 * DOLLAR
+
+
+async def test_a_pod_that_comes_back_speaks_for_no_more_logs_than_before(world: BudgetWorld) -> None:
+    for begin in (0, 8):
+        async with world.sidecar() as sidecar:
+            for index in range(begin, begin + 8):
+                said = statement(world, dollars=1)
+                said.log_id = f"{index:032x}"
+                await sidecar.say(statement=said)
+            await sidecar.say(statement=pb.Statement(log_id="0" * 32, number=1))
+            await until_seen(sidecar, "0" * 32, 2 if begin == 0 else 1)
+        await until(lambda: not world.world.server.pods(), "it is gone")
+        await world.statements.tell()
+    assert spent(world) == 8 * DOLLAR
+
+
+async def until_seen(sidecar: SidecarClient, log_id: str, times: int) -> None:
+    """All before that was read as well."""
+    while times:
+        times -= (await sidecar.read("statement_seen")).log_id == log_id
 
 
 async def test_sidecars_are_told_how_their_budgets_stand(world: BudgetWorld) -> None:
