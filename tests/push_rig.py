@@ -6,7 +6,7 @@ import asyncio
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +18,7 @@ from promtool import pushgateway
 from sidecar_process import until
 from tracekeeper_sidecar.meter.families import REQUEST_CALLS_HIGHEST, REQUEST_DURATION, REQUESTS
 from tracekeeper_sidecar.meter.reading import Exemplar, Histogram, Reading, Row
-from tracekeeper_sidecar.metrics import LOG_BYTES, SPANS_DROPPED
+from tracekeeper_sidecar.metrics import LOG_BYTES, SPANS_DROPPED, Metric
 from tracekeeper_sidecar.model import Pod
 from tracekeeper_sidecar.push.page import Page
 
@@ -39,6 +39,24 @@ def page(requests: int = 3, *, born: int = 1, dropped: int = 2, at: float = 1_70
     )
     own = ((SPANS_DROPPED, [(("primary", "refused"), dropped)]), (LOG_BYTES, [((), 4096.0)]))
     return Page(at, own, reading)
+
+
+class Watched(Mapping[Metric, tuple[Row, ...]]):
+    """Families of a reading; notes in which threads their rows are looked at."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._families = reading.families
+        self.threads: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._families)
+
+    def __iter__(self) -> Iterator[Metric]:
+        return iter(self._families)
+
+    def __getitem__(self, metric: Metric) -> tuple[Row, ...]:
+        self.threads.add(threading.get_ident())
+        return self._families[metric]
 
 
 class Gateway:

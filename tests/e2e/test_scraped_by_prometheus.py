@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import urllib.parse
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
@@ -17,6 +19,7 @@ import yaml
 
 from programs import ask
 from promtool import prometheus
+from push_rig import Watched
 from tracekeeper_sidecar.admin.port import take
 from tracekeeper_sidecar.admin.scrapes import Scrapes
 from tracekeeper_sidecar.admin.server import AdminServer, Probes
@@ -69,6 +72,32 @@ async def served(counting: Counting) -> AsyncIterator[int]:
         yield port.getsockname()[1]
     finally:
         await server.stop()
+
+
+class WatchedCounting(Counting):
+    """The same, and the threads in which somebody looks at rows."""
+
+    def read(self) -> Reading:
+        """See Counting."""
+        found = super().read()
+        self.watched = Watched(found)
+        return Reading(self.watched, found.youngest)
+
+
+def test_a_scrape_looks_at_rows_in_a_thread_alone() -> None:
+    """There are thousands, and spans are received meanwhile."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scrape_once())
+
+
+async def scrape_once() -> None:
+    counting = WatchedCounting()
+    counting.agents.append("planner")
+    async with served(counting) as port:
+        page = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read())
+    assert b'agent="planner"' in page
+    assert counting.watched.threads
+    assert threading.get_ident() not in counting.watched.threads
 
 
 class Prometheus:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
 from log_harness import ManualClock
-from push_rig import POD, page, udp_server
+from push_rig import POD, Watched, page, udp_server
 from tracekeeper_sidecar.errors import PushFailed
+from tracekeeper_sidecar.meter.reading import Reading
 from tracekeeper_sidecar.metrics import SPANS_DROPPED
 from tracekeeper_sidecar.push.page import Page
 from tracekeeper_sidecar.push.statsd import DATAGRAM, PAUSE, StatsdTarget, packed
@@ -83,6 +85,19 @@ async def test_a_push_that_is_broken_off_has_sent_what_it_has_sent() -> None:
             await asyncio.sleep(0)
         await second
         assert len(set(await heard(taken, 900))) == 900
+
+
+async def test_rows_are_looked_at_in_a_thread_alone() -> None:
+    """There are thousands, and spans are received meanwhile."""
+    found = page().reading
+    assert found is not None
+    with udp_server() as (port, taken):
+        pushing = StatsdTarget("127.0.0.1", port, "", POD, ManualClock())
+        watched = [Watched(found), Watched(found)]
+        pushing.begin(Page(0.0, (), Reading(watched[0])))
+        await pushing.push(Page(0.0, (), Reading(watched[1])), 10)
+        await heard(taken, 1)
+    assert all(each.threads and threading.get_ident() not in each.threads for each in watched)
 
 
 async def test_what_is_no_name_of_a_host_is_a_failure_as_others_are() -> None:
