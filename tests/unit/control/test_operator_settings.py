@@ -10,6 +10,7 @@ from tracekeeper_operator.errors import SettingsError
 from tracekeeper_operator.lease import Terms
 from tracekeeper_operator.pods.options import PodOptions
 from tracekeeper_operator.settings import Address, ControllerSettings, InjectorSettings, parse, parse_address
+from tracekeeper_spec.alert import Links
 
 
 def test_controller_defaults() -> None:
@@ -24,7 +25,7 @@ def test_controller_defaults() -> None:
         log_level="Info",
         root_namespace="tk",
         pods=PodOptions("tk"),
-        alerts=AlertOptions("tk", "tk", lease="tracekeeper-controller"),
+        alerts=AlertOptions("tk", "tk", links=Links(operator="tk"), lease="tracekeeper-controller"),
     )
 
 
