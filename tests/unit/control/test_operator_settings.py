@@ -10,7 +10,7 @@ from tracekeeper_operator.errors import SettingsError
 from tracekeeper_operator.lease import Terms
 from tracekeeper_operator.pods.options import PodOptions
 from tracekeeper_operator.settings import Address, ControllerSettings, InjectorSettings, parse, parse_address
-from tracekeeper_spec.alert import Links
+from tracekeeper_spec.alert.compiled import Links
 
 
 def test_controller_defaults() -> None:
