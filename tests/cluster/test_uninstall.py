@@ -35,9 +35,8 @@ def test_uninstall_leaves_nothing_behind_and_running_pods_go_on(
     cluster.helm("uninstall", tracekeeper, "-n", fixtures.SYSTEM, "--wait")
     try:
         # The policy is what running pods work by; it goes with the CRD, which `crds.keep` has kept.
-        left = ours(cluster) - {"secret/tracekeeper-policy"}
-        # What was spent outlives the release: installed again, it goes on with the budgets' period.
-        assert {name for name in left if not name.startswith("configmap/tracekeeper-budgets-")} == set()
+        left = {name for name in ours(cluster) if name != "secret/tracekeeper-policy"}
+        assert left == set()
         assert cluster.find("tracingconfigs.tracekeeper.dev", "agents", namespace=namespace)
         assert user.restarts(SIDECAR) == 0
         assert user.health()["config"] == f"{namespace}/agents"
