@@ -18,6 +18,8 @@ HOT = [
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "processing", "program", "scan", "walker")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("fold", "keep", "keys", "probability", "remembered", "traces")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("pick", "shard", "slabs", "told", "verdict")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("component", "counts", "held", "labels", "rows", "table")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("tally", "tariffs", "waiting")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
 

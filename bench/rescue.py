@@ -38,6 +38,7 @@ from tracekeeper_sidecar.forward.taker import Taker
 from tracekeeper_sidecar.log.files import SystemFiles
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import ENDLESS
+from tracekeeper_sidecar.metrics import RESCUE_SECONDS
 from tracekeeper_sidecar.wire.traces import verdict
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.resolve import resolve
@@ -102,7 +103,7 @@ async def steadily(rescue: Rescue, log: Log, ids: list[bytes], told: int) -> str
     after = rescue.health()
     mean = (after.seconds - before.seconds) / given
     spread = [b - a for a, b in zip(before.buckets, after.buckets, strict=True)]
-    bounds = (*after.bounds, float("inf"))
+    bounds = (*RESCUE_SECONDS.bounds, float("inf"))
     within = ", ".join(f"{n} ≤ {bound:g} s" for bound, n in zip(bounds, spread, strict=True) if n)
     return f"{told:7,} traces a second: {mean:.1f} s on average ({within}), {share:.1%} of a core"
 

@@ -20,13 +20,14 @@ TEXT
   cat <<'TEXT'
 Tracekeeper's demo: the whole journey, on a real single-node Kubernetes that it starts on this machine.
 
-  1. prepare     Debian packages, Kubernetes built from its Go modules, three images     first time 10–20 min
+  1. prepare     Debian packages, Kubernetes built from its Go modules, four images      first time 10–20 min
   2. cluster     start it, in network, process and mount namespaces of its own           20 s
   3. install     helm install charts/tracekeeper                                         20 s
-  4. use         two trace backends, one TracingConfig, an annotated AI agent            30 s
+  4. use         two trace backends, Prometheus, one TracingConfig, an annotated agent   30 s
   5. watch       spans arrive; one backend fails and comes back; nothing is missing      45 s
+  6. be told     the agent goes wrong; an alert fires, comes to Slack, and ends          90 s
 
-About 3 minutes when everything has been built before. Nothing of your own clusters, images or network is touched.
+About 5 minutes when everything has been built before. Nothing of your own clusters, images or network is touched.
 To remove it afterwards: make demo-down
 
 TEXT

@@ -16,6 +16,9 @@ from demo_progress import DemoFailed, Progress
 
 REPO = Path(__file__).resolve().parents[1]
 DEMO_IMAGE = "tracekeeper-demo"
+MONITORING_IMAGE = "tracekeeper-demo-monitoring"
+DEMO_IMAGES = {DEMO_IMAGE: "examples/demo", MONITORING_IMAGE: "examples/demo/monitoring"}
+"""The images that only the demo uses, and what each is built from."""
 OWN_NAME = "tracekeeper-demo"
 SYSTEM, SHOP = "tracekeeper-system", "tracekeeper-demo"
 RELEASE = "tracekeeper"
@@ -104,7 +107,7 @@ class Kube:
         """Make sure that the cluster is there and may be used."""
 
     def images(self) -> None:
-        """Build the three images and make them known to the cluster."""
+        """Build the four images and make them known to the cluster."""
 
     def remove(self) -> None:
         """Remove every trace of the demo."""
@@ -131,16 +134,17 @@ class OwnCluster(Kube):
 
     def images(self) -> None:
         ours = [self.image(f"tracekeeper-{target}") for target in ("operator", "sidecar")]
-        with self._progress.step("building the images (minutes the first time)", "three images are built"):
+        with self._progress.step("building the images (minutes the first time)", "four images are built"):
             self.run("making the base image", self.argv("base-image"), 900)
             base = subprocess.run(
                 self.argv("base-image"), capture_output=True, text=True, timeout=60, check=True
             ).stdout
             for target, tag in zip(("operator", "sidecar"), ours, strict=True):
                 self._build(base.split()[0], tag, ".", "--target", target)
-            self._build(base.split()[0], self.image(DEMO_IMAGE), "examples/demo")
+            for name, context in DEMO_IMAGES.items():
+                self._build(base.split()[0], self.image(name), context)
         with self._progress.step("loading the images into the cluster", "the cluster has the images"):
-            self.run("loading images", self.argv("load-image", *ours, self.image(DEMO_IMAGE)), 300)
+            self.run("loading images", self.argv("load-image", *ours, *map(self.image, DEMO_IMAGES)), 300)
 
     def _build(self, base: str, tag: str, context: str, *options: str) -> None:
         """As `build-image` does, with buildah's own lines as progress."""

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from typing import Any
 
-from demo_cluster import DEMO_IMAGE, OURS, RELEASE, REPO, SHOP, SYSTEM, Kube, version
+from demo_cluster import DEMO_IMAGES, OURS, RELEASE, REPO, SHOP, SYSTEM, Kube, version
 from demo_progress import DemoFailed, Progress
 
 DEFINITION = "tracingconfigs.tracekeeper.dev"
@@ -40,7 +40,7 @@ class CurrentCluster(Kube):
         self._progress.say(
             "tracekeeper-demo, a Helm release, its webhooks and cluster roles, and the CRD of TracingConfig."
         )
-        self._progress.say(f"It pushes three images to {self.registry}. To remove it: make demo-down CLUSTER=current")
+        self._progress.say(f"It pushes four images to {self.registry}. To remove it: make demo-down CLUSTER=current")
         self._ask()
 
     def _ask(self) -> None:
@@ -106,12 +106,12 @@ class CurrentCluster(Kube):
         environment = {"REGISTRY": self.registry, "PUSH": "1", "VERSION": version()}
         with self._progress.step("building and pushing operator and sidecar", "operator and sidecar are pushed"):
             self.run("scripts/image.sh", [str(REPO / "scripts" / "image.sh")], 1800, environment)
-        with self._progress.step("building and pushing the demo's image", f"pushed {self.image(DEMO_IMAGE)}"):
-            for argv in self._demo_commands():
-                self.run(" ".join(argv[:2]), argv, 900, {"BUILDAH_ISOLATION": "chroot", "BUILDAH_FORMAT": "docker"})
+        for name, context in DEMO_IMAGES.items():
+            with self._progress.step(f"building and pushing {name}", f"pushed {self.image(name)}"):
+                for argv in self._demo_commands(self.image(name), context):
+                    self.run(" ".join(argv[:2]), argv, 900, {"BUILDAH_ISOLATION": "chroot", "BUILDAH_FORMAT": "docker"})
 
-    def _demo_commands(self) -> list[list[str]]:
-        tag, context = self.image(DEMO_IMAGE), "examples/demo"
+    def _demo_commands(self, tag: str, context: str) -> list[list[str]]:
         docker = (
             shutil.which("docker")
             and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode

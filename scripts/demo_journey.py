@@ -1,4 +1,4 @@
-"""A user's journey, step by step: install, configure, annotate, see spans, lose a backend, miss nothing."""
+"""A user's journey, step by step: install, configure, annotate, see spans, lose a backend, miss nothing, be told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from demo_cluster import DEMO_IMAGE, OURS, RELEASE, REPO, SHOP, SYSTEM, Kube, OwnCluster, version
+from demo_alarm import Alarm
+from demo_cluster import DEMO_IMAGES, OURS, RELEASE, REPO, SHOP, SYSTEM, Kube, OwnCluster, version
 from demo_diagnosis import diagnose, hopeless
 from demo_progress import DemoFailed, Progress
 from demo_view import Arrived, compare, ledger_faults, ledger_lines, table, trace_tree
@@ -15,6 +16,17 @@ from demo_watch import Watch
 
 MANIFESTS = REPO / "examples" / "demo" / "manifests"
 BACKENDS = ("backend-a", "backend-b")
+MONITORING = ("prometheus", "slack", "alertmanager")
+RULES = frozenset({"AgentSpendsTooMuch", "AgentFails"})
+"""Those of the TracingConfig."""
+ALERTS = {
+    "alerts.prometheusOperator": "Never",  # what somebody's cluster has of it is not for the demo
+    "alerts.plain.namespace": SHOP,
+    "prometheus.url": f"http://prometheus.{SHOP}.svc:9090",
+    "alertmanager.url": f"http://alertmanager.{SHOP}.svc:9093",
+    "alerts.traceURL": f"http://backend-a.{SHOP}.svc:8080/spans?limit=100",  # the demo's backend cannot search
+}
+"""What the chart is told about them."""
 OUTAGE = 6.0
 """Seconds that backend-b stays away."""
 PATIENCE = 25.0
@@ -42,6 +54,7 @@ class Journey:
         self._progress.good("the agent has made its 800 spans")
         faults = self._finish()
         self._progress.verdict(faults)
+        faults += self._alarm()
         self._look_around()
         return faults
 
@@ -49,12 +62,14 @@ class Journey:
 
     def _install(self) -> None:
         registry = self._kube.registry
-        typed = f"helm install tracekeeper charts/tracekeeper -n {SYSTEM} --set image.registry={registry}"
+        typed = f"helm install tracekeeper charts/tracekeeper -n {SYSTEM} --set image.registry={registry} …"
         self._progress.heading("1. helm install")
         self._progress.say(f"          {typed}")
         self._namespace(SYSTEM)
+        self._apply("00-namespace.yaml")
         arguments = ["upgrade", "--install", RELEASE, str(REPO / "charts" / "tracekeeper"), "-n", SYSTEM]
         arguments += ["--set", f"image.registry={registry}", "--set", f"image.tag={version()}"]
+        arguments += [word for name, value in ALERTS.items() for word in ("--set", f"{name}={value}")]
         arguments += self._kube.chart_options
         before = self._kube.json("get", "deployments", "-n", SYSTEM)["items"]
         with self._progress.step("installing the chart", "the operator runs"):
@@ -87,9 +102,11 @@ class Journey:
             time.sleep(0.5)
 
     def _backends(self) -> None:
-        self._progress.heading("2. two trace backends, and one TracingConfig that names both")
-        self._apply("00-namespace.yaml")
+        self._progress.heading(
+            "2. two trace backends, Prometheus and Alertmanager, and one TracingConfig for all of it"
+        )
         self._apply("10-backends.yaml")
+        self._apply("40-monitoring.yaml")
         with self._progress.step("starting two trace backends", "backend-a and backend-b run"):
             for name in BACKENDS:
                 self._rollout(SHOP, name, f"app={name}", 120)
@@ -97,8 +114,10 @@ class Journey:
                 self._fetch(f"deploy/{name}", "backend", "POST", "http://127.0.0.1:8080/reset")
 
     def _apply(self, file: str) -> None:
-        """Apply one of the manifests with the image's name put in; says what a person would type."""
-        text = (MANIFESTS / file).read_text().replace("localhost/tracekeeper-demo:dev", self._kube.image(DEMO_IMAGE))
+        """Apply one of the manifests with the images' names put in; says what a person would type."""
+        text = (MANIFESTS / file).read_text()
+        for image in DEMO_IMAGES:
+            text = text.replace(f"localhost/{image}:dev", self._kube.image(image))
         text = text.replace("imagePullPolicy: IfNotPresent", f"imagePullPolicy: {self._kube.pull_policy}")
         self._progress.say(f"          kubectl apply -f {(MANIFESTS / file).relative_to(Path(REPO))}")
         self._kube.kubectl("apply", "-f", "-", stdin=text)
@@ -171,6 +190,25 @@ class Journey:
             faults.append(f"the agent made {agent['created']} spans, {len(acknowledged)} were acknowledged")
         return faults + ledger_faults(ledger) + missing
 
+    def _alarm(self) -> list[str]:
+        self._progress.heading("6. the agent goes wrong, and somebody is told")
+        with self._progress.step("waiting until Prometheus has the rules", "Prometheus has the rules"):
+            for name in MONITORING:
+                self._rollout(SHOP, name, f"app={name}", 120)
+            argv = ("wait", "--for=condition=RulesLoaded", "tracingconfig/demo", "-n", SHOP, "--timeout=180s")
+            good, text = self._kube.try_kubectl(*argv, timeout=190)
+        if not good:
+            return [self._failed(f"Prometheus does not have the rules of the TracingConfig: {text}")]
+
+        def tell(path: str) -> None:
+            self._fetch("deploy/weather-agent", "agent", "POST", f"http://127.0.0.1:8090/{path}")
+
+        return [*map(self._failed, Alarm(self._progress, self._many, tell).run(RULES))]
+
+    def _failed(self, fault: str) -> str:
+        self._progress.bad(fault)
+        return fault
+
     def _look_around(self) -> None:
         fetch = "k exec deploy/weather-agent -c agent -- python3 fetch.py"
         rows = [
@@ -180,6 +218,8 @@ class Journey:
             (f"{fetch} http://127.0.0.1:14316/health", "the sidecar: also /ledger, /metrics"),
             (f"{fetch} 'http://backend-a:8080/spans?limit=3'", "a backend: also /stats, /ids"),
             (f"{fetch} POST 'http://backend-a:8080/fail?mode=hang'", "break it; mode=ok mends it"),
+            (f"{fetch} http://slack/messages", "what came to Slack"),
+            (f"{fetch} POST http://127.0.0.1:8090/misbehave", "the agent goes wrong again, until POST …/behave"),
             ("k rollout restart deployment/weather-agent", "800 spans more"),
             ("k edit tracingconfig demo", "the sidecar follows without a restart"),
         ]

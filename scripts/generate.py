@@ -13,48 +13,22 @@ from pathlib import Path
 
 import generate_crd
 import generate_dashboard
+import generate_metrics
+import generate_prices
 import generate_reference
 import generate_rendered
 import generate_values
 
-from tracekeeper_sidecar.metrics import TABLE
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def metrics_page() -> str:
-    """docs/reference/metrics.md, from the sidecar's declared table."""
-    rows = [
-        f"| `{metric.name}` | {metric.type} | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.help} |"
-        for metric in TABLE
-    ]
-    return "\n".join(
-        [
-            "# Metrics of the sidecar",
-            "",
-            "At `:14316/metrics`. Generated from `sidecar/tracekeeper_sidecar/metrics.py` by `make docs`. Never a",
-            "label per user, per session or per trace.",
-            "",
-            "| metric | type | labels | what it says |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            "Two equations hold within every scrape:",
-            "",
-            "- `received = acknowledged + refused + filtered + suspended`",
-            "- for each `delivery` since it began:",
-            "  `acknowledged = delivered + sampled_out + unmatched + pending + dropped`",
-            "",
-        ]
-    )
-
-
 PAGES: dict[str, Callable[[], str]] = {
-    "charts/tracekeeper/dashboards/operator.json": generate_dashboard.render,
+    **generate_dashboard.PAGES,
     "charts/tracekeeper/templates/crd.yaml": generate_crd.render,
     "docs/reference/chart-values.md": generate_values.render,
-    "docs/reference/metrics.md": metrics_page,
+    "docs/reference/metrics.md": generate_metrics.render,
     "docs/reference/tracingconfig.md": generate_reference.render,
+    "proto/tracekeeper_spec/prices.json": generate_prices.render,
 }
 
 

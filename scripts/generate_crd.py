@@ -184,6 +184,14 @@ def _status() -> dict[str, Any]:
                 "x-kubernetes-list-map-keys": ["name"],
                 "items": _backend_status(),
             },
+            "budgets": {
+                "description": "How budgets stand, for the pods of this namespace or for all that share them.",
+                "type": "array",
+                "maxItems": 8,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "items": _budget_status(),
+            },
             "rollout": _rollout_status(),
             "ledger": _ledger_status(),
         },
@@ -268,6 +276,30 @@ def _backend_status() -> dict[str, Any]:
     }
 
 
+def _budget_status() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["name", "state"],
+        "properties": {
+            "name": _text("Of the budget.", 63),
+            "state": {
+                "description": "By the threshold that is reached; with `groupBy`, of the group that stands worst.",
+                "type": "string",
+                "enum": ["Ok", "Warning", "Critical", "Exceeded"],
+            },
+            "allowed": {
+                "description": "Whether no threshold that is reached says Deny.",
+                "type": "boolean",
+            },
+            "spent": _text("In this period so far, in the currency of the limit.", 64),
+            "limit": _text("What may be spent; with `groupBy`, by each group.", 64),
+            "forecast": _text("What will be spent when the period ends, if it goes on as lately.", 64),
+            "periodEnds": {"description": "When it begins anew.", "type": "string", "format": "date-time"},
+            "message": _text("What of the spending is not known; empty when all is.", 512),
+        },
+    }
+
+
 def _ledger_status() -> dict[str, Any]:
     entry = {
         "name": _text("Of the delivery entry.", 253),
@@ -316,6 +348,7 @@ def _columns() -> list[dict[str, Any]]:
         ("Reason", "string", condition("Ready", "reason"), "Why it is ready or not", 0),
         ("Suspended", "boolean", ".spec.suspend", "Whether tracing is switched off", 0),
         ("Accepted", "string", condition("Accepted", "status"), "Whether this config has no faults", 1),
+        ("Rules", "string", condition("RulesLoaded", "status"), "Whether Prometheus has its alerting rules", 1),
         ("Received", "integer", ".status.ledger.received", "Spans that came to its sidecars", 1),
         ("Revision", "integer", ".status.policy.revision", "Revision of the namespace's policy", 1),
         ("Message", "string", condition("Ready", "message"), "What to do about it", 1),

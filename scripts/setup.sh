@@ -4,7 +4,7 @@
 #   cluster   the Debian packages and the programs of the test cluster, Kubernetes itself included   (root)
 #   demo      what `make demo` needs: the same as cluster
 #   clients   clients in other languages for the contract tests; those whose tools are here           (no root)
-#   all       all of it, what `make test` needs
+#   all       all of it, and the Prometheus operator: what `make test` needs
 # Without root it does what it can, and says what is missing. Everything that is built is kept outside the checkout, in
 # $TRACEKEEPER_CACHE (default ~/.cache/tracekeeper), except .venv. On other systems install Python >= 3.11
 # with venv and headers and a C compiler; the cluster runs on Debian 12 only.
@@ -115,9 +115,10 @@ setup_cluster() {
   scripts/cluster.sh tools
 }
 
-setup_clients() { # programs that send into the sidecar; the Collector is also what `make bench` compares with
+setup_clients() { # programs that send into the sidecar or read it; the Collector is also what `make bench` compares with
   PYTHONPATH=tests .venv/bin/python tests/foreign_clients.py
   .venv/bin/python bench/collector_build.py > /dev/null
+  PYTHONPATH=tests .venv/bin/python tests/promtool.py > /dev/null
 }
 
 case $level in
@@ -130,7 +131,10 @@ case $level in
     if root; then debian make git "${python_packages[@]}"; fi
     setup_python
     setup_clients
-    if root; then setup_cluster; else
+    if root; then
+      setup_cluster
+      scripts/cluster.sh monitoring
+    else
       loud 'NOT SET UP: the test cluster (Debian packages and Kubernetes). It needs root: sudo make setup' \
         'Everything else is ready: make check, make test-fast, make demo-local, make bench.'
     fi ;;

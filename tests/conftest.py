@@ -51,4 +51,4 @@ def pytest_asyncio_loop_factories(
     return {"loop": uvloop.new_event_loop if item.nodeid.startswith(ON_UVLOOP) else asyncio.new_event_loop}
 
 
-pytest_plugins = ["cluster.fixtures", "forward_support.fixtures", "programs", "sidecar_process"]
+pytest_plugins = ["cluster.fixtures", "forward_support.fixtures", "programs", "sidecar_process", "prometheus_process"]

@@ -187,6 +187,8 @@ class Api:
         if found := discovery(parts):
             return web.json_response(found)
         rest = parts[2:] if parts[0] == "api" else parts[3:]
+        if not rest:
+            return web.Response(status=404, text="404 page not found")
         namespace = ""
         if rest[0] == "namespaces" and len(rest) > 2:
             namespace, rest = rest[1], rest[2:]
@@ -321,7 +323,7 @@ def discovery(parts: list[str]) -> Object | None:
         }
     if parts == ["api", "v1"]:
         return {"resources": [described(plural, kind) for plural, kind in CORE.items()]}
-    if len(parts) == 3 and parts[0] == "apis":
+    if len(parts) == 3 and parts[0] == "apis" and parts[1] in GROUPS:
         return {"resources": [described(plural, kind) for plural, kind in GROUPS[parts[1]][1].items()]}
     return None
 

@@ -16,6 +16,7 @@ from forward_support.certificates import Authority, Pair, server_context
 from forward_support.raw_h2 import HEAD, RawSide
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from tracekeeper_sidecar.clock import Clock, SystemClock
+from tracekeeper_sidecar.control.accounts import Accounts
 from tracekeeper_sidecar.control.dumps import Dumps
 from tracekeeper_sidecar.control.errands import Errands
 from tracekeeper_sidecar.control.goal import Goal
@@ -271,7 +272,8 @@ class World:
         self.folder = folder
         recording = self.recording
         errands = Errands(Dumps(recording, clock), Taps(recording, clock), Trials(recording, clock))
-        self.link = Link(str(self.token), lambda: self.sampling, self.look, errands, clock, uniform)
+        self.accounts = Accounts(clock)
+        self.link = Link(str(self.token), lambda: self.sampling, self.look, errands, self.accounts, clock, uniform)
 
     def look(self) -> Standing:
         """How the sidecar fares."""

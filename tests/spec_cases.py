@@ -6,6 +6,9 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+from spec_budget_cases import FAULTY_BUDGETS
+from spec_channel_cases import FAULTY_CHANNELS
+
 BACKEND: dict[str, Any] = {
     "name": "a",
     "type": "OTLP",
@@ -202,12 +205,7 @@ FAULTY = [
     Faulty("selector", [], "spec.selector", "must be a mapping, not a list"),
     Faulty("selector.matchLabels", {"app": 1}, "spec.selector.matchLabels['app']", "put it in quotes"),
     Faulty("selector.matchLabels", {"a b": "c"}, "spec.selector.matchLabels['a b'] (the name)", "label's name", False),
-    Faulty(
-        "selector.matchLabels",
-        {f"a{i}": "" for i in range(17)},
-        "spec.selector.matchLabels",
-        "at most 16 entries, and has 17",
-    ),
+    Faulty("selector.matchLabels", {f"a{i}": "" for i in range(17)}, "spec.selector.matchLabels", "at most 16 entries"),
     Faulty(
         "selector.matchExpressions.0.operator",
         "Equals",
@@ -497,4 +495,6 @@ FAULTY = [
     ),
     Faulty("delivery.1.name", "primary", "spec.delivery[1].name", "is already the name of spec.delivery[0]"),
     Faulty("delivery", [], "spec.delivery", "at least one item"),
+    *(Faulty("alerts", *case) for case in FAULTY_CHANNELS),
+    *(Faulty("budgets", *case) for case in FAULTY_BUDGETS),
 ]

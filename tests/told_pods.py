@@ -21,15 +21,16 @@ from waiting import until
 class Pod:
     """A sidecar with a token, whose policy says where the operator is."""
 
-    def __init__(self, here: World, folder: Path, spec: dict[str, Any]) -> None:
+    def __init__(self, here: World, folder: Path, spec: dict[str, Any], beside: dict[str, Any] | None = None) -> None:
+        """`beside`: sections that do not stand in the spec."""
         folder.mkdir()
         assert here.material is not None
-        entry = PolicyEntry("agents", "shop", CONFIG, 1, "2026-01-01T00:00:00Z", spec)
+        entry = PolicyEntry("agents", "shop", CONFIG, 1, "2026-01-01T00:00:00Z", spec, beside=beside or {})
         control = Control(f"localhost:{here.server.port}", here.material.ca)
         (folder / "policy.json").write_text(PolicyDocument(1, (entry,), control=control).to_json())
         (folder / "token").write_text(f"shop/{folder.name}")
         self.sidecars = Sidecars(folder)
-        self.arguments = (f"--policy={folder}/policy.json", f"--control-token={folder}/token")
+        self.arguments: tuple[str, ...] = (f"--policy={folder}/policy.json", f"--control-token={folder}/token")
         self.sidecar: RunningSidecar = self.sidecars.start(*self.arguments)
 
     async def send(self, spans: Sequence[Span]) -> None:

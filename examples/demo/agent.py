@@ -12,8 +12,8 @@ knows nothing of Tracekeeper. Its own settings:
     AGENT_PROMPT_BYTES      size of the recorded prompt; default 120
 
 Endpoints: GET /stats (JSON), GET /acknowledged (span ids that the exporter reported as delivered, one
-a line), GET /created (ids of every span that ended). The last line printed is `summary {JSON}`, with what
-/stats answers.
+a line), GET /created (ids of every span that ended); POST /misbehave, until POST /behave (see runaway.py). The last
+line printed is `summary {JSON}`, with what /stats answers.
 """
 
 import sys
@@ -34,6 +34,7 @@ from collections.abc import Sequence  # noqa: E402
 from opentelemetry import trace  # noqa: E402
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider  # noqa: E402
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult  # noqa: E402
+from runaway import Runaway  # noqa: E402
 
 KEEP_IDS = 2_000_000
 MODEL = "gpt-4o"
@@ -145,7 +146,7 @@ class Agent:
             self._chat("tool_calls", 90)
             self._tool(city, degrees)
             self._chat("stop", 40)
-        self._mark(root)
+        self.mark(root)
         return f"run {number}: {city} {degrees:+d} °C"
 
     def _chat(self, reason: str, output_tokens: int) -> None:
@@ -162,7 +163,7 @@ class Agent:
         kind = trace.SpanKind.CLIENT
         with self._tracer.start_as_current_span(f"chat {MODEL}", kind=kind, attributes=attributes) as span:
             time.sleep(0.004)
-        self._mark(span)
+        self.mark(span)
 
     def _tool(self, city: str, degrees: int) -> None:
         attributes = {
@@ -173,18 +174,25 @@ class Agent:
         }
         with self._tracer.start_as_current_span("execute_tool get_weather", attributes=attributes) as span:
             time.sleep(0.002)
-        self._mark(span)
+        self.mark(span)
 
-    def _mark(self, span: trace.Span) -> None:
+    def mark(self, span: trace.Span) -> None:
+        """Write down that a span ended; from any thread."""
         self._journal.first_span = self._journal.first_span or time.time()
         if len(self._journal.created) < KEEP_IDS:
             self._journal.created.append(f"{span.get_span_context().span_id:016x}")
 
 
-def serve(address: str, journal: Journal) -> None:
-    """Answer /stats, /acknowledged and /created from a thread of its own."""
+def serve(address: str, journal: Journal, runaway: Runaway) -> None:
+    """Answer the endpoints from a thread of its own."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            known = self.path in ("/misbehave", "/behave")
+            if known:
+                runaway.turn(self.path == "/misbehave")
+            self._say(200 if known else 404, b"ok\n" if known else b"try one of /misbehave, /behave\n")
+
         def do_GET(self) -> None:
             bodies = {
                 "/stats": lambda: json.dumps(journal.stats()) + "\n",
@@ -193,7 +201,10 @@ def serve(address: str, journal: Journal) -> None:
             }
             known = bodies.get(self.path)
             body = (known() if known else f"try one of {', '.join(bodies)}\n").encode()
-            self.send_response(200 if known else 404)
+            self._say(200 if known else 404, body)
+
+        def _say(self, status: int, body: bytes) -> None:
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -233,11 +244,11 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     journal = Journal(environment.get("AGENT_ACKNOWLEDGED_FILE"))
-    if address := environment.get("AGENT_LISTEN"):
-        serve(address, journal)
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Recorder(official_exporter(), journal)))
     agent = Agent(provider.get_tracer("demo.agent"), journal, int(environment.get("AGENT_PROMPT_BYTES", "120")))
+    if address := environment.get("AGENT_LISTEN"):
+        serve(address, journal, Runaway(provider.get_tracer("demo.agent"), MODEL, agent.mark))
     print(f"ready after {time.time() - STARTED:.3f} s, tracing over {protocol()}", flush=True)
     rate = float(environment.get("AGENT_RUNS_PER_SECOND", "5"))
     work(agent, journal, int(environment.get("AGENT_RUNS", "0")), rate, stop)

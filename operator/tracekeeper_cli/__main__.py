@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tracekeeper_cli import cli_people
+from tracekeeper_cli import cli_alerts, cli_budget, cli_people
 from tracekeeper_cli.errors import CLIError
 
 FAULTY, FAILED = 2, 1
@@ -44,14 +44,14 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("-n", "--namespace")
     ledger.add_argument("-o", "--output", choices=["text", "json"], default="text")
     ledger.set_defaults(command=_ledger)
-    people = cli_people.add(commands)
+    people = [*cli_people.add(commands), *cli_budget.add(commands)]
     network = commands.add_parser("network-policy", help="what sidecars need where everything is denied by default")
     network.add_argument("-n", "--namespace", help="where pods are injected (default: the context's)")
     network.add_argument(
         "--operator-namespace", metavar="NAMESPACE", help="of the operator (default: found by its webhook)"
     )
     network.set_defaults(command=_network_policy)
-    looks = [*_add_looks(commands), *_add_rollout(commands)]
+    looks = [*_add_looks(commands), *_add_rollout(commands), *cli_alerts.add(commands, cli_people.duration)]
     for command in (status, ledger, *people, network, *looks):
         command.add_argument("--context", help="kube context (default: the current one)")
     return parser
@@ -98,6 +98,7 @@ def _add_rollout(commands: Any) -> list[argparse.ArgumentParser]:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from tracekeeper_spec.alert.review import review
     from tracekeeper_spec.manifest import load_manifest
     from tracekeeper_spec.resolve import check_resolved, resolve
 
@@ -109,7 +110,12 @@ def _check(options: argparse.Namespace) -> int:
     manifest, faults = load_manifest(text, options.file)
     if manifest is not None:
         # What only the whole can tell, as the sidecar's own check does.
-        faults = [replace(fault, file=options.file) for fault in check_resolved(resolve(manifest.spec))]
+        reviewed = review(manifest)
+        faults = [
+            replace(fault, file=options.file) for fault in (*check_resolved(resolve(manifest.spec)), *reviewed.faults)
+        ]
+        for warning in reviewed.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
     for fault in faults:
         print(fault.located(), file=sys.stderr)
     print(f"{options.file}: {len(faults) or 'no'} {'fault' if len(faults) == 1 else 'faults'}")

@@ -11,6 +11,7 @@ from tracekeeper_cli.doctor import examine
 from tracekeeper_cli.errors import CLIError
 from tracekeeper_cli.explain import explanation
 from tracekeeper_cli.findings import as_json, as_text
+from tracekeeper_cli.leftovers import leftovers
 from tracekeeper_cli.survey import survey
 from tracekeeper_cli.uninstall import report
 from tracekeeper_cli.world import PART_OF, POLICY_SECRET, meta
@@ -55,7 +56,8 @@ def uninstall(options: argparse.Namespace) -> int:
         for item in objects.all_of("secrets", fields=f"metadata.name={POLICY_SECRET}")
     }
     definitions = objects.all_of("customresourcedefinitions", labels=PART_OF)
+    left = leftovers(objects)
     # Whoever may not list Secrets of all namespaces is told so, and of those that were found one by one.
     world = replace(world, policies={**world.policies, **policies}, unread=(*world.unread, *objects.unread))
-    print(report(world, definitions))
+    print(report(world, definitions, left))
     return DONE

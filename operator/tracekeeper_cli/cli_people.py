@@ -46,7 +46,7 @@ def add(commands: Any) -> list[argparse.ArgumentParser]:
     )
     test.set_defaults(command=_test)
     for command in (dump, tap, test):
-        _add_way(command)
+        add_way(command)
     return [dump, tap, test]
 
 
@@ -61,7 +61,7 @@ def duration(text: str) -> float:
     return seconds
 
 
-def _add_way(command: argparse.ArgumentParser) -> None:
+def add_way(command: argparse.ArgumentParser) -> None:
     command.add_argument("config", metavar="CONFIG", help="the TracingConfig")
     command.add_argument("-n", "--namespace", help="of the TracingConfig (default: the context's)")
     who = command.add_mutually_exclusive_group()
@@ -76,7 +76,7 @@ def _add_way(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _way(options: argparse.Namespace) -> Way:
+def way_of(options: argparse.Namespace) -> Way:
     from tracekeeper_cli.way import Way  # noqa: PLC0415 - see above
 
     return Way(
@@ -110,7 +110,7 @@ def _dump(options: argparse.Namespace) -> int:
         forgotten=options.forgotten,
         timeout_seconds=options.timeout,
     )
-    return run(_way(options), options.namespace, asked)
+    return run(way_of(options), options.namespace, asked)
 
 
 def _tap(options: argparse.Namespace) -> int:
@@ -129,7 +129,7 @@ def _tap(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         where=options.where,
     )
-    return run(_way(options), options.namespace, asked, json=options.output == "json")
+    return run(way_of(options), options.namespace, asked, json=options.output == "json")
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -137,4 +137,4 @@ def _test(options: argparse.Namespace) -> int:
     from tracekeeper_proto.control.v1.control_pb2 import TestRequest  # noqa: PLC0415
 
     asked = TestRequest(config=options.config, pod=options.pod, timeout_seconds=options.timeout)
-    return run(_way(options), options.namespace, asked)
+    return run(way_of(options), options.namespace, asked)

@@ -25,6 +25,11 @@ NEXT = {
     "SpansDropped": "kubectl tracekeeper ledger POD has the reasons",
     "BackendUnavailable": "as the message says; spans wait on disk meanwhile",
     "PolicyRefused": "restart the pod, so that it gets the present image",
+    "NotWritten": "as the message says; what the API server refused is tried again every five minutes",
+    "NotSelected": "set the chart's value alerts.labels, or change the selectors of that Prometheus",
+    "NamespaceEnforced": "except the rules of the root namespace, as the message shows",
+    "RulesNotLoaded": "look at the logs of Prometheus and of its operator; without one, whether the files are mounted",
+    "RuleFailing": "mend the rule that it names, mostly one in PromQL that matches many to many",
     "RolloutHalted": "mend the config; or have it say what runs: kubectl tracekeeper rollout undo NAME",
 }
 """By the reason of a condition that is False; docs/reference/conditions.md explains them."""
@@ -85,6 +90,7 @@ def _one(config: Object) -> Iterator[Finding]:
             "see whether a controller is ready; it takes seconds",
         )
     yield from _conditions(about, status)
+    yield from _rules(about, status)
     yield from _ending(about, status)
     yield from _backends(about, status)
     yield from _pods(about, status)
@@ -98,6 +104,14 @@ def _conditions(about: str, status: Object) -> Iterator[Finding]:
             continue
         following = NEXT.get(reason, "see docs/reference/conditions.md")
         yield Finding(Severity.ERROR, about, reason, f"{kind} is False: {condition.get('message', '')}", following)
+
+
+def _rules(about: str, status: Object) -> Iterator[Finding]:
+    """Of a config that is in effect, rules that are left out."""
+    for condition in status["conditions"]:
+        if condition.get("reason") == "AcceptedWithFaults":
+            following = "mend the rules that it names, and kubectl apply; tracekeeper check FILE finds the same faults"
+            yield Finding(Severity.WARNING, about, "AcceptedWithFaults", str(condition.get("message", "")), following)
 
 
 def _ending(about: str, status: Object) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ INJECTED = {"tracekeeper.dev/injected": "true"}
 METRICS_PORT, CONTROL_PORT, DNS_PORT = 14316, 9444, 53
 SPACE = "kubernetes.io/metadata.name"
 DEFAULT_PORTS = {"http": 80, "https": 443}
+UDP = "udp"
 Object = dict[str, Any]
 FindService = Callable[[str, str], Mapping[str, Any] | None]
 """A Service by namespace and name, as the API server has it; None where there is none, or none that may be read."""
@@ -90,15 +91,16 @@ def _backend(endpoint: str, namespace: str, find: FindService) -> Way:
     parts = urlsplit(endpoint)
     host = (parts.hostname or "").rstrip(".")
     port = parts.port or DEFAULT_PORTS.get(parts.scheme, 443)
+    protocol = "UDP" if parts.scheme == UDP else "TCP"
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return _named(host, port, namespace, find)
+        return _named(host, port, protocol, namespace, find)
     block = {"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}
-    return Way(f"{host}:{port}, by its address", {"to": [block], "ports": [_tcp(port)]})
+    return Way(f"{host}:{port}, by its address", {"to": [block], "ports": [_port(port, protocol)]})
 
 
-def _named(host: str, port: int, namespace: str, find: FindService) -> Way:
+def _named(host: str, port: int, protocol: str, namespace: str, find: FindService) -> Way:
     """By name: a Service where there is one of that name, else somewhere outside."""
     labels = host.split(".")
     name, space = labels[0], labels[1] if len(labels) > 1 else namespace
@@ -107,16 +109,18 @@ def _named(host: str, port: int, namespace: str, find: FindService) -> Way:
     if service is None and (not inside or len(labels) == 2):
         anywhere = [{"ipBlock": {"cidr": cidr}} for cidr in ("0.0.0.0/0", "::/0")]
         told = f"{host}:{port}, at any address: policies know no names, so put its network there if you know it"
-        return Way(told, {"to": anywhere, "ports": [_tcp(port)]})
+        return Way(told, {"to": anywhere, "ports": [_port(port, protocol)]})
     peer: Object = {"namespaceSelector": {"matchLabels": {SPACE: space}}}
     selector = ((service or {}).get("spec") or {}).get("selector")
     if not selector:
         told = f"{host}:{port}, any pod of {space}: what is behind its Service is not known here"
-        return Way(told, {"to": [peer], "ports": [_tcp(port)]})
+        return Way(told, {"to": [peer], "ports": [_port(port, protocol)]})
     # A policy looks at the pod's port, behind the Service's.
     target = _target(service or {}, port)
     peer["podSelector"] = {"matchLabels": dict(selector)}
-    return Way(f"{host}:{port}, the pods behind Service {space}/{name}", {"to": [peer], "ports": [_tcp(target)]})
+    return Way(
+        f"{host}:{port}, the pods behind Service {space}/{name}", {"to": [peer], "ports": [_port(target, protocol)]}
+    )
 
 
 def _target(service: Mapping[str, Any], port: int) -> int | str:
@@ -128,9 +132,19 @@ def _target(service: Mapping[str, Any], port: int) -> int | str:
 
 
 def _endpoints(spec: Mapping[str, Any]) -> list[str]:
-    backends = spec.get("backends")
-    found = [(item.get("otlp") or {}).get("endpoint") for item in backends or () if isinstance(item, Mapping)]
-    return [endpoint for endpoint in found if isinstance(endpoint, str)]
+    """Of backends, and of what metrics are pushed to; those of StatsD as `udp://host:port`."""
+    metrics = spec.get("metrics")
+    pushes = metrics.get("push") if isinstance(metrics, Mapping) else None
+    items = [item for item in (*(spec.get("backends") or ()), *(pushes or ())) if isinstance(item, Mapping)]
+    found = [_endpoint(item, member) for item in items for member in ("otlp", "pushgateway")]
+    over_udp = [endpoint and f"{UDP}://{endpoint}" for item in items for endpoint in [_endpoint(item, "statsd")]]
+    return [endpoint for endpoint in (*found, *over_udp) if endpoint]
+
+
+def _endpoint(item: Mapping[str, Any], member: str) -> str:
+    found = item.get(member)
+    endpoint = found.get("endpoint") if isinstance(found, Mapping) else None
+    return endpoint if isinstance(endpoint, str) else ""
 
 
 def _metrics_port(spec: Mapping[str, Any]) -> int | None:
@@ -139,4 +153,8 @@ def _metrics_port(spec: Mapping[str, Any]) -> int | None:
 
 
 def _tcp(port: int | str) -> Object:
-    return {"protocol": "TCP", "port": port}
+    return _port(port, "TCP")
+
+
+def _port(port: int | str, protocol: str) -> Object:
+    return {"protocol": protocol, "port": port}

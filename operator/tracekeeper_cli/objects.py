@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -53,13 +54,15 @@ class Objects:
         bare_lists.set_default_header("Accept", METADATA_OF_ALL)
         values = client.CoreV1Api(bare_lists)
         self._lists["secrets"] = (values.list_secret_for_all_namespaces, values.list_namespaced_secret)
+        self._lists["configmaps"] = (values.list_config_map_for_all_namespaces, values.list_namespaced_config_map)
         self._custom = client.CustomObjectsApi(api)
         self._config_map = core.read_namespaced_config_map
         self._pod, self._namespace = core.read_namespaced_pod, core.read_namespace
         self._secret = client.CoreV1Api(bare).read_namespaced_secret
 
     def all_of(self, plural: str, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Object]:
-        """All of a kind, in one namespace or (None) in the whole cluster; of Secrets the metadata alone."""
+        """All of a kind, in one namespace or (None) in the whole cluster; of Secrets and ConfigMaps the metadata
+        alone."""
         everywhere, within = self._lists[plural]
         scope = [] if namespace is None or within is None else [namespace]
         call = within if scope and within is not None else everywhere
@@ -94,8 +97,14 @@ class Objects:
 
     def pod_monitors(self) -> list[Object] | None:
         """Of the Prometheus operator; None where the cluster does not know them, or they may not be read."""
-        asked = ("monitoring.coreos.com", "v1", "podmonitors")
-        found = self._one("cannot list podmonitors", self._custom.list_cluster_custom_object, *asked)
+        return self.monitoring("podmonitors")
+
+    def monitoring(self, plural: str, version: str = "v1", labels: str = "") -> list[Object] | None:
+        """All of a kind of the Prometheus operator; None as above."""
+        asked = ("monitoring.coreos.com", version, plural)
+        listed = self._custom.list_cluster_custom_object
+        call = functools.partial(listed, label_selector=labels) if labels else listed
+        found = self._one(f"cannot list {plural}", call, *asked)
         return None if found is None else list(found.get("items") or ())
 
     def _one(self, failure: str, call: Callable[..., Any], *path: str) -> Object | None:

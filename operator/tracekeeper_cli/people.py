@@ -1,4 +1,4 @@
-"""Calls to the operator's gRPC service `People`, over TLS that trusts its authority alone."""
+"""Calls to the operator's gRPC services for people, over TLS that trusts its authority alone."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Method(Generic[Asked, Told]):
     """What it is, in the plural."""
     asked: type[Asked]
     told: type[Told]
+    service: str = "tracekeeper.control.v1.People"
 
 
 DUMP = Method("Dump", "dumps", DumpRequest, DumpProgress)
@@ -77,7 +78,7 @@ def call(
     credentials = grpc.ssl_channel_credentials(operator.authority.encode())
     with grpc.secure_channel(operator.address, credentials, options) as channel:
         stub = channel.unary_stream(
-            f"/tracekeeper.control.v1.People/{method.name}",
+            f"/{method.service}/{method.name}",
             request_serializer=method.asked.SerializeToString,
             response_deserializer=method.told.FromString,
         )

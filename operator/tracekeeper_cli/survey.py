@@ -37,7 +37,7 @@ def survey(cluster: Cluster, namespace: str | None, operator: str | None, *, pol
     """What is in one namespace, or (None) in all, and what is there for its pods. Raises CLIError."""
     objects = cluster.objects()
     pods = objects.all_of("pods", namespace)
-    world = _installed(objects, operator)
+    world = installed(objects, operator)
     if namespace is None:
         namespaces = {str(meta(item).get("name")): item for item in objects.all_of("namespaces")}
         configs = cluster.tracing_configs(None)
@@ -106,7 +106,7 @@ def _configs(cluster: Cluster, objects: Objects, namespace: str, root: str, pods
     return found
 
 
-def _installed(objects: Objects, operator: str | None) -> World:
+def installed(objects: Objects, operator: str | None) -> World:
     """Tracekeeper itself. Where it is, is in its webhook, which few may not read."""
     mutating = objects.all_of("mutatingwebhookconfigurations", labels=PART_OF)
     validating = objects.all_of("validatingwebhookconfigurations", labels=PART_OF)

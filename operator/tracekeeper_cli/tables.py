@@ -8,6 +8,8 @@ from typing import Any
 from tracekeeper_proto.ledger.v1.ledger_pb2 import DeliveryEntry, Ledger
 
 CONDITIONS = ("Accepted", "ResolvedRefs", "Ready", "Delivering")
+IN_PART = ("Degraded", "AcceptedWithFaults")
+"""Reasons of a condition that is true, and has something to say all the same."""
 WELL = ("Closed", "Disabled")
 """Circuits of backends that are sent everything."""
 
@@ -20,8 +22,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def status_text(configs: Sequence[Mapping[str, Any]]) -> str:
-    """One row for each TracingConfig, and below it the message of every condition that is not true; then the backends
-    in trouble and the ledgers, as far as sidecars have told."""
+    """One row for each TracingConfig, and below it the message of every condition that is not true, or only in part;
+    then the backends in trouble and the ledgers, as far as sidecars have told."""
     rows, notes = [], []
     for item in configs:
         name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
@@ -38,7 +40,7 @@ def status_text(configs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _worth_a_note(condition: Mapping[str, Any]) -> bool:
-    return condition["status"] != "True" or condition.get("reason") == "Degraded"
+    return condition["status"] != "True" or condition.get("reason") in IN_PART
 
 
 def _backends(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -19,9 +19,16 @@ END = 5.0
 _STANDS = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
+TO = "the operator"
+HINT = "May you forward ports there, and is the chart's control server on? --server HOST:PORT takes another way"
+
+
 @contextmanager
-def tunnel(namespace: str, service: str, port: int, context: str | None) -> Iterator[str]:
-    """`host:port` on this machine that leads there. Raises CLIError."""
+def tunnel(
+    namespace: str, service: str, port: int, context: str | None, *, to: str = TO, hint: str = HINT
+) -> Iterator[str]:
+    """`host:port` on this machine that leads there. `to` is its name and `hint` what may help, for people. Raises
+    CLIError."""
     arguments = ["kubectl", "port-forward", "--address=127.0.0.1", f"--namespace={namespace}", f"service/{service}"]
     arguments += [f":{port}", *([f"--context={context}"] if context else [])]
     try:
@@ -31,12 +38,11 @@ def tunnel(namespace: str, service: str, port: int, context: str | None) -> Iter
         )
     except OSError as error:
         raise CLIError(
-            f"kubectl is needed for the way to the operator ({error.strerror}): install it, or open a way yourself and "
-            "name it with --server HOST:PORT"
+            f"kubectl is needed for the way to {to} ({error.strerror}): install it, or open a way yourself. {hint}"
         ) from None
     try:
         assert process.stdout is not None
-        yield f"127.0.0.1:{_port(process, process.stdout, arguments)}"
+        yield f"127.0.0.1:{_port(process, process.stdout, arguments, to, hint)}"
     finally:
         process.terminate()
         try:
@@ -48,7 +54,7 @@ def tunnel(namespace: str, service: str, port: int, context: str | None) -> Iter
             process.stdout.close()
 
 
-def _port(process: subprocess.Popen[bytes], output: IO[bytes], arguments: Sequence[str]) -> int:
+def _port(process: subprocess.Popen[bytes], output: IO[bytes], arguments: Sequence[str], to: str, hint: str) -> int:
     """The port it listens on. Raises CLIError, with what it said, when there is none."""
     said, deadline = b"", time.monotonic() + PATIENCE
     with selectors.DefaultSelector() as selector:
@@ -62,7 +68,4 @@ def _port(process: subprocess.Popen[bytes], output: IO[bytes], arguments: Sequen
             if found := _STANDS.search(said):
                 return int(found[1])
     words = " ".join(said.decode(errors="replace").split()) or f"no answer in {PATIENCE:g} s"
-    raise CLIError(
-        f"there is no way to the operator: `{' '.join(arguments)}` says: {words}. May you forward ports there, and is "
-        "the chart's control server on? --server HOST:PORT takes another way"
-    )
+    raise CLIError(f"there is no way to {to}: `{' '.join(arguments)}` says: {words}. {hint}")

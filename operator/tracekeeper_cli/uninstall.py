@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
+from tracekeeper_cli.leftovers import lines as told_of
 from tracekeeper_cli.tables import table
 from tracekeeper_cli.world import POLICY_SECRET, Object, World, alive, annotations_of, meta, name_of, sidecar
 
@@ -16,10 +18,10 @@ UNTIL = {
 WITH = {"CustomResourceDefinition": "with the definition", "TracingConfig": "with the TracingConfigs"}
 
 
-def report(world: World, definitions: list[Object]) -> str:
-    """As text. `definitions` are CustomResourceDefinitions of ours."""
+def report(world: World, definitions: list[Object], left: Iterable[Object]) -> str:
+    """As text. `definitions` are CustomResourceDefinitions of ours, `left` is what the operator has written."""
     kept = [item for item in definitions if annotations_of(item).get(KEEP) == "keep"]
-    parts = [_injected(world), _removed(world, definitions, kept), _kept(world, definitions, kept)]
+    parts = [_injected(world), _removed(world, definitions, kept), _kept(world, definitions, kept, left)]
     if world.unread:
         parts.append("\n".join(["Not looked at:", *(f"  - {text}" for text in world.unread)]))
     parts.append("Nothing was changed.")
@@ -56,7 +58,7 @@ def _removed(world: World, definitions: list[Object], kept: list[Object]) -> str
     return "\n".join(["Removed by `helm uninstall`:", *(f"  - {line}" for line in lines)])
 
 
-def _kept(world: World, definitions: list[Object], kept: list[Object]) -> str:
+def _kept(world: World, definitions: list[Object], kept: list[Object], left: Iterable[Object]) -> str:
     lines = []
     if kept:
         lines += [f"CustomResourceDefinition {name_of(item)} (crds.keep)" for item in kept]
@@ -67,6 +69,7 @@ def _kept(world: World, definitions: list[Object], kept: list[Object]) -> str:
         until = f", {UNTIL[owner]}" if owner else ""
         when = "when its pods are done" if name in injected else "no pod uses it"
         lines.append(f"Secret {name}/{POLICY_SECRET}{until}; {when}: kubectl delete secret {POLICY_SECRET} -n {name}")
+    lines += told_of(left, keeps_definition=len(kept) == len(definitions))
     lines.append(f"namespace {world.operator}, as Helm keeps namespaces")
     text = "\n".join(["Kept:", *(f"  - {line}" for line in lines)])
     if stay:

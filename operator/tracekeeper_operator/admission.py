@@ -42,10 +42,13 @@ class Admission:
         announce: Callable[[Notice], None],
         limits: Limits,
         images: ImageMemory | None = None,
+        annotated: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`annotated` says whether pods are to say by annotations where they are scraped."""
         self._catalog, self._options, self._limits = catalog, options, limits
         self._metrics, self._clock, self._announce = metrics, clock, announce
         self._images = images if images is not None else ImageMemory()
+        self._annotated = annotated
 
     def application(self) -> web.Application:
         """The routes, for `web.Server`."""
@@ -103,7 +106,10 @@ class Admission:
 
     def _options_of(self, namespace: str) -> Options:
         image = self._images.images.choose(self._options.image, namespace) or ""
-        return self._options if image == self._options.image else replace(self._options, image=image)
+        scrape = self._annotated()
+        if (image, scrape) == (self._options.image, self._options.scrape):
+            return self._options
+        return replace(self._options, image=image, scrape=scrape)
 
     async def _validate(self, http: web.Request) -> web.StreamResponse:
         body = await http.read()

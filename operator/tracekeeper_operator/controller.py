@@ -15,10 +15,12 @@ from tracekeeper_spec.policy import Control
 
 from . import __version__, handlers, names, namespaces
 from .access import Access
+from .alerts.service import AlertService
 from .backoff import Backoff
 from .badge import Badge
 from .book import Book
 from .bounds import Bounds
+from .budgets.service import BudgetService
 from .canaries import Canaries
 from .certkeeper import CertKeeper, Place
 from .clock import Clock
@@ -78,12 +80,22 @@ class Controller:
             clock,
             self._metrics,
         )
+        self._budgets = self._budget_service(identity)
         self._rollouts = RolloutTeller(
             self._store,
             clock,
             lambda namespace: self._reconciler.retell(namespace),
             self._events.offer,
             self._metrics.rollouts,
+        )
+        self._alerts = AlertService(
+            self._kube,
+            self._book,
+            self._store.namespaces,
+            settings.alerts,
+            lambda namespace: self._reconciler.retell(namespace),
+            clock,
+            self._metrics,
         )
         self._reconciler = Reconciler(
             self._kube,
@@ -171,8 +183,9 @@ class Controller:
         for namespace in self._store.namespaces():
             self._book.assessed(namespace)
         control = self._control.tasks() if self._control is not None else {}
+        control |= self._budgets.tasks() if self._budgets is not None else {}
         work = {"reconcile": self._reconciler.run(), "events": self._events.run(), "kopf": self._kopf(stop)}
-        await run_until(stop, {**work, **control, **self._pods.tasks()})
+        await run_until(stop, {**work, **control, **self._pods.tasks(), **self._alerts.tasks()})
 
     def _control_service(self) -> ControlService:
         return ControlService(
@@ -186,6 +199,25 @@ class Controller:
             on_news=lambda namespace: self._reconciler.retell(namespace),
         )
 
+    def _budget_service(self, identity: str) -> BudgetService | None:
+        if self._control is None:
+            return None
+        return BudgetService(
+            self._kube,
+            self._settings.namespace,
+            identity,
+            self._control,
+            self._index,
+            self._book,
+            self._store,
+            self._clock,
+            self._metrics,
+            on_news=lambda namespace: self._reconciler.retell(namespace),
+            notify=self._events.offer,
+            pods=self._pods.index.all,
+            config_of=self._pods.config_of,
+        )
+
     def _canaries(self) -> Canaries | None:
         """Without the control stream nobody sees how those do that try something."""
         if self._control is None:
@@ -195,13 +227,16 @@ class Controller:
     def _planned(self, plan: Plan) -> None:
         self._pods.planned(plan)
         self._rollouts.planned(plan)
+        self._alerts.planned(plan)
         self._index.take(plan)
 
     def _sources(self) -> list[Source]:
         """What statuses tell of besides rounds."""
-        found: list[Source] = [self._pods.teller, self._rollouts]
+        found: list[Source] = [self._pods.teller, self._rollouts, self._alerts.teller]
         if self._control is not None:
             found.insert(0, Delivering(self._control.sidecars, self._clock))
+        if self._budgets is not None:
+            found.append(self._budgets.teller)
         return found
 
     def _would_inject(self, pod: Object, namespace: str, by_namespace: bool, bounds: Bounds) -> bool:

@@ -201,7 +201,7 @@ def _injection(
     added = _missing(pod, sidecar.volumes(buffer, hide_token=fit.hide_token))
     patch = (
         *_keys(pod, "labels", {names.INJECTED: "true"}),
-        *_keys(pod, "annotations", _marks(wish.image, options, source) | _evictable(pod, added)),
+        *_keys(pod, "annotations", _annotations(pod, wish.image, options, source, spec, added)),
         *_fs_group(pod, buffer),
         *_pull_secrets(pod, options),
         *_budget(demand.whole),
@@ -282,6 +282,21 @@ def _lack(pod: Pod, scope: Scope) -> str:
         f"TracingConfig {named}, which it names, may not be used in namespace {scope.namespace}: {until} its owner "
         "allows that (spec.allowedNamespaces), or another config is named"
     )
+
+
+def _annotations(
+    pod: Pod, image: str, options: Options, source: str, spec: ResolvedSpec, added: list[dict[str, Any]]
+) -> dict[str, str]:
+    scraped = _scraped(pod, spec) if options.scrape else {}
+    return _marks(image, options, source) | _evictable(pod, added) | scraped
+
+
+def _scraped(pod: Pod, spec: ResolvedSpec) -> dict[str, str]:
+    """Where the sidecar's metrics are, for a Prometheus that goes by annotations; nothing in a pod that says where its
+    own are, because there is room for one."""
+    if any(name in pod.annotations for name in names.SCRAPE):
+        return {}
+    return dict(zip(names.SCRAPE, ("true", str(spec.sidecar.ports.metrics), "/metrics"), strict=True))
 
 
 def _marks(image: str, options: Options, source: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from functools import partial
 from . import __version__, namespaces
 from .access import Access
 from .admission import Admission
+from .alerts.scraping import Scraping
 from .bounds import Limits
 from .catalog import Catalog
 from .clock import Clock
@@ -40,6 +41,7 @@ class Injector:
         self._namespaces, self._limits = Namespaces(), Limits()
         self._catalog = Catalog(self._namespaces, settings.root_namespace)
         self._images = ImageMemory()
+        self._scraping = Scraping(self._kube, settings.scrape_annotations)
         self._identity = Identity(self._kube, settings.namespace, self._metrics)
         self._serving = asyncio.Event()
         self._listed: set[Kind] = set()
@@ -66,6 +68,7 @@ class Injector:
                     "ranges": self._watch(Scope(LIMIT_RANGES), self._limits.ranges).run(),
                     "quotas": self._watch(Scope(RESOURCE_QUOTAS), self._limits.quotas).run(),
                     "images": Watch(self._kube, scope(self._settings.namespace), self._images, self._clock).run(),
+                    "scraping": self._scraping.run(),
                     "events": events.run(),
                     "admission": self._serve(events),
                 },
@@ -83,7 +86,14 @@ class Injector:
             pull_secrets=self._settings.pull_secrets,
         )
         admission = Admission(
-            self._catalog, options, self._metrics, self._clock, events.offer, self._limits, self._images
+            self._catalog,
+            options,
+            self._metrics,
+            self._clock,
+            events.offer,
+            self._limits,
+            self._images,
+            lambda: self._scraping.annotated,
         )
         await self._identity.ready.wait()
         # What is here by now stays. To look through it for garbage again takes some 20 ms, and an answer would wait.

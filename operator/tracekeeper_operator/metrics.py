@@ -45,6 +45,12 @@ class ControllerMetrics(Metrics):
             "1 in the controller that leads, 0 in those that stand by; the sum over all is 1.",
             registry=self.registry,
         )
+        self.config_faults = Gauge(
+            "tracekeeper_controller_config_faults",
+            "Faults of the spec, of each TracingConfig that has any: it takes no part, or stays as it was before.",
+            ["namespace", "name"],
+            registry=self.registry,
+        )
         self.reconciles = Counter(
             "tracekeeper_controller_reconciles",
             "Rounds of one namespace, by result: ok or error.",
@@ -135,6 +141,18 @@ class ControllerMetrics(Metrics):
             ["phase"],
             registry=self.registry,
         )
+        self.alert_writes = Counter(
+            "tracekeeper_controller_alert_writes",
+            "Objects for Prometheus and Alertmanager that were written or deleted, by result: ok or error.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.rules_loaded = Gauge(
+            "tracekeeper_controller_rules_loaded",
+            "TracingConfigs with alerts, by the status of their condition RulesLoaded: True, False or Unknown.",
+            ["status"],
+            registry=self.registry,
+        )
         self.control_groups = Gauge(
             "tracekeeper_control_groups",
             "Groups of sidecars that share a target of sampling, or tell each other what they keep.",
@@ -172,6 +190,37 @@ class ControllerMetrics(Metrics):
             buckets=SPREAD_BUCKETS,
             registry=self.registry,
         )
+        self.budget_statements = Counter(
+            "tracekeeper_budget_statements",
+            "Statements of sidecars about what was spent, by result: counted, repeated (counted before), early (what "
+            "was saved is not read yet) or full (there is no room for an account); the last two come again.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.budget_spent = self._of_budgets(
+            "spent_dollars",
+            "What was spent of a budget in its period; where it is grouped by users, by the dearest one.",
+        )
+        self.budget_limit = self._of_budgets("limit_dollars", "What may be spent of a budget in its period.")
+        self.budget_forecast = self._of_budgets(
+            "forecast_dollars", "What will be spent of a budget when its period ends, if it goes on as lately."
+        )
+        self.budget_used = self._of_budgets("used_ratio", "Share of a budget's limit that was spent in its period.")
+        self.budget_burn = self._of_budgets(
+            "burn_ratio", "Share of a budget's limit that was spent in the last `window`. Not by keys.", "window"
+        )
+        self.budget_state = self._of_budgets(
+            "state",
+            "1 for the state that a budget is in (Ok, Warning, Critical or Exceeded), 0 for the others; and 1 for "
+            "Incomplete while not all that was spent is known. Not by keys.",
+            "state",
+        )
+
+    def _of_budgets(self, name: str, about: str, *more: str) -> Gauge:
+        """`config`: `namespace/name` of the one that wrote the budget. `key`: the pods' namespace where that is another
+        one than the config's, and the values of `groupBy`, with `/` between them."""
+        labels = ["config", "budget", "key", *more]
+        return Gauge(f"tracekeeper_budget_{name}", about, labels, registry=self.registry)
 
 
 class InjectorMetrics(Metrics):

@@ -30,6 +30,8 @@ BEGIN_KEY, END_KEY = "certificate-not-before", "certificate-not-after"
 IMAGES_CONFIG_MAP = "tracekeeper-sidecar-images"
 """In the operator's own namespace: what the controller knows of the sidecar's images, for the injectors."""
 IMAGES_KEY = "images.json"
+BUDGETS_CONFIG_MAP = "tracekeeper-budgets"
+"""In the operator's own namespace, with a number from 0 to 7 behind it: what was spent of budgets."""
 PREFLIGHT_POD = "tracekeeper-preflight"
 """In the operator's own namespace, for seconds: it shows whether a new image can be pulled, and starts."""
 CONTROL_PORT = 9444
@@ -39,6 +41,14 @@ LEASE = "tracekeeper-controller"
 """In the operator's own namespace: which controller leads. The chart may call it otherwise."""
 LEADER = "tracekeeper.dev/leader"
 """Label `true` on the pod of the controller that leads; the control stream's Service selects by it."""
+
+OBJECT_PREFIX = "tracekeeper-"
+"""With the name of a TracingConfig behind it: the objects of the Prometheus operator that are made of it."""
+ALERTS_OF = "tracekeeper.dev/alerts-of"
+"""Annotation on those: `namespace/name` of the TracingConfig. Label on a Secret beside the Alertmanager: the namespace
+whose TracingConfigs may name it in their channels."""
+ALERTS_DIGEST = "tracekeeper.dev/alerts-digest"
+"""Annotation on those: of what was written."""
 
 INJECT = "tracekeeper.dev/inject"
 """Opt-in: annotation on a pod, label on a namespace."""
@@ -64,6 +74,8 @@ RESOLVED_FROM = "tracekeeper.dev/resolved-from"
 """Set on injected pods: `namespace/name@generation` of each TracingConfig that takes part at admission, the most
 specific first, separated by commas; or `none`."""
 
+SCRAPE = ("prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path")
+"""Annotations by which many a Prometheus finds what to scrape where it has no operator."""
 MIRROR = "kubernetes.io/config.mirror"
 """Annotation of the kubelet on its copy of a static pod in the API; changing the copy changes no container."""
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"

@@ -122,7 +122,9 @@ class Reconciler:
         """`sources` have more to say in statuses than rounds know of."""
         self._kube, self._store, self._clock, self._metrics = kube, store, clock, metrics
         self._resync, self._uniform, self._pace = resync, uniform, Pace(resync)
-        self._teller = Teller(kube, store, clock, metrics, host_paths, sources, uniform)
+        self._teller = Teller(
+            kube, store, clock, metrics, host_paths, sources, uniform, book.root if book is not None else ""
+        )
         self._control, self._on_planned = control, on_planned
         """Where the control stream is, given what is published of it; and who is told of each plan."""
         self._book = book or Book(store, Namespaces())

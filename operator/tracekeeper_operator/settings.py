@@ -12,6 +12,9 @@ from tracekeeper_spec.texts import DNS_LABEL, DNS_SUBDOMAIN
 from tracekeeper_spec.units import parse_duration
 
 from . import names
+from .alerts.flags import FLAGS, read_alerts
+from .alerts.options import NO_ALERTS, AlertOptions
+from .alerts.scraping import Annotate
 from .certs import LIVES, Lives
 from .errors import SettingsError
 from .lease import MOST as MOST_LEASE
@@ -67,6 +70,7 @@ class ControllerSettings:
     root_namespace: str = ""
     """Where the defaults of the whole cluster are; empty where there are none."""
     pods: PodOptions = NO_PODS
+    alerts: AlertOptions = NO_ALERTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class InjectorSettings:
     pull_secrets: tuple[str, ...] = ()
     """Names that are added to injected pods' imagePullSecrets."""
     root_namespace: str = ""
+    scrape_annotations: Annotate = Annotate.AUTO
+    """Whether pods say by annotations where the sidecar is scraped."""
 
 
 Settings = ControllerSettings | InjectorSettings
@@ -117,6 +123,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
             lives=_lives(options.authority_life, options.certificate_life),
             root_namespace=_namespace(options.root_namespace or namespace, "--root-namespace"),
             pods=_pods(namespace, options),
+            alerts=read_alerts(options, namespace, options.root_namespace or namespace, options.lease),
         )
     return InjectorSettings(
         namespace=namespace,
@@ -128,6 +135,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         host_paths=host_paths,
         image_registries=tuple(text.rstrip("/") for text in _listed(options.image_registries)),
         pull_secrets=_secrets(options.pull_secrets),
+        scrape_annotations=Annotate(_one_of(options.scrape_annotations, "--scrape-annotations", tuple(Annotate))),
         root_namespace=_namespace(options.root_namespace or namespace, "--root-namespace"),
     )
 
@@ -181,12 +189,15 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag(controller, "sweep", "5m", "how often all pods are looked at, for those without a sidecar")
     flag(controller, "eviction", "false", "whether sidecar.repair: Evict is allowed")
     flag(controller, "image-updates", "false", "whether sidecars may get another image in place")
+    for name, default, text in FLAGS:
+        flag(controller, name, default, text)
     flag(injector, "sidecar-image", None, "the image of the injected sidecar")
     flag(injector, "sidecar-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
     flag(
         injector, "image-registries", "", "what images named by pods' annotations must begin with, separated by commas"
     )
     flag(injector, "pull-secrets", "", "Secrets added to the imagePullSecrets of injected pods, separated by commas")
+    flag(injector, "scrape-annotations", "Auto", "on injected pods: Always, Never, or Auto where are no PodMonitors")
     flag(injector, "listen", ":9443", "HTTPS: /mutate, /mutate/namespace, /validate")
     return parser
 

@@ -34,6 +34,8 @@ class Options:
     """What an image that a pod's annotation names must begin with, up to a slash; empty: no pod may name one."""
     pull_secrets: tuple[str, ...] = ()
     """Added to the pods' own: Secrets of theirs by which nodes pull the image."""
+    scrape: bool = False
+    """Whether pods say by annotations where the sidecar is scraped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from tracekeeper_spec.consent import ONLY_OWN
+from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.resolve import resolve
 
 from . import names
@@ -31,6 +32,7 @@ class Reason(StrEnum):
     """Why a condition is as it is."""
 
     ACCEPTED = "Accepted"
+    ACCEPTED_WITH_FAULTS = "AcceptedWithFaults"
     INVALID = "Invalid"
     RESOLVED_REFS = "ResolvedRefs"
     CERTIFICATE_ENDS = "CertificateEnds"
@@ -61,6 +63,16 @@ class Reason(StrEnum):
     ROLLOUT_PROGRESSING = "RolloutProgressing"
     ROLLOUT_HALTED = "RolloutHalted"
     ROLLOUT_COMPLETE = "RolloutComplete"
+    LOADED = "Loaded"
+    NO_RULES = "NoRules"
+    NOT_WRITTEN = "NotWritten"
+    NOT_SELECTED = "NotSelected"
+    NAMESPACE_ENFORCED = "NamespaceEnforced"
+    RULES_NOT_LOADED = "RulesNotLoaded"
+    RULE_FAILING = "RuleFailing"
+    NOT_YET = "NotYet"
+    NO_PROMETHEUS = "NoPrometheus"
+    PROMETHEUS_UNREACHABLE = "PrometheusUnreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +117,22 @@ def conditions(
     host_paths: HostPaths = NOWHERE,
     *,
     now: float,
+    alerts: Sequence[Fault] = (),
 ) -> tuple[Condition, ...]:
-    """Accepted, ResolvedRefs and Ready of one config. `now` is Unix time."""
+    """Accepted, ResolvedRefs and Ready of one config. `now` is Unix time; `alerts` is what is wrong with its rules."""
     lacks = _lacks(item, plan, secrets)
-    return _accepted(item), _resolved_refs(item, lacks, secrets, now), _ready(item, plan, lacks, outcome, host_paths)
+    return (
+        _accepted(item, alerts),
+        _resolved_refs(item, lacks, secrets, now),
+        _ready(item, plan, lacks, outcome, host_paths),
+    )
 
 
-def _accepted(item: Assessed) -> Condition:
+def _accepted(item: Assessed, alerts: Sequence[Fault]) -> Condition:
+    if not item.faults and alerts:
+        count = "1 fault" if len(alerts) == 1 else f"{len(alerts)} faults"
+        text = f"{count} in alerts: " + "; ".join(str(fault) for fault in alerts)
+        return Condition("Accepted", "True", Reason.ACCEPTED_WITH_FAULTS, _shorten(text, "; all else is in effect"))
     if not item.faults:
         return Condition("Accepted", "True", Reason.ACCEPTED, "the spec has no faults")
     count = "1 fault" if len(item.faults) == 1 else f"{len(item.faults)} faults"
@@ -133,6 +154,9 @@ def _resolved_refs(item: Assessed, lacks: Sequence[Lack], secrets: Mapping[str, 
             return Condition("ResolvedRefs", "True", Reason.CERTIFICATE_ENDS, _shorten("; ".join(ends), ""))
         count = len(set(item.secrets))
         text = f"all {count} keys of Secrets were found" if count else "no Secret is referred to"
+        if (alerts := item.config.spec.alerts) and any(True for each in alerts.channels for _ in each.references()):
+            # Backends' alone are looked at here; they are what sidecars get.
+            text = f"backends: {text}; of those of channels, RulesLoaded tells"
         return Condition("ResolvedRefs", "True", Reason.RESOLVED_REFS, text)
     reason = lacks[0].reason
     status = "Unknown" if reason is Reason.SECRET_UNREADABLE else "False"

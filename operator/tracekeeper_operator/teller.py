@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import apply, status
+from .alert_faults import AlertFaults
 from .clock import Clock
+from .config_faults import ConfigFaults
 from .errors import KubeError
 from .kube import Kube
 from .metrics import ControllerMetrics
@@ -85,9 +87,11 @@ class Teller:
         host_paths: HostPaths = NOWHERE,
         sources: Sequence[Source] = (),
         uniform: Callable[[float, float], float] = random.uniform,
+        root: str = "",
     ) -> None:
         self._kube, self._store, self._clock, self._metrics = kube, store, clock, metrics
         self._host_paths, self._sources, self._uniform = host_paths, tuple(sources), uniform
+        self._alert_faults, self._config_faults = AlertFaults(root), ConfigFaults(metrics.config_faults)
         self._last: dict[str, _Told] = {}
         self._due: dict[str, float] = {}
         self._looked: dict[str, float] = {}
@@ -100,6 +104,7 @@ class Teller:
     async def tell(self, plan: Plan, secrets: Mapping[str, SecretRead], outcome: Outcome) -> KubeError | None:
         """Write every status of a namespace that can be written; why the first of the others could not."""
         namespace = plan.namespace
+        self._config_faults.note(namespace, plan.configs)
         if not plan.configs:
             for known in (self._last, self._due, self._looked, self._counted, self._locks):
                 known.pop(namespace, None)
@@ -157,7 +162,15 @@ class Teller:
         if manifest is not item.manifest and "status" in manifest:
             item.manifest["status"] = manifest["status"]  # as an event has brought it
         present = _mapping(manifest.get("status"))
-        found = status.conditions(item, last.plan, last.secrets, last.outcome, self._host_paths, now=self._clock.now())
+        found = status.conditions(
+            item,
+            last.plan,
+            last.secrets,
+            last.outcome,
+            self._host_paths,
+            now=self._clock.now(),
+            alerts=self._alert_faults.of(item.config).faults if item.config is not None else (),
+        )
         sections = [(source, source.say(item, last.plan)) for source in self._sources]
         known = all(section is not None for _, section in sections)
         body, pauses = self._body(item, last, found, sections)

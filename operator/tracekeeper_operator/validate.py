@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tracekeeper_spec.alert.review import review
 from tracekeeper_spec.config import TracingConfig
 from tracekeeper_spec.consent import ONLY_OWN
 from tracekeeper_spec.parse import parse_manifest
@@ -66,7 +67,9 @@ def validate(
         return Verdict((text,))
     merged = _with(scope, config).with_level(config)
     resolved = resolve(merged.spec if merged is not None else config.spec)
-    found = [str(fault) for fault in (*check_resolved(resolved), *warnings(resolved))]
+    reviewed = review(config, root=config.namespace == scope.root)
+    found = [str(fault) for fault in (*reviewed.faults, *check_resolved(resolved), *reviewed.warnings)]
+    found += [str(fault) for fault in warnings(resolved)]
     if len(resolved.backends) == 1 and not resolved.suspend:
         found.append("spec.backends: there is one backend and so no redundancy; spans wait while it is down")
     if refusal := host_paths.refusal(resolved, config.namespace):

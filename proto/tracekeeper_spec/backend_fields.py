@@ -15,12 +15,11 @@ from tracekeeper_spec.config import (
     Header,
     Protocol,
     Retry,
-    SecretKeyRef,
-    SecretSource,
     ShardBy,
     Tls,
 )
 from tracekeeper_spec.schema import Check, Choice, Duration, Field, Fraction, Integer, ListOf, Object, Size, Union
+from tracekeeper_spec.secret_ref import SecretKeyRef, SecretSource
 from tracekeeper_spec.texts import (
     DNS_LABEL,
     DNS_SUBDOMAIN,

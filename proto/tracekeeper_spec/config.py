@@ -41,8 +41,13 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from tracekeeper_spec.alert import Alerts
+from tracekeeper_spec.budget import Budget
 from tracekeeper_spec.consent import ONLY_OWN, AllowedNamespaces
+from tracekeeper_spec.metering import Metering
+from tracekeeper_spec.processor import Processor
 from tracekeeper_spec.sampling import Sampling
+from tracekeeper_spec.secret_ref import SecretKeyRef, SecretSource
 from tracekeeper_spec.selector import Selector
 
 GROUP = "tracekeeper.dev"
@@ -62,6 +67,10 @@ class Section(StrEnum):
     BACKENDS = "Backends"
     DELIVERY = "Delivery"
     ROLLOUT = "Rollout"
+    PROCESSORS = "Processors"
+    METRICS = "Metrics"
+    ALERTS = "Alerts"
+    BUDGETS = "Budgets"
 
     @property
     def field(self) -> str:
@@ -213,21 +222,6 @@ class Sidecar:
     """Seconds."""
     repair: Repair = Repair.NEVER
     image_update: ImageUpdate = ImageUpdate.ON_RESTART
-
-
-@dataclass(frozen=True, slots=True)
-class SecretKeyRef:
-    """One key of a Secret in the TracingConfig's namespace."""
-
-    name: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class SecretSource:
-    """A value that is kept in a Secret."""
-
-    secret_key_ref: SecretKeyRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +406,11 @@ class ConfigSpec:
     """Sections of a config of the root namespace that no other config may replace."""
     rollout: Rollout | None = None
     """None: a changed policy comes to all pods at once."""
+    processors: tuple[Processor, ...] | None = None
+    metrics: Metering | None = None
+    alerts: Alerts | None = None
+    """None: no rule is written for it."""
+    budgets: tuple[Budget, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

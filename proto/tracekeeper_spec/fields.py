@@ -7,7 +7,9 @@ resource definition and the reference page. Descriptions are shown by `kubectl e
 from __future__ import annotations
 
 from tracekeeper_spec import checks
+from tracekeeper_spec.alert_fields import ALERTS
 from tracekeeper_spec.backend_fields import BACKENDS
+from tracekeeper_spec.budget_fields import BUDGETS
 from tracekeeper_spec.config import (
     Buffer,
     ConfigSpec,
@@ -29,6 +31,8 @@ from tracekeeper_spec.config import (
     WhenFull,
 )
 from tracekeeper_spec.consent import AllowedNamespaces, NamespacesFrom
+from tracekeeper_spec.metering_fields import METRICS
+from tracekeeper_spec.processor_fields import PROCESSORS
 from tracekeeper_spec.sampling_fields import SAMPLING
 from tracekeeper_spec.schema import (
     Amount,
@@ -432,6 +436,30 @@ SPEC = Object(
             "Has a changed policy tried by some pods before all get it, and taken back if it does not do. `suspend`, "
             "`selector`, `sidecar` and values of Secrets are not tried: they come to all at once.",
             default_note="all pods get it at once",
+        ),
+        Field(
+            "processors",
+            PROCESSORS,
+            "What is done with spans, in this order.",
+            default_note="nothing",
+        ),
+        Field(
+            "metrics",
+            METRICS,
+            "Where the metrics of sidecars go, besides being scraped.",
+            default_note="they are scraped",
+        ),
+        Field(
+            "alerts",
+            ALERTS,
+            "What Prometheus watches, and whom Alertmanager tells.",
+            default_note="no rules",
+        ),
+        Field(
+            "budgets",
+            BUDGETS,
+            "What the calls of models may cost.",
+            default_note="none",
         ),
     ),
     checks=(

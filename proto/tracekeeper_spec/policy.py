@@ -10,6 +10,7 @@ It is JSON, in key `policy.json` of the Secret `tracekeeper-policy`:
                   "sources": ["shop/agents@3", "observability/default@1"],
                   "origins": {"backends": "observability/default"},
                   "operator": {"sidecar": {…}},       fields of sections that sidecars need not know
+                  "beside": {"alerts": {…}},          sections that sidecars of earlier versions do not know
                   "spec": {…},                        merged, as written, without defaults
                   "candidate": {…}, "halted": {…}}],  a new version that some pods try first: see `candidate`
      "named": [{…}],                                  configs of other namespaces, for pods that name them
@@ -38,7 +39,7 @@ from tracekeeper_spec.candidate import Candidate, Halted, read_candidate, read_h
 from tracekeeper_spec.config import ConfigSpec, Section, TracingConfig
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.members import PolicyFormatError as PolicyFormatError
-from tracekeeper_spec.merge import ABOUT_CONFIGS, FOR_OPERATOR, ONLY_OPERATOR, SUSPEND, Merged, SecretKey, only
+from tracekeeper_spec.merge import ABOUT_CONFIGS, BESIDE, FOR_OPERATOR, ONLY_OPERATOR, SUSPEND, Merged, SecretKey, only
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.secrets import DocumentSecrets, reserved_names, secret_uses
 from tracekeeper_spec.selector import Selector
@@ -76,6 +77,8 @@ class PolicyEntry:
     operator: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By section, the fields in `FOR_OPERATOR`, and whole the sections `ONLY_OPERATOR`: sidecars of earlier versions
     refuse a spec with one that they do not know."""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """The sections `BESIDE`, whole: what comes to all pods at once, without a trial, and harms no span."""
     candidate: Candidate | None = None
     """A new version of it, which only some pods have."""
     halted: Halted | None = None
@@ -86,7 +89,8 @@ class PolicyEntry:
         """The entry for what was merged. `named`: for pods that name it, whatever its selector says."""
         head, spec, origins = merged.head, merged.written, dict[str, str]()
         for section, config in merged.sections.items():
-            spec[section.field] = renamed(spec[section.field], aliases.within(config.namespace))
+            if section is Section.BACKENDS:  # Secrets of channels are in no policy: see `channel_uses`.
+                spec[section.field] = renamed(spec[section.field], aliases.within(config.namespace))
             if config is not head:
                 origins[section.field] = f"{config.namespace}/{config.name}"
         if merged.suspended and not head.spec.suspend:
@@ -108,6 +112,7 @@ class PolicyEntry:
             origins=origins,
             about={} if named else {key: head.written[key] for key in ABOUT_CONFIGS if key in head.written},
             operator=operator,
+            beside=_beside({name: spec.pop(name) for name in BESIDE if name in spec}, origins),
         )
 
     def own(self) -> TracingConfig | None:
@@ -129,8 +134,23 @@ class PolicyEntry:
         """The same with what is for the operator."""
         return parse_spec(self._whole())
 
+    def section(self, section: Section) -> tuple[Any, list[Fault]]:
+        """One of the sections `BESIDE` as a type, None when nobody wrote it or it has faults, and the faults.
+        One that cannot be read, because it was written for another version, harms nothing else.
+        """
+        if section.field not in self.beside:
+            return None, []
+        spec, faults = parse_spec({section.field: self.beside[section.field]})
+        return (None if faults else getattr(spec, section.attribute)), faults
+
+    def author(self, section: Section) -> str:
+        """`namespace/name` of the config that the section comes from; empty when nobody wrote it."""
+        if not any(section.field in found for found in (self.spec, self.operator, self.beside)):
+            return ""
+        return self.origins.get(section.field, f"{self.namespace}/{self.name}")
+
     def _whole(self) -> dict[str, Any]:
-        spec = dict(self.spec)
+        spec = {**self.spec, **self.beside}
         for name, found in self.operator.items():
             if name in ONLY_OPERATOR:
                 spec[name] = found
@@ -340,6 +360,7 @@ def _written(entry: PolicyEntry) -> dict[str, Any]:
         "origins": entry.origins,
         "about": entry.about,
         "operator": entry.operator,
+        "beside": entry.beside,
         "candidate": entry.candidate.written() if entry.candidate is not None else None,
         "halted": entry.halted.written() if entry.halted is not None else None,
     }
@@ -410,9 +431,16 @@ def _entry(obj: object, where: str) -> PolicyEntry:
         members.text_map(item, "origins", where),
         members.mapping(item.get("about", {}), f"{where}.about"),
         members.mappings(item, "operator", where),
+        members.mapping(item.get("beside", {}), f"{where}.beside"),
         read_candidate(item.get("candidate")),
         read_halted(item.get("halted")),
     )
+
+
+def _beside(sections: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str, Any]:
+    """Without the rules and channels of another config, which are not for everybody's eyes: of those, pods need to know
+    only that there are some, and whose."""
+    return {name: {} if name == Section.ALERTS.field and name in origins else each for name, each in sections.items()}
 
 
 def _for_operator(spec: Mapping[str, Any], section: str) -> dict[str, Any]:

@@ -122,8 +122,9 @@ class Field:
 
     @property
     def attribute(self) -> str:
-        """The name in snake_case: `maxSpans` is `max_spans`; `from`, which Python keeps for itself, is `from_`."""
-        name = re.sub(r"([A-Z])", r"_\1", self.name.replace("-", "_")).lower()
+        """The name in snake_case: `maxSpans` is `max_spans`, `runbookURL` is `runbook_url`; `from`, which Python keeps
+        for itself, is `from_`."""
+        name = re.sub(r"(?<![A-Z])([A-Z])", r"_\1", self.name.replace("-", "_")).lower()
         return f"{name}_" if keyword.iskeyword(name) else name
 
 

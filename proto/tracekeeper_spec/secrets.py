@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tracekeeper_spec.config import ConfigSpec, Otlp, SecretKeyRef
+from tracekeeper_spec.config import ConfigSpec, Otlp
 from tracekeeper_spec.faults import Fault
+from tracekeeper_spec.secret_ref import SecretKeyRef
 from tracekeeper_spec.texts import DNS_SUBDOMAIN, SECRET_KEY
 
 MAX_SECRET_BYTES = 1024 * 1024
@@ -68,7 +69,7 @@ class SecretUse:
 
 
 def secret_uses(spec: ConfigSpec) -> list[SecretUse]:
-    """Every key of a Secret that `spec` refers to, in order of its fields."""
+    """Every key of a Secret that backends of `spec` refer to, in order of their fields: what sidecars must have."""
     uses: list[SecretUse] = []
     for index, backend in enumerate(spec.backends or ()):
         uses.extend(_uses(backend.otlp, f"spec.backends[{index}].otlp"))
@@ -76,8 +77,18 @@ def secret_uses(spec: ConfigSpec) -> list[SecretUse]:
 
 
 def secret_refs(spec: ConfigSpec) -> set[tuple[str, str]]:
-    """(name, key) of every key of a Secret that `spec` refers to."""
+    """(name, key) of every key of a Secret that backends of `spec` refer to."""
     return {(use.name, use.key) for use in secret_uses(spec)}
+
+
+def channel_uses(spec: ConfigSpec) -> list[SecretUse]:
+    """Every key of a Secret that channels of `spec` refer to, in order of their fields. Only Alertmanager may have
+    their values: they are in no policy, and consent to use a config does not hand them over."""
+    return [
+        _use(ref, f"spec.alerts.channels[{index}].{below}")
+        for index, channel in enumerate(spec.alerts.channels if spec.alerts else ())
+        for below, ref in channel.references()
+    ]
 
 
 def missing_secrets(spec: ConfigSpec, secrets: Secrets) -> list[Fault]:
@@ -100,7 +111,7 @@ def reserved_names(spec: ConfigSpec) -> list[Fault]:
     )
     paths = dict.fromkeys(
         use.path if use.path.endswith(".secretName") else f"{use.path}.name"
-        for use in secret_uses(spec)
+        for use in (*secret_uses(spec), *channel_uses(spec))
         if use.name.startswith(RESERVED)
     )
     return [Fault(path, problem, hint) for path in paths]

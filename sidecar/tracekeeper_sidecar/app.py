@@ -40,8 +40,11 @@ from tracekeeper_sidecar.wire.meter import Meter
 from tracekeeper_sidecar.wire.processing import Processing
 
 if TYPE_CHECKING:
+    from tracekeeper_sidecar.admin.decision import Asked
     from tracekeeper_sidecar.admin.snapshot import Snapshot
     from tracekeeper_sidecar.delivery import Delivery
+    from tracekeeper_sidecar.meter.reading import Reading
+    from tracekeeper_sidecar.push.page import Page
     from tracekeeper_sidecar.recorder import Recorder
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ class App:
         self.buffer = Buffer(settings.data_dir, settings.storage_bytes, files, clock, settings.storage_history)
         self.keeper = Keeper(clock, random.random)
         self.delivery: Delivery | None = None
+        self.draining = False
         self._all_bound = asyncio.Event()
         self._delivering = asyncio.Event()
         self.meter = Meter()
@@ -81,6 +85,7 @@ class App:
         self._admin = AdminServer(
             Probes(
                 self.snapshot,
+                self.reading,
                 self.started,
                 self.stuck,
                 self.flush,
@@ -89,6 +94,7 @@ class App:
                 self.begin_dump,
                 self.dumped,
                 self.stop_dump,
+                self.budget,
             ),
             self._scrapes,
         )
@@ -111,6 +117,17 @@ class App:
         from tracekeeper_sidecar import facts  # noqa: PLC0415 - not on the way to the ports
 
         return facts.take(self)
+
+    def reading(self) -> Reading | None:
+        """What spans are counted as, at this moment; None before any are."""
+        metering = self.delivery.metering if self.delivery is not None else None
+        return metering.read() if metering is not None and metering.ready else None
+
+    def page(self) -> Page:
+        """What is pushed, at this moment."""
+        from tracekeeper_sidecar import facts  # noqa: PLC0415 - not on the way to the ports
+
+        return facts.page(self.snapshot(), self.reading())
 
     async def started(self, patience: float) -> bool:
         """Whether every port is bound; waits at most `patience` seconds for it."""
@@ -156,6 +173,16 @@ class App:
         """End the dump that is under way, if one is."""
         if self._recorder is not None:
             await self._recorder.stop_dump()
+
+    def budget(self, name: str) -> Asked:
+        """What is known of the budget with that name."""
+        from tracekeeper_sidecar.admin.decision import Asked  # noqa: PLC0415 - few ask
+
+        now = self.clock.now()
+        if self.delivery is None:
+            return Asked((), None, float("inf"), 0.0, now)
+        accounts = self.delivery.accounts
+        return Asked(accounts.budgets, *accounts.state(name), now)
 
     @property
     def _recorder(self) -> Recorder | None:
@@ -204,6 +231,7 @@ class App:
                 SystemFolders(),
                 self._scrapes,
                 self._receiver,
+                self.page,
             )
             self._delivering.set()
         await self.delivery.run()
@@ -211,11 +239,15 @@ class App:
     async def _drain(self) -> None:
         """Take nothing new, deliver what time allows, and say what stayed."""
         timeout, folder = self.settings.drain_timeout, self.settings.data_dir
+        self._scrapes.newborns.end()
+        self.draining = True
         logger.info("stopping: delivering what is pending", extra={"timeout": timeout})
         await self._stop_receivers(RECEIVER_GRACE)
         deadline = self.clock.monotonic() + timeout
         delivery = await self._begun(timeout)
         left = await delivery.drain(max(0.0, deadline - self.clock.monotonic())) if delivery else None
+        if delivery is not None:
+            await delivery.pushers.end()
         if left is None or (left.problem and not left.spans):
             problem = left.problem if left else self.buffer.problem or "delivery had not begun"
             logger.warning("stopped without delivering: %s; what %s holds stays as it is", problem, folder)

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -23,12 +23,14 @@ from tracekeeper_sidecar.adopt.adoption import Means
 from tracekeeper_sidecar.adopt.folders import Folders
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.control.accounts import Accounts
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
 from tracekeeper_sidecar.control.standing import BackendStanding, EntryStanding, Standing
 from tracekeeper_sidecar.control.watcher import PolicyState, Watcher
 from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
+from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.forward.letter import Letter
 from tracekeeper_sidecar.forward.replay import Replayed
 from tracekeeper_sidecar.kept import Storage
@@ -36,6 +38,10 @@ from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.cursor import CursorStore
 from tracekeeper_sidecar.log.files import KEPT
 from tracekeeper_sidecar.log.log import Log
+from tracekeeper_sidecar.meter.checkpoint import CheckpointFile
+from tracekeeper_sidecar.meter.stage import Stage as Metering
+from tracekeeper_sidecar.push.page import Page
+from tracekeeper_sidecar.push.pushers import Pushers
 from tracekeeper_sidecar.recent import RecentCalls
 from tracekeeper_sidecar.recorder import Recorder
 from tracekeeper_sidecar.routes import Routes
@@ -57,6 +63,7 @@ LETTERS_SHARE = 8
 """Dead letters take at most the storage's size divided by this, whatever the config allows them."""
 CLAIM = 5.0
 """Seconds to try to hold the pod's own folder. Others only ever look at it for a moment."""
+METERING = "metering"
 LAST_SAVE = 5.0
 """Seconds that the last save may take when the process ends; a disk that hangs must not hold it up."""
 
@@ -81,6 +88,7 @@ class Delivery:
         folders: Folders,
         scrapes: Scrapes,
         receiver: Receiver,
+        page: Callable[[], Page],
     ) -> None:
         self.routes: Routes | None = None
         self.recorder: Recorder | None = None
@@ -88,9 +96,18 @@ class Delivery:
         self.suspended = False
         self.link: Link | None = None
         """To the operator; None where this pod has no token for it."""
+        self.metering: Metering | None = None
+        """Counts what spans say; None before the log is open."""
+        self._counting = False
+        """Whether it has begun to."""
+        self.keeper = Keeper(clock, random.random)
+        """Of its task."""
+        self.accounts = Accounts(clock)
+        """What it and the operator tell each other of budgets."""
         self._tapper: Tapper | None = None
         self._prober: Prober | None = None
         self.recent_calls = RecentCalls(clock)
+        self.pushers = Pushers(page, clock, random.random)
         self._settings, self._buffer, self._intake, self._clock = settings, buffer, intake, clock
         self._cursors = CursorStore(settings.data_dir, buffer.files)
         self.letters = DeadLetters(settings.data_dir, buffer.files)
@@ -113,6 +130,7 @@ class Delivery:
             routes = self._forward(self._settings.data_dir, log, self._cursors)
             await routes.begin()
             self.routes, self.recorder = routes, Recorder(log, routes, self._clock)
+            self._meter(log)
             self.link = await self._make_link(log, routes, self.recorder)
         settings = self._settings
         source = (
@@ -123,6 +141,10 @@ class Delivery:
         watcher = self.watcher = Watcher(source, self._apply, self._clock, settings.poll_interval)
         await watcher.look()
         self._instructed.set()
+        if self.metering is not None and not self._counting:
+            # Not before: what is read again after a start is to be counted by the prices of the policy.
+            self._counting = True
+            self.keeper.start(METERING, self.metering.run)
         memory.spare_what_stays()
         async with asyncio.TaskGroup() as group:
             group.create_task(watcher.run(), name="policy")
@@ -151,7 +173,21 @@ class Delivery:
         return await self.routes.replay(timeout) if self.routes else Replayed()
 
     async def drain(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - the answer says what is left
-        """Deliver what can be delivered in `timeout` seconds, and stop delivering."""
+        """Deliver what can be delivered in `timeout` seconds, and stop delivering. Nothing is received any more."""
+        left, _ = await asyncio.gather(self._drain(timeout), self._settle_up())
+        return left
+
+    async def _settle_up(self) -> None:
+        """Count everything, keep it, and tell the operator what was spent."""
+        if self.metering is None:
+            return
+        try:
+            await asyncio.wait_for(self.metering.finish(), LAST_SAVE)
+            await asyncio.wait_for(self.accounts.settle(self.metering.finish), LAST_SAVE)
+        except (LogUnavailable, TimeoutError) as error:
+            logger.warning("what was counted last could not be kept: %s", error)
+
+    async def _drain(self, timeout: float) -> Remainder:  # noqa: ASYNC109 - as above
         deadline = self._clock.monotonic() + timeout
         if self.adopter is not None:
             self.adopter.stop()
@@ -178,7 +214,11 @@ class Delivery:
         if self.routes is None:
             return
         await self._stop_errands()
+        await self.pushers.close()
+        await self.keeper.stop(METERING)
         await self.routes.close()
+        if self.metering is not None:
+            self.metering.close()
         try:
             await asyncio.wait_for(asyncio.to_thread(self._cursors.save_intake, self._intake.copy()), LAST_SAVE)
         except (LogUnavailable, TimeoutError) as error:
@@ -200,13 +240,23 @@ class Delivery:
         await self.routes.apply(spec, instruction.secrets)
         if self.adopter is not None:
             self.adopter.instruction = instruction
+        self.accounts.follow(instruction.budgets)
+        if self.metering is not None:
+            self.metering.configure(instruction.alerts, instruction.prices)
         if self.link is not None:
             self.link.follow(Goal.of(instruction))
+        await self.pushers.follow(instruction.pushes, instruction.pod)
         logs.set_level(spec.log_level)
         self.suspended = spec.suspend
         if self._sidecar not in (None, spec.sidecar):
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
+
+    def _meter(self, log: Log) -> None:
+        settings = self._settings
+        file = CheckpointFile(settings.data_dir, self._buffer.files, settings.storage_bytes)
+        self.metering = Metering(log, self._clock, file)
+        self.accounts.metered(self.metering.spend)
 
     async def _make_link(self, log: Log, routes: Routes, recorder: Recorder) -> Link | None:
         if not self._settings.control_token:
@@ -224,7 +274,7 @@ class Delivery:
         self._tapper = Tapper(log, clock)
         self._prober = Prober(self._receiver, log, routes, clock, lambda: self.suspended)
         errands = Errands(Dumps(recorder, clock), Taps(self._tapper, clock), Trials(self._prober, clock))
-        return Link(token, lambda: routes.hub, self.standing, errands, clock, random.random)
+        return Link(token, lambda: routes.hub, self.standing, errands, self.accounts, clock, random.random)
 
     def standing(self) -> Standing:
         """What the operator is told of this sidecar."""

@@ -87,3 +87,7 @@ class DumpBusy(SidecarError):
 
     def __init__(self) -> None:
         super().__init__("a dump is under way: wait for its end, or stop it")
+
+
+class PushFailed(SidecarError):
+    """Metrics could not be pushed; says where to, and why."""

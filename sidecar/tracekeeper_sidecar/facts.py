@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
+from tracekeeper_sidecar.admin import exposition
 from tracekeeper_sidecar.admin.snapshot import (
     AdoptedFolder,
     AdoptionFacts,
@@ -13,6 +15,7 @@ from tracekeeper_sidecar.admin.snapshot import (
     Snapshot,
 )
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.push.page import Page
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.adopt.adopter import Adopter
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.forward.keeper import Keeper
     from tracekeeper_sidecar.ledger import Intake
     from tracekeeper_sidecar.log.log import Log
+    from tracekeeper_sidecar.meter.reading import Reading
     from tracekeeper_sidecar.wire.meter import Meter
 
 OPENING = "it is still being opened"
@@ -35,6 +39,7 @@ class Parts(Protocol):
     buffer: Buffer
     keeper: Keeper
     delivery: Delivery | None
+    draining: bool
 
 
 def take(app: Parts) -> Snapshot:
@@ -54,14 +59,27 @@ def take(app: Parts) -> Snapshot:
         entries=routes.entries() if routes else (),
         backends=routes.backends() if routes else (),
         dead_letters=delivery.letters.stats() if delivery and routes else None,
-        troubles=(*app.keeper.troubles(), *(routes.troubles() if routes else ())),
+        troubles=(
+            *app.keeper.troubles(),
+            *(delivery.pushers.troubles() if delivery else ()),
+            *(delivery.keeper.troubles() if delivery else ()),
+            *(routes.troubles() if routes else ()),
+        ),
+        metering=delivery.metering.problem if delivery and delivery.metering else "",
         sampling=routes.stage if routes else None,
         rescue=routes.rescue if routes else None,
         anonymous_memory=anonymous_memory(),
         recent_calls=delivery.recent_calls.since_window(delivery.calls()) if delivery else {},
+        pushes=delivery.pushers.facts if delivery else (),
+        draining=app.draining,
         link=delivery.link.health() if delivery and delivery.link else None,
         adoption=_adoption(delivery.adopter) if delivery and delivery.adopter else None,
     )
+
+
+def page(snapshot: Snapshot, reading: Reading | None) -> Page:
+    """What is pushed, apart from what comes."""
+    return Page(snapshot.time, exposition.own(snapshot, version("tracekeeper")), reading)
 
 
 def anonymous_memory() -> int:

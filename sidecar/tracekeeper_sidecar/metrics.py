@@ -14,18 +14,30 @@ class Metric:
     type: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+    unit: str = ""
+    """As OpenMetrics writes it: the end of the name, before `_total`. Empty for numbers of things."""
+    bounds: tuple[float, ...] = ()
+    """Upper bounds of a histogram's buckets, ascending; one more bucket is for all above."""
+    exemplars: bool = False
+    """Whether buckets show the trace of something that fell into them."""
 
 
 def _counter(name: str, help: str, *labels: str) -> Metric:
-    return Metric(name, "counter", help, labels)
+    return Metric(name, "counter", help, labels, _unit(name))
 
 
 def _gauge(name: str, help: str, *labels: str) -> Metric:
-    return Metric(name, "gauge", help, labels)
+    return Metric(name, "gauge", help, labels, _unit(name))
 
 
-def _histogram(name: str, help: str, *labels: str) -> Metric:
-    return Metric(name, "histogram", help, labels)
+def _histogram(name: str, help: str, *bounds: float) -> Metric:
+    return Metric(name, "histogram", help, (), _unit(name), bounds)
+
+
+def _unit(name: str) -> str:
+    """Its name says it."""
+    last = name.removesuffix("_total").rpartition("_")[2]
+    return last if last in ("seconds", "bytes") else ""
 
 
 SPANS_RECEIVED: Final = _counter(
@@ -51,6 +63,7 @@ REQUESTS_REFUSED: Final = _counter(
 REQUEST_DURATION: Final = _histogram(
     "tracekeeper_application_request_duration_seconds",
     "Requests that the application has served, as its spans tell: those of kind SERVER or CONSUMER and local roots.",
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
 )
 REQUEST_ERRORS: Final = _counter(
     "tracekeeper_application_request_errors_total", "Those of these requests whose span has the status error."
@@ -74,6 +87,9 @@ SPANS_REDELIVERED: Final = _counter(
     "reason",
 )
 SPANS_PENDING: Final = _gauge("tracekeeper_spans_pending", "Acknowledged spans that are not settled yet.", "delivery")
+DRAINING: Final = _gauge(
+    "tracekeeper_draining", "1 while the sidecar is being stopped and delivers what is pending, else 0."
+)
 DELIVERY_LAG: Final = _gauge(
     "tracekeeper_delivery_lag_seconds", "Age of the oldest pending span; 0 when none is pending.", "delivery"
 )
@@ -223,6 +239,7 @@ RESCUE_REFUSED: Final = _counter(
 RESCUE_SECONDS: Final = _histogram(
     "tracekeeper_rescue_duration_seconds",
     "Such traces, by the time from the other pod's decision until a delivery entry's backend had all that there was.",
+    *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0),
 )
 LOG_BYTES: Final = _gauge(
     "tracekeeper_log_bytes", "Bytes that the data directory takes, without what sampling has decided on (`kept/`)."
@@ -289,6 +306,18 @@ POLICY_FAULTS: Final = _gauge(
     "tracekeeper_policy_faults",
     "Faults of the newest policy on disk; while there are any, the previous one is in force.",
 )
+PUSHES: Final = _counter(
+    "tracekeeper_pushes_total", "Pushes of `metrics.push`, by what became of them: sent, failed.", "push", "outcome"
+)
+PUSH_LAST_SUCCESS: Final = _gauge(
+    "tracekeeper_push_last_success_timestamp_seconds", "Unix time of the last push; 0 before the first.", "push"
+)
 BUILD_INFO: Final = _gauge("tracekeeper_build_info", "Always 1; the version is a label.", "version")
+PROCESS_CPU: Final = _counter("process_cpu_seconds_total", "CPU time of this process, in user and system mode.")
+PROCESS_RESIDENT: Final = _gauge("process_resident_memory_bytes", "Memory of this process that is in RAM.")
+PROCESS_VIRTUAL: Final = _gauge("process_virtual_memory_bytes", "Address space of this process.")
+PROCESS_START: Final = _gauge("process_start_time_seconds", "Unix time of this process's start.")
+PROCESS_FILES: Final = _gauge("process_open_fds", "Files and sockets that this process has open.")
+PROCESS_MAX_FILES: Final = _gauge("process_max_fds", "How many of them it may have open.")
 
 TABLE: Final[tuple[Metric, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -13,6 +13,18 @@ LONGEST_DUMP: Final = 86400.0
 """Seconds that one dump may take."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """The pod that this sidecar is in, as far as it is known."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+
+
+NO_POD: Final = Pod("", "")
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
     """A place between two frames of the log; orders as the log does."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from cluster import binaries, images, machine
+from cluster import binaries, images, machine, prometheus_operator
 from cluster.errors import ClusterError
 from cluster.node import Cluster
 
@@ -78,6 +78,11 @@ def _tools(_cluster: Cluster, _: list[str]) -> None:
     print(f"The cluster's programs are in {binaries.ensure()}")
 
 
+def _monitoring(_cluster: Cluster, _: list[str]) -> None:
+    """build the Prometheus operator of the tests into the cache, if it is not there"""
+    print(f"The Prometheus operator is in {prometheus_operator.ensure()}")
+
+
 def _exec(cluster: Cluster, rest: list[str]) -> int:
     """run a command in the cluster's network: exec -- COMMAND …"""
     machine.check_root()
@@ -134,6 +139,7 @@ COMMANDS = {
     "exec": _exec,
     "env": _env,
     "tools": _tools,
+    "monitoring": _monitoring,
     "base-image": _base_image,
     "buildah": _buildah,
     "build-image": _build_image,

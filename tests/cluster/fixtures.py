@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from cluster import images as image_store
-from cluster import machine, paths
+from cluster import machine, monitoring_stack, paths
 from cluster.errors import CommandFailed
 from cluster.lock import locked
+from cluster.monitoring_stack import Monitoring
 from cluster.node import Cluster
 
 NAME = os.environ.get("TRACEKEEPER_CLUSTER", "tracekeeper-test")
@@ -96,6 +97,20 @@ def tracekeeper(cluster: Cluster, project_images: dict[str, str]) -> str:
     """The chart, installed by Helm as a user would, into the namespace tracekeeper-system; the release's name."""
     install(cluster)
     return RELEASE
+
+
+@pytest.fixture(scope="session")
+def monitoring(cluster: Cluster, demo_image: str) -> Iterator[Monitoring]:
+    """The namespace for Prometheus and Alertmanager, empty, with their images loaded and no CRD of theirs there.
+
+    It is removed at the end, with the CRDs: the other tests have the machine for themselves.
+    """
+    stack = Monitoring(cluster)
+    stack.load()
+    stack.remove()
+    cluster.kubectl("create", "namespace", monitoring_stack.NAMESPACE)
+    yield stack
+    stack.remove()
 
 
 def install(cluster: Cluster, *options: str, release: str = RELEASE, namespace: str = SYSTEM) -> None:

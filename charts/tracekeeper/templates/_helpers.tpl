@@ -125,3 +125,50 @@ imagePullSecrets:
 {{- $seconds := regexFind "[0-9]+s" . | trimSuffix "s" | int64 -}}
 {{- add (mul $hours 3600) (mul $minutes 60) $seconds -}}
 {{- end -}}
+
+{{/* Flags of the controller about the delivery of alerts. */}}
+{{- define "tracekeeper.alertArguments" -}}
+- --prometheus-operator={{ .Values.alerts.prometheusOperator }}
+{{- with .Values.alerts.labels }}
+- --alert-labels={{ include "tracekeeper.asLabels" . }}
+{{- end }}
+- --pod-monitors={{ .Values.alerts.podMonitors }}
+- --operator-labels=app.kubernetes.io/name={{ include "tracekeeper.name" . }},app.kubernetes.io/instance={{ .Release.Name }}
+{{- with .Values.prometheus.url }}
+- {{ printf "--prometheus-url=%s" . | quote }}
+{{- end }}
+{{- with .Values.alertmanager.url }}
+- {{ printf "--alertmanager-url=%s" . | quote }}
+{{- end }}
+{{- with .Values.alerts.plain.namespace }}
+- --plain-namespace={{ . }}
+{{- end }}
+{{- with .Values.alerts.plain.baseConfigMap }}
+- --plain-base=ConfigMap/{{ . }}
+{{- end }}
+{{- with .Values.alerts.plain.baseSecret }}
+- --plain-base=Secret/{{ . }}
+{{- end }}
+{{- with .Values.alerts.runbookURL }}
+- {{ printf "--runbook-url=%s" . | quote }}
+{{- end }}
+{{- with .Values.alerts.traceURL }}
+- {{ printf "--trace-url=%s" . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* A map as a=b,c=d. */}}
+{{- define "tracekeeper.asLabels" -}}
+{{- $parts := list -}}
+{{- range $name, $value := . -}}
+{{- $parts = append $parts (printf "%s=%s" $name $value) -}}
+{{- end -}}
+{{- join "," $parts -}}
+{{- end -}}
+
+{{/* The port of a URL. */}}
+{{- define "tracekeeper.portOf" -}}
+{{- $parts := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $parts.host -}}
+{{- if $port -}}{{ trimPrefix ":" $port }}{{- else if eq $parts.scheme "https" -}}443{{- else -}}80{{- end -}}
+{{- end -}}

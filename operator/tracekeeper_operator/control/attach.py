@@ -23,7 +23,8 @@ from .attached import Attached, End
 from .budget import Budget, work
 from .circles import Circles
 from .ledgers import Ledgers, grew, matters
-from .messages import ERRANDS, BadMessage, read
+from .messages import ERRANDS, STATEMENT, BadMessage, read
+from .statement import work as work_of
 from .tokens import PodIdentity, TokenRefused
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Attach(grpc.GenericRpcHandler):
         self._arriving = 0
         self._budget = Budget()
         self.ledgers = Ledgers()
-        self._told: dict[str, list[Told]] = {kind: [] for kind in ERRANDS}
+        self._told: dict[str, list[Told]] = {kind: [] for kind in (*ERRANDS, STATEMENT)}
         self._standings: list[Standings] = []
         self._complained = float("-inf")
         self.hurry = True
@@ -95,7 +96,7 @@ class Attach(grpc.GenericRpcHandler):
         self._standings.append(callback)
 
     def on_told(self, kind: str, callback: Told) -> None:
-        """Also call this with what sidecars say of an errand, one of ERRANDS."""
+        """Also call this with what sidecars say of an errand, one of ERRANDS, or what they state of their spending."""
         self._told[kind].append(callback)
 
     def sweep(self, hello_within: float) -> None:
@@ -209,6 +210,9 @@ class Attach(grpc.GenericRpcHandler):
         elif kind == "standing":
             self._note(attached, message.standing)
         elif kind in self._told:
+            if kind == STATEMENT:
+                units = work_of(message.statement)
+                self._budget.spend(attached.identity.namespace, units, self._clock.monotonic())
             for callback in self._told[kind]:
                 callback(attached, getattr(message, kind))
         return None
@@ -258,8 +262,12 @@ class Attach(grpc.GenericRpcHandler):
         every = max(report_every(len(self._pods)), 0.0 if self.hurry else AT_LEISURE)
         if not 0.8 <= attached.every / every <= 1.25:
             attached.every = every
-            standing = standing_every(len(self._pods))
-            welcome = pb.Welcome(report_every_seconds=every, standing_every_seconds=standing)
+            count = len(self._pods)
+            welcome = pb.Welcome(
+                report_every_seconds=every,
+                standing_every_seconds=standing_every(count),
+                statement_every_seconds=statement_every(count) if self._told[STATEMENT] else 0.0,
+            )
             attached.send(pb.ToSidecar(welcome=welcome))
             self._metrics.control_messages.labels("out", "welcome").inc()
 
@@ -297,3 +305,8 @@ def report_every(sidecars: int) -> float:
 def standing_every(sidecars: int) -> float:
     """Seconds between two Standings of a sidecar in which only counts are new: no more than some 200 in a second."""
     return min(300.0, max(30.0, sidecars / 200.0))
+
+
+def statement_every(sidecars: int) -> float:
+    """Seconds between two Statements of a sidecar: no more than some 200 in a second."""
+    return min(60.0, max(5.0, sidecars / 200.0))

@@ -82,7 +82,17 @@ def facts_of(merged: Merged) -> ConfigFacts:
     """Of a config over what it stands over somewhere."""
     head = merged.head
     own = merged.sections.get(Section.SAMPLING, head) is head
-    return ConfigFacts(head.uid, head.namespace, head.name, _adaptive(merged.spec), inherited=not own)
+    budgets = merged.spec.budgets or ()
+    author = merged.sections.get(Section.BUDGETS, head)
+    return ConfigFacts(
+        head.uid,
+        head.namespace,
+        head.name,
+        _adaptive(merged.spec),
+        inherited=not own,
+        budgets=budgets,
+        budgets_from=f"{author.namespace}/{author.name}" if budgets else "",
+    )
 
 
 def _adaptive(spec: ConfigSpec) -> Adaptive | None:

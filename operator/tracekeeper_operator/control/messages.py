@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 
-from . import errand
+from . import errand, statement
 
 MOST_KEYS = 501
 LONGEST_KEY = 256
@@ -35,6 +35,8 @@ MOST_SPANS = 1 << 48
 """Of any count: sums of them over 20,000 sidecars are less than what the API server takes."""
 ERRANDS = ("dump", "tap", "test")
 """Kinds of messages about what people ask."""
+STATEMENT = "statement"
+"""The kind of messages about what was spent."""
 LONGEST_MESSAGE = 4 * 1024 * 1024
 """Bytes."""
 
@@ -65,6 +67,8 @@ def read(data: bytes) -> pb.FromSidecar:
     elif kind in ERRANDS:
         _check_errand(kind, message)
         return _alone(message)
+    elif kind == STATEMENT and (problem := statement.problem(message.statement)):
+        raise BadMessage(problem)
     return message
 
 

@@ -36,8 +36,9 @@ class ControlService:
     ) -> None:
         """`on_news` is called when there is something new to be said in the statuses of a namespace's configs."""
         self._keys = Keys(kube, clock)
-        verify = Tokens(self._keys, clock).verify
-        self._server = ControlServer(listen, material, verify, index.find, clock, metrics)
+        self.verify = Tokens(self._keys, clock).verify
+        """Whose pod a token is. Raises TokenRefused."""
+        self._server = ControlServer(listen, material, self.verify, index.find, clock, metrics)
         self._index, self._on_news = index, on_news
         self._server.on_standing(self._tell_of)
         self._server.add(People(Persons(kube), store.get, self._server, clock, index.spec).handler())

@@ -131,6 +131,10 @@ class PodService:
         """A namespace's policy is now this."""
         self._policies.take(plan)
 
+    def config_of(self, pod: PodFacts) -> str:
+        """The UID of the config that a pod has; empty if there is none."""
+        return self._policies.config_of(pod)
+
     def image(self, namespace: str) -> str | None:
         """The image that a pod there would get now; None for none, and where nothing is done about images."""
         return self._images.choose(namespace)

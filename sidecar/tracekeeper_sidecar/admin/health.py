@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, Snapshot
+from tracekeeper_sidecar.admin.snapshot import AdoptedFolder, PushFacts, Snapshot
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.coordination import LinkHealth
@@ -32,6 +32,8 @@ def warnings(snapshot: Snapshot) -> list[str]:
     found = [_ailing(backend) for backend in snapshot.backends if not _serves(backend)]
     found += [_stuck(each) for each in snapshot.entries if not each.guaranteed and is_stuck(each, snapshot.backends)]
     found += [_aside(entry) for entry in snapshot.entries if entry.aside]
+    if snapshot.metering:
+        found.append(f"metering: {snapshot.metering}")
     if snapshot.sampling:
         found += _sampling_warnings(snapshot.sampling)
     if snapshot.link and snapshot.link.endpoint and not snapshot.link.attached and snapshot.link.seconds > ALONE:
@@ -39,6 +41,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
     found += [f"policy: {fault}" for fault in snapshot.policy.faults]
     if not snapshot.policy.config and not snapshot.log.problem:
         found.append("no policy yet: spans are kept on disk until a TracingConfig says where to send them")
+    found += [_pushing(push) for push in snapshot.pushes if push.problem]
     if snapshot.adoption:
         found += [f"spans of a pod that is gone cannot be taken over: {why}" for why in snapshot.adoption.problems]
     return found
@@ -119,6 +122,13 @@ def _alone(link: LinkHealth, *, sampled: bool) -> str:
     return (
         f"the operator at {link.endpoint} has not been heard for {link.seconds:.0f} s: {link.problem}; spans are safe,"
         f" but {means}; look at the operator, and at network policies for its port"
+    )
+
+
+def _pushing(push: PushFacts) -> str:
+    return (
+        f"metrics are not pushed to {push.name}: {push.problem}; they are counted all the same, and pushed when it"
+        " answers again"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tracekeeper_sidecar.admin.scrapes import Scrapes, is_loopback
+from tracekeeper_sidecar.admin.scrapes import Scrapes, is_loopback, scraper_of
 from tracekeeper_sidecar.errors import DumpBusy
 from tracekeeper_sidecar.http.answer import Answer
 from tracekeeper_sidecar.http.exchange import Exchange
@@ -20,16 +20,19 @@ from tracekeeper_sidecar.http.server import Server
 from tracekeeper_sidecar.model import DumpAsked
 
 if TYPE_CHECKING:
+    from tracekeeper_sidecar.admin.decision import Asked
     from tracekeeper_sidecar.admin.snapshot import Snapshot
+    from tracekeeper_sidecar.meter.reading import Reading
 
 logger = logging.getLogger(__name__)
 
 LIMITS: Final = Limits(idle=75.0, head=10.0, body=10.0, connections=64)
 TEXT: Final = "text/plain; charset=utf-8"
-METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
 JSON: Final = "application/json; charset=utf-8"
 MAX_FLUSH = 300.0
 """Longest time in seconds that one flush may wait."""
+BUDGETS, DECISION = "/v1/budgets/", "/decision"
+"""Around a budget's name, the path under which is answered whether a call may be made."""
 STARTUP_PATIENCE = 4.0
 """Seconds that a start-up probe is kept waiting for the ports; a little less than the kubelet waits."""
 
@@ -47,6 +50,8 @@ class Probes:
     """What the server asks of the application."""
 
     snapshot: Callable[[], Snapshot]
+    reading: Callable[[], Reading | None]
+    """What spans are counted as; None before they are."""
     started: Callable[[float], Awaitable[bool]]
     """True once every port is bound; waits at most that many seconds for it."""
     alive: Callable[[], str]
@@ -62,6 +67,8 @@ class Probes:
     dumped: Callable[[], dict[str, object] | None]
     """How far the last dump has come; None before the first."""
     stop_dump: Callable[[], Awaitable[None]]
+    budget: Callable[[str], Asked]
+    """What is known of the budget with that name."""
 
 
 class AdminServer:
@@ -69,6 +76,7 @@ class AdminServer:
 
     def __init__(self, probes: Probes, scrapes: Scrapes) -> None:
         self._probes, self._scrapes = probes, scrapes
+        self._rendering = asyncio.Lock()
         self._server: Server | None = None
         self._pages: dict[tuple[str, str], Callable[[Exchange, Head], Awaitable[Answer]]] = {
             ("GET", "/livez"): self._livez,
@@ -101,6 +109,8 @@ class AdminServer:
         """As Handler.begin: no page takes a body."""
         method = "GET" if head.method == "HEAD" else head.method
         page = self._pages.get((method, head.path))
+        if page is None and method == "GET" and head.path.startswith(BUDGETS) and head.path.endswith(DECISION):
+            page = self._decision
         if page is not None:
             task = asyncio.ensure_future(self._answer(exchange, head, page))
             self._answering.add(task)
@@ -110,7 +120,7 @@ class AdminServer:
         if allowed:
             exchange.reply(Answer(405, TEXT, f"use {allowed[0]}\n".encode(), (("Allow", allowed[0]),)))
         else:
-            pages = ", ".join(path for _, path in self._pages)
+            pages = ", ".join([*(path for _, path in self._pages), "/v1/budgets/NAME/decision"])
             exchange.reply(Answer(404, TEXT, f"nothing is served here; there are {pages}\n".encode()))
 
     def refuse(self, status: int, problem: str) -> Answer:
@@ -143,10 +153,30 @@ class AdminServer:
     async def _metrics(self, exchange: Exchange, head: Head) -> Answer:
         from importlib.metadata import version  # noqa: PLC0415 - slow import
 
-        from tracekeeper_sidecar.admin import exposition  # noqa: PLC0415 - not on the way to the ports
+        from tracekeeper_sidecar.admin import accept, exposition  # noqa: PLC0415 - not on the way to the ports
 
+        form = accept.form_for(head.field(b"accept"))
+        scraper = scraper_of(exchange.peer, head)
         self._scrapes.note(exchange.peer)
-        return Answer(200, METRICS, exposition.render(self._probes.snapshot(), version("tracekeeper")))
+        # One after the other: whoever asks a hundred times at once has the threads and the memory of one page.
+        async with self._rendering:
+            own = exposition.own(self._probes.snapshot(), version("tracekeeper"))
+            reading = self._probes.reading()
+            shown = self._scrapes.newborns.shown_to(scraper, reading.youngest) if reading else 0
+            page = await asyncio.to_thread(exposition.render, own, reading, shown, form)
+        return Answer(200, form.value, page)
+
+    async def _decision(self, exchange: Exchange, head: Head) -> Answer:
+        if not is_loopback(exchange.peer):
+            return Answer(403, TEXT, b"budgets are told on localhost only: ask from inside the pod\n")
+        from urllib.parse import parse_qs, unquote  # noqa: PLC0415 - not on the way to the ports
+
+        from tracekeeper_sidecar.admin import decision  # noqa: PLC0415
+
+        name = unquote(head.path[len(BUDGETS) : -len(DECISION)])
+        values = {key: found[-1] for key, found in parse_qs(head.query).items()}
+        status, body = decision.answer(name, values, self._probes.budget(name))
+        return Answer(status, JSON, body, (("Cache-Control", "no-store"),))
 
     async def _ledger(self, exchange: Exchange, head: Head) -> Answer:
         from tracekeeper_sidecar.admin.ledger_page import ledger_page  # noqa: PLC0415 - not on the way to the ports

@@ -82,6 +82,19 @@ class AdoptionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PushFacts:
+    """One place that metrics are pushed to."""
+
+    name: str
+    sent: int = 0
+    failed: int = 0
+    last_success: float = 0.0
+    """Unix time; 0 before the first."""
+    problem: str = ""
+    """Why the last push failed; empty when it did not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at once, so that the ledger's equations hold within it."""
 
@@ -94,6 +107,8 @@ class Snapshot:
     entries: tuple[EntryHealth, ...] = ()
     backends: tuple[BackendHealth, ...] = ()
     troubles: tuple[str, ...] = ()
+    metering: str = ""
+    """What is wrong with counting spans, in words for people."""
     """Background tasks that died and are being restarted."""
     anonymous_memory: int = 0
     """Bytes of anonymous memory of this process."""
@@ -112,6 +127,9 @@ class Snapshot:
     rescue: RescueHealth | None = None
     link: LinkHealth | None = None
     """To the operator; None where this pod has no token for it."""
+    pushes: tuple[PushFacts, ...] = ()
+    draining: bool = False
+    """Whether it is being stopped."""
 
     @property
     def acknowledged(self) -> int:

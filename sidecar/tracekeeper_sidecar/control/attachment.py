@@ -15,6 +15,7 @@ from importlib.metadata import version
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.control import messages
+from tracekeeper_sidecar.control.accounts import Accounts
 from tracekeeper_sidecar.control.errands import Errands
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.standing import Standing
@@ -100,6 +101,7 @@ class Means:
     standing: Callable[[], Standing]
     """How this sidecar fares now."""
     errands: Errands
+    accounts: Accounts
     clock: Clock
     random: Callable[[], float]
     signal: Signal
@@ -151,6 +153,7 @@ class Attachment:
             raise
         finally:
             self._attach_to(None)
+            self._means.accounts.detached()
             self._stream.cancel()
             await self._means.errands.detached()
 
@@ -202,13 +205,14 @@ class Attachment:
         if kind == "welcome":
             self._every = messages.seconds(message.welcome.report_every_seconds, SOONEST, LATEST)
             self._on_asked(message.welcome.standing_every_seconds)
+            self._on_asked_for_statements(message.welcome.statement_every_seconds)
             if self._welcome_by < NEVER:
                 self._welcome_by = NEVER
                 now = self._clock.monotonic()
                 self._report_at, self._tell_at = now + self._every * self._random(), now
                 self._means.on_welcome()
                 self._attach_to(self._means.hub())
-        elif self._means.errands.take(message, self.send):
+        elif self._means.errands.take(message, self.send) or self._means.accounts.take(message):
             pass
         elif kind == "share" and self._hub is not None:
             share = message.share
@@ -284,6 +288,11 @@ class Attachment:
             self._stood, self._count_at = Standing(), NEVER
             self._look_at = self._clock.monotonic() + LOOK * self._random()
 
+    def _on_asked_for_statements(self, every: float) -> None:
+        """The same for what was spent."""
+        every = messages.seconds(every, SOONEST, LATEST) if every > 0.0 else 0.0
+        self._means.accounts.welcomed(every, self._clock.monotonic())
+
     def _stand(self, now: float) -> None:
         """Tell how this sidecar fares: soon where somebody may wait for it, else once in a while."""
         if now < self._look_at:
@@ -302,6 +311,9 @@ class Attachment:
 
     def _speak(self, now: float) -> None:
         self._stand(now)
+        if self._unsent < MUCH:
+            for statement in self._means.accounts.next(now):
+                self._say(statement.SerializeToString())
         if self._hub is None:
             return
         much = self._unsent >= MUCH
@@ -321,7 +333,7 @@ class Attachment:
         ping = min(self._pinged_at + PATIENCE, self._heard_at + QUIET if self._pinged_at == NEVER else NEVER)
         stuck = self._read_at + UNREAD if self._unsent else NEVER
         speak = min(self._report_at, self._tell_at) if self._hub is not None else NEVER
-        return min(self._welcome_by, ping, stuck, speak, self._look_at)
+        return min(self._welcome_by, ping, stuck, speak, self._look_at, self._means.accounts.due)
 
     @property
     def _unsent(self) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.control.accounts import Accounts
 from tracekeeper_sidecar.control.errands import Errands
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.standing import Standing
@@ -58,6 +59,7 @@ class Link:
         hub: Callable[[], Hub | None],
         standing: Callable[[], Standing],
         errands: Errands,
+        accounts: Accounts,
         clock: Clock,
         random: Callable[[], float],
     ) -> None:
@@ -65,8 +67,10 @@ class Link:
         sampled. `standing` is how this sidecar fares."""
         self._standing = standing
         self._token_file, self._hub, self._errands, self._clock, self._random = token_file, hub, errands, clock, random
+        self._accounts = accounts
         self._goal: Goal | None = None
         self._signal = Signal(clock)
+        accounts.wake = self._signal.fire
         self._attached = False
         self._since = clock.monotonic()
         """When that last changed."""
@@ -130,6 +134,7 @@ class Link:
                 self._hub,
                 self._standing,
                 self._errands,
+                self._accounts,
                 self._clock,
                 self._random,
                 self._signal,

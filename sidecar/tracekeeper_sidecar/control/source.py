@@ -5,15 +5,24 @@ Reading yields an `Instruction` or raises PolicyError; both sources are read aga
 
 from __future__ import annotations
 
+import logging
+import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from tracekeeper_sidecar.errors import PolicyError
-from tracekeeper_spec.config import ConfigSpec
+from tracekeeper_sidecar.model import NO_POD, Pod
+from tracekeeper_spec.budget import Budget
+from tracekeeper_spec.config import ConfigSpec, Section
+from tracekeeper_spec.metering import Metering, Push
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
+from tracekeeper_spec.price import PriceOverride
+from tracekeeper_spec.processor import price_overrides
 from tracekeeper_spec.resolve import ResolvedSpec, check_resolved, resolve
 from tracekeeper_spec.secrets import DirectorySecrets, DocumentSecrets, Secrets
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,16 @@ class Instruction:
     """Of the policy document, or of the candidate in it that this pod tries; a manifest has none."""
     refused: tuple[str, ...] = ()
     """What is wrong with the candidate that this pod was to try: it has what is known to work instead."""
+    budgets: tuple[Budget, ...] = ()
+    """What its calls of models count against, where an operator adds that up."""
+    pushes: tuple[Push, ...] = ()
+    """Where metrics go, besides being scraped."""
+    pod: Pod = NO_POD
+    """Whose metrics they are."""
+    alerts: str = ""
+    """`namespace/name` of the config whose alerts hold for them; empty without alerts."""
+    prices: tuple[PriceOverride, ...] = ()
+    """What holds before the book of prices."""
 
 
 class Source(Protocol):
@@ -88,7 +107,16 @@ class ManifestSource:
         if unusable := check_resolved(spec):
             raise PolicyError(self.file, [f"{self.file}: {fault}" for fault in unusable])
         secrets: Secrets = DirectorySecrets(self._secrets_dir) if self._secrets_dir else DocumentSecrets({})
-        return Instruction(f"{config.namespace}/{config.name}", 0, spec, secrets)
+        return Instruction(
+            f"{config.namespace}/{config.name}",
+            0,
+            spec,
+            secrets,
+            pushes=config.spec.metrics.push if config.spec.metrics is not None else (),
+            pod=Pod(config.namespace, socket.gethostname()),
+            alerts=f"{config.namespace}/{config.name}" if config.spec.alerts is not None else "",
+            prices=price_overrides(config.spec.processors or ()),
+        )
 
     def _no_backends(self, text: str) -> list[str]:
         """The fault of a manifest that has others too, and names no backend: all are reported at once."""
@@ -144,6 +172,15 @@ class PolicySource:
             document.control,
             tried or document.digest,
             tuple(refused),
+            budgets=taken.section(Section.BUDGETS)[0] or (),
+            pushes=_pushes(taken),
+            pod=Pod(
+                self._pod_text("namespace") or document.namespace,
+                self._pod_text("name") or socket.gethostname(),
+                self._pod_text("uid"),
+            ),
+            alerts=taken.author(Section.ALERTS),
+            prices=price_overrides(taken.section(Section.PROCESSORS)[0] or ()),
         )
 
     def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:
@@ -161,12 +198,24 @@ class PolicySource:
 
     def _uid(self) -> str:
         """The pod's; empty where it is not known."""
-        return (_read(self._pod_info / "uid") or "").strip() if self._pod_info else ""
+        return self._pod_text("uid")
+
+    def _pod_text(self, name: str) -> str:
+        """What the downward API says in one line; empty where it does not."""
+        return (_read(self._pod_info / name) or "").strip() if self._pod_info else ""
 
     def _pod_map(self, name: str) -> dict[str, str]:
         """The pod's labels or annotations, as the downward API writes them: one `key="escaped value"` a line."""
         text = _read(self._pod_info / name) if self._pod_info else None
         return parse_downward_map(text or "")
+
+
+def _pushes(entry: PolicyEntry) -> tuple[Push, ...]:
+    """Where metrics go. What this version cannot read, written for another one, keeps nobody from his spans."""
+    found, faults = entry.section(Section.METRICS)
+    for fault in faults:
+        logger.warning("metrics are not pushed: %s", fault)
+    return found.push if isinstance(found, Metering) else ()
 
 
 def parse_downward_map(text: str) -> dict[str, str]:

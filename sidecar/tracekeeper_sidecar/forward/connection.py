@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
-from tracekeeper_spec.config import Auth, Backend, Compression, Header, Protocol, SecretKeyRef, ShardBy, Tls
+from tracekeeper_spec.config import Auth, Backend, Compression, Header, Protocol, ShardBy, Tls
+from tracekeeper_spec.secret_ref import SecretKeyRef
 from tracekeeper_spec.secrets import Secrets
 
 

@@ -18,6 +18,7 @@ from tracekeeper_sidecar.forward.flight import Flight
 from tracekeeper_sidecar.forward.lots import Lots
 from tracekeeper_sidecar.forward.sender import Sender
 from tracekeeper_sidecar.forward.taker import Taker
+from tracekeeper_sidecar.metrics import RESCUE_SECONDS
 from tracekeeper_sidecar.model import Batch, Position
 from tracekeeper_sidecar.wakeup import Signal
 
@@ -25,7 +26,7 @@ QUEUE_BYTES, QUEUE_REQUESTS = 2 << 20, 16
 """In the queue, beyond which nothing comes to it."""
 REST = 300.0
 """Seconds that one wait for something to send lasts. It ends by that; this only bounds it."""
-BOUNDS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+BOUNDS = RESCUE_SECONDS.bounds
 """Upper bounds of buckets, in seconds; one more is for all that takes longer."""
 NOWHERE = Position(0, 0, 0)
 

@@ -22,7 +22,7 @@ from functools import partial
 
 from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.errors import LogUnavailable
-from tracekeeper_sidecar.forward.course import BOUNDS, Course, Took, waiting
+from tracekeeper_sidecar.forward.course import Course, Took, waiting
 from tracekeeper_sidecar.forward.lots import MOST, Lots
 from tracekeeper_sidecar.forward.milestones import Milestones
 from tracekeeper_sidecar.forward.taker import Taker
@@ -58,10 +58,9 @@ class RescueHealth:
     """Traces, by reason too: `full`, too many were waiting; `gone`, their spans had left the log's history."""
     refused: Mapping[str, int]
     """Spans that no backend has taken."""
-    bounds: tuple[float, ...]
-    """Upper bounds of buckets, in seconds from the decision to keep a trace to the backend's answer for all of it."""
     buckets: tuple[int, ...]
-    """Traces in each of them; in the last one those that took longer."""
+    """Traces, by the seconds from the decision to keep one to the backend's answer for all of it: in each bucket of
+    `metrics.RESCUE_SECONDS`, and at last those that took longer."""
     seconds: float
     """Of all of them together."""
 
@@ -151,7 +150,6 @@ class Rescue:
             {name: course.waiting for name, course in courses.items()},
             {(name, why): n for name, course in courses.items() for why, n in course.given_up.items()},
             {name: course.refused for name, course in courses.items()},
-            BOUNDS,
             tuple(self._took.buckets),
             self._took.seconds,
         )

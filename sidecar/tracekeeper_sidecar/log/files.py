@@ -35,6 +35,9 @@ KEPT = "kept"
 RATES = "rates"
 """The stem of two files there: what adaptive sampling has learned. See `decide.rates`."""
 
+METER = "meter"
+"""The stem of two files in the data directory: what has been counted. See `meter.checkpoint`."""
+
 OWNER_LOCK = "owner.lock"
 """Below it, where it is one of several folders on a node: locked while its pod's own sidecar lives. See `adopt`."""
 

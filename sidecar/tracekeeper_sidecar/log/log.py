@@ -89,7 +89,10 @@ class Log:
         """Bytes of room that a request lacks which is being refused."""
         self._released = recovered.passed
         self._preferred: int | None = None
+        self._wished: int | None = None
         self._reached = recovered.view.end
+        self.found = recovered.view.end
+        """Where it ended when it was opened: what is before it was appended by earlier processes."""
         """The log's end after the commit that is being answered."""
         self._writer = Writer(directory, files, clock, limits, recovered, self._appender.hand_over)
         self._appender.begin(self._writer)
@@ -224,6 +227,12 @@ class Log:
         self._preferred = position.seq
         self._settle()
 
+    def wish(self, position: Position) -> None:
+        """Somebody would like to read on from `position`, who is no delivery entry: as with those of best effort, what
+        lies behind it gives way when its room is needed, and not before."""
+        self._wished = position.seq
+        self._settle()
+
     def holds(self, place: Position) -> bool:
         """Whether there is such a place; see `places.holds`."""
         return places.holds(self._writer.view, place)
@@ -344,8 +353,8 @@ class Log:
         return self._writer.refusal
 
     def _settle(self) -> None:
-        released, preferred = self._released, self._preferred
-        self._writer.settle(released, released if preferred is None else min(released, preferred))
+        wishes = [wish for wish in (self._preferred, self._wished) if wish is not None]
+        self._writer.settle(self._released, min([self._released, *wishes]))
 
     def _moved(self, end: Position, refused: int) -> None:
         self._reached = end

@@ -16,7 +16,7 @@ from tracekeeper_sidecar.clock import Clock
 from tracekeeper_sidecar.log import cursor as cursors
 from tracekeeper_sidecar.log import segment as segments
 from tracekeeper_sidecar.log.decided import decode
-from tracekeeper_sidecar.log.files import DEAD_LETTERS, KEPT, NO_ROOM, OWNER_LOCK, RATES, READ_ONLY, Files
+from tracekeeper_sidecar.log.files import DEAD_LETTERS, KEPT, METER, NO_ROOM, OWNER_LOCK, RATES, READ_ONLY, Files
 from tracekeeper_sidecar.log.frames import Ended, FrameReader
 from tracekeeper_sidecar.log.places import newest_in
 from tracekeeper_sidecar.log.record import DECIDED
@@ -137,7 +137,7 @@ def is_ours(name: str) -> bool:
         or segments.quarantined_number(name) is not None
         or cursors.is_ours(name)
         or name in (PROBE, DEAD_LETTERS, KEPT, OWNER_LOCK)
-        or name in {f"{stem}.{slot}" for stem in (STATE, RATES) for slot in SLOTS}
+        or name in {f"{stem}.{slot}" for stem in (STATE, RATES, METER) for slot in SLOTS}
     )
 
 

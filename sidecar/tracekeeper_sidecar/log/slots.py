@@ -35,9 +35,9 @@ SLOTS = ("a", "b")
 class Slots:
     """The two files `STEM.a` and `STEM.b`. Not thread-safe: one owner at a time. Raises OSError as files do."""
 
-    def __init__(self, directory: str, stem: str, files: Files, reserve: int = BLOCK) -> None:
-        """`reserve` is how many bytes of each file are set aside in advance."""
-        self._directory, self._files, self._reserve = directory, files, reserve
+    def __init__(self, directory: str, stem: str, files: Files, reserve: int = BLOCK, most: int = MAX_BODY) -> None:
+        """`reserve` is how many bytes of each file are set aside in advance, `most` how many a body may have."""
+        self._directory, self._files, self._reserve, self._most = directory, files, reserve, most
         self._paths = [f"{directory}/{stem}.{slot}" for slot in SLOTS]
         self._generation = 0
         self._found = b""
@@ -120,7 +120,7 @@ class Slots:
     def _read(self, path: str) -> tuple[int, bytes] | None:
         handle = self._files.open(path)
         try:
-            data = self._files.pread(handle, _BODY + MAX_BODY, 0)
+            data = self._files.pread(handle, _BODY + self._most, 0)
         finally:
             self._files.close(handle)
         if not data.strip(b"\0"):

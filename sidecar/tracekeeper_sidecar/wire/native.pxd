@@ -28,6 +28,14 @@ cdef inline unsigned long long word(const unsigned char* data, Py_ssize_t at) no
         at += 1
     return value
 
+cdef inline unsigned long long fixed(const unsigned char* data, Py_ssize_t at) noexcept nogil:
+    cdef unsigned long long value = 0
+    cdef Py_ssize_t pos = at + 8
+    while pos > at:  # The same.
+        pos -= 1
+        value = value << 8 | data[pos]
+    return value
+
 cdef inline Py_ssize_t where(bytearray buffer, int byte, Py_ssize_t size) noexcept:
     cdef unsigned char* begin = buffer
     cdef void* found = memchr(begin, byte, size)

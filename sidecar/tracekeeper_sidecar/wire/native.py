@@ -31,6 +31,11 @@ def word(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 8])
 
 
+def fixed(data: bytes, at: int) -> int:
+    """The eight bytes at `at`, little-endian, as fixed64 has them."""
+    return int.from_bytes(data[at : at + 8], "little")
+
+
 def where(buffer: bytearray, byte: int, size: int) -> int:
     """Where that byte is found first among the first `size`, or -1."""
     return buffer.find(byte, 0, size)

@@ -6,15 +6,18 @@ from dataclasses import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from admin_facts import backend_health
-from tracekeeper_sidecar.admin.exposition import render, samples
+from tracekeeper_sidecar.admin import process
+from tracekeeper_sidecar.admin.exposition import own, render, samples
+from tracekeeper_sidecar.admin.openmetrics import Form
 from tracekeeper_sidecar.admin.snapshot import LogFacts, PolicyFacts, RequestFacts, Snapshot
 from tracekeeper_sidecar.coordination import LinkHealth
 from tracekeeper_sidecar.decide.health import StageHealth
 from tracekeeper_sidecar.forward.entry import EntryHealth
 from tracekeeper_sidecar.forward.rescue import RescueHealth
 from tracekeeper_sidecar.ledger import Account
-from tracekeeper_sidecar.metrics import TABLE
+from tracekeeper_sidecar.metrics import REQUEST_DURATION, RESCUE_SECONDS, TABLE
 from tracekeeper_sidecar.model import Position
+from tracekeeper_sidecar.wire import meter
 
 ACCOUNT = Account(
     start=10,
@@ -62,23 +65,27 @@ SNAPSHOT = Snapshot(
         told=Counter(passed=6, unknown=5),
         spread=Counter(handed_over=8, dropped=1),
     ),
-    rescue=RescueHealth({"a": 7}, {("a", "full"): 3}, {"a": 2}, (0.5, 5.0), (1, 4, 0), 3.25),
+    rescue=RescueHealth({"a": 7}, {("a", "full"): 3}, {"a": 2}, (1, 4, *[0] * 9), 3.25),
     link=LinkHealth("operator:9444", True, 5.0, "", Counter(attached=2, refused=1), Counter(ended=1), 700, 900),
 )
 
 
+def page(snapshot: Snapshot) -> str:
+    return render(own(snapshot, "1.2.3"), None, 0, Form.TEXT).decode()
+
+
 def scraped() -> dict[str, float]:
-    text = render(SNAPSHOT, "1.2.3").decode()
     return {
         sample.name + "".join(f" {k}={v}" for k, v in sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(page(SNAPSHOT))
         for sample in family.samples
     }
 
 
 def test_every_declared_metric_is_exposed_once() -> None:
-    assert sorted(m.name for m, _ in samples(SNAPSHOT, "1")) == sorted(m.name for m in TABLE)
-    assert len({metric.name for metric, _ in samples(SNAPSHOT, "1")}) == len(TABLE)
+    shown = [*samples(SNAPSHOT, "1"), *process.families()]
+    assert sorted(m.name for m, _ in shown) == sorted(m.name for m in TABLE)
+    assert len({metric.name for metric, _ in shown}) == len(TABLE)
 
 
 def test_the_ledger_closes_within_one_scrape() -> None:
@@ -103,6 +110,16 @@ def test_the_requests_of_the_application_are_a_histogram() -> None:
     assert [got[f"{name}_bucket le={bound}"] for bound in ("0.005", "0.01", "300.0", "+Inf")] == [1, 3, 3, 6]
     assert (got[f"{name}_count"], got[f"{name}_sum"]) == (6, 12.5)
     assert got["tracekeeper_application_request_errors_total"] == 4
+
+
+def test_the_declared_buckets_are_those_that_are_counted_in() -> None:
+    assert REQUEST_DURATION.bounds == meter.BOUNDS
+
+
+def test_what_alerts_look_at_begins_at_0() -> None:
+    got = scraped()
+    assert got["tracekeeper_spans_refused_total reason=disk"] == 0
+    assert got["tracekeeper_spans_dropped_total delivery=a reason=attempts"] == 0
 
 
 def test_exactly_one_circuit_state_is_set() -> None:
@@ -150,30 +167,29 @@ def test_what_is_rescued_and_how_long_that_takes_is_told() -> None:
         "waiting_traces delivery=a": 7,
         "given_up_traces_total delivery=a reason=full": 3,
         "refused_spans_total delivery=a": 2,
-        "duration_seconds_bucket le=0.5": 1,
-        "duration_seconds_bucket le=5.0": 5,
-        "duration_seconds_bucket le=+Inf": 5,
+        "duration_seconds_bucket le=0.25": 1,
+        **{f"duration_seconds_bucket le={bound}": 5 for bound in (*RESCUE_SECONDS.bounds[1:], "+Inf")},
         "duration_seconds_count": 5,
         "duration_seconds_sum": 3.25,
     }
 
 
 def test_where_nothing_is_sampled_there_are_no_numbers_of_sampling() -> None:
-    text = render(replace(SNAPSHOT, sampling=None, rescue=None), "1").decode()
+    text = page(replace(SNAPSHOT, sampling=None, rescue=None))
     assert "\ntracekeeper_sampling_" not in text
     assert "\ntracekeeper_rescue_" not in text
     assert "# HELP tracekeeper_sampling_open_traces " in text
 
 
 def test_the_kept_log_has_figures_of_its_own_while_there_is_one() -> None:
-    text = render(replace(SNAPSHOT, kept_log=LogFacts(bytes=6, quota=20, room=15)), "1").decode()
+    text = page(replace(SNAPSHOT, kept_log=LogFacts(bytes=6, quota=20, room=15)))
     for name, value in (("", 6), ("quota_", 20), ("room_", 15)):
         assert f"\ntracekeeper_kept_log_{name}bytes {value}.0" in text
     assert "\ntracekeeper_log_bytes 5.0" in text
-    assert "\ntracekeeper_kept_log" not in render(SNAPSHOT, "1").decode()
+    assert "\ntracekeeper_kept_log" not in page(SNAPSHOT)
 
 
 def test_before_the_log_is_open_no_total_is_claimed() -> None:
-    text = render(replace(SNAPSHOT, log=LogFacts(problem="it is still being opened")), "1").decode()
+    text = page(replace(SNAPSHOT, log=LogFacts(problem="it is still being opened")))
     assert "\ntracekeeper_spans_acknowledged_total" not in text
     assert "tracekeeper_log_available 0.0" in text

@@ -9,6 +9,7 @@ import pytest
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import ManifestSource, PolicySource, parse_downward_map
 from tracekeeper_sidecar.errors import PolicyError
+from tracekeeper_sidecar.model import Pod
 from tracekeeper_spec.policy import Control, PolicyDocument
 
 BACKEND = {"name": "a", "type": "OTLP", "otlp": {"protocol": "GRPC", "endpoint": "http://127.0.0.1:4317"}}
@@ -194,3 +195,24 @@ def test_a_policy_says_whom_to_attach_to_and_as_whom(tmp_path: Path) -> None:
     assert Goal.of(instruction) == Goal(Control(**control), "agents", 9)
     assert instruction.digest == PolicyDocument.from_json((tmp_path / "policy.json").read_text()).digest
     assert instruction.digest != unsampled.digest
+
+
+PUSH = {"name": "jobs", "type": "Pushgateway", "pushgateway": {"endpoint": "http://pushgateway.obs:9091"}}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "pushed"),
+    [({"push": [PUSH]}, ["jobs"]), ({"push": [{**PUSH, "type": "Morse"}]}, []), ({"later": 1}, []), (None, [])],
+    ids=["known", "of another version", "with an unknown field", "none"],
+)
+def test_a_policy_says_where_metrics_go_and_whose_they_are(tmp_path: Path, metrics: object, pushed: list[str]) -> None:
+    beside = {} if metrics is None else {"beside": {"metrics": metrics}}
+    (tmp_path / "policy.json").write_text(document({**config("agents"), **beside}))
+    directory = pod_info(tmp_path, "")
+    for name, value in (("name", "job-1"), ("namespace", "shop"), ("uid", "u-1")):
+        (tmp_path / name).write_text(value)
+    instruction = PolicySource(str(tmp_path / "policy.json"), directory).read()
+    assert instruction is not None
+    assert [push.name for push in instruction.pushes] == pushed
+    assert instruction.pod == Pod("shop", "job-1", "u-1")
+    assert [backend.name for backend in instruction.spec.backends] == ["a"], "spans go on whatever that says"

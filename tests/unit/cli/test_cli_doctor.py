@@ -209,6 +209,25 @@ async def test_what_the_status_of_a_config_says(api: Api, run: Run, found: Found
     assert await found() == {"NotObserved": about}
 
 
+async def test_a_rule_that_is_left_out_is_a_warning(api: Api, run: Run, found: Found) -> None:
+    said = "1 fault in alerts: spec.alerts.rules[2]: rule Broken, character 1: there is no metric eror_rate"
+    conditions = [
+        {"type": "Accepted", "status": "True", "reason": "AcceptedWithFaults", "message": said},
+        {"type": "RulesLoaded", "status": "True", "reason": "Loaded", "message": "5 rules"},
+    ]
+    api.put("tracingconfigs", well(config(), conditions=conditions))
+    assert await found() == {"AcceptedWithFaults": "TracingConfig shop/agents"}
+    assert said in (await run("doctor"))[1]
+
+
+async def test_rules_that_do_not_come_to_prometheus_have_a_way_out(api: Api, run: Run, found: Found) -> None:
+    for reason in ("NotWritten", "NotSelected", "NamespaceEnforced", "RulesNotLoaded", "RuleFailing"):
+        told = [{"type": "RulesLoaded", "status": "False", "reason": reason, "message": "m"}]
+        api.put("tracingconfigs", well(config(), conditions=told))
+        assert await found() == {reason: "TracingConfig shop/agents"}
+        assert "docs/reference/conditions.md" not in (await run("doctor"))[1]
+
+
 async def test_a_note_alone_is_not_wrong(api: Api, found: Found) -> None:
     api.put("tracingconfigs", well(config(), pods={"outdatedImage": 1}))
     assert await found() == {"OutdatedImage": "TracingConfig shop/agents"}
@@ -327,6 +346,46 @@ async def test_uninstall_names_every_policy_with_credentials_and_how_to_get_rid_
     removed, kept = (await run("uninstall", "--dry-run"))[1].split("Kept:")
     assert "Secret gone/tracekeeper-policy, with the definition" in removed and "tracekeeper-policy" not in kept
     assert [seen for seen in api.seen if "/secrets" in str(seen)]
+
+
+def written(name: str, space: str, *owners: str, of: str = "") -> dict[str, Any]:
+    """As the operator marks what it writes."""
+    meta = {"name": name, "namespace": space, "labels": {"app.kubernetes.io/managed-by": "tracekeeper"}}
+    references = [{"kind": kind, "name": "n"} for kind in owners]
+    return {"metadata": {**meta, "annotations": {"tracekeeper.dev/alerts-of": of}, "ownerReferences": references}}
+
+
+async def test_uninstall_names_what_stays_of_budgets_rules_and_routes(api: Api, run: Run) -> None:
+    definition: dict[str, Any] = {
+        "metadata": {
+            "name": "tracingconfigs.tracekeeper.dev",
+            "labels": {"app.kubernetes.io/part-of": "tracekeeper"},
+            "annotations": {"helm.sh/resource-policy": "keep"},
+        }
+    }
+    api.put("customresourcedefinitions", definition)
+    api.put("configmaps", written("tracekeeper-budgets-3", SYSTEM))
+    api.put("configmaps", written("tracekeeper-rules-0", "monitoring"))
+    api.put("secrets", written("tracekeeper-alertmanager", "monitoring"))
+    api.put("configmaps", {"metadata": {"name": "tracekeeper-rules-1", "namespace": "other"}})
+    api.put("alertmanagerconfigs", written("far", "monitoring", "CustomResourceDefinition", of=f"{SYSTEM}/all"))
+    api.put("alertmanagerconfigs", written("near", "shop", "TracingConfig", of="shop/agents"))
+    kept = (await run("uninstall", "--dry-run"))[1].split("Kept:")[1]
+    for kind, name, space in (
+        ("ConfigMap", "tracekeeper-budgets-3", SYSTEM),
+        ("ConfigMap", "tracekeeper-rules-0", "monitoring"),
+        ("Secret", "tracekeeper-alertmanager", "monitoring"),
+        ("AlertmanagerConfig", "far", "monitoring"),
+    ):
+        assert f"{kind} {space}/{name}, " in kept
+        assert f"kubectl delete {kind.lower()} {name} -n {space}" in kept
+    assert f"{SYSTEM}/all, until the definition is deleted" in kept
+    assert "tracekeeper-rules-1" not in kept and "near" not in kept
+    del definition["metadata"]["annotations"]
+    kept = (await run("uninstall", "--dry-run"))[1].split("Kept:")[1]
+    assert "far" not in kept and "tracekeeper-budgets-3" in kept
+    lists = [seen for seen in api.seen if seen.path.endswith(("/configmaps", "/secrets"))]
+    assert lists and all("PartialObject" in seen.headers["Accept"] for seen in lists)
 
 
 def test_uninstall_does_nothing_but_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:

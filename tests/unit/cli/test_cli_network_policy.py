@@ -75,6 +75,21 @@ def test_a_service_of_which_nothing_is_known_is_its_whole_namespace() -> None:
         assert way["ports"] == [{"protocol": "TCP", "port": 4317}]
 
 
+def test_where_metrics_are_pushed_to_is_a_way_too() -> None:
+    pushes = [
+        {"name": "jobs", "type": "Pushgateway", "pushgateway": {"endpoint": "http://tempo.obs:80"}},
+        {"name": "otlp", "type": "OTLP", "otlp": {"endpoint": "http://local:4318"}},
+        {"name": "dog", "type": "StatsD", "statsd": {"endpoint": "10.0.0.7:8125"}},
+    ]
+    ways = made({"spec": {"metrics": {"push": pushes}}})["spec"]["egress"][2:]
+    assert [way["ports"] for way in ways] == [
+        [{"protocol": "TCP", "port": 80}],
+        [{"protocol": "TCP", "port": 14318}],
+        [{"protocol": "UDP", "port": 8125}],
+    ]
+    assert ways[2]["to"] == [{"ipBlock": {"cidr": "10.0.0.7/32"}}]
+
+
 @pytest.mark.parametrize(("endpoint", "port"), [("https://traces.example.com/otlp", 443), ("http://example.com", 80)])
 def test_a_name_outside_is_any_address_at_that_port_alone(endpoint: str, port: int) -> None:
     (way,) = backends(endpoint)

@@ -38,6 +38,12 @@ def test_status_tells_why_of_everything_that_is_not_true() -> None:
     assert len(lines) == 7
 
 
+def test_status_tells_of_rules_that_are_left_out() -> None:
+    item = conditioned("agents", Accepted="True", RulesLoaded="True")
+    item["status"]["conditions"][0]["reason"] = "AcceptedWithFaults"
+    assert status_text([item]).splitlines()[2:] == ["shop/agents: Accepted: why Accepted"]
+
+
 def test_status_tells_of_backends_in_trouble_and_of_ledgers() -> None:
     item = conditioned("agents", Delivering="True")
     item["status"]["conditions"][0]["reason"] = "Degraded"

@@ -184,8 +184,8 @@ async def test_the_controller_serves_the_control_stream(api: Api, start: Start) 
         await controller.ready()
         control = await until(lambda: control_of(api))
         assert control.endpoint == "tk-control.tk.svc:9444"
-        shown = api.get("configmaps", "tk", "tracekeeper-ca")["data"]
-        assert (shown["ca.crt"], shown["endpoint"]) == (control.ca, control.endpoint)
+        shown = await until(lambda: api.objects.get(("configmaps", "tk", "tracekeeper-ca")))
+        assert (shown["data"]["ca.crt"], shown["data"]["endpoint"]) == (control.ca, control.endpoint)
         for name in ("tk-control.tk.svc", "localhost"):
             options = (("grpc.ssl_target_name_override", name),)
             trust = grpc.ssl_channel_credentials(control.ca.encode())

@@ -1,4 +1,4 @@
-"""docs/reference/operator.md names every flag and metric that there is."""
+"""The reference names every flag and metric that there is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from tracekeeper_operator.metrics import ControllerMetrics, InjectorMetrics, Metrics
 from tracekeeper_operator.settings import _parser
 
-PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "operator.md").read_text()
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+PAGE = (REFERENCE / "operator.md").read_text()
+METRICS = (REFERENCE / "metrics.md").read_text()
 
 
 @pytest.mark.parametrize("metrics", [ControllerMetrics(), InjectorMetrics()], ids=["controller", "injector"])
@@ -19,7 +21,7 @@ def test_every_metric_is_on_the_page(metrics: Metrics) -> None:
     assert len(families) > 4
     for family in families:
         suffix = "_total" if family.type == "counter" else ""
-        assert re.search(rf"`{family.name}{suffix}[`{{]", PAGE), family.name
+        assert re.search(rf"`{family.name}{suffix}[`{{]", METRICS), family.name
         assert family.documentation
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tracekeeper_operator.alerts.options import AlertOptions
 from tracekeeper_operator.certs import Lives
 from tracekeeper_operator.errors import SettingsError
 from tracekeeper_operator.lease import Terms
 from tracekeeper_operator.pods.options import PodOptions
 from tracekeeper_operator.settings import Address, ControllerSettings, InjectorSettings, parse, parse_address
+from tracekeeper_spec.alert.compiled import Links
 
 
 def test_controller_defaults() -> None:
@@ -23,6 +25,7 @@ def test_controller_defaults() -> None:
         log_level="Info",
         root_namespace="tk",
         pods=PodOptions("tk"),
+        alerts=AlertOptions("tk", "tk", links=Links(operator="tk"), lease="tracekeeper-controller"),
     )
 
 
@@ -71,6 +74,25 @@ def test_injector_from_the_environment_and_flags() -> None:
         (["injector", "--namespace", "tk"], "--sidecar-image: is required (or set TRACEKEEPER_SIDECAR_IMAGE)"),
         (["controller", "--namespace", "tk", "--log-level", "loud"], "--log-level: 'loud' is none of Debug"),
         (["controller", "--namespace", "tk", "--metrics-listen", "x"], "--metrics-listen: 'x' is not host:port"),
+        (
+            ["controller", "--namespace", "tk", "--prometheus-operator", "x"],
+            "--prometheus-operator: 'x' is none of Auto",
+        ),
+        (["controller", "--namespace", "tk", "--pod-monitors", "x"], "--pod-monitors: 'x' is none of true, false"),
+        (
+            ["controller", "--namespace", "tk", "--alert-labels", "a"],
+            "--alert-labels: 'a' is not a label as name=value",
+        ),
+        (["controller", "--namespace", "tk", "--alert-labels", "a=b c"], "--alert-labels: 'a=b c' is not a label"),
+        (["controller", "--namespace", "tk", "--prometheus-url", "x:90"], "--prometheus-url: 'x:90' is not a URL such"),
+        (["controller", "--namespace", "tk", "--prometheus-url", "http://u:p@x"], "--prometheus-url: "),
+        (["controller", "--namespace", "tk", "--alertmanager-url", "http://x:y"], "--alertmanager-url: "),
+        (["controller", "--namespace", "tk", "--plain-namespace", "A"], "--plain-namespace: 'A' is no name of a"),
+        (
+            ["controller", "--namespace", "tk", "--plain-base", "Pod/x"],
+            "--plain-base: 'Pod/x' is neither ConfigMap/NAME",
+        ),
+        (["controller", "--namespace", "tk", "--plain-base", "Secret/x"], "--plain-namespace: is required where"),
         (["controller", "--namespace", "tk", "--control-service", "a.b"], "--control-service: 'a.b' is no name of a"),
         (["controller", "--namespace", "tk", "--control-listen", "x"], "--control-listen: 'x' is not host:port"),
         (["controller", "--namespace", "tk", "--resync", "soon"], "--resync: "),

@@ -51,6 +51,14 @@ def test_all_is_well() -> None:
     assert "shop/tracekeeper-policy" in found["Ready"].message
 
 
+def test_secrets_of_channels_are_told_of_elsewhere() -> None:
+    key = {"secretKeyRef": {"name": "slack", "key": "url"}}
+    team = {"name": "team", "type": "Slack", "slack": {"channel": "#alerts", "webhookURL": key}}
+    refs = judged(config(alerts={"channels": [team]}))["ResolvedRefs"]
+    assert refs.message == "backends: no Secret is referred to; of those of channels, RulesLoaded tells"
+    assert judged(config(alerts={}))["ResolvedRefs"].message == "no Secret is referred to"
+
+
 def test_all_faults_are_in_one_message() -> None:
     found = judged(config(backends=[{"name": "a", "type": "OTLP"}], bakends=[], logLevel="Loud"))
     assert short(found) == {

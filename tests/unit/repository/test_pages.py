@@ -12,15 +12,19 @@ from typing import Any
 import pytest
 import yaml
 
+from known_metrics import declared
 from tracekeeper_cli.__main__ import _parser as cli
-from tracekeeper_operator.metrics import ControllerMetrics, InjectorMetrics
 from tracekeeper_sidecar.__main__ import _parser as sidecar
-from tracekeeper_sidecar.metrics import TABLE
+from tracekeeper_spec.alert.routing import CONFIG_LABEL, METRIC_LABEL, TEST_LABEL
+from tracekeeper_spec.config import KIND
 from tracekeeper_spec.manifest import load_manifest
 from tracekeeper_spec.resolve import check_resolved, resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+OTHERS = {"alertmanager", "prometheus", "rule_files", "rules", "scrape_configs", "volumeMounts", "volumes"}
+"""By which blocks are told that are for other programs, or the chart's values."""
+LABELS_OF_ALERTS = {CONFIG_LABEL, METRIC_LABEL, TEST_LABEL}
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
@@ -37,7 +41,7 @@ def configs(page: Path) -> list[dict[str, Any]]:
         if language != "yaml":
             continue
         shown = yaml.safe_load(text)
-        if shown.keys() == {"metadata"} or "scrape_configs" in shown or shown.get("kind") == "PodMonitor":
+        if shown.keys() == {"metadata"} or shown.keys() & OTHERS or shown.get("kind", KIND) != KIND:
             continue
         if "storage" in shown:
             shown = {"sidecar": shown}
@@ -89,15 +93,12 @@ def test_there_are_some() -> None:
 
 
 def test_metrics_on_pages_exist() -> None:
-    known = {metric.name for metric in TABLE}
-    for registry in (ControllerMetrics().registry, InjectorMetrics().registry):
-        known |= {f"{one.name}{'_total' if one.type == 'counter' else ''}" for one in registry.collect()}
-    known |= {f"{name}{part}" for name in known if name.endswith("seconds") for part in ("_bucket", "_sum", "_count")}
+    known = {name for metric in declared() for name in (metric.name, *metric.series)}
     packages = {path.parent.name for path in ROOT.glob("*/tracekeeper_*/__init__.py")}
     for page in PAGES:
         for name in re.findall(r"\b(tracekeeper_[a-z_]+)", page.read_text()):
             several = name.endswith("_") and any(one.startswith(name) for one in known)
-            assert several or name in known | packages, (page.name, name)
+            assert several or name in known | packages | LABELS_OF_ALERTS, (page.name, name)
 
 
 def headings(page: Path) -> set[str]:

@@ -55,6 +55,8 @@ def test_the_crd_is_what_users_will_type() -> None:
     (version,) = spec["versions"]
     assert version["name"] == "v1alpha1" and version["subresources"] == {"status": {}}
     assert [column["name"] for column in version["additionalPrinterColumns"]][:2] == ["Ready", "Pods"]
+    rules = next(column for column in version["additionalPrinterColumns"] if column["name"] == "Rules")
+    assert rules["jsonPath"] == '.status.conditions[?(@.type=="RulesLoaded")].status'
 
 
 def test_the_crd_is_kept_by_value() -> None:
@@ -73,7 +75,7 @@ def test_everything_in_the_crd_is_bounded_and_described() -> None:
         if form.get("type") == "string" and "enum" not in form:
             assert form["maxLength"] <= 4096, at
         if form.get("type") == "array":
-            assert form["maxItems"] <= 32 and form["x-kubernetes-list-type"] in ("map", "atomic"), at
+            assert form["maxItems"] <= 64 and form["x-kubernetes-list-type"] in ("map", "atomic"), at
         if "additionalProperties" in form:
             assert form["maxProperties"] <= 16, at
         assert at.endswith("[]") or form["description"].endswith("."), at

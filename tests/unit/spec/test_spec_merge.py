@@ -293,3 +293,19 @@ def test_an_entry_tells_the_config_itself_from_what_it_inherits(mine: dict[str, 
     assert own is not None
     assert own == replace(base, spec=own.spec, written=own.written)
     assert own.written == {key: value for key, value in mine.items() if (key, value) != ("suspend", False)}
+
+
+def test_of_alerts_of_another_namespace_pods_know_only_whose_they_are() -> None:
+    channel = {"name": "hook", "type": "Webhook", "webhook": {"url": "https://hooks.example/secret"}}
+    alerts = {"rules": [{"name": "Errors", "condition": "error_rate > 0.05"}], "channels": [channel]}
+    default = config("default", {"backends": [backend("a", "tempo")], "alerts": alerts, **OPEN}, ROOT)
+    base = config("base", {"logLevel": "Info"})
+    merged = scope(default, base).by_labels({})
+    assert merged is not None
+    entry = PolicyEntry.of(merged, Aliases(HERE, merged.secrets))
+    assert entry.author(Section.ALERTS) == f"{ROOT}/default"
+    assert "hooks.example" not in PolicyDocument(1, (entry,)).to_json()
+    at_home = scope(default, namespace=ROOT).by_labels({})
+    assert at_home is not None
+    own = PolicyEntry.of(at_home, Aliases(ROOT, at_home.secrets)).own()
+    assert own is not None and own.spec.alerts == default.spec.alerts, "what was in force last can be told from it"

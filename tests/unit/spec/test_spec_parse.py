@@ -22,13 +22,12 @@ from tracekeeper_spec.config import (
     Guarantee,
     Protocol,
     Retry,
-    SecretKeyRef,
     ShardBy,
     Spans,
     StorageType,
     WhenFull,
 )
-from tracekeeper_spec.faults import MAX_FAULTS
+from tracekeeper_spec.faults import MAX_FAULTS, Fault
 from tracekeeper_spec.parse import parse_manifest, parse_spec
 from tracekeeper_spec.sampling import (
     Adaptive,
@@ -41,6 +40,7 @@ from tracekeeper_spec.sampling import (
     SamplingRule,
     ScheduleEntry,
 )
+from tracekeeper_spec.secret_ref import SecretKeyRef
 
 
 @pytest.mark.parametrize("case", FAULTY, ids=str)
@@ -186,3 +186,14 @@ def test_values_of_the_wrong_form_are_not_repeated() -> None:
     _, faults = parse_spec({"backends": [{"name": "Hunter2", "type": "OTLP", "otlp": otlp}]})
     assert len(faults) == 4
     assert not any("hunter2" in str(fault).lower() for fault in faults)
+
+
+def test_rules_have_room_in_the_policy() -> None:
+    def rules(size: int) -> list[Fault]:
+        texts = {f"a{number}": "x" * 2048 for number in range(16)}
+        each = [{"name": f"R{n}", "condition": "error_rate > 0.05", "annotations": texts} for n in range(size)]
+        return parse_spec({"alerts": {"rules": each}})[1]
+
+    assert rules(1) == []
+    (fault,) = rules(2)
+    assert fault.path == "spec.alerts.rules" and "and may have 65536" in fault.problem

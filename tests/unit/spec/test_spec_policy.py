@@ -45,6 +45,7 @@ ENTRIES = st.builds(
     st.dictionaries(NAMES, NAMES, max_size=2),
     st.dictionaries(NAMES, st.just({}), max_size=1),
     st.just({"rollout": {}}),
+    st.sampled_from([{}, {"alerts": {}}, {"budgets": [{"name": "daily", "limit": {"amount": "10"}}]}]),
     st.none()
     | st.builds(Candidate, st.just(SPEC), N, TEXTS, st.dictionaries(NAMES, NAMES, max_size=1), NAMES, N, N, N, TEXTS),
     st.none() | st.builds(Halted, N, TEXTS, NAMES, N, NAMES, NAMES),
@@ -117,6 +118,17 @@ def test_an_entry_holds_what_was_written() -> None:
     assert made.parse_whole() == (replace(config.spec, suspend=None, allowed_namespaces=None, enforced=None), [])
     own = made.own()
     assert own is not None and own.spec == replace(config.spec, suspend=None)
+
+
+def test_channels_that_are_inherited_stay_where_they_are() -> None:
+    slack = {"webhookURL": {"secretKeyRef": {"name": "slack", "key": "url"}}}
+    alerts = {"channels": [{"name": "platform", "type": "Slack", "slack": slack}]}
+    default, _ = parse_manifest(manifest({"alerts": alerts}, name="default"))
+    config, _ = parse_manifest(manifest({"backends": [BACKEND]}))
+    assert default is not None and config is not None
+    merged = merge([replace(default, namespace="root"), config])
+    made = PolicyEntry.of(merged, Aliases("shop", merged.secrets))
+    assert made.beside["alerts"] == {} and made.origins["alerts"] == "root/default"
 
 
 def test_the_digest_is_of_the_configs_alone() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spec_cases import FAULTY, FULL, SCHEDULED, changed, manifest
 from spec_crd import crd_schema
+from spec_watch_cases import WATCHED
 from tracekeeper_spec import schema
 from tracekeeper_spec.fields import SPEC
 from tracekeeper_spec.parse import parse_manifest, parse_spec
@@ -45,7 +46,8 @@ def paths(value: object, at: str = "") -> list[str]:
     return [path for path, _ in found] + [deep for path, item in found for deep in paths(item, path)]
 
 
-PATHS = [path for path in paths(FULL) if "kubernetes" not in path]
+FULL_ONES = [FULL, WATCHED]
+PLACES = [(full, path) for full in FULL_ONES for path in paths(full) if "kubernetes" not in path]
 
 
 def valid(node: schema.Node) -> st.SearchStrategy[Any]:
@@ -91,22 +93,27 @@ def test_no_object_makes_it_raise(obj: object) -> None:
     assert all(str(fault) for fault in parse_spec(obj)[1])
 
 
-@given(st.lists(st.tuples(st.sampled_from(PATHS), ANYTHING | st.sampled_from(WORDS)), min_size=1, max_size=3))
-def test_no_change_of_a_config_makes_it_raise(changes: list[tuple[str, object]]) -> None:
-    spec: dict[str, Any] = FULL
-    for path, value in changes:
+VALUES = ANYTHING | st.sampled_from(WORDS)
+
+
+@given(st.sampled_from(FULL_ONES), st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
+def test_no_change_of_a_config_makes_it_raise(
+    full: dict[str, Any], changes: list[tuple[tuple[dict[str, Any], str], object]]
+) -> None:
+    spec: dict[str, Any] = full
+    for (_, path), value in changes:
         try:
             spec = changed(spec, path, value)
         except (KeyError, IndexError, TypeError):
-            continue  # an earlier change took that place away
+            continue  # it is a place of the other one, or an earlier change took it away
     config, faults = parse_manifest(manifest(spec))
     assert (config is None) == bool(faults)
     assert all(str(fault).startswith(fault.path) for fault in faults)
 
 
 def test_a_number_without_a_decimal_text_is_a_fault_like_others() -> None:
-    for path in PATHS:
-        _, faults = parse_manifest(manifest(changed(FULL, path, 10**6000)))
+    for full, path in PLACES:
+        _, faults = parse_manifest(manifest(changed(full, path, 10**6000)))
         assert faults and all(len(str(fault)) < 300 for fault in faults)
 
 
@@ -121,10 +128,11 @@ def test_what_the_parser_takes_the_crd_takes(spec: dict[str, Any]) -> None:
 
 
 def test_the_full_configs_have_every_field_and_the_crd_takes_them() -> None:
-    SERVER.validate(manifest(FULL))
-    SERVER.validate(manifest(SCHEDULED))
-    both = [*PATHS, *paths(SCHEDULED)]
-    written = {".".join(step for step in path.split(".") if not step.isdigit()) for path in both}
+    for full in (*FULL_ONES, SCHEDULED):
+        SERVER.validate(manifest(full))
+        assert parse_spec(full)[1] == []
+    every = [*(path for _, path in PLACES), *paths(SCHEDULED)]
+    written = {".".join(step for step in path.split(".") if not step.isdigit()) for path in every}
     assert declared(SPEC) <= written
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from alert_channels import channels
 from spec_cases import BACKEND, FULL
 from tracekeeper_spec.config import ConfigSpec
 from tracekeeper_spec.parse import parse_spec
@@ -14,6 +15,7 @@ from tracekeeper_spec.secrets import (
     DirectorySecrets,
     DocumentSecrets,
     SecretUse,
+    channel_uses,
     missing_secrets,
     secret_refs,
     secret_uses,
@@ -90,3 +92,18 @@ def test_what_is_not_there_or_outside_is_missing(tmp_path: Path, name: str, key:
     (tmp_path / "outside").write_bytes(b"no")
     (root / "a").write_bytes(b"no")
     assert DirectorySecrets(root).get(name, key) is None
+
+
+def test_secrets_of_channels_are_told_apart_from_those_that_sidecars_need() -> None:
+    spec, faults = parse_spec({"alerts": {"channels": channels()}})
+    assert faults == [] and secret_refs(spec) == set()
+    at = "spec.alerts.channels"
+    assert channel_uses(spec) == [
+        SecretUse("pager", "key", f"{at}[0].pagerDuty.integrationKey.secretKeyRef"),
+        SecretUse("slack", "key", f"{at}[1].slack.webhookURL.secretKeyRef"),
+        SecretUse("post", "key", f"{at}[2].email.password.secretKeyRef"),
+        SecretUse("hook", "key", f"{at}[4].webhook.secretKeyRef"),
+        SecretUse("genie", "key", f"{at}[5].opsGenie.apiKey.secretKeyRef"),
+        SecretUse("pager", "key", f"{at}[6].pagerDuty.serviceKey.secretKeyRef"),
+    ]
+    assert channel_uses(FULL_SPEC) == []

@@ -137,6 +137,7 @@ def test_the_wheel_carries_sources_types_and_compiled_modules(wheel: Path) -> No
         assert f"{path}.py" in names and f"{path}.pxd" in names
         assert [name for name in names if name.startswith(f"{path}.") and name.endswith(".so")], module
     assert not [name for name in names if name.endswith(".c")]
+    assert {"tracekeeper_spec/prices.json", "tracekeeper_spec/prices.LICENSE"} <= set(names)
 
 
 @pytest.mark.timeout(2 * LIMIT)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FromSidecar(_message.Message):
-    __slots__ = ("hello", "report", "kept", "dump", "standing", "tap", "test")
+    __slots__ = ("hello", "report", "kept", "dump", "standing", "tap", "test", "statement")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +15,7 @@ class FromSidecar(_message.Message):
     STANDING_FIELD_NUMBER: _ClassVar[int]
     TAP_FIELD_NUMBER: _ClassVar[int]
     TEST_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     report: Report
     kept: Decisions
@@ -22,10 +23,11 @@ class FromSidecar(_message.Message):
     standing: Standing
     tap: TapState
     test: TestState
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpState, _Mapping]] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., tap: _Optional[_Union[TapState, _Mapping]] = ..., test: _Optional[_Union[TestState, _Mapping]] = ...) -> None: ...
+    statement: Statement
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpState, _Mapping]] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., tap: _Optional[_Union[TapState, _Mapping]] = ..., test: _Optional[_Union[TestState, _Mapping]] = ..., statement: _Optional[_Union[Statement, _Mapping]] = ...) -> None: ...
 
 class ToSidecar(_message.Message):
-    __slots__ = ("welcome", "share", "kept", "dump", "dump_stop", "tap", "tap_stop", "test")
+    __slots__ = ("welcome", "share", "kept", "dump", "dump_stop", "tap", "tap_stop", "test", "statement_seen", "budgets")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +36,8 @@ class ToSidecar(_message.Message):
     TAP_FIELD_NUMBER: _ClassVar[int]
     TAP_STOP_FIELD_NUMBER: _ClassVar[int]
     TEST_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_SEEN_FIELD_NUMBER: _ClassVar[int]
+    BUDGETS_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     share: Share
     kept: Decisions
@@ -42,7 +46,9 @@ class ToSidecar(_message.Message):
     tap: TapCommand
     tap_stop: TapStop
     test: TestCommand
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., share: _Optional[_Union[Share, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpCommand, _Mapping]] = ..., dump_stop: _Optional[_Union[DumpStop, _Mapping]] = ..., tap: _Optional[_Union[TapCommand, _Mapping]] = ..., tap_stop: _Optional[_Union[TapStop, _Mapping]] = ..., test: _Optional[_Union[TestCommand, _Mapping]] = ...) -> None: ...
+    statement_seen: StatementSeen
+    budgets: BudgetStates
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., share: _Optional[_Union[Share, _Mapping]] = ..., kept: _Optional[_Union[Decisions, _Mapping]] = ..., dump: _Optional[_Union[DumpCommand, _Mapping]] = ..., dump_stop: _Optional[_Union[DumpStop, _Mapping]] = ..., tap: _Optional[_Union[TapCommand, _Mapping]] = ..., tap_stop: _Optional[_Union[TapStop, _Mapping]] = ..., test: _Optional[_Union[TestCommand, _Mapping]] = ..., statement_seen: _Optional[_Union[StatementSeen, _Mapping]] = ..., budgets: _Optional[_Union[BudgetStates, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("version", "config_uid", "policy_revision", "tries_candidates")
@@ -57,12 +63,14 @@ class Hello(_message.Message):
     def __init__(self, version: _Optional[str] = ..., config_uid: _Optional[str] = ..., policy_revision: _Optional[int] = ..., tries_candidates: _Optional[bool] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("report_every_seconds", "standing_every_seconds")
+    __slots__ = ("report_every_seconds", "standing_every_seconds", "statement_every_seconds")
     REPORT_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
     STANDING_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
     report_every_seconds: float
     standing_every_seconds: float
-    def __init__(self, report_every_seconds: _Optional[float] = ..., standing_every_seconds: _Optional[float] = ...) -> None: ...
+    statement_every_seconds: float
+    def __init__(self, report_every_seconds: _Optional[float] = ..., standing_every_seconds: _Optional[float] = ..., statement_every_seconds: _Optional[float] = ...) -> None: ...
 
 class Report(_message.Message):
     __slots__ = ("keys", "policy_revision")
@@ -175,6 +183,106 @@ class Kept(_message.Message):
     decided: float
     trace_ids: bytes
     def __init__(self, rule: _Optional[str] = ..., threshold: _Optional[int] = ..., erase: _Optional[bool] = ..., decided: _Optional[float] = ..., trace_ids: _Optional[bytes] = ...) -> None: ...
+
+class Statement(_message.Message):
+    __slots__ = ("log_id", "number", "rows", "conversations", "missed_spans", "last", "stored")
+    LOG_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATIONS_FIELD_NUMBER: _ClassVar[int]
+    MISSED_SPANS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
+    log_id: str
+    number: int
+    rows: _containers.RepeatedCompositeFieldContainer[SpendRow]
+    conversations: _containers.RepeatedCompositeFieldContainer[ConversationSpend]
+    missed_spans: int
+    last: bool
+    stored: int
+    def __init__(self, log_id: _Optional[str] = ..., number: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[SpendRow, _Mapping]]] = ..., conversations: _Optional[_Iterable[_Union[ConversationSpend, _Mapping]]] = ..., missed_spans: _Optional[int] = ..., last: _Optional[bool] = ..., stored: _Optional[int] = ...) -> None: ...
+
+class SpendRow(_message.Message):
+    __slots__ = ("quarter_hour", "agent", "model", "user", "project", "nano_dollars", "tokens", "unpriced_calls")
+    QUARTER_HOUR_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    NANO_DOLLARS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    UNPRICED_CALLS_FIELD_NUMBER: _ClassVar[int]
+    quarter_hour: int
+    agent: str
+    model: str
+    user: str
+    project: str
+    nano_dollars: int
+    tokens: int
+    unpriced_calls: int
+    def __init__(self, quarter_hour: _Optional[int] = ..., agent: _Optional[str] = ..., model: _Optional[str] = ..., user: _Optional[str] = ..., project: _Optional[str] = ..., nano_dollars: _Optional[int] = ..., tokens: _Optional[int] = ..., unpriced_calls: _Optional[int] = ...) -> None: ...
+
+class ConversationSpend(_message.Message):
+    __slots__ = ("id", "agent", "nano_dollars", "tokens")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    NANO_DOLLARS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    agent: str
+    nano_dollars: int
+    tokens: int
+    def __init__(self, id: _Optional[str] = ..., agent: _Optional[str] = ..., nano_dollars: _Optional[int] = ..., tokens: _Optional[int] = ...) -> None: ...
+
+class StatementSeen(_message.Message):
+    __slots__ = ("log_id", "number", "stored")
+    LOG_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
+    log_id: str
+    number: int
+    stored: bool
+    def __init__(self, log_id: _Optional[str] = ..., number: _Optional[int] = ..., stored: _Optional[bool] = ...) -> None: ...
+
+class BudgetStates(_message.Message):
+    __slots__ = ("budgets",)
+    BUDGETS_FIELD_NUMBER: _ClassVar[int]
+    budgets: _containers.RepeatedCompositeFieldContainer[BudgetState]
+    def __init__(self, budgets: _Optional[_Iterable[_Union[BudgetState, _Mapping]]] = ...) -> None: ...
+
+class BudgetState(_message.Message):
+    __slots__ = ("name", "limit_nano_dollars", "spent_nano_dollars", "state", "allowed", "complete", "period_ends", "group_by", "keys")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_NANO_DOLLARS_FIELD_NUMBER: _ClassVar[int]
+    SPENT_NANO_DOLLARS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_ENDS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit_nano_dollars: int
+    spent_nano_dollars: int
+    state: str
+    allowed: bool
+    complete: bool
+    period_ends: float
+    group_by: _containers.RepeatedScalarFieldContainer[str]
+    keys: _containers.RepeatedCompositeFieldContainer[BudgetKey]
+    def __init__(self, name: _Optional[str] = ..., limit_nano_dollars: _Optional[int] = ..., spent_nano_dollars: _Optional[int] = ..., state: _Optional[str] = ..., allowed: _Optional[bool] = ..., complete: _Optional[bool] = ..., period_ends: _Optional[float] = ..., group_by: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[BudgetKey, _Mapping]]] = ...) -> None: ...
+
+class BudgetKey(_message.Message):
+    __slots__ = ("values", "spent_nano_dollars", "state", "allowed")
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    SPENT_NANO_DOLLARS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[str]
+    spent_nano_dollars: int
+    state: str
+    allowed: bool
+    def __init__(self, values: _Optional[_Iterable[str]] = ..., spent_nano_dollars: _Optional[int] = ..., state: _Optional[str] = ..., allowed: _Optional[bool] = ...) -> None: ...
 
 class DumpCommand(_message.Message):
     __slots__ = ("id", "since_seconds", "where", "backend", "forgotten", "timeout_seconds", "report_every_seconds")

@@ -1,0 +1,1 @@
+"""The rules and routes of TracingConfigs, brought to Prometheus and Alertmanager."""

@@ -1,0 +1,48 @@
+# C types for component.py. What other modules use of its numbers they take as Python objects, once.
+cimport cython
+
+from tracekeeper_sidecar.wire cimport native
+from tracekeeper_sidecar.wire.walker cimport Walker
+
+cdef int _SLOTS, _ABSENT, _NONE, _PROBES, _PROBE_BITS
+cdef long long _NUMBERLESS
+cdef unsigned long long _MOST_NUMBER, _LOW_32, _ALL_64, _FACTOR, _LENGTHS
+
+cdef class Component(Walker):
+    cdef Py_ssize_t _value[24]
+    cdef Py_ssize_t _value_end[24]
+    cdef Py_ssize_t _resource_value[24]
+    cdef Py_ssize_t _resource_end[24]
+    cdef list _texts
+    cdef int _slot_of[128]
+    cdef Py_ssize_t _trace, _span_id, _parent, _said, _until
+    cdef int _root, _flags
+    cdef unsigned long long _kind, _code, _start, _end
+
+    @cython.locals(slot=int, pos=Py_ssize_t, stop=Py_ssize_t, at=Py_ssize_t, after=Py_ssize_t)
+    cdef void _enter(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
+
+    @cython.locals(slot=int, pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, tag=int, size=int)
+    cdef int _read(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
+
+    @cython.locals(stop=Py_ssize_t)
+    cdef void _status(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    @cython.locals(key=Py_ssize_t, key_end=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t, stop=Py_ssize_t,
+                   place=Py_ssize_t, slot=int, text=bytes, size=cython.ulonglong, mark=cython.ulonglong,
+                   middle=cython.ulonglong)
+    cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    cdef int _inherit(self, int slot) noexcept
+
+    @cython.locals(pos=Py_ssize_t)
+    cdef int _text(self, const unsigned char* data, int slot) noexcept
+
+    @cython.locals(stop=Py_ssize_t, found=int)
+    cdef int _string(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    @cython.locals(pos=Py_ssize_t, end=Py_ssize_t, stop=Py_ssize_t, at=Py_ssize_t, after=Py_ssize_t)
+    cdef int _first(self, const unsigned char* data, int slot) noexcept
+
+    @cython.locals(pos=Py_ssize_t, end=Py_ssize_t, stop=Py_ssize_t)
+    cdef long long _number(self, const unsigned char* data, int slot) noexcept

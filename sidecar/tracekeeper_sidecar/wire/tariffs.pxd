@@ -1,0 +1,37 @@
+# C types for tariffs.py. Costs are unsigned and have 64 bits: amounts and numbers of tokens are bounded.
+cimport cython
+
+from tracekeeper_sidecar.wire cimport native
+from tracekeeper_sidecar.wire.native cimport Words
+from tracekeeper_sidecar.wire.rows cimport Index
+
+cdef unsigned long long _UNKNOWN, _MOST_TOKENS, _PICO, _ALWAYS, _DEAREST
+cdef long long _QUARTER
+cdef int _ROW, _CALL, _LIMIT, _OWN, _WHEN, _STATE, _NOT_KNOWN, _SIMPLE, _ASKED
+cdef int _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO
+cdef int KINDS
+
+@cython.final
+cdef class Tariffs:
+    cdef readonly Py_ssize_t asked
+    cdef object _ask
+    cdef Index _index
+    cdef list _names, _callers
+    cdef bytearray _buffer
+    cdef Words _rows
+    cdef unsigned long long _tokens[8]
+
+    cdef int _clear(self) except -1
+
+    cdef Py_ssize_t _find(self, unsigned long long pair) noexcept
+
+    cdef Py_ssize_t _learn(self, unsigned long long pair, str provider, tuple models) except -2
+
+    @cython.locals(at=Py_ssize_t, when=cython.ulonglong, state=cython.ulonglong, kind=int, own=cython.ulonglong,
+                   total=cython.ulonglong, inner=cython.ulonglong, outer=cython.ulonglong)
+    cdef unsigned long long _cost(self, Py_ssize_t number, long long seconds) except? 1
+
+    cdef unsigned long long _asked(self, Py_ssize_t number) except? 1
+
+    @cython.locals(at=Py_ssize_t)
+    cdef int _refresh(self, Py_ssize_t number, long long seconds, unsigned long long when) except -1

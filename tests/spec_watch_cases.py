@@ -1,0 +1,82 @@
+"""A config with every field of what watches over agents: processors, metrics, alerts and budgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alert_channels import channels
+from spec_cases import BACKEND
+
+WATCHED: dict[str, Any] = {
+    "backends": [BACKEND],
+    "processors": [
+        {
+            "name": "price",
+            "type": "Price",
+            "price": {
+                "overrides": [
+                    {
+                        "provider": "openai",
+                        "model": "gpt-4o",
+                        "from": "2026-01-01",
+                        "inputPerMillion": "2.50",
+                        "outputPerMillion": "10.00",
+                        "cacheReadPerMillion": "1.25",
+                        "cacheWritePerMillion": "0",
+                        "reasoningPerMillion": "10.00",
+                        "inputAudioPerMillion": "40",
+                        "outputAudioPerMillion": "80",
+                    }
+                ]
+            },
+        }
+    ],
+    "metrics": {
+        "push": [
+            {"name": "jobs", "type": "Pushgateway", "pushgateway": {"endpoint": "http://pushgateway.obs:9091"}},
+            {
+                "name": "collector",
+                "type": "OTLP",
+                "interval": "30s",
+                "otlp": {"endpoint": "http://collector.obs:4318", "headers": [{"name": "X-Tenant", "value": "shop"}]},
+            },
+            {"name": "graphs", "type": "StatsD", "statsd": {"endpoint": "statsd.obs:8125", "prefix": "agents."}},
+        ]
+    },
+    "alerts": {
+        "builtIn": "Agents",
+        "renotify": "10m",
+        "rules": [
+            {
+                "name": "HighErrorRate",
+                "condition": "error_rate > 0.05",
+                "window": "10m",
+                "for": "5m",
+                "severity": "critical",
+                "labels": {"team": "care"},
+                "annotations": {"summary": "{{ $labels.agent }} fails"},
+                "runbookURL": "https://runbooks.example.com/errors",
+                "groupBy": ["Agent"],
+                "minSamples": 20,
+                "noData": "Hold",
+                "cooldown": "5m",
+            },
+            {"name": "Raw", "promql": "rate(tracekeeper_requests_total[5m]) > 100"},
+        ],
+        "channels": [
+            {"sendResolved": False} | each for each in channels("https://hooks.example.com", "mail.example.com:587")
+        ],
+    },
+    "budgets": [
+        {
+            "name": "daily",
+            "period": "Day",
+            "timeZone": "Europe/Berlin",
+            "limit": {"amount": "100", "currency": "USD"},
+            "groupBy": ["Agent"],
+            "thresholds": [{"percent": 75, "severity": "warning", "decision": "Allow"}],
+            "unknown": "Deny",
+            "shared": False,
+        }
+    ],
+}
