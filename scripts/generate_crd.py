@@ -99,6 +99,8 @@ def _union_rules(node: schema.Object) -> list[tuple[str, str]]:
     if node.union:
         for kind, member in node.union.members.items():
             rule = f"(self.{node.union.tag} == '{kind}') == has(self.{member})"
+            if kind in node.union.optional:
+                rule = f"self.{node.union.tag} == '{kind}' || !has(self.{member})"
             rules.append((rule, f"{member} goes with {node.union.tag} {kind}, and only with it"))
     if node.one_of:
         count = " != ".join(f"has(self.{name})" for name in node.one_of)

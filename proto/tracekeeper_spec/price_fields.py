@@ -80,7 +80,7 @@ PRICE = Object(
             "Prices that go before those of the book that comes with Tracekeeper: for contracts, for models of your "
             "own, and for new ones. A whole name goes before a beginning, one with `provider` before one without, a "
             "later `from` before an earlier one, and what comes first in the list before the rest.",
-            required=True,
+            default=[],
         ),
     ),
 )

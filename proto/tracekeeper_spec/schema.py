@@ -146,6 +146,8 @@ class Union:
 
     tag: str
     members: Mapping[str, str]
+    optional: frozenset[str] = frozenset()
+    """Types that may stand without their member."""
 
 
 @dataclass(frozen=True, slots=True)

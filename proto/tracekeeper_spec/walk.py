@@ -222,7 +222,7 @@ def _report_union(node: Object, value: Mapping[Any, object], path: str, faults: 
     if not isinstance(tag, str) or tag not in node.union.members:
         return
     for kind, member in node.union.members.items():
-        if kind == tag and member not in value:
+        if kind == tag and member not in value and kind not in node.union.optional:
             faults.append(Fault(join(path, member), f"is required, because {node.union.tag} is {tag}"))
         if kind != tag and member in value:
             hint = f"remove it, or write {node.union.tag}: {kind}"

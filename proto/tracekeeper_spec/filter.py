@@ -1,0 +1,10 @@
+"""Which spans are thrown away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """As `processors[].filter` says."""
