@@ -19,10 +19,10 @@ from spans import SPANS_PER_TRACE, Template, attributes, fill
 from tracekeeper_sidecar.admin import exposition
 from tracekeeper_sidecar.admin.openmetrics import Form, write
 from tracekeeper_sidecar.meter import tables
-from tracekeeper_sidecar.meter.asking import asking
 from tracekeeper_sidecar.meter.families import METERED
-from tracekeeper_sidecar.meter.price import Prices
 from tracekeeper_sidecar.meter.reading import Exemplar, Histogram, Reading, Row
+from tracekeeper_sidecar.price.asking import asking
+from tracekeeper_sidecar.price.prices import Prices
 from tracekeeper_sidecar.wire.scan import look
 from tracekeeper_sidecar.wire.tally import Tally
 from tracekeeper_sidecar.wire.tariffs import Tariffs

@@ -2,7 +2,7 @@
 
 What spans can tell decides what is kept: prices by kind of token, with tiers, dates and times of day. Prices of
 images, video, searches and batches are left out, because OpenTelemetry has no attributes for them.
-`tracekeeper_sidecar.meter.book` reads the file, and says there how its texts are made up.
+`tracekeeper_sidecar.price.book` reads the file, and says there how its texts are made up.
 """
 
 from __future__ import annotations

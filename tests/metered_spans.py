@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tracekeeper_sidecar.meter.price import Prices
 from tracekeeper_sidecar.meter.reading import Histogram, Reading
-from tracekeeper_sidecar.meter.tariff import Usage
+from tracekeeper_sidecar.price.prices import Prices
+from tracekeeper_sidecar.price.tariff import Usage
 
 NOW = 1_700_000_000
 MODELS = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet-4-0"), ("nobody", "house-7b"))

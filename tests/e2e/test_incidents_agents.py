@@ -14,7 +14,7 @@ from incident_world import Incident
 from programs import Backend
 from prometheus_process import Prometheuses
 from sidecar_process import Sidecars
-from tracekeeper_sidecar.meter.price import Prices, Usage
+from tracekeeper_sidecar.price.prices import Prices, Usage
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -20,7 +20,6 @@ from tracekeeper_sidecar.errors import LogUnavailable
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.log.reader import Reader
 from tracekeeper_sidecar.meter import checkpoint, tables
-from tracekeeper_sidecar.meter.asking import asking
 from tracekeeper_sidecar.meter.checkpoint import CheckpointFile, TooLarge
 from tracekeeper_sidecar.meter.families import (
     METER_LAG,
@@ -29,11 +28,12 @@ from tracekeeper_sidecar.meter.families import (
     METER_ROWS,
     METERING,
 )
-from tracekeeper_sidecar.meter.price import Prices
 from tracekeeper_sidecar.meter.reading import Reading, Row
 from tracekeeper_sidecar.meter.rest import Rest
 from tracekeeper_sidecar.meter.spend import Spend
 from tracekeeper_sidecar.model import Batch, Position
+from tracekeeper_sidecar.price.asking import asking
+from tracekeeper_sidecar.price.prices import Prices
 from tracekeeper_sidecar.threads import in_thread
 from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_sidecar.wire.tally import Tally

@@ -8,12 +8,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from metered_spans import NOW, Said, add, counted, fill
 from tracekeeper_sidecar.meter import tables
-from tracekeeper_sidecar.meter.asking import asking
 from tracekeeper_sidecar.meter.families import METERED
-from tracekeeper_sidecar.meter.price import Prices
 from tracekeeper_sidecar.meter.reading import Reading
 from tracekeeper_sidecar.meter.rest import Rest
 from tracekeeper_sidecar.meter.tables import COUNTED, HISTOGRAM_ROWS, ROWS
+from tracekeeper_sidecar.price.asking import asking
+from tracekeeper_sidecar.price.prices import Prices
 from tracekeeper_sidecar.wire.labels import MOST
 from tracekeeper_sidecar.wire.tally import Tally
 from tracekeeper_sidecar.wire.tariffs import Tariffs

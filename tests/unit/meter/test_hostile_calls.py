@@ -8,11 +8,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from metered_spans import NOW, Said, add, fill
 from tracekeeper_sidecar.admin.openmetrics import Form, write
 from tracekeeper_sidecar.meter import tables
-from tracekeeper_sidecar.meter.asking import asking
 from tracekeeper_sidecar.meter.families import METERED
-from tracekeeper_sidecar.meter.price import Prices
 from tracekeeper_sidecar.meter.reading import Histogram, Reading
 from tracekeeper_sidecar.meter.tables import COUNTED
+from tracekeeper_sidecar.price.asking import asking
+from tracekeeper_sidecar.price.prices import Prices
 from tracekeeper_sidecar.wire.labels import TEXT
 from tracekeeper_sidecar.wire.tally import Tally
 from tracekeeper_sidecar.wire.tariffs import MOST, Ask, Tariffs

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tracekeeper_sidecar.meter.book import Book, Dated, day_of
-from tracekeeper_sidecar.meter.tariff import Amounts, read_amount
-from tracekeeper_sidecar.meter.tariff import Tariff as Tariff
-from tracekeeper_sidecar.meter.tariff import Usage as Usage
+from tracekeeper_sidecar.price.book import Book, Dated, day_of
+from tracekeeper_sidecar.price.tariff import Amounts, read_amount
+from tracekeeper_sidecar.price.tariff import Tariff as Tariff
+from tracekeeper_sidecar.price.tariff import Usage as Usage
 from tracekeeper_spec.price import PriceOverride
 
 MAX_REMEMBERED = 2_000

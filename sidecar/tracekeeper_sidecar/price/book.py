@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from importlib.resources import files
 from typing import Any
 
-from tracekeeper_sidecar.meter.tariff import Tariff, read_tariff
+from tracekeeper_sidecar.price.tariff import Tariff, read_tariff
 
 _DAY = 86400
 _MARKS = "^$*~"

@@ -25,7 +25,7 @@ from genai_prices.types import (
     ModelPrice,
 )
 
-from tracekeeper_sidecar.meter.price import Prices, Tariff, Usage
+from tracekeeper_sidecar.price.prices import Prices, Tariff, Usage
 
 CALLS = 5_000
 UNSEEN = ("output_image", "output_video", "hours", "mchars", "gpixels", "kpages", "text_messages", "rerank")

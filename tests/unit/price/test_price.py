@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tracekeeper_sidecar.meter.price import MAX_REMEMBERED, Prices, Usage
-from tracekeeper_sidecar.meter.tariff import MAX_TOKENS, read_amount
+from tracekeeper_sidecar.price.prices import MAX_REMEMBERED, Prices, Usage
+from tracekeeper_sidecar.price.tariff import MAX_TOKENS, read_amount
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.price import PriceOverride
 from tracekeeper_spec.processor import price_overrides

@@ -1,11 +1,11 @@
-"""How the meter asks for prices: amounts that are simple enough to be added up where spans are read, or one by one."""
+"""How prices are asked for by what reads spans: amounts that are simple enough to be added up where spans are read, or one by one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracekeeper_sidecar.meter.price import Prices
-from tracekeeper_sidecar.meter.tariff import MAX_TOKENS, Tariff, Usage
+from tracekeeper_sidecar.price.prices import Prices
+from tracekeeper_sidecar.price.tariff import MAX_TOKENS, Tariff, Usage
 from tracekeeper_sidecar.wire.tariffs import Ask, Asked, Simple
 
 _PICO = 1_000_000_000

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tracekeeper_sidecar.meter.book import Book, Dated, day_of
-from tracekeeper_sidecar.meter.tariff import Amounts, Tariff, Usage, read_amount, read_tariff
+from tracekeeper_sidecar.price.book import Book, Dated, day_of
+from tracekeeper_sidecar.price.tariff import Amounts, Tariff, Usage, read_amount, read_tariff
 
 
 def shelf(*models: list[str]) -> Book:
