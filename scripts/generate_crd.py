@@ -63,6 +63,8 @@ def openapi(node: schema.Node) -> dict[str, Any]:
             }
         case schema.TextMap(value=value, max_items=most):
             return {"type": "object", "maxProperties": most, "additionalProperties": openapi(value)}
+        case schema.Free():
+            return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         case schema.ListOf():
             return _list(node)
         case schema.Object():

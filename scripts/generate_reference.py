@@ -85,6 +85,8 @@ def kind(node: schema.Node) -> str:
             return "quantity"
         case schema.TextMap(max_items=most):
             return f"map of texts, up to {most}"
+        case schema.Free(max_bytes=most):
+            return f"object of any form, up to {most} bytes as JSON"
         case schema.ListOf(item=item, max_items=most, unique=unique):
             what = {schema.Object: "objects", schema.Text: "texts", schema.Integer: "integers"}.get(type(item))
             what = what or kind(item)

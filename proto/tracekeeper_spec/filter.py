@@ -8,3 +8,6 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Filter:
     """As `processors[].filter` says."""
+
+    drop: tuple[str, ...]
+    """Conditions: a span goes when one of them holds."""

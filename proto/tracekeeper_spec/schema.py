@@ -97,11 +97,21 @@ class TextMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Free:
+    """A mapping whose form is somebody else's affair: of what JSON has, with texts as names; read as dict[str, Any]."""
+
+    max_bytes: int
+    """As JSON without spaces."""
+    max_depth: int
+    """Of lists and mappings in each other, itself included."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListOf:
     """Read as a tuple. `unique` names the field by which items are told apart; the list is a map by it,
     then, unless the order of its items counts (`ordered`)."""
 
-    item: Object | Text | Integer | Choice
+    item: Object | Text | Integer | Choice | Condition
     max_items: int
     min_items: int = 0
     unique: str = ""
@@ -161,4 +171,18 @@ class Object:
     checks: tuple[Check, ...] = field(default=())
 
 
-Node = Boolean | Integer | Fraction | Text | Condition | Choice | Duration | Size | Amount | TextMap | ListOf | Object
+Node = (
+    Boolean
+    | Integer
+    | Fraction
+    | Text
+    | Condition
+    | Choice
+    | Duration
+    | Size
+    | Amount
+    | TextMap
+    | Free
+    | ListOf
+    | Object
+)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -16,6 +18,7 @@ from tracekeeper_spec.schema import (
     Duration,
     Field,
     Fraction,
+    Free,
     Integer,
     ListOf,
     Node,
@@ -157,6 +160,39 @@ def _read_text_map(node: TextMap, value: object, path: str, faults: list[Fault])
     return BAD if len(faults) > before else result
 
 
+def _read_free(node: Free, value: object, path: str, faults: list[Fault]) -> Any:
+    if not isinstance(value, Mapping):
+        return _wrong(faults, path, f"must be a mapping, not {show(value)}")
+    if (found := _not_json(value, path, node.max_depth)) is not None:
+        return _wrong(faults, *found)
+    size = len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace"))
+    if size > node.max_bytes:
+        return _wrong(faults, path, f"must have at most {node.max_bytes} bytes as JSON, and has {size}")
+    return value
+
+
+def _not_json(value: object, path: str, depth: int) -> tuple[str, str] | None:
+    """The path of the first thing in `value` that JSON, or a JSON of this depth, does not have, and what is wrong."""
+    if value is None or isinstance(value, (bool, str)):
+        return None
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**63 else (path, "must be a number of at most 64 bits")
+    if isinstance(value, float):
+        return None if math.isfinite(value) else (path, f"must be a number that JSON has, not {show(value)}")
+    if not isinstance(value, (list, Mapping)):
+        return path, f"must be something that JSON has, not {show(value)}"
+    if depth == 0:
+        return path, "is nested too deeply"
+    if isinstance(value, list):
+        inner = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        for key in value:
+            if not isinstance(key, str):
+                return f"{path}[{show(key)}]", "must have a text as its name"
+        inner = [(f"{path}[{show(key)}]", item) for key, item in value.items()]
+    return next((found for below, item in inner if (found := _not_json(item, below, depth - 1)) is not None), None)
+
+
 def _read_list(node: ListOf, value: object, path: str, faults: list[Fault]) -> Any:
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return _wrong(faults, path, f"must be a list, not {show(value)}", "start each item with a dash")
@@ -283,6 +319,7 @@ _READERS: dict[type, Callable[[Any, object, str, list[Fault]], Any]] = {
     Size: _read_size,
     Amount: _read_amount,
     TextMap: _read_text_map,
+    Free: _read_free,
     ListOf: _read_list,
     Object: _read_object,
 }

@@ -77,6 +77,8 @@ def valid(node: schema.Node) -> st.SearchStrategy[Any]:
             )
         case schema.TextMap(key=key, value=value, max_items=most):
             return st.dictionaries(valid(key), valid(value), max_size=min(most, 3))
+        case schema.Free():
+            return st.dictionaries(st.sampled_from(["a", "b"]), st.none() | st.integers(0, 9) | st.lists(st.text("ab")))
         case schema.ListOf(item=item, min_items=least, max_items=most):
             return st.lists(valid(item), min_size=least, max_size=min(most, 3))
         case schema.Object(fields=fields):
