@@ -15,11 +15,12 @@ HOT = [
     "tracekeeper_sidecar.log.codec",
     "tracekeeper_sidecar.log.tail",
     *(f"tracekeeper_sidecar.receive.{name}" for name in ("otlp_http", "upload")),
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "processing", "program", "scan", "walker")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "program", "scan", "walker")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("fold", "keep", "keys", "probability", "remembered", "traces")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("pick", "shard", "slabs", "told", "verdict")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("component", "counts", "held", "labels", "rows", "table")),
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("tally", "tariffs", "waiting")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("splice", "tally", "tariffs", "waiting")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("normalize", "normalize_span", "normalize_usage")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
 
