@@ -1,0 +1,24 @@
+"""OpenLIT's SDK: its instrumentations of OpenAI and Anthropic and its decorator."""
+
+from __future__ import annotations
+
+import anthropic_calls
+import openai_calls
+import openlit
+from local import LOCAL, anthropic_client, openai_client, run
+from opentelemetry import trace
+
+openlit.init(otlp_endpoint=LOCAL, application_name="corpus", environment="corpus", disable_metrics=True)
+client = openai_client()
+
+
+@openlit.trace
+def weather_desk(question: str) -> str:
+    """A function of the program's own with two calls of the model in it."""
+    openai_calls.tool_call(client)
+    return "done"
+
+
+cases = {**openai_calls.cases(client), **anthropic_calls.cases(anthropic_client()),
+         "traced": lambda: weather_desk("What is the weather in Lyon?")}
+run(cases, trace.get_tracer_provider().force_flush)  # type: ignore[attr-defined]
