@@ -9,7 +9,7 @@ from tracekeeper_sidecar.wire.walker cimport Walker
 cdef int _FOREIGN, _OPERATION, _INPUT, _OUTPUT, _PART, _TOOL, _RESPONSE, _BASIS, _DIALECT, _MESSAGES, _REPEATED
 cdef int _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_TOOL, _FLAT, _EVENTS
 cdef int _LLM, _EMBEDDING, _COVERED, _STOP, _SAID, _ROUNDS, _WORDS, _KNOWN, _PLACES
-cdef unsigned long long _BOTH, _MOST_TOKENS, _ALL_64, _STIR
+cdef unsigned long long _BOTH, _MOST_TOKENS, _ALL_64, _STIR, _STEP, _TOLD
 cdef Py_ssize_t _PEEK
 
 cdef class Work:
@@ -85,7 +85,7 @@ cdef class Normalizer(Walker):
     @cython.locals(place=Py_ssize_t)
     cdef void _forget(self) noexcept
 
-    @cython.locals(mixed=cython.ulonglong, last=Py_ssize_t)
+    @cython.locals(mixed=cython.ulonglong, factor=cython.ulonglong, last=Py_ssize_t)
     cdef unsigned long long _hash(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(words=Words, turn=int, news=int, place=Py_ssize_t, at=Py_ssize_t, above=cython.ulonglong,

@@ -48,6 +48,8 @@ _ROUNDS = 16
 _WORDS = 6
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 _STIR = 0x9E3779B97F4A7C15
+_STEP = 0xD1B54A32D192ED04
+_TOLD = (1 << 48) - 1
 
 
 class Work:
@@ -114,7 +116,7 @@ class Normalizer(Walker):
     def repeated(self, now: int) -> list[tuple[int, int]]:
         """Where the spans of the request that `look` saw last begin and end whose usage is that of others once more. What
         they and the others have used is known for later requests from now on, `now` in Unix nanoseconds."""
-        self.usage.age(now)
+        self.usage.at(now)
         if not self._any and not self.usage.known:
             return []
         self._spread()
@@ -401,11 +403,13 @@ class Normalizer(Walker):
                 pos += 1
             return _stirred(_stirred(mixed))
         last = end - 8
-        while pos < last:
-            mixed = ((mixed ^ native.fixed(data, pos)) * _STIR) & _ALL_64
-            mixed ^= mixed >> 32
+        factor = _STIR
+        while pos < last:  # Products that do not wait for each other; no two words have the same factor.
+            mixed = (mixed + (native.fixed(data, pos) ^ self._seed) * factor) & _ALL_64
+            factor = (factor + _STEP) & _ALL_64
             pos += 8
-        return _stirred(mixed ^ native.fixed(data, last))
+        mixed = (mixed + (native.fixed(data, last) ^ self._seed) * factor) & _ALL_64
+        return _stirred(mixed)
 
     def _spread(self) -> None:
         """Tells parents what is used below them, and children what is counted above: over the request, one way and the
@@ -461,8 +465,8 @@ class Normalizer(Walker):
             if not twice and words[at + 2]:
                 owner = self.usage._get(words[at + 2])
                 if owner == 0:
-                    self.usage._add(words[at + 2], words[at])
-                elif owner != words[at]:
+                    self.usage._add(words[at + 2], words[at] & _TOLD | 1)
+                elif owner != words[at] & _TOLD | 1:
                     twice = 1
             if twice:
                 found.append((words[at + 4], words[at + 5]))

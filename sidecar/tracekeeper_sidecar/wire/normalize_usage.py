@@ -1,121 +1,100 @@
-# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-# cython: language_level=3
+# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """Where in traces usage was seen, so that it is not counted twice; compiled with the types in normalize_usage.pxd.
 
-Two generations of a hash table with open addressing: a mark of 64 bits and 64 bits of what is known of it. When the
-younger is full, or old enough, it becomes the older one, whose marks are forgotten. So what is known is known for
-`LASTS` at least while there is room, and for twice as long at most; and memory has a bound.
+A table of rows of four places, a row to a line of the processor's cache: a mark of 64 bits says in which row it is, and
+each place has 48 bits of what is known of it, and when that was last news. What comes new to a full row takes the place
+of what came first. So memory has a bound, and what is older than `LASTS` is not known any more.
 """
 
 from __future__ import annotations
 
-from array import array
+from tracekeeper_sidecar.wire import native
 
-MOST = 32_768
-"""Marks that each generation has at most: a call of a model takes two or three."""
-LASTS = 600_000_000_000
-"""Nanoseconds."""
+ROWS = 1 << 14
+"""65,536 marks; a call of a model takes two or three."""
+LASTS = 600
+"""Seconds."""
 
-_FIRST = 1 << 8
+_LINE = 8
+_TOLD = (1 << 48) - 1
+_TICK = 48
+_TICKS = 65535
+_SECOND = 1_000_000_000
 
 
 class Usage:
     """For one thread at a time."""
 
-    def __init__(self, most: int = MOST, lasts: int = LASTS) -> None:
+    def __init__(self, rows: int = ROWS, lasts: int = LASTS) -> None:
+        """`rows` is a power of two."""
         self.known = 0
-        """Whether anything is known."""
-        self._most = most
+        """Whether anything was ever known."""
+        self._rows = rows
         self._lasts = lasts
-        self._count = 0
-        self._since = 0
-        self._set_young(_FIRST)
-        self._set_old(1)
+        self._tick = 0
+        self._room = bytearray(64)
+        self._table = native.words(self._room)
 
     @property
     def memory(self) -> int:
         """Bytes that it takes."""
-        return 16 * (self._young_mask + self._old_mask + 2)
+        return len(self._room)
 
-    def age(self, now: int) -> None:
-        """It is `now`, in Unix nanoseconds: what is too old is forgotten. Clocks that go back forget nothing."""
-        if self._since == 0 or now < self._since:
-            self._since = now
-        elif now - self._since > self._lasts:
-            if self._count == 0 and now - self._since > 2 * self._lasts:
-                self._set_old(1)
-            self._turn()
-            self._since = now
-            self.known = self._count > 0 or self._old_mask > 0
+    def at(self, now: int) -> None:
+        """It is `now`, in Unix nanoseconds."""
+        self._tick = now // _SECOND & _TICKS
 
     def get(self, mark: int) -> int:
         """What is known of the mark; 0 for nothing."""
         return self._get(mark)
 
     def add(self, mark: int, bits: int) -> int:
-        """Know this, too; whether it was news. `bits` is not 0, and nor is the mark."""
+        """Know these of 48 bits, too; whether one was news. Neither is 0."""
         return self._add(mark, bits)
 
     def _get(self, mark: int) -> int:
-        at = mark & self._young_mask
-        while self._young[2 * at]:
-            if self._young[2 * at] == mark:
-                return self._young[2 * at + 1]
-            at = (at + 1) & self._young_mask
-        at = mark & self._old_mask
-        while self._old[2 * at]:
-            if self._old[2 * at] == mark:
-                return self._old[2 * at + 1]
-            at = (at + 1) & self._old_mask
+        if not self.known:
+            return 0
+        table = self._table
+        at = (mark & (self._rows - 1)) * _LINE
+        end = at + _LINE
+        while at < end:
+            if table[at] == mark:
+                if self._is_old(table[at + 1]):
+                    return 0
+                return table[at + 1] & _TOLD
+            at += 2
         return 0
 
+    def _is_old(self, word: int) -> int:
+        """Whether what was last news then is not known any more. A clock that goes back ages nothing."""
+        since = (self._tick - (word >> _TICK)) & _TICKS
+        return self._lasts < since < _TICKS // 2
+
     def _add(self, mark: int, bits: int) -> int:
-        before = self._get(mark)
-        at = mark & self._young_mask
-        while self._young[2 * at]:
-            if self._young[2 * at] == mark:
-                self._young[2 * at + 1] = before | bits
+        if not self.known:
+            self._begin()
+        table = self._table
+        first = (mark & (self._rows - 1)) * _LINE
+        at = first
+        end = at + _LINE
+        while at < end:
+            if table[at] == mark:
+                before = table[at + 1] & _TOLD
+                if self._is_old(table[at + 1]):
+                    before = 0
+                table[at + 1] = before | bits | self._tick << _TICK
                 return before | bits != before
-            at = (at + 1) & self._young_mask
-        self._young[2 * at] = mark
-        self._young[2 * at + 1] = before | bits
-        self._count += 1
+            at += 2
+        at = end - 1
+        while at > first + 1:
+            table[at] = table[at - 2]
+            at -= 1
+        table[first] = mark
+        table[first + 1] = bits | self._tick << _TICK
+        return 1
+
+    def _begin(self) -> None:
+        self._room = bytearray(self._rows * _LINE * 8 + 64)
+        self._table = native.words(self._room)
         self.known = 1
-        if self._count >= self._most:
-            self._turn()
-        elif 2 * self._count > self._young_mask:
-            self._grow()
-        return before | bits != before
-
-    def _turn(self) -> None:
-        """The younger generation becomes the older one."""
-        self._old = self._young
-        self._old_mask = self._young_mask
-        if self._count == 0:
-            self._set_old(1)
-        self._count = 0
-        self._set_young(_FIRST)
-
-    def _grow(self) -> None:
-        """Four times the room for the younger generation."""
-        known = self._young
-        size = self._young_mask + 1
-        self._set_young(4 * size)
-        index = 0
-        while index < size:
-            mark = known[2 * index]
-            if mark:
-                at = mark & self._young_mask
-                while self._young[2 * at]:
-                    at = (at + 1) & self._young_mask
-                self._young[2 * at] = mark
-                self._young[2 * at + 1] = known[2 * index + 1]
-            index += 1
-
-    def _set_young(self, size: int) -> None:
-        self._young = array("Q", bytes(16 * size))
-        self._young_mask = size - 1
-
-    def _set_old(self, size: int) -> None:
-        self._old = array("Q", bytes(16 * size))
-        self._old_mask = size - 1
