@@ -11,6 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from tracekeeper_operator.metrics import ControllerMetrics, InjectorMetrics
 from tracekeeper_sidecar.meter.families import METERED
 from tracekeeper_sidecar.metrics import TABLE, Metric
+from tracekeeper_sidecar.process.metrics import TABLE as STEPS
 
 HEAD = """\
 # Metrics
@@ -69,7 +70,7 @@ class Declared:
 
 def declared() -> list[Declared]:
     """Every metric there is."""
-    return [*(_of_sidecar(metric) for metric in (*METERED, *TABLE)), *of_operator()]
+    return [*(_of_sidecar(metric) for metric in (*METERED, *TABLE, *STEPS)), *of_operator()]
 
 
 def labels_of_series() -> dict[str, set[str]]:
@@ -131,7 +132,7 @@ def render() -> str:
             COUNTED,
             _table(_of_sidecar(metric) for metric in METERED),
             OWN,
-            _table(_of_sidecar(metric) for metric in TABLE),
+            _table(_of_sidecar(metric) for metric in (*TABLE, *STEPS)),
             EQUATIONS,
             OPERATOR,
             _table(of_operator(), process=True),

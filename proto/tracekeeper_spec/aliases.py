@@ -14,6 +14,7 @@ from typing import Any
 from tracekeeper_spec.merge import SecretKey
 from tracekeeper_spec.secrets import RESERVED
 
+REDACT = "redact"
 REF, CERTIFICATE = "secretKeyRef", "secretName"
 """The members of a spec that name a Secret: `{secretKeyRef: {name, key}}` and `{secretName: …}`."""
 
@@ -48,6 +49,13 @@ def renamed(section: Any, name_of: Callable[[str], str]) -> Any:
     if isinstance(section, list):
         return [renamed(item, name_of) for item in section]
     return section
+
+
+def in_processors(section: Any, name_of: Callable[[str], str]) -> Any:
+    """The same of `processors`, where only redaction has Secrets: the objects of custom steps are anybody's."""
+    return [
+        {**step, REDACT: renamed(step[REDACT], name_of)} if step.get(REDACT) is not None else step for step in section
+    ]
 
 
 def _member(key: str, value: Any, name_of: Callable[[str], str]) -> Any:

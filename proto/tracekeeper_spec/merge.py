@@ -21,7 +21,7 @@ FOR_OPERATOR = {Section.SIDECAR.field: ("repair", "imageUpdate")}
 """Fields that no sidecar hears of, by section: those of earlier versions would refuse the whole entry."""
 ONLY_OPERATOR = (Section.ROLLOUT.field,)
 """Whole sections of that kind."""
-BESIDE = tuple(section.field for section in (Section.PROCESSORS, Section.METRICS, Section.ALERTS, Section.BUDGETS))
+BESIDE = tuple(section.field for section in (Section.METRICS, Section.ALERTS, Section.BUDGETS))
 """Sections that sidecars of earlier versions would refuse, too. A sidecar reads of them what it needs, one by one."""
 
 

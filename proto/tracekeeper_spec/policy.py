@@ -34,7 +34,7 @@ from functools import cached_property
 from typing import Any
 
 from tracekeeper_spec import members, selector
-from tracekeeper_spec.aliases import Aliases, renamed
+from tracekeeper_spec.aliases import Aliases, in_processors, renamed
 from tracekeeper_spec.candidate import Candidate, Halted, read_candidate, read_halted
 from tracekeeper_spec.config import ConfigSpec, Section, TracingConfig
 from tracekeeper_spec.faults import Fault
@@ -91,6 +91,8 @@ class PolicyEntry:
         for section, config in merged.sections.items():
             if section is Section.BACKENDS:  # Secrets of channels are in no policy: see `channel_uses`.
                 spec[section.field] = renamed(spec[section.field], aliases.within(config.namespace))
+            if section is Section.PROCESSORS:
+                spec[section.field] = in_processors(spec[section.field], aliases.within(config.namespace))
             if config is not head:
                 origins[section.field] = f"{config.namespace}/{config.name}"
         if merged.suspended and not head.spec.suspend:

@@ -21,6 +21,7 @@ from tracekeeper_spec.config import (
 )
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.fields import BUFFER, SIDECAR
+from tracekeeper_spec.processor import Processor
 from tracekeeper_spec.sampling import DefaultType, Sampling
 from tracekeeper_spec.units import format_duration, format_quantity, parse_quantity, show
 from tracekeeper_spec.walk import nearest, read
@@ -54,6 +55,8 @@ class ResolvedSpec:
     delivery: tuple[DeliveryEntry, ...]
     sampling: Sampling | None = None
     """None: every span is kept, and nothing waits for a decision."""
+    processors: tuple[Processor, ...] = ()
+    """In their order; empty: spans are stored as they come."""
 
     def backend(self, name: str) -> Backend:
         """The backend called `name`; KeyError if there is none (check_resolved tells beforehand)."""
@@ -78,6 +81,7 @@ def resolve(spec: ConfigSpec) -> ResolvedSpec:
         backends=backends,
         delivery=each if spec.delivery is None else spec.delivery,
         sampling=spec.sampling,
+        processors=spec.processors or (),
     )
 
 

@@ -18,6 +18,7 @@ import random
 import signal
 import socket
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -31,13 +32,13 @@ from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.files import Files, SystemFiles
 from tracekeeper_sidecar.model import DumpAsked
+from tracekeeper_sidecar.process.stage import Stage as Processing
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
 from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
 from tracekeeper_sidecar.settings import Settings
 from tracekeeper_sidecar.wire.meter import Meter
-from tracekeeper_sidecar.wire.processing import Processing
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.admin.decision import Asked
@@ -76,9 +77,9 @@ class App:
             self.intake,
             Admission(MAX_IN_FLIGHT),
             self._suspended,
-            process=Processing().run,
             meter=self.meter,
         )
+        self.processing = Processing(self._receiver, waits=_may_process(settings))
         self._http = HttpReceiver(self._receiver)
         self._grpc = GrpcReceiver(self._receiver)
         self._scrapes = Scrapes(clock)
@@ -231,6 +232,7 @@ class App:
                 SystemFolders(),
                 self._scrapes,
                 self._receiver,
+                self.processing,
                 self.page,
             )
             self._delivering.set()
@@ -272,7 +274,18 @@ class App:
         if self.delivery is not None:
             await self.delivery.close()
         await self.buffer.close()
+        self.processing.close()
         await self._admin.stop()
+
+
+def _may_process(settings: Settings) -> bool:
+    """Whether requests must wait until the policy is read: it may say what is to be done with them before they are
+    stored. To look for a word takes no time, and most policies have none of it."""
+    try:
+        text = Path(settings.config_file or settings.policy_file or "").read_bytes()
+    except OSError:
+        return True
+    return b"processors" in text
 
 
 def serve(settings: Settings, admin: socket.socket) -> int:

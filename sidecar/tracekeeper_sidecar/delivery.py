@@ -28,7 +28,7 @@ from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
 from tracekeeper_sidecar.control.standing import BackendStanding, EntryStanding, Standing
 from tracekeeper_sidecar.control.watcher import PolicyState, Watcher
-from tracekeeper_sidecar.errors import LogUnavailable
+from tracekeeper_sidecar.errors import LogUnavailable, PolicyError
 from tracekeeper_sidecar.forward.dead_letter import DeadLetters
 from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.forward.letter import Letter
@@ -40,6 +40,7 @@ from tracekeeper_sidecar.log.files import KEPT
 from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.meter.checkpoint import CheckpointFile
 from tracekeeper_sidecar.meter.stage import Stage as Metering
+from tracekeeper_sidecar.process.build import Means as ProcessingMeans
 from tracekeeper_sidecar.push.page import Page
 from tracekeeper_sidecar.push.pushers import Pushers
 from tracekeeper_sidecar.recent import RecentCalls
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.entry import EntryHealth
     from tracekeeper_sidecar.prober import Prober
+    from tracekeeper_sidecar.process.stage import Stage as Processing
     from tracekeeper_sidecar.receive.intake import Receiver
     from tracekeeper_sidecar.tapper import Tapper
 
@@ -88,6 +90,7 @@ class Delivery:
         folders: Folders,
         scrapes: Scrapes,
         receiver: Receiver,
+        processing: Processing,
         page: Callable[[], Page],
     ) -> None:
         self.routes: Routes | None = None
@@ -112,6 +115,7 @@ class Delivery:
         self._cursors = CursorStore(settings.data_dir, buffer.files)
         self.letters = DeadLetters(settings.data_dir, buffer.files)
         self._folders, self._scrapes, self._receiver = folders, scrapes, receiver
+        self._processing = processing
         self.adopter = self._adopter(settings.adopt_from) if settings.adopt_from else None
         """For folders on the node whose pods are gone, where there are any to share."""
         self._claimed = False
@@ -140,6 +144,8 @@ class Delivery:
         )
         watcher = self.watcher = Watcher(source, self._apply, self._clock, settings.poll_interval)
         await watcher.look()
+        if watcher.state.instruction is None:
+            await self._processing.without_policy()
         self._instructed.set()
         if self.metering is not None and not self._counting:
             # Not before: what is read again after a start is to be counted by the prices of the policy.
@@ -234,6 +240,7 @@ class Delivery:
     async def _apply(self, instruction: Instruction) -> None:
         assert self.routes is not None
         spec = instruction.spec
+        await self._process(instruction)
         self.letters.limit = min(spec.buffer.dead_letter_size, self._settings.storage_bytes // LETTERS_SHARE)
         if self._buffer.log is not None:
             self._buffer.log.leave(self.letters.limit)
@@ -251,6 +258,16 @@ class Delivery:
         if self._sidecar not in (None, spec.sidecar):
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
+
+    async def _process(self, instruction: Instruction) -> None:
+        """First of all: nothing shall go to a new backend, or be stored, that a new processor would have hidden."""
+        pod, secrets = instruction.pod, instruction.secrets
+        means = ProcessingMeans(secrets, pod, instruction.labels, instruction.annotations, instruction.facts)
+        try:
+            await self._processing.follow(instruction.spec.processors, means)
+        except Exception as error:
+            logger.exception("the processors of the policy cannot be made")
+            raise PolicyError(instruction.config, [f"spec.processors: {error}"]) from error
 
     def _meter(self, log: Log) -> None:
         settings = self._settings

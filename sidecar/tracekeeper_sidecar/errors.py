@@ -3,6 +3,7 @@
     SidecarError
     ├── PolicyError            the policy or manifest cannot be used: names the file and every fault
     ├── SecretError            a referenced secret or key is missing: names both
+    ├── NotReady               it is not known yet what is to be done with a request
     ├── WireError              a request is not valid OTLP: names the path inside it
     ├── LogError               the segment log
     │   ├── LogFull            no room within the quota or on the volume; the sender should come back
@@ -36,6 +37,10 @@ class SecretError(SidecarError):
     def __init__(self, name: str, key: str, where: str) -> None:
         self.name, self.key, self.where = name, key, where
         super().__init__(f"secret {name!r} has no key {key!r} in {where}")
+
+
+class NotReady(SidecarError):
+    """It is not known yet what is to be done with a request."""
 
 
 class WireError(SidecarError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.ledger import Intake
     from tracekeeper_sidecar.log.log import Log
     from tracekeeper_sidecar.meter.reading import Reading
+    from tracekeeper_sidecar.process.stage import Stage as Processing
     from tracekeeper_sidecar.wire.meter import Meter
 
 OPENING = "it is still being opened"
@@ -39,6 +40,7 @@ class Parts(Protocol):
     buffer: Buffer
     keeper: Keeper
     delivery: Delivery | None
+    processing: Processing
     draining: bool
 
 
@@ -72,6 +74,8 @@ def take(app: Parts) -> Snapshot:
         recent_calls=delivery.recent_calls.since_window(delivery.calls()) if delivery else {},
         pushes=delivery.pushers.facts if delivery else (),
         draining=app.draining,
+        steps=tuple(app.processing.samples()),
+        step_problems=tuple(app.processing.problems()),
         link=delivery.link.health() if delivery and delivery.link else None,
         adoption=_adoption(delivery.adopter) if delivery and delivery.adopter else None,
     )

@@ -11,6 +11,7 @@ from tracekeeper_sidecar.admin import process
 from tracekeeper_sidecar.admin.openmetrics import Family, Form, Sample, write
 from tracekeeper_sidecar.admin.snapshot import Snapshot
 from tracekeeper_sidecar.meter.reading import Histogram, Reading, Row
+from tracekeeper_sidecar.process.metrics import TABLE as STEPS
 
 if TYPE_CHECKING:
     from tracekeeper_sidecar.forward.entry import EntryHealth
@@ -47,6 +48,7 @@ def samples(snapshot: Snapshot, version: str) -> Iterator[Family]:
     yield m.PUSH_LAST_SUCCESS, [((p.name,), p.last_success) for p in pushes]
     yield m.POLICY_REVISION, [((snapshot.policy.config,), snapshot.policy.revision)]
     yield m.POLICY_FAULTS, _one(len(snapshot.policy.faults))
+    yield from _step_samples(snapshot)
     yield m.BUILD_INFO, [((version,), 1)]
 
 
@@ -132,6 +134,13 @@ def _adoption_samples(snapshot: Snapshot) -> Iterator[Family]:
     yield m.ADOPTED_DELIVERED, list(facts.delivered.items()) if facts else []
     yield m.ADOPTED_DROPPED, list(facts.dropped.items()) if facts else []
     yield m.ADOPTED_PENDING, [((e.name,), e.pending) for e in facts.now.entries] if facts and facts.now else []
+
+
+def _step_samples(snapshot: Snapshot) -> Iterator[Family]:
+    rows: dict[m.Metric, list[Sample]] = {metric: [] for metric in STEPS}
+    for sample in snapshot.steps:
+        rows[sample.metric].append((sample.labels, sample.value))
+    yield from rows.items()
 
 
 def _log_samples(snapshot: Snapshot) -> Iterator[Family]:

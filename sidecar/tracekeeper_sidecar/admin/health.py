@@ -32,6 +32,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
     found = [_ailing(backend) for backend in snapshot.backends if not _serves(backend)]
     found += [_stuck(each) for each in snapshot.entries if not each.guaranteed and is_stuck(each, snapshot.backends)]
     found += [_aside(entry) for entry in snapshot.entries if entry.aside]
+    found += snapshot.step_problems
     if snapshot.metering:
         found.append(f"metering: {snapshot.metering}")
     if snapshot.sampling:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.forward.dead_letter import LetterStats
     from tracekeeper_sidecar.forward.entry import EntryHealth
     from tracekeeper_sidecar.forward.rescue import RescueHealth
+    from tracekeeper_sidecar.process.step import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,10 @@ class Snapshot:
     pushes: tuple[PushFacts, ...] = ()
     draining: bool = False
     """Whether it is being stopped."""
+    steps: tuple[Sample, ...] = ()
+    """The metrics of processors."""
+    step_problems: tuple[str, ...] = ()
+    """What is wrong with them, in words for people."""
 
     @property
     def acknowledged(self) -> int:

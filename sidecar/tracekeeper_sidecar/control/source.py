@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import socket
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,12 +18,15 @@ from tracekeeper_spec.budget import Budget
 from tracekeeper_spec.config import ConfigSpec, Section
 from tracekeeper_spec.metering import Metering, Push
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
-from tracekeeper_spec.price import PriceOverride
-from tracekeeper_spec.processor import price_overrides
+from tracekeeper_spec.price import NO_PRICE, Price
+from tracekeeper_spec.processor import price_of
 from tracekeeper_spec.resolve import ResolvedSpec, check_resolved, resolve
 from tracekeeper_spec.secrets import DirectorySecrets, DocumentSecrets, Secrets
 
 logger = logging.getLogger(__name__)
+
+FACTS = ("node", "service-account")
+"""Files of the downward API with one line each, besides the pod's name, namespace and UID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,13 @@ class Instruction:
     """Whose metrics they are."""
     alerts: str = ""
     """`namespace/name` of the config whose alerts hold for them; empty without alerts."""
-    prices: tuple[PriceOverride, ...] = ()
+    prices: Price = NO_PRICE
     """What holds before the book of prices."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pod. So are the annotations."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What else the downward API says of it, by `FACTS`."""
 
 
 class Source(Protocol):
@@ -115,7 +124,7 @@ class ManifestSource:
             pushes=config.spec.metrics.push if config.spec.metrics is not None else (),
             pod=Pod(config.namespace, socket.gethostname()),
             alerts=f"{config.namespace}/{config.name}" if config.spec.alerts is not None else "",
-            prices=price_overrides(config.spec.processors or ()),
+            prices=price_of(spec.processors),
         )
 
     def _no_backends(self, text: str) -> list[str]:
@@ -152,7 +161,8 @@ class PolicySource:
             document = PolicyDocument.from_json(text)
         except PolicyFormatError as error:
             raise PolicyError(self.file, [str(error)]) from None
-        entry = document.pick(self._pod_map("labels"), self._pod_map("annotations"))
+        labels, annotations = self._pod_map("labels"), self._pod_map("annotations")
+        entry = document.pick(labels, annotations)
         if entry is None:
             return None
         taken, refused = entry.taken_by(self._uid()), list[str]()
@@ -180,7 +190,10 @@ class PolicySource:
                 self._pod_text("uid"),
             ),
             alerts=taken.author(Section.ALERTS),
-            prices=price_overrides(taken.section(Section.PROCESSORS)[0] or ()),
+            prices=price_of(resolved.processors),
+            labels=labels,
+            annotations=annotations,
+            facts={name: found for name in FACTS if (found := self._pod_text(name))},
         )
 
     def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:

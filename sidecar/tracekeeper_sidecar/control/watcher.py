@@ -74,6 +74,9 @@ class Watcher:
         except LogUnavailable as error:
             self._fault([f"it cannot be put in force: {error}"])
             return False
+        except PolicyError as error:
+            self._fault(error.faults)
+            return True
         self.state.instruction = instruction
         self.state.faults = ()
         self.state.applied_at = self._clock.now()

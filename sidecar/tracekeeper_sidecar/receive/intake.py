@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias
 
-from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge, LogUnavailable, WireError
+from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge, LogUnavailable, NotReady, WireError
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive import outcome
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
@@ -30,7 +31,26 @@ APPEND_TIMEOUT: Final = 8.0
 Done: TypeAlias = Callable[[LogError | None], None]
 Submit: TypeAlias = Callable[[bytes, int, Done, bool], None]
 Reply: TypeAlias = Callable[[Outcome], None]
-Process: TypeAlias = Callable[[bytes, int], bytes]
+
+NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
+"""Nothing that the transport said is wanted."""
+_LONGEST_PROBLEM: Final = 1000
+"""Characters of what a client is told in a partial success."""
+
+
+class Processed(Protocol):
+    """A request on its way through the steps of a config."""
+
+    body: bytes
+    spans: int
+    filtered: Counter[str]
+    refused: Counter[str]
+    problem: str
+
+
+Process: TypeAlias = Callable[[bytes, int, Mapping[str, str], Callable[[Processed, "Exception | None"], None]], None]
+"""Takes a request of so many spans and the transport's context through the steps, and calls back exactly once, on the
+event loop: with what has become of it, or why it must not be stored."""
 
 
 class Receiver:
@@ -52,14 +72,15 @@ class Receiver:
         with None when it is on disk, else with a LogError, which tells how many of the spans are stored all the same.
         `critical` says that its spans must not wait for others on their way out.
 
-        `process(body, spans)` may change a request on its way to the log, which keeps as many spans as it had.
-        `meter` counts what is acknowledged.
+        `process` may change a request on its way to the log; `meter` counts what is acknowledged.
         """
         self.admission = admission
         self._submit = submit
         self._ledger = ledger
         self._suspended = suspended
         self._process = process
+        self.wants: frozenset[str] = frozenset()
+        """Names of headers or metadata, in lower case, that transports tell in the context."""
         self._meter = meter or Meter()
         self._append_timeout = append_timeout
         self._monotonic = monotonic
@@ -67,13 +88,14 @@ class Receiver:
         self._waiting: deque[_Append] = deque()
         self._sweeping = False
 
-    def take(self, body: bytes, held: int, reply: Reply) -> None:
+    def take(self, body: bytes, held: int, reply: Reply, context: Mapping[str, str] = NO_CONTEXT) -> None:
         """Take one serialised ExportTraceServiceRequest. Never raises.
 
         `reply` is called exactly once: before this returns when nothing has to be stored, else when the commit that
         holds the request is durable, has failed, or takes too long. `held` is how many bytes of the admission the
         caller has reserved for this request, and gives back after the reply; 0 asks for both to be done here. Nobody
-        can take a request back: a client that hangs up in the meantime is the caller's affair.
+        can take a request back: a client that hangs up in the meantime is the caller's affair. `context` holds what the
+        transport said, of the names in `wants`.
         """
         if len(body) > MAX_REQUEST:
             return reply(self.refuse(outcome.too_large(len(body))))
@@ -92,18 +114,67 @@ class Receiver:
             if not self.admission.reserve(own):
                 return reply(self.refuse(outcome.overloaded(self.admission.limit), spans))
             reply = _giving_back(self.admission, own, reply)
-        append = _Append(self, sight, reply, self._monotonic() + self._append_timeout)
+        if self._process is None:
+            return self._append(body, _Append(self, sight, reply, self._monotonic() + self._append_timeout))
+
+        def processed(made: Processed, error: Exception | None) -> None:
+            self._processed(body, sight, made, error, reply)
+
         try:
-            if self._process is not None:
-                body = self._process(body, spans)
-            self._submit(body, spans, append, sight.critical)
+            self._process(body, spans, context, processed)
         except Exception:
-            logger.exception("appending %d spans failed in a way that the log does not announce", spans)
+            logger.exception("processing %d spans failed in a way that is not foreseen", spans)
+            reply(self.refuse(outcome.internal(), spans))
+
+    def _processed(self, body: bytes, sight: Sight, made: Processed, error: Exception | None, reply: Reply) -> None:
+        """What the steps have made of a request is stored, if it is a request still."""
+        came = sight.spans
+        if error is None and made.body is not body:
+            try:
+                sight = look(made.body)
+                if sight.spans != made.spans:
+                    raise ValueError(f"processors say that {made.spans} spans are left, and there are {sight.spans}")
+            except (WireError, ValueError) as fault:
+                logger.error("what processors have made of a request of %d spans cannot be stored: %s", came, fault)
+                error = fault
+        if error is not None:
+            refusal = outcome.not_ready(error) if isinstance(error, NotReady) else outcome.internal()
+            return reply(self.refuse(refusal, came))
+        if not made.spans:
+            return reply(self._account(made))
+        self._append(made.body, _Append(self, sight, reply, self._monotonic() + self._append_timeout, made, came))
+
+    def _append(self, body: bytes, append: _Append) -> None:
+        sight = append.sight
+        try:
+            self._submit(body, sight.spans, append, sight.critical)
+        except Exception:
+            logger.exception("appending %d spans failed in a way that the log does not announce", sight.spans)
             return append.failed()
         if not append.answered:
             self._waiting.append(append)
             if not self._sweeping:
                 self._sweep_in(self._append_timeout)
+
+    def _account(self, made: Processed) -> Outcome:
+        """Count what processors have left out of a request whose rest, if there is one, is stored; and the answer to
+        it."""
+        self._ledger.filtered.update(made.filtered)
+        if not made.refused:
+            return Accepted(made.spans + sum(made.filtered.values()))
+        gone = sum(made.refused.values())
+        problem = f"{gone} spans are not stored: {made.problem}"[:_LONGEST_PROBLEM]
+        refused = outcome.rejected(next(iter(made.refused)), problem)  # type: ignore[arg-type] # a Counter of texts
+        if not made.spans and not made.filtered:
+            return self.refuse(refused, gone)
+        self._notices.note(refused, gone)
+        self._ledger.refused.update(made.refused)
+        return Accepted(made.spans + sum(made.filtered.values()), gone, problem)
+
+    def lead_through(self, process: Process | None, wants: frozenset[str]) -> None:
+        """From now on have requests taken through `process`; None: nothing is done with them. `wants` are the names of
+        headers or metadata, in lower case, that it looks for in the context."""
+        self._process, self.wants = process, wants
 
     def refuse(self, refusal: Refused, spans: int = 0) -> Refused:
         """Account for a refusal: the request always, its spans where their number is known. Says so in the log."""
@@ -113,19 +184,19 @@ class Receiver:
         self._notices.note(refusal, spans)
         return refusal
 
-    def _settled(self, error: LogError | None, sight: Sight) -> Outcome:
-        spans = sight.spans
+    def _settled(self, error: LogError | None, append: _Append) -> Outcome:
+        sight, came = append.sight, append.came
         if error is None:
             self._meter.add(sight)
-            return Accepted(spans)
+            return Accepted(came) if append.made is None else self._account(append.made)
         if isinstance(error, LogFull):
-            return self.refuse(outcome.full(error), spans - error.stored)
+            return self.refuse(outcome.full(error), came - error.stored)
         if isinstance(error, LogTooLarge):
-            return self.refuse(outcome.never_fits(error), spans)
+            return self.refuse(outcome.never_fits(error), came)
         if isinstance(error, LogUnavailable):
-            return self.refuse(outcome.unavailable(error), spans - error.stored)
-        logger.error("appending %d spans failed in a way that the log does not announce: %s", spans, error)
-        return self.refuse(outcome.internal(), spans - error.stored)
+            return self.refuse(outcome.unavailable(error), came - error.stored)
+        logger.error("appending %d spans failed in a way that the log does not announce: %s", sight.spans, error)
+        return self.refuse(outcome.internal(), came - error.stored)
 
     def _timed_out(self) -> Outcome:
         # The spans are not counted yet: if they reach the disk after all, the log counts them as acknowledged, and
@@ -162,21 +233,34 @@ class Receiver:
 class _Append:
     """One request on its way to the disk; the log calls it when it knows."""
 
-    __slots__ = ("_receiver", "_reply", "_sight", "answered", "due")
+    __slots__ = ("_receiver", "_reply", "answered", "came", "due", "made", "sight")
 
-    def __init__(self, receiver: Receiver, sight: Sight, reply: Reply, due: float) -> None:
-        self._receiver, self._sight, self._reply, self.due = receiver, sight, reply, due
+    def __init__(
+        self,
+        receiver: Receiver,
+        sight: Sight,
+        reply: Reply,
+        due: float,
+        made: Processed | None = None,
+        came: int = 0,
+    ) -> None:
+        """`made` is what processors have made of a request in which `came` spans were."""
+        self._receiver, self.sight, self._reply, self.due = receiver, sight, reply, due
+        self.made, self.came = made, came or sight.spans
         self.answered = False
 
     def __call__(self, error: LogError | None) -> None:
         """The outcome: answer with it, or, when the answer has been given, put the ledger right."""
         if self.answered:
-            if error is not None and (lost := self._sight.spans - error.stored):
-                self._receiver._not_stored(lost)
+            if error is not None:
+                if lost := self.came - error.stored:
+                    self._receiver._not_stored(lost)
+            elif self.made is not None:
+                self._receiver._account(self.made)
             return
         self.answered = True
         self._receiver._forget_answered()
-        self._reply(self._receiver._settled(error, self._sight))
+        self._reply(self._receiver._settled(error, self))
 
     def give_up(self) -> None:
         """Answer without an outcome."""
@@ -187,7 +271,7 @@ class _Append:
         """Answer for a fault of ours."""
         if not self.answered:
             self.answered = True
-            self._reply(self._receiver.refuse(outcome.internal(), self._sight.spans))
+            self._reply(self._receiver.refuse(outcome.internal(), self.came))
 
 
 def _giving_back(admission: Admission, size: int, reply: Reply) -> Reply:

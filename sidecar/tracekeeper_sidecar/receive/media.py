@@ -7,8 +7,15 @@ from typing import Final
 from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.http.answer import Answer
 from tracekeeper_sidecar.receive import outcome
-from tracekeeper_sidecar.receive.outcome import Refused
-from tracekeeper_sidecar.wire.status import INVALID_ARGUMENT, UNIMPLEMENTED, status, status_json
+from tracekeeper_sidecar.receive.outcome import Accepted, Refused
+from tracekeeper_sidecar.wire.status import (
+    INVALID_ARGUMENT,
+    UNIMPLEMENTED,
+    partial_success,
+    partial_success_json,
+    status,
+    status_json,
+)
 
 PATH: Final = "/v1/traces"
 PROTOBUF: Final = "application/x-protobuf"
@@ -25,9 +32,12 @@ def content_type(header: str) -> str | None:
     return essence if essence in _SUCCESS else None
 
 
-def success(media: str) -> Answer:
-    """An empty ExportTraceServiceResponse: everything was taken."""
-    return _SUCCESS[media]
+def success(media: str, accepted: Accepted) -> Answer:
+    """An ExportTraceServiceResponse: empty, because everything was taken, or with what was not stored."""
+    if not accepted.rejected:
+        return _SUCCESS[media]
+    encode = partial_success if media == PROTOBUF else partial_success_json
+    return Answer(200, media, encode(accepted.rejected, accepted.problem))
 
 
 def refusal(refused: Refused, media: str | None, headers: tuple[tuple[str, str], ...] = ()) -> Answer:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable, WireError
+from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable, NotReady, WireError
 from tracekeeper_sidecar.wire import status
 
 Reason = Literal[
     "malformed", "too_large", "overloaded", "quota", "disk", "unavailable", "timeout", "internal",
-    "media_type", "encoding", "method", "path", "slow_client", "disconnected",
+    "media_type", "encoding", "method", "path", "slow_client", "disconnected", "redaction", "processor",
 ]  # fmt: skip
 """Why a request was refused: the `reason` label of the ledger's metrics."""
 
@@ -24,9 +24,14 @@ MAX_REQUEST: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The spans are on disk (or counted and let go, while suspended): answer OK."""
+    """The spans are on disk (or counted and let go, while suspended, or by a processor): answer OK."""
 
     spans: int
+    """How many came, without those that were rejected."""
+    rejected: int = 0
+    """Spans of the same request that are not stored, and must not be sent again."""
+    problem: str = ""
+    """Why, for the person who reads the application's log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,11 @@ def unavailable(error: LogUnavailable) -> Refused:
     return Refused("unavailable", status.UNAVAILABLE, 503, f"the buffer cannot be written: {error}", error.retry_after)
 
 
+def not_ready(error: NotReady) -> Refused:
+    """It is too early."""
+    return Refused("unavailable", status.UNAVAILABLE, 503, str(error), RETRY_AFTER)
+
+
 def timed_out(seconds: float) -> Refused:
     """The disk did not answer in time."""
     return Refused(
@@ -116,6 +126,11 @@ def timed_out(seconds: float) -> Refused:
         "and then sending them again duplicates them",
         RETRY_AFTER,
     )
+
+
+def rejected(reason: Reason, problem: str) -> Refused:
+    """No span of the request may be stored; sending it again changes nothing."""
+    return Refused(reason, status.INVALID_ARGUMENT, 400, problem)
 
 
 def internal() -> Refused:

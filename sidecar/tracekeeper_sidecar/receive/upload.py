@@ -6,16 +6,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.http.exchange import Exchange, Loss
 from tracekeeper_sidecar.receive import media, outcome
 from tracekeeper_sidecar.receive.inflate import Inflater
-from tracekeeper_sidecar.receive.intake import Receiver
+from tracekeeper_sidecar.receive.intake import NO_CONTEXT, Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.receive.dialect import Convert, Dialect
+    from tracekeeper_sidecar.wire.converted import Converted
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +37,30 @@ _IN_THREAD: Final = 64 * 1024
 class Upload:
     """Takes a body, hands it to the receiver, and answers. A `Body` of `tracekeeper_sidecar.http`."""
 
-    __slots__ = ("_all", "_ended", "_exchange", "_first", "_held", "_inflater", "_kind", "_over", "_packed",
-                 "_receiver", "_size", "_steps")  # fmt: skip
+    __slots__ = ("_all", "_context", "_convert_with", "_dialect", "_ended", "_exchange", "_first", "_held", "_inflater",
+                 "_kind", "_left_out", "_over", "_packed", "_problem", "_receiver", "_size", "_steps")  # fmt: skip
 
-    def __init__(self, receiver: Receiver, exchange: Exchange, kind: str, *, gzip: bool, held: int) -> None:
-        """`held` bytes are reserved in the admission already; they are given back with the answer, like all others."""
+    def __init__(
+        self,
+        receiver: Receiver,
+        exchange: Exchange,
+        kind: str,
+        *,
+        gzip: bool,
+        held: int,
+        context: Mapping[str, str] = NO_CONTEXT,
+        dialect: Dialect | None = None,
+        convert: Convert | None = None,
+    ) -> None:
+        """`held` bytes are reserved in the admission already; they are given back with the answer, like all others.
+
+        `context` is what the head says that processors want. A body in another protocol's JSON comes with its `dialect`,
+        and what makes OTLP of it.
+        """
         self._receiver, self._exchange, self._kind = receiver, exchange, kind
+        self._context, self._dialect, self._convert_with = context, dialect, convert
+        self._left_out, self._problem = 0, ""
+        """Spans that could not be understood, and what is wrong with them."""
         self._held = held
         self._inflater = Inflater() if gzip else None
         self._packed: deque[bytes] = deque()
@@ -148,25 +170,42 @@ class Upload:
         if self._kind == media.JSON:
             self._convert(body)
         else:
-            self._receiver.take(body, self._held, self._answer)
+            self._receiver.take(body, self._held, self._answer, self._context)
 
     def _convert(self, body: bytes) -> None:
         limit = self._receiver.admission.limit // _JSON_FACTOR
+        convert = self._convert_with or media.from_json
         if len(body) > limit:
             self._refuse(outcome.too_large_for_json(len(body), limit))
         elif not self._reserve(_JSON_FACTOR * len(body)):
             return
         elif len(body) < _IN_THREAD:
-            self._converted(media.from_json(body))
+            self._converted(convert(body))
         else:
-            converting = asyncio.get_running_loop().run_in_executor(None, media.from_json, body)
+            converting = asyncio.get_running_loop().run_in_executor(None, convert, body)
             converting.add_done_callback(lambda done: self._converted(_result(done)))
 
-    def _converted(self, result: bytes | Refused) -> None:
+    def _converted(self, result: bytes | Converted | Refused) -> None:
         if isinstance(result, Refused):
             self._refuse(result)
+        elif isinstance(result, bytes):
+            self._receiver.take(result, self._held, self._answer, self._context)
         else:
-            self._receiver.take(result, self._held, self._answer)
+            self._translated(result)
+
+    def _translated(self, result: Converted) -> None:
+        """Take what could be understood of another protocol, and leave out the rest."""
+        dialect = self._dialect
+        assert dialect is not None
+        dialect.learn(result)
+        if result.refused:
+            refused = malformed(dialect.name, result.problem)
+            if not result.payload:
+                self._over or self._answer(self._receiver.refuse(refused, result.refused))
+                return
+            self._receiver.leave_out(refused, result.refused)
+        self._left_out, self._problem = result.refused, result.problem
+        self._receiver.take(result.payload, self._held, self._answer, self._context)
 
     def _refuse(self, refused: Refused) -> None:
         if not self._over:
@@ -179,12 +218,16 @@ class Upload:
         self._first, self._all = b"", None
         self._packed.clear()
         if isinstance(outcome, Accepted):
-            self._exchange.reply(media.success(self._kind))
+            if self._left_out or self._problem:
+                problem = "; ".join(one for one in (self._problem, outcome.problem) if one)
+                outcome = Accepted(outcome.spans, outcome.rejected + self._left_out, problem)
+            success = media.success(self._kind, outcome) if self._dialect is None else self._dialect.success(outcome)
+            self._exchange.reply(success)
         else:
             self._exchange.reply(media.refusal(outcome, self._kind))
 
 
-def _result(done: asyncio.Future[bytes | Refused]) -> bytes | Refused:
+def _result(done: asyncio.Future[bytes | Converted | Refused]) -> bytes | Converted | Refused:
     if not done.cancelled() and done.exception() is None:
         return done.result()
     logger.error("converting JSON failed in a way that is not foreseen: %s", done)

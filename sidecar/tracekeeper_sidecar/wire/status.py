@@ -28,6 +28,16 @@ RETRY_INFO_TRAILER: Final = "google.rpc.retryinfo-bin"
 """Where the Python SDK looks for it: bare."""
 
 
+def partial_success(rejected: int, message: str) -> bytes:
+    """An ExportTraceServiceResponse {1 partial_success: {1 rejected_spans: int64, 2 error_message: string}}."""
+    return delimited(1, b"\x08" + encode(rejected) + delimited(2, message.encode("utf-8", "replace")))
+
+
+def partial_success_json(rejected: int, message: str) -> bytes:
+    """The same as OTLP's JSON has it."""
+    return json.dumps({"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}}).encode()
+
+
 def retry_info(seconds: float) -> bytes:
     """RetryInfo asking to come back after `seconds`."""
     nanos = max(0, round(seconds * 1_000_000_000))

@@ -12,6 +12,7 @@ import otlp_requests
 from receivers import Gate, Store, export
 from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable
 from tracekeeper_sidecar.ledger import Intake
+from tracekeeper_sidecar.process.step import Request
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
@@ -218,7 +219,7 @@ async def test_what_the_caller_holds_is_the_callers_to_give_back() -> None:
 async def test_what_processing_makes_of_a_request_is_stored() -> None:
     rig = Rig()
     kept = otlp_requests.body(2, text="***")
-    rig.receiver._process = lambda body, spans: kept if spans == 2 else body
+    rig.receiver.lead_through(lambda body, spans, context, done: done(Request(kept, spans), None), frozenset())
     assert await rig.export(otlp_requests.body(2)) == Accepted(2)
     assert rig.store.payloads == [kept]
 

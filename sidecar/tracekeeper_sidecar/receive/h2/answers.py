@@ -7,8 +7,8 @@ import re
 from typing import Final
 
 from tracekeeper_sidecar.receive.h2 import session
-from tracekeeper_sidecar.receive.outcome import Refused
-from tracekeeper_sidecar.wire.status import trailers
+from tracekeeper_sidecar.receive.outcome import Accepted, Refused
+from tracekeeper_sidecar.wire.status import partial_success, trailers
 
 _LONGEST_MESSAGE: Final = 1024
 """Characters: clients may give up on headers of 8 KiB, and each character may become nine bytes."""
@@ -30,6 +30,12 @@ NOT_HTTP2: Final = (
     b"Content-Length: %d\r\n\r\n%s" % (len(NOT_GRPC_TEXT), NOT_GRPC_TEXT)
 )
 """What a client hears that tries HTTP/1.1."""
+
+
+def partial(accepted: Accepted) -> bytes:
+    """The message, framed, that says what of the request was not stored."""
+    message = partial_success(accepted.rejected, accepted.problem)
+    return b"\0" + len(message).to_bytes(4) + message
 
 
 def headers(refused: Refused) -> list[tuple[bytes, bytes]]:

@@ -232,7 +232,7 @@ class Connection(asyncio.BufferedProtocol):
     def _reply(self, number: int, held: int, outcome: Outcome) -> None:
         self._receiver.admission.release(held)
         if type(outcome) is Accepted:
-            said = self._session.accept(number)
+            said = self._session.accept(number, answers.partial(outcome) if outcome.rejected else None)
         else:
             assert isinstance(outcome, Refused)
             said = self._session.reject(number, answers.headers(outcome))

@@ -96,8 +96,8 @@ class Session:
     def is_open(self, number: int) -> bool:
         """Whether the call can still be answered: the client has not reset it, nor the connection."""
 
-    def accept(self, number: int) -> bool:
-        """Answer OK; False when the call is gone, or answered already."""
+    def accept(self, number: int, message: bytes | None = None) -> bool:
+        """Answer OK, with a framed `message` or an empty one; False when the call is gone, or answered already."""
 
     def reject(self, number: int, headers: list[tuple[bytes, bytes]], content: bytes | None = None) -> bool:
         """Answer with these headers (`:status` first, 16 at most) and nothing behind them, or `content`, not empty.

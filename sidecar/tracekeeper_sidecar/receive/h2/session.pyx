@@ -234,11 +234,11 @@ cdef class Session:
     def is_open(self, int32_t number):
         return self._find(number) is not NULL
 
-    def accept(self, int32_t number):
+    def accept(self, int32_t number, bytes message=None):
         cdef Stream *stream = self._find(number)
         if stream is NULL or stream.state == ANSWERED:
             return False
-        return self._answer(stream, _HEADERS, 3, _SUCCESS, True)
+        return self._answer(stream, _HEADERS, 3, _SUCCESS if message is None else message, True)
 
     def reject(self, int32_t number, list headers not None, bytes content=None):
         cdef nghttp2_nv[16] made

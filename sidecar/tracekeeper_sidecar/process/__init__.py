@@ -1,0 +1,1 @@
+"""What is done with spans between the receivers and the log: the steps of a config's section `processors`."""

@@ -1,0 +1,59 @@
+"""Where requests wait until it is known what is to be done with them.
+
+Right after its start a sidecar does not know its policy, and what may have to be redacted must not reach the disk
+before. So requests wait here, for a moment as a rule; the bytes in flight bound them, and the time that a sender waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+from tracekeeper_sidecar.errors import NotReady
+from tracekeeper_sidecar.process.step import Request
+
+PATIENCE: Final = 8.0
+"""Seconds. SDKs wait for ten: so they hear the reason."""
+
+Done: TypeAlias = Callable[[Request, "Exception | None"], None]
+Process: TypeAlias = Callable[[bytes, int, Mapping[str, str], Done], None]
+
+
+class _Waiting(NamedTuple):
+    body: bytes
+    spans: int
+    context: Mapping[str, str]
+    done: Done
+
+
+class Anteroom:
+    """Owned by the receivers' event loop. Open it once."""
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._waiting: deque[_Waiting] = deque()
+        self._opened = False
+
+    def process(self, body: bytes, spans: int, context: Mapping[str, str], done: Done) -> None:
+        """Keep a request until `open`, or until its sender has waited too long: then it is given back with NotReady."""
+        waiting = _Waiting(body, spans, context, done)
+        self._waiting.append(waiting)
+        asyncio.get_running_loop().call_later(self._patience, self._give_up, waiting)
+
+    def open(self, process: Process | None) -> None:
+        """Send all that wait on, through `process` or as they are."""
+        self._opened = True
+        while self._waiting:
+            body, spans, context, done = self._waiting.popleft()
+            if process is None:
+                done(Request(body, spans), None)
+            else:
+                process(body, spans, context, done)
+
+    def _give_up(self, waiting: _Waiting) -> None:
+        # They wait in the order in which they came, and all equally long.
+        if not self._opened and self._waiting and self._waiting[0] is waiting:
+            self._waiting.popleft()
+            waiting.done(Request(waiting.body, waiting.spans), NotReady("the sidecar has not read its policy yet"))

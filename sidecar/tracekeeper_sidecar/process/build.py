@@ -1,0 +1,51 @@
+"""Makes the pipeline of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Final
+
+from tracekeeper_sidecar.model import NO_POD, Pod
+from tracekeeper_sidecar.process.pipeline import Pipeline
+from tracekeeper_sidecar.process.step import Step
+from tracekeeper_spec.processor import Processor, ProcessorType
+from tracekeeper_spec.secrets import DocumentSecrets, Secrets
+
+Make = Callable[[Processor, "Means"], Step]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What steps are made with, besides what the config says of them."""
+
+    secrets: Secrets = field(default_factory=lambda: DocumentSecrets({}))
+    pod: Pod = NO_POD
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pod. So are the annotations."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What else is known of the pod, by the names of the downward API's files: `node`, `service-account`."""
+
+
+_MODULES: Final = {
+    ProcessorType.NORMALIZE: "normalize",
+    ProcessorType.REDACT: "redact",
+    ProcessorType.FILTER: "filter",
+    ProcessorType.ATTRIBUTES: "attributes",
+    ProcessorType.PRICE: "price",
+    ProcessorType.DETECT: "detect",
+    ProcessorType.CUSTOM: "custom",
+}
+
+
+def build(processors: Sequence[Processor], means: Means) -> Pipeline:
+    """The pipeline of these processors, in their order. Only the code of those that are there is imported."""
+    return Pipeline([_make(processor)(processor, means) for processor in processors])
+
+
+def _make(processor: Processor) -> Make:
+    module = import_module(f"tracekeeper_sidecar.process.{_MODULES[processor.type]}")
+    make: Make = module.make
+    return make

@@ -1,0 +1,68 @@
+"""The pipeline that is in force, and changes of it while requests come."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from tracekeeper_sidecar.process.anteroom import Anteroom, Process
+from tracekeeper_sidecar.process.build import Means, build
+from tracekeeper_sidecar.process.pipeline import Pipeline
+from tracekeeper_sidecar.process.step import Sample
+from tracekeeper_spec.processor import Processor, ProcessorType
+from tracekeeper_spec.walk import read
+
+logger = logging.getLogger(__name__)
+
+
+class Door(Protocol):
+    """Where requests come in: the receiver, seen from here."""
+
+    def lead_through(self, process: Process | None, wants: frozenset[str]) -> None:
+        """As Receiver.lead_through."""
+
+
+class Stage:
+    """Owned by the receivers' event loop."""
+
+    def __init__(self, door: Door, *, waits: bool) -> None:
+        """`waits`: a policy may say what is to be done with requests, so none is stored before that is known."""
+        self.pipeline = Pipeline()
+        self._door = door
+        self._anteroom = Anteroom() if waits else None
+        if self._anteroom is not None:
+            door.lead_through(self._anteroom.process, frozenset())
+
+    async def follow(self, processors: Sequence[Processor], means: Means) -> None:
+        """Do from now on what `processors` say. What is being done with requests that take their time is ended as it
+        was begun. Raises what making a step raises; then nothing has changed."""
+        made = await asyncio.to_thread(build, processors, means) if processors else Pipeline()
+        made.keep(self.pipeline)
+        self.pipeline = made
+        process = made.process if made.steps else None
+        self._door.lead_through(process, made.wants)
+        if self._anteroom is not None:
+            self._anteroom.open(process)
+            self._anteroom = None
+
+    async def without_policy(self) -> None:
+        """While nobody has said what is to be done, what people rarely want to be seen is redacted: a policy that asks
+        for that may come, and would be too late for what is stored."""
+        from tracekeeper_spec.redact_fields import REDACT  # noqa: PLC0415 - as a rule there is a policy
+
+        redact = read(REDACT, {}, "redact", [])
+        await self.follow((Processor("no-policy", ProcessorType.REDACT, redact=redact),), Means())
+
+    def samples(self) -> Iterable[Sample]:
+        """The metrics of all steps."""
+        return self.pipeline.samples()
+
+    def problems(self) -> Iterable[str]:
+        """What is wrong with steps at the moment, in words for people."""
+        return self.pipeline.problems()
+
+    def close(self) -> None:
+        """Let go of what steps hold."""
+        self.pipeline.close()
