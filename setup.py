@@ -19,7 +19,7 @@ HOT = [
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("fold", "keep", "keys", "probability", "remembered", "traces")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("pick", "shard", "slabs", "told", "verdict")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("component", "counts", "held", "labels", "rows", "table")),
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("splice", "tally", "tariffs", "waiting")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("redact", "splice", "tally", "tariffs", "waiting")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("normalize", "normalize_span", "normalize_usage")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("detect", "detect_calls", "detect_known", "detect_span")),
 ]
