@@ -69,15 +69,19 @@ class SecretUse:
 
 
 def secret_uses(spec: ConfigSpec) -> list[SecretUse]:
-    """Every key of a Secret that backends of `spec` refer to, in order of their fields: what sidecars must have."""
+    """Every key of a Secret that backends and processors of `spec` refer to, in order of their fields: what sidecars
+    must have."""
     uses: list[SecretUse] = []
     for index, backend in enumerate(spec.backends or ()):
         uses.extend(_uses(backend.otlp, f"spec.backends[{index}].otlp"))
+    for index, processor in enumerate(spec.processors or ()):
+        if processor.redact is not None and processor.redact.hash_key is not None:
+            uses.append(_use(processor.redact.hash_key.secret_key_ref, f"spec.processors[{index}].redact.hashKey"))
     return uses
 
 
 def secret_refs(spec: ConfigSpec) -> set[tuple[str, str]]:
-    """(name, key) of every key of a Secret that backends of `spec` refer to."""
+    """(name, key) of every key of a Secret that backends and processors of `spec` refer to."""
     return {(use.name, use.key) for use in secret_uses(spec)}
 
 
