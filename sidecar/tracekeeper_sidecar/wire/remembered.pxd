@@ -14,6 +14,8 @@ cdef class Remembered:
     @cython.locals(size=Py_ssize_t, at=Py_ssize_t)
     cpdef add(self, bytes packed)
 
+    cpdef turn(self)
+
     cdef unsigned long long _look(self, const unsigned char* data, Py_ssize_t at) except? 0
 
     cdef void _note(self, const unsigned char* data, Py_ssize_t at, unsigned long long verdict) except *

@@ -54,6 +54,14 @@ class Remembered:
             self._put(_mark(packed, at), _word(packed, at + 16))
             at += _RECORD
 
+    def turn(self) -> None:
+        """Make the younger generation the older one, whose traces are forgotten."""
+        self.turns += 1
+        self._old = self._young
+        self._old_mask = self._young_mask
+        self._count = 0
+        self._set_young(_FIRST)
+
     def _look(self, data: bytes, at: int) -> int:
         """The verdict on the trace whose id is at `at`, where it is known to be; 0 if none is remembered."""
         return self._get(_mark(data, at))
@@ -86,11 +94,7 @@ class Remembered:
         self._young[2 * at + 1] = verdict
         self._count += 1
         if self._count >= self._most:
-            self.turns += 1
-            self._old = self._young
-            self._old_mask = self._young_mask
-            self._count = 0
-            self._set_young(_FIRST)
+            self.turn()
         elif 2 * self._count > self._young_mask:
             self._grow()
 

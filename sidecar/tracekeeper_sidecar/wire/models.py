@@ -1,0 +1,28 @@
+"""Whether two names of models are of the same one: an alias, and the version that it stands for."""
+
+from __future__ import annotations
+
+import re
+
+_VERSION = re.compile(
+    r"([-@:](\d{8}|\d{4}-\d{2}-\d{2}|\d{3,4}|\d{2}-\d{2}|latest|preview|exp|experimental|v\d{1,2}(:\d{1,2})?|\d{1,2}:\d{1,2}))+"
+)
+"""What stands behind the name of a model: a date, a revision, or how far it is."""
+_PLACES = re.compile(r"^((us|eu|apac|global|us-gov)\.)?((anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai)\.)?")
+"""Regions and makers, before names at Bedrock."""
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether each could stand for the other: `gpt-4o` and `gpt-4o-2024-08-06`, but not `gpt-4o` and `gpt-4o-mini`."""
+    one, other = _bare(one), _bare(other)
+    if len(one) > len(other):
+        one, other = other, one
+    if other.startswith(one) and (one == other or _VERSION.fullmatch(other[len(one) :])):
+        return True
+    stems = {_VERSION.sub("", one), _VERSION.sub("", other)}
+    return len(stems) == 1 and any(name.endswith("-latest") for name in (one, other))
+
+
+def _bare(name: str) -> str:
+    """Without what stands before it at gateways: `openai/gpt-4o`, `models/gemini-2.0-flash`."""
+    return _PLACES.sub("", name.strip().lower().rpartition("/")[2])
