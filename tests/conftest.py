@@ -14,7 +14,13 @@ from hypothesis import settings
 settings.register_profile("tracekeeper", deadline=None)
 settings.load_profile("tracekeeper")
 
-ON_UVLOOP = ("tests/contract/", "tests/unit/app/test_link", "tests/unit/http/", "tests/unit/receive/")
+ON_UVLOOP = (
+    "tests/contract/",
+    "tests/unit/app/test_link",
+    "tests/unit/custom/",
+    "tests/unit/http/",
+    "tests/unit/receive/",
+)
 """Where tests talk to the sidecar's servers, which run on uvloop only, and to its link, which does so in fact."""
 
 PROOFS = ("tests/faults/", "tests/model/")

@@ -17,15 +17,16 @@ CUSTOM = Object(
         Field(
             "entryPoint",
             ENTRY_POINT,
-            f"Name of the class among the entry points `{GROUP}` of the packages that are installed in the sidecar's image.",
+            f"Name of the class among the entry points `{GROUP}` of the packages that are installed in the sidecar's "
+            "image.",
             required=True,
         ),
         Field("config", Free(max_bytes=16384, max_depth=16), "Given to the class as it is.", default={}),
         Field(
             "onError",
             Choice(OnError),
-            "What becomes of the spans of a request that the class raises on, or that takes longer than `timeout`. `Bypass` "
-            "has them go on as they were, `Refuse` does not take them, which the application is told.",
+            "What becomes of the spans of a request that the class raises on, or that takes longer than `timeout`. "
+            "`Bypass` has them go on as they were, `Refuse` does not take them, which the application is told.",
             default="Bypass",
         ),
         Field(

@@ -11,8 +11,8 @@ FILTER = Object(
         Field(
             "drop",
             ListOf(Condition(), 16, min_items=1),
-            "A span for which one of these conditions holds is answered OK and thrown away. Its children stay, and then have "
-            "a parent that no backend knows.",
+            "A span for which one of these conditions holds is answered OK and thrown away. Its children stay, and "
+            "then have a parent that no backend knows.",
             required=True,
         ),
     ),

@@ -1,0 +1,120 @@
+"""The step of the pipeline that has a process of the user's own do the work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from tracekeeper_sidecar.errors import WireError
+from tracekeeper_sidecar.process.custom import metrics
+from tracekeeper_sidecar.process.custom.child import Child, Failed, Failure, Limits
+from tracekeeper_sidecar.process.custom.find import NotInstalled, find
+from tracekeeper_sidecar.process.custom.messages import Message, What
+from tracekeeper_sidecar.process.step import Plain, Request, Sample, Step
+from tracekeeper_sidecar.wire.scan import look
+from tracekeeper_spec.custom import Custom, OnError
+
+ANSWERED: Final = "answered"
+OUTCOMES: Final = (ANSWERED, *Failure)
+
+
+class CustomStep(Plain):
+    """One processor of type Custom. Owned by the receivers' event loop."""
+
+    def __init__(self, name: str, kind: str, custom: Custom, limits: Limits | None = None) -> None:
+        super().__init__(name, kind)
+        self.fails_closed = custom.on_error is OnError.REFUSE
+        self._custom = custom
+        self._limits = limits or Limits(custom.timeout)
+        self._child: Child | None = Child(setup_of(custom), self._limits)
+        try:
+            find(custom.entry_point)
+            self._missing = ""
+        except NotInstalled as error:
+            self._missing = str(error)
+
+    @property
+    def pid(self) -> int:
+        """Of its process; 0 while none runs."""
+        return self._child.pid if self._child is not None else 0
+
+    def run(self, request: Request) -> None:
+        raise NotImplementedError("it takes its time: call start")
+
+    def start(self, request: Request, done: Callable[[Exception | None], None]) -> None:
+        """Have the process change the request. Never raises."""
+        if (child := self._child) is None:
+            return done(Failed(Failure.UNUSABLE, "another step has taken its place"))
+
+        def answered(what: Message | Failed) -> None:
+            problem = what if isinstance(what, Failed) else self._take(request, what)
+            child.counts.outcomes[problem.failure if problem is not None else ANSWERED] += 1
+            if problem is not None and not self.fails_closed:
+                child.counts.bypassed += request.spans
+            done(problem)
+
+        child.ask(request.body, answered)
+
+    def _take(self, request: Request, answer: Message) -> Failed | None:
+        """Takes the answer; where it is no request with the spans that it says it has, nothing has changed."""
+        self._missing = ""
+        if answer.what == What.SAME:
+            return None
+        left = request.spans - answer.dropped
+        try:
+            spans = look(answer.body).spans if answer.body else 0
+        except WireError as error:
+            return Failed(Failure.INVALID, f"what it has made of the spans is not OTLP: {error}")
+        if spans != left:
+            text = f"{request.spans} spans went in and {answer.dropped} were dropped, but {spans} came out"
+            return Failed(Failure.INVALID, text)
+        if answer.dropped:
+            request.filter(self.name, answer.body, answer.dropped)
+        else:
+            request.body = answer.body
+        return None
+
+    def samples(self) -> Iterable[Sample]:
+        """Requests by outcome, spans bypassed, and what the processes cost."""
+        child, own = self._child, (self.name,)
+        if child is None:
+            return
+        usage = child.usage
+        for outcome in OUTCOMES:
+            yield Sample(metrics.REQUESTS, (self.name, str(outcome)), child.counts.outcomes[outcome])
+        yield Sample(metrics.BYPASSED, own, child.counts.bypassed)
+        yield Sample(metrics.CPU, own, usage.cpu)
+        yield Sample(metrics.MEMORY, own, usage.resident)
+        yield Sample(metrics.STARTS, own, child.counts.starts)
+
+    def keep(self, older: Step) -> None:
+        """Take over the process, if it was started for the same class and config, and what was counted."""
+        if not isinstance(older, CustomStep) or older._child is None or self._child is None:
+            return
+        if setup_of(older._custom) == setup_of(self._custom) and older._limits == self._limits:
+            self._child, older._child = older._child, None
+        else:
+            self._child.counts = older._child.counts
+
+    def problems(self) -> Iterable[str]:
+        """That the class is not installed, or the process does not run."""
+        problem = (self._child.problem if self._child is not None else "") or self._missing
+        if problem:
+            yield f"{problem}; its spans {'are refused' if self.fails_closed else 'go on as they are'}"
+
+    def close(self) -> None:
+        """End the process, once it has answered what it was asked."""
+        if self._child is not None:
+            self._child.retire()
+
+    async def gone(self) -> None:
+        """Return when its process has ended; after `close`."""
+        if self._child is not None:
+            await self._child.gone()
+
+
+def setup_of(custom: Custom) -> bytes:
+    """The first thing that the process is told; see `worker.Setup`."""
+    setup = {"entryPoint": custom.entry_point, "config": custom.config, "memory": custom.memory}
+    return json.dumps(setup, ensure_ascii=True, sort_keys=True).encode()

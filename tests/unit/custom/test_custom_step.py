@@ -1,0 +1,227 @@
+"""Steps of the user's own: what they change is taken, and whatever they do otherwise, the sidecar goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from custom_world import LIMITS, be_seen, begin, install, step, through
+from otlp_requests import request, span_ids
+from tracekeeper_sidecar.process.custom.child import Failed, Failure, Limits
+from tracekeeper_sidecar.process.custom.metrics import BYPASSED, CPU, MEMORY, REQUESTS, STARTS
+from tracekeeper_sidecar.process.custom.step import CustomStep
+from tracekeeper_spec.custom import OnError
+from waiting import attempted, until
+
+Make = Callable[..., CustomStep]
+
+
+@pytest.fixture
+async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
+    """Makes steps, and sees to it that their processes have ended when the test has."""
+    install(tmp_path)
+    be_seen(tmp_path, monkeypatch)
+    made: list[CustomStep] = []
+
+    def make(*args: object, **options: object) -> CustomStep:
+        made.append(step(*args, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+        await each.gone()
+
+
+def named(name: str, spans: int = 4) -> bytes:
+    """A request whose first span says what is to be done."""
+    message = request(spans)
+    message.resource_spans[0].scope_spans[0].spans[0].name = name
+    return message.SerializeToString()
+
+
+def sample(step: CustomStep, metric: object, outcome: str = "") -> float:
+    labels = ("mine", outcome) if outcome else ("mine",)
+    return next(each.value for each in step.samples() if each.metric is metric and each.labels == labels)
+
+
+async def test_what_the_class_changes_is_taken(make: Make) -> None:
+    tag = make("tag", {"value": "blue"})
+    found = await through(tag, named("x"), 4)
+    assert found.error is None and found.request.spans == 4
+    message = ExportTraceServiceRequest.FromString(found.request.body)
+    spans = message.resource_spans[0].scope_spans[0].spans
+    assert [span.attributes[-1].value.string_value for span in spans] == ["blue"] * 4
+    assert sample(tag, REQUESTS, "answered") == 1 and sample(tag, STARTS) == 1 and sample(tag, BYPASSED) == 0
+    assert sample(tag, CPU) > 0 and sample(tag, MEMORY) > 1 << 20
+
+
+async def test_what_it_leaves_alone_stays_the_same_object(make: Make) -> None:
+    body = named("looks")
+    found = await through(make(), body, 4)
+    assert found.error is None and found.request.body is body
+
+
+async def test_spans_that_it_drops_are_filtered(make: Make) -> None:
+    odd, body = make(), named("drops")
+    found = await through(odd, body, 4)
+    ids = span_ids(ExportTraceServiceRequest.FromString(body))
+    assert span_ids(ExportTraceServiceRequest.FromString(found.request.body)) == ids[::2]
+    assert found.request.spans == 2 and found.request.filtered == {"mine": 2}
+    found = await through(odd, named("drops_all"), 4)
+    assert found.request.body == b"" and found.request.spans == 0 and found.request.filtered == {"mine": 4}
+
+
+HARMFUL = {
+    "raises": Failure.RAISED,
+    "eats": Failure.RAISED,
+    "returns": Failure.RAISED,
+    "exits": Failure.DIED,
+    "leaves": Failure.DIED,
+    "stalls": Failure.TIMED_OUT,
+    "spins": Failure.TIMED_OUT,
+    "ignores_signals": Failure.TIMED_OUT,
+    "loses_ids": Failure.INVALID,
+    "doubles": Failure.INVALID,
+    "writes_to_everything": Failure.DIED,
+    "closes_everything": Failure.DIED,
+}
+
+
+@pytest.mark.parametrize("on_error", OnError)
+@pytest.mark.parametrize(("deed", "failure"), HARMFUL.items())
+async def test_harm_costs_one_request_and_the_next_is_served(
+    make: Make, deed: str, failure: Failure, on_error: OnError
+) -> None:
+    odd, body = make(on_error=on_error), named(deed)
+    found = await through(odd, body, 4)
+    assert isinstance(found.error, Failed) and found.error.failure == failure, found.error
+    assert found.request.body is body and found.request.spans == 4 and not found.request.filtered
+    assert odd.fails_closed == (on_error is OnError.REFUSE)
+    assert sample(odd, REQUESTS, failure) == 1
+    assert sample(odd, BYPASSED) == (4 if on_error is OnError.BYPASS else 0)
+
+    async def served() -> bool:
+        return (await through(odd, named("drops"), 4)).error is None
+
+    await attempted(served, "its process is started again, and serves")
+    assert not list(odd.problems())
+    assert sample(odd, STARTS) == (1 if failure in (Failure.RAISED, Failure.INVALID) else 2)
+
+
+async def test_what_it_prints_does_no_harm_and_is_logged_in_part(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    odd = make()
+    assert (await through(odd, named("prints"), 4)).error is None
+    await until(lambda: "garbage 3" in caplog.text, lambda: caplog.text)
+    assert (await through(odd, named("prints"), 4)).error is None
+    assert caplog.text.count("custom step prints") <= 20
+
+
+async def test_children_of_its_own_do_not_answer_and_end_with_it(make: Make) -> None:
+    odd = make()
+    for deed in ("forks", "drops", "leaves_a_child", "forks", "drops"):
+        found = await through(odd, named(deed), 4)
+        assert found.error is None and len(found.calls) == 1
+    group = odd.pid
+    odd.close()
+    await odd.gone()
+    await until(lambda: not living(group), "no process of the group lives")
+
+
+def living(group: int) -> list[str]:
+    """Processes of a group that have not ended; what has, somebody else may still have to bury."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if fields[2] == str(group) and fields[0] != "Z":
+                found.append(entry)
+    return found
+
+
+async def test_a_long_queue_is_cut_and_each_request_is_answered_once(make: Make) -> None:
+    odd = make(limits=replace(LIMITS, waiting=8))
+    all_of_them = [begin(odd, named("raises" if number % 3 == 0 else "drops"), 4) for number in range(50)]
+    await asyncio.gather(*(asyncio.wait_for(each.event.wait(), 60) for each in all_of_them))
+    assert all(len(each.calls) == 1 for each in all_of_them)
+    failed = [each.error.failure for each in all_of_them if isinstance(each.error, Failed)]
+    assert failed.count(Failure.OVERLOADED) == 42 and failed.count(Failure.RAISED) == 3
+    assert sum(sample(odd, REQUESTS, outcome) for outcome in ("answered", "raised", "overloaded")) == 50
+
+
+async def test_requests_behind_one_that_stalls_are_answered_too(make: Make) -> None:
+    odd = make(limits=replace(LIMITS, timeout=0.2))
+    await through(odd, named("drops"), 4)
+    both = begin(odd, named("stalls"), 4), begin(odd, named("drops"), 4)
+    await asyncio.gather(*(asyncio.wait_for(each.event.wait(), 60) for each in both))
+    first, second = (each.error for each in both)
+    assert isinstance(first, Failed) and first.failure == Failure.TIMED_OUT
+    assert isinstance(second, Failed) and second.failure in (Failure.OVERLOADED, Failure.UNUSABLE)
+
+
+@pytest.mark.parametrize(
+    ("point", "says"),
+    [
+        ("unmade", "ValueError: config.table is missing"),
+        ("no-method", "has no method process"),
+        ("missing", "no package that is installed has an entry point 'missing'"),
+    ],
+)
+async def test_a_class_that_cannot_be_used_is_named(make: Make, point: str, says: str) -> None:
+    bad = make(point)
+    assert bool(list(bad.problems())) == (point == "missing")  # That much is known before anything is started.
+    found = await through(bad, named("x"), 4)
+    assert isinstance(found.error, Failed) and found.error.failure == Failure.UNUSABLE
+    assert says in str(found.error)
+    [problem] = bad.problems()
+    assert says in problem and problem.endswith("its spans go on as they are")
+
+
+async def test_two_packages_with_the_same_name_are_told_apart_by_nobody(make: Make, tmp_path: Path) -> None:
+    install(tmp_path, {"odd": "Odd"}, name="other_parts")
+    [problem] = make().problems()
+    assert "'odd' is there 2 times: other_parts:Odd, spare_parts:Odd" in problem
+
+
+async def test_a_step_that_replaces_another_takes_its_process_over(make: Make) -> None:
+    first = make("tag", {"value": "a"})
+    await through(first, named("x"), 4)
+    pid = first.pid
+    second = make("tag", {"value": "a"}, on_error=OnError.REFUSE)
+    second.keep(first)
+    first.close()
+    assert (await through(second, named("x"), 4)).error is None and second.pid == pid
+    third = make("tag", {"value": "b"})
+    third.keep(second)
+    under_way = begin(second, named("x"), 4)
+    second.close()
+    found = await through(third, named("x"), 4)
+    assert b"b" in found.request.body and third.pid != pid
+    await asyncio.wait_for(under_way.event.wait(), 60)
+    assert under_way.error is None and sample(third, REQUESTS, "answered") == 4 and sample(third, STARTS) == 2
+    await until(lambda: not living(pid), "the old process has ended")
+
+
+async def test_a_process_that_never_starts_is_not_waited_for(make: Make, tmp_path: Path) -> None:
+    install(tmp_path, {"slow": "Slow"}, "import time\ntime.sleep(3600)\nclass Slow: pass", name="slow_parts")
+    slow = make("slow", limits=Limits(timeout=0.05, starting=0.2))
+    found = await through(slow, named("x"), 4)
+    assert isinstance(found.error, Failed) and "has not started in time" in str(found.error)
+
+
+async def test_large_requests_go_through(make: Make) -> None:
+    message = request(2000, text="x" * 2000)
+    found = await through(make("tag"), message.SerializeToString(), 2000)
+    assert found.error is None
+    assert len(found.request.body) > 12_000_000
