@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 from tracekeeper_sidecar.forward.dial import Place, dial
-from tracekeeper_sidecar.forward.http_wire import HttpWire
+from tracekeeper_sidecar.forward.http_wire import Answer, HttpWire, Lost
 
 IDLE = 45.0
 """Seconds after which an idle connection is not used again: many servers close theirs after a minute."""
@@ -31,6 +31,24 @@ class HttpPool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
         self._enough_until = 0.0
+
+    async def post(self, head: bytes, body: bytes, deadline: float) -> Answer:
+        """The answer to one request, which is sent once more where the server has closed a kept connection meanwhile:
+        so only what may come twice. Raises Lost, OSError, and at loop time `deadline` TimeoutError or Crowded.
+        """
+        wire = await self.take(deadline)
+        try:
+            return await wire.post(head, body, deadline)
+        except Lost as lost:
+            if lost.fresh or lost.heard:
+                raise
+        finally:
+            self.give_back(wire)
+        wire = await self.take(deadline, fresh=True)
+        try:
+            return await wire.post(head, body, deadline)
+        finally:
+            self.give_back(wire)
 
     async def take(self, deadline: float, *, fresh: bool = False) -> HttpWire:
         """A connection for one request; give it back. `fresh` asks for one that was never used, where it can be had.

@@ -78,19 +78,7 @@ class HttpExporter:
         data = await encode(body, self._encoding)
         coding = f"Content-Encoding: {self._encoding}\r\n" if self._encoding else ""
         head = self._head + f"{coding}Content-Length: {len(data)}\r\n\r\n".encode("ascii")
-        wire = await self._pool.take(deadline)
-        try:
-            return await wire.post(head, data, deadline)
-        except Lost as lost:
-            if lost.fresh or lost.heard:
-                raise
-        finally:
-            self._pool.give_back(wire)
-        wire = await self._pool.take(deadline, fresh=True)
-        try:
-            return await wire.post(head, data, deadline)
-        finally:
-            self._pool.give_back(wire)
+        return await self._pool.post(head, data, deadline)
 
     def _weaken(self, found: Answer) -> None:
         """The backend has not taken a compressed request yet, and this answer may be about the compression."""

@@ -48,7 +48,7 @@ class Caller:
         ]
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
         try:
-            return await self._send(head, body, asyncio.get_running_loop().time() + timeout)
+            return await self._pool.post(head, body, asyncio.get_running_loop().time() + timeout)
         except TimeoutError:
             raise PushFailed(f"{self.endpoint} has not answered within {timeout:.0f} s") from None
         except Lost as lost:
@@ -61,22 +61,6 @@ class Caller:
     def close(self) -> None:
         """End the connection."""
         self._pool.close()
-
-    async def _send(self, head: bytes, body: bytes, deadline: float) -> Answer:
-        """Sent once more where the kept connection was closed meanwhile: all that is sent here may come twice."""
-        wire = await self._pool.take(deadline)
-        try:
-            return await wire.post(head, body, deadline)
-        except Lost as lost:
-            if lost.fresh or lost.heard:
-                raise
-        finally:
-            self._pool.give_back(wire)
-        wire = await self._pool.take(deadline, fresh=True)
-        try:
-            return await wire.post(head, body, deadline)
-        finally:
-            self._pool.give_back(wire)
 
 
 def refused(endpoint: str, answer: Answer) -> PushFailed:
