@@ -37,7 +37,11 @@ FULL: dict[str, Any] = {
             "limits": {"cpu": 1, "memory": "512Mi", "ephemeral-storage": "2Gi"},
         },
         "ports": {"metrics": 15000},
-        "receivers": {"otlp": {"grpcPort": 15001, "httpPort": 15002}},
+        "receivers": {
+            "otlp": {"grpcPort": 15001, "httpPort": 15002},
+            "openai": {"parentFrom": "MetadataOrRequest"},
+            "zipkin": {"port": 15003},
+        },
         "storage": {
             "type": "Ephemeral",
             "size": "2Gi",

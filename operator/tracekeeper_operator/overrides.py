@@ -129,9 +129,11 @@ def _ports(sidecar: Sidecar, reader: _Reader) -> Sidecar:
     before = (otlp.grpc_port, otlp.http_port, sidecar.ports.metrics)
     given = [reader.read(key, _port) for key in PORTS]
     grpc, http, metrics = wanted = [new or old for new, old in zip(given, before, strict=True)]
-    if len(set(wanted)) < len(wanted):
+    zipkin = sidecar.receivers.zipkin
+    taken = [*wanted, zipkin.port] if zipkin is not None and zipkin.port is not None else wanted
+    if len(set(taken)) < len(taken):
         for key, port in zip(PORTS, given, strict=True):
-            if port is not None and wanted.count(port) > 1:
+            if port is not None and taken.count(port) > 1:
                 reader.refuse(key, f"{port} would be two ports of the sidecar's at once")
         return sidecar
     receivers = replace(sidecar.receivers, otlp=replace(otlp, grpc_port=grpc, http_port=http))

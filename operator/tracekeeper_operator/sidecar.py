@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tracekeeper_spec.config import ParentFrom
+from tracekeeper_spec.pod_facts import VARIABLES
 from tracekeeper_spec.resolve import ResolvedSpec
 from tracekeeper_spec.units import format_duration
 
@@ -52,14 +54,13 @@ class Fit:
 
 def container(spec: ResolvedSpec, options: Options, storage: Storage, fit: Fit) -> Object:
     """The native sidecar: an init container that stays, so that it starts first and stops last."""
-    environment = {"env": list(storage.environment)} if storage.environment else {}
     return {
         "name": names.SIDECAR,
         "image": fit.image,
         "imagePullPolicy": options.pull_policy,
         "restartPolicy": "Always",
         "args": arguments(spec, storage),
-        **environment,
+        "env": [*_pod_facts(), *storage.environment],
         "ports": [{"name": "tk-metrics", "containerPort": spec.sidecar.ports.metrics, "protocol": "TCP"}],
         **probes(spec, inside=fit.probe_inside),
         "resources": fit.resources,
@@ -86,10 +87,21 @@ def arguments(spec: ResolvedSpec, storage: Storage) -> list[str]:
         *storage.arguments,
         f"--grpc-listen=127.0.0.1:{otlp.grpc_port}",
         f"--http-listen=127.0.0.1:{otlp.http_port}",
+        *_receivers(spec),
         f"--metrics-listen=:{ports.metrics}",
         f"--log-level={spec.log_level}",
         f"--drain-timeout={format_duration(spec.sidecar.drain_timeout)}",
     ]
+
+
+def _receivers(spec: ResolvedSpec) -> list[str]:
+    """What is taken besides OTLP, as far as it must be said."""
+    receivers = spec.sidecar.receivers
+    asked = ["--openai-parent-from-request"] if receivers.openai.parent_from is ParentFrom.METADATA_OR_REQUEST else []
+    if receivers.zipkin is None:
+        return asked
+    port = receivers.zipkin.port
+    return [*asked, "--zipkin" if port is None else f"--zipkin-listen=127.0.0.1:{port}"]
 
 
 def probes(spec: ResolvedSpec, *, inside: bool) -> Object:
@@ -148,12 +160,13 @@ def volumes(storage: Storage, *, hide_token: bool) -> list[Object]:
 
 def ports(spec: ResolvedSpec) -> dict[int, str]:
     """The ports that the sidecar listens on, and what each is."""
-    otlp = spec.sidecar.receivers.otlp
-    return {
+    otlp, zipkin = spec.sidecar.receivers.otlp, spec.sidecar.receivers.zipkin
+    found = {
         otlp.grpc_port: "OTLP gRPC",
         otlp.http_port: "OTLP HTTP",
         spec.sidecar.ports.metrics: "metrics and health",
     }
+    return found | {zipkin.port: "Zipkin"} if zipkin is not None and zipkin.port is not None else found
 
 
 def security_context() -> Object:
@@ -167,6 +180,12 @@ def security_context() -> Object:
         "runAsUser": USER,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
+
+
+def _pod_facts() -> list[Object]:
+    return [
+        {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": field}}} for variable, field in VARIABLES.values()
+    ]
 
 
 def _probe(path: str, spec: ResolvedSpec, *, inside: bool, period: int, failures: int) -> Object:

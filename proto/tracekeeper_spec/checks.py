@@ -164,6 +164,9 @@ def ports_differ(values: Values) -> Iterator[Finding]:
     if values.get("receivers") is not None:
         otlp = values["receivers"].otlp
         ports += [("receivers.otlp.grpcPort", otlp.grpc_port), ("receivers.otlp.httpPort", otlp.http_port)]
+        zipkin = values["receivers"].zipkin
+        if zipkin is not None and zipkin.port is not None:
+            ports.append(("receivers.zipkin.port", zipkin.port))
     seen: dict[int, str] = {}
     for path, port in ports:
         if seen.setdefault(port, path) != path:

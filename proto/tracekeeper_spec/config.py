@@ -11,6 +11,7 @@ like this, and every value is there:
         resources: Resources              requests, limits: {"cpu": "50m", "memory": "96Mi"}, as in a pod
         ports: Ports                      metrics: int
         receivers: Receivers              otlp: OtlpReceiver(grpc_port, http_port)
+                                          openai: OpenAiReceiver(parent_from), zipkin: ZipkinReceiver(port) | None
         storage: Storage                  type: StorageType, size, history: bytes, ephemeral: Ephemeral | None
         drain_timeout: seconds            repair: Repair, image_update: ImageUpdate
       backends: tuple[Backend, …]
@@ -188,9 +189,34 @@ class OtlpReceiver:
     http_port: int
 
 
+class ParentFrom(StrEnum):
+    """What may name the parent of a trace that comes by OpenAI's trace ingest."""
+
+    METADATA = "Metadata"
+    METADATA_OR_REQUEST = "MetadataOrRequest"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAiReceiver:
+    """OpenAI's trace ingest, on the port of OTLP over HTTP."""
+
+    parent_from: ParentFrom = ParentFrom.METADATA
+
+
+@dataclass(frozen=True, slots=True)
+class ZipkinReceiver:
+    """Zipkin's API, on the port of OTLP over HTTP."""
+
+    port: int | None = None
+    """A port of its own besides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Receivers:
     otlp: OtlpReceiver
+    openai: OpenAiReceiver = OpenAiReceiver()
+    zipkin: ZipkinReceiver | None = None
+    """None: Zipkin's API is not served."""
 
 
 @dataclass(frozen=True, slots=True)

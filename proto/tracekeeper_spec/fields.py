@@ -19,7 +19,9 @@ from tracekeeper_spec.config import (
     HaltOn,
     ImageUpdate,
     LogLevel,
+    OpenAiReceiver,
     OtlpReceiver,
+    ParentFrom,
     Ports,
     Receivers,
     Repair,
@@ -29,6 +31,7 @@ from tracekeeper_spec.config import (
     Spans,
     StorageType,
     WhenFull,
+    ZipkinReceiver,
 )
 from tracekeeper_spec.consent import AllowedNamespaces, NamespacesFrom
 from tracekeeper_spec.metering_fields import METRICS
@@ -154,7 +157,50 @@ OTLP_RECEIVER = Object(
     ),
 )
 
-RECEIVERS = Object(Receivers, (Field("otlp", OTLP_RECEIVER, "OpenTelemetry's own protocol.", default={}),))
+OPENAI_RECEIVER = Object(
+    OpenAiReceiver,
+    (
+        Field(
+            "parentFrom",
+            Choice(ParentFrom),
+            "What may name the span of another service that a trace hangs below, by `traceparent`, `b3` or "
+            "`uber-trace-id`: the trace's `Metadata` alone, or else also the headers of the request that brings it. "
+            "Such headers may name the request itself, where the application's HTTP client is traced.",
+            default="Metadata",
+        ),
+    ),
+)
+
+ZIPKIN_RECEIVER = Object(
+    ZipkinReceiver,
+    (
+        Field(
+            "port",
+            PORT,
+            "A port of its own, on localhost. Zipkin's is 9411.",
+            default_note="only the port of OTLP over HTTP",
+        ),
+    ),
+)
+
+RECEIVERS = Object(
+    Receivers,
+    (
+        Field("otlp", OTLP_RECEIVER, "OpenTelemetry's own protocol.", default={}),
+        Field(
+            "openai",
+            OPENAI_RECEIVER,
+            "OpenAI's trace ingest, which the OpenAI Agents SDK sends to: `POST /v1/traces/ingest` on `otlp.httpPort`.",
+            default={},
+        ),
+        Field(
+            "zipkin",
+            ZIPKIN_RECEIVER,
+            "Zipkin's API: `POST /api/v2/spans`, JSON, on `otlp.httpPort`.",
+            default_note="not served",
+        ),
+    ),
+)
 
 EPHEMERAL = Object(
     Ephemeral,

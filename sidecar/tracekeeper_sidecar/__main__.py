@@ -120,6 +120,15 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--http-listen", type=_address, metavar="HOST:PORT", help="OTLP over HTTP (default 127.0.0.1:4318)"
     )
+    run.add_argument("--zipkin", action="store_true", help="take Zipkin's JSON too, on the port of OTLP over HTTP")
+    run.add_argument(
+        "--zipkin-listen", type=_address, metavar="HOST:PORT", help="and on a port of its own (usually 9411)"
+    )
+    run.add_argument(
+        "--openai-parent-from-request",
+        action="store_true",
+        help="headers of an export to OpenAI's trace ingest may name the parent of its trace",
+    )
     run.add_argument("--metrics-listen", type=_address, metavar="HOST:PORT", help="metrics, health (default :14316)")
     run.add_argument("--drain-timeout", type=_duration, metavar="20s", help="how long a stop waits for pending spans")
     run.add_argument(
@@ -234,6 +243,7 @@ def _listen(options: argparse.Namespace, default: Listen) -> Listen:
         grpc=options.grpc_listen or default.grpc,
         http=options.http_listen or default.http,
         admin=options.metrics_listen or default.admin,
+        zipkin=options.zipkin_listen or default.zipkin,
     )
 
 
@@ -248,6 +258,8 @@ def _pod_settings(options: argparse.Namespace) -> Settings:
         control_token=options.control_token,
         adopt_from=options.adopt_from,
         adopt_after=options.adopt_after,
+        zipkin=options.zipkin or options.zipkin_listen is not None,
+        openai_parent_from_request=options.openai_parent_from_request,
         drain_timeout=20.0 if options.drain_timeout is None else options.drain_timeout,
     )
 
@@ -263,6 +275,7 @@ def _manifest_settings(options: argparse.Namespace) -> Settings | None:
     """Settings with the manifest's ports, size and drain timeout; None, and its faults printed, when it has any."""
     from tracekeeper_sidecar.control.source import ManifestSource
     from tracekeeper_sidecar.errors import PolicyError
+    from tracekeeper_spec.config import ParentFrom
 
     try:
         instruction = ManifestSource(options.config, options.secrets_dir).read()
@@ -273,7 +286,9 @@ def _manifest_settings(options: argparse.Namespace) -> Settings | None:
         return None
     assert instruction is not None
     sidecar = instruction.spec.sidecar
+    zipkin = sidecar.receivers.zipkin
     ports = Listen(
+        zipkin=Address("127.0.0.1", zipkin.port) if zipkin is not None and zipkin.port is not None else None,
         grpc=Address("127.0.0.1", sidecar.receivers.otlp.grpc_port),
         http=Address("127.0.0.1", sidecar.receivers.otlp.http_port),
         # On a laptop nobody outside needs the metrics; in a pod --metrics-listen says otherwise.
@@ -288,6 +303,9 @@ def _manifest_settings(options: argparse.Namespace) -> Settings | None:
         secrets_dir=options.secrets_dir,
         adopt_from=options.adopt_from,
         adopt_after=options.adopt_after,
+        zipkin=zipkin is not None or options.zipkin or options.zipkin_listen is not None,
+        openai_parent_from_request=options.openai_parent_from_request
+        or sidecar.receivers.openai.parent_from is ParentFrom.METADATA_OR_REQUEST,
         drain_timeout=sidecar.drain_timeout if options.drain_timeout is None else options.drain_timeout,
     )
 

@@ -33,6 +33,7 @@ from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.files import Files, SystemFiles
 from tracekeeper_sidecar.model import DumpAsked
 from tracekeeper_sidecar.process.stage import Stage as Processing
+from tracekeeper_sidecar.receive import dialects
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
@@ -80,7 +81,11 @@ class App:
             meter=self.meter,
         )
         self.processing = Processing(self._receiver, waits=_may_process(settings))
-        self._http = HttpReceiver(self._receiver)
+        taken = dialects.of(
+            self._service, zipkin=settings.zipkin, parent_from_request=settings.openai_parent_from_request
+        )
+        self._http = HttpReceiver(self._receiver, dialects=taken.otlp)
+        self._zipkin = HttpReceiver(self._receiver, dialects=taken.zipkin, otlp=False)
         self._grpc = GrpcReceiver(self._receiver)
         self._scrapes = Scrapes(clock)
         self._admin = AdminServer(
@@ -196,6 +201,12 @@ class App:
                 await asyncio.wait_for(self._delivering.wait(), timeout)
         return self.delivery
 
+    def _service(self) -> str:
+        """What the pod says that its service is called; empty where it does not."""
+        from tracekeeper_sidecar.control.source import service_of  # noqa: PLC0415 - asked when OpenAI's ingest is used
+
+        return service_of(self.settings.pod_info_dir)
+
     def _suspended(self) -> bool:
         return self.delivery is not None and self.delivery.suspended
 
@@ -205,6 +216,10 @@ class App:
         await self._admin.start(admin)
         http = await self._http.start(listen.http.host or ANY, listen.http.port)
         grpc = await self._grpc.start(listen.grpc.host or ANY, listen.grpc.port)
+        own = {}
+        if listen.zipkin is not None:
+            zipkin = await self._zipkin.start(listen.zipkin.host or ANY, listen.zipkin.port)
+            own["zipkin"] = listen.zipkin.with_port(zipkin)
         self._all_bound.set()
         logger.info(
             "listening",
@@ -212,6 +227,7 @@ class App:
                 "grpc": listen.grpc.with_port(grpc),
                 "http": listen.http.with_port(http),
                 "metrics": listen.admin.with_port(admin.getsockname()[1]),
+                **own,
             },
         )
 
@@ -266,7 +282,7 @@ class App:
             logger.info("stopped: every acknowledged span has been delivered", extra={"unsent": 0})
 
     async def _stop_receivers(self, grace: float) -> None:
-        await asyncio.gather(self._http.stop(grace), self._grpc.stop(grace))
+        await asyncio.gather(self._http.stop(grace), self._grpc.stop(grace), self._zipkin.stop(grace))
 
     async def _close(self) -> None:
         await self._stop_receivers(0)

@@ -36,6 +36,8 @@ class Listen:
     """OTLP over gRPC. Localhost only: the pod's other containers share it, nobody else should."""
     http: Address = Address("127.0.0.1", 4318)
     """OTLP over HTTP."""
+    zipkin: Address | None = None
+    """Zipkin's API, or None: no port of its own."""
     admin: Address = Address("", 14316)
     """Metrics and health. Every address, because the kubelet and Prometheus come from outside the pod."""
 
@@ -51,6 +53,10 @@ class Settings:
     storage_history: int | None = None
     """Of that, bytes that delivered spans may go on taking while nothing else needs the room; None: half."""
     listen: Listen = Listen()
+    zipkin: bool = False
+    """Whether Zipkin's API is served, at least on the port of OTLP over HTTP."""
+    openai_parent_from_request: bool = False
+    """Whether the headers of an export to OpenAI's trace ingest may name the parent of what it brings."""
     config_file: str | None = None
     """A TracingConfig manifest (`run --config`), or None."""
     secrets_dir: str | None = None

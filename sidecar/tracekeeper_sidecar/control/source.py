@@ -6,6 +6,7 @@ Reading yields an `Instruction` or raises PolicyError; both sources are read aga
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from tracekeeper_sidecar.model import NO_POD, Pod
 from tracekeeper_spec.budget import Budget
 from tracekeeper_spec.config import ConfigSpec, Section
 from tracekeeper_spec.metering import Metering, Push
+from tracekeeper_spec.pod_facts import VARIABLES
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
 from tracekeeper_spec.price import NO_PRICE, Price
 from tracekeeper_spec.processor import price_of
@@ -25,8 +27,8 @@ from tracekeeper_spec.secrets import DirectorySecrets, DocumentSecrets, Secrets
 
 logger = logging.getLogger(__name__)
 
-FACTS = ("node", "service-account")
-"""Files of the downward API with one line each, besides the pod's name, namespace and UID."""
+_POD_MAPS = ("annotations", "labels")
+_SERVICE_ANNOTATION = "resource.opentelemetry.io/service.name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Instruction:
     """Of the pod. So are the annotations."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
-    """What else the downward API says of it, by `FACTS`."""
+    """What else is known of it, by `pod_facts.VARIABLES`."""
 
 
 class Source(Protocol):
@@ -193,7 +195,7 @@ class PolicySource:
             prices=price_of(resolved.processors),
             labels=labels,
             annotations=annotations,
-            facts={name: found for name in FACTS if (found := self._pod_text(name))},
+            facts=_facts(),
         )
 
     def _resolved(self, entry: PolicyEntry) -> ResolvedSpec:
@@ -223,12 +225,26 @@ class PolicySource:
         return parse_downward_map(text or "")
 
 
+def _facts() -> dict[str, str]:
+    return {name: found for name, (variable, _) in VARIABLES.items() if (found := os.environ.get(variable, ""))}
+
+
 def _pushes(entry: PolicyEntry) -> tuple[Push, ...]:
     """Where metrics go. What this version cannot read, written for another one, keeps nobody from his spans."""
     found, faults = entry.section(Section.METRICS)
     for fault in faults:
         logger.warning("metrics are not pushed: %s", fault)
     return found.push if isinstance(found, Metering) else ()
+
+
+def service_of(pod_info_dir: str | None) -> str:
+    """What the pod's service is called, by its annotations and labels as OpenTelemetry reads them; empty where none of
+    them says it. The downward API's files may change, and are read each time."""
+    if not pod_info_dir:
+        return ""
+    annotations, labels = (parse_downward_map(_read(Path(pod_info_dir) / name) or "") for name in _POD_MAPS)
+    said = (annotations.get(_SERVICE_ANNOTATION), labels.get("app.kubernetes.io/name"), labels.get("app"))
+    return next((name for name in said if name), "")
 
 
 def parse_downward_map(text: str) -> dict[str, str]:

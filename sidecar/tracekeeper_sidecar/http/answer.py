@@ -10,6 +10,7 @@ from typing import Final
 
 _PHRASES: Final = {
     200: "OK",
+    202: "Accepted",
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",

@@ -176,6 +176,11 @@ class Receiver:
         headers or metadata, in lower case, that it looks for in the context."""
         self._process, self.wants = process, wants
 
+    def leave_out(self, refusal: Refused, spans: int) -> None:
+        """Account for spans that are not stored of a request whose others may be. Says so in the log."""
+        self._ledger.refused[refusal.reason] += spans
+        self._notices.note(refusal, spans)
+
     def refuse(self, refusal: Refused, spans: int = 0) -> Refused:
         """Account for a refusal: the request always, its spans where their number is known. Says so in the log."""
         self._ledger.refused_requests[refusal.reason] += 1

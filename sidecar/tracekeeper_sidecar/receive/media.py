@@ -50,18 +50,19 @@ def refusal(refused: Refused, media: str | None, headers: tuple[tuple[str, str],
     return Answer(refused.http_status, media or JSON, body, headers)
 
 
-def wrong_path(path: str) -> Refused:
+def wrong_path(path: str, served: str = PATH) -> Refused:
+    """`served` are the paths that there are."""
     return Refused(
         "path",
         UNIMPLEMENTED,
         404,
-        f"nothing is served at {path[:200]!r}; this sidecar takes traces only, by POST {PATH} "
+        f"nothing is served at {path[:200]!r}; this sidecar takes traces only, by POST {served} "
         "(give metrics and logs an endpoint of their own: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, …_LOGS_ENDPOINT)",
     )
 
 
-def wrong_method(method: str) -> Refused:
-    return Refused("method", UNIMPLEMENTED, 405, f"method {method[:20]!r} is not allowed on {PATH}; use POST")
+def wrong_method(method: str, path: str = PATH) -> Refused:
+    return Refused("method", UNIMPLEMENTED, 405, f"method {method[:20]!r} is not allowed on {path}; use POST")
 
 
 def wrong_type(header: str) -> Refused:

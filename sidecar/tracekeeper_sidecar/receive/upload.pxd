@@ -3,6 +3,11 @@ cimport cython
 
 cdef class Upload:
     cdef object _receiver
+    cdef object _context
+    cdef object _dialect
+    cdef object _convert_with
+    cdef Py_ssize_t _left_out
+    cdef str _problem
     cdef object _exchange
     cdef str _kind
     cdef Py_ssize_t _held

@@ -54,8 +54,8 @@ class Upload:
     ) -> None:
         """`held` bytes are reserved in the admission already; they are given back with the answer, like all others.
 
-        `context` is what the head says that processors want. A body in another protocol's JSON comes with its `dialect`,
-        and what makes OTLP of it.
+        `context` is what the head says that processors want. A body in another protocol's JSON comes with its
+        `dialect`, and what makes OTLP of it.
         """
         self._receiver, self._exchange, self._kind = receiver, exchange, kind
         self._context, self._dialect, self._convert_with = context, dialect, convert
@@ -195,15 +195,13 @@ class Upload:
 
     def _translated(self, result: Converted) -> None:
         """Take what could be understood of another protocol, and leave out the rest."""
-        dialect = self._dialect
-        assert dialect is not None
-        dialect.learn(result)
+        assert self._dialect is not None
+        self._dialect.learn(result)
+        if result.problem and not result.payload:
+            self._answer(self._receiver.refuse(self._dialect.malformed(result.problem), result.refused))
+            return
         if result.refused:
-            refused = malformed(dialect.name, result.problem)
-            if not result.payload:
-                self._over or self._answer(self._receiver.refuse(refused, result.refused))
-                return
-            self._receiver.leave_out(refused, result.refused)
+            self._receiver.leave_out(self._dialect.malformed(result.problem), result.refused)
         self._left_out, self._problem = result.refused, result.problem
         self._receiver.take(result.payload, self._held, self._answer, self._context)
 
@@ -218,7 +216,7 @@ class Upload:
         self._first, self._all = b"", None
         self._packed.clear()
         if isinstance(outcome, Accepted):
-            if self._left_out or self._problem:
+            if self._problem:
                 problem = "; ".join(one for one in (self._problem, outcome.problem) if one)
                 outcome = Accepted(outcome.spans, outcome.rejected + self._left_out, problem)
             success = media.success(self._kind, outcome) if self._dialect is None else self._dialect.success(outcome)

@@ -1,7 +1,7 @@
 """JSON as other senders than OTLP's write it: read for what it says, without ever failing for a number.
 
-Python's parser takes `NaN`, `Infinity` and integers of any length. Here what no attribute can hold becomes the text that
-it was written as, so that it is kept, and counted by nobody.
+Python's parser takes `NaN`, `Infinity` and integers of any length. Here what no attribute can hold becomes the text
+that it was written as, so that it is kept, and counted by nobody.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.wire import json_text, openai_span, openai_trace, otlp_build
+from tracekeeper_sidecar.wire.converted import Converted, told
 from tracekeeper_sidecar.wire.json_text import kind, shown
 from tracekeeper_sidecar.wire.openai_trace import UNKNOWN, Trace
 from tracekeeper_sidecar.wire.propagation import Parent
@@ -28,26 +28,10 @@ SCOPE: Final = "openai.agents"
 DIALECT: Final = otlp_build.text("tracekeeper.dialect", "openai_agents")
 SERVICE: Final = "unknown_service:openai-agents"
 """`service.name` where nobody has said it: every backend wants one, and this is how OpenTelemetry says that."""
-MOST_PROBLEMS: Final = 5
-"""Items that an error text names."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ERROR_TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}")
-
-
-@dataclass(slots=True)
-class Converted:
-    """What a body of another protocol has become."""
-
-    payload: bytes
-    """A serialised ExportTraceServiceRequest; empty where no span is left."""
-    refused: int = 0
-    """Spans that are not in it because they could not be understood."""
-    problem: str = ""
-    """What was wrong with them, in words."""
-    traces: dict[str, Trace] = field(default_factory=dict)
-    """The traces that it has items of, by their ids."""
 
 
 def convert(
@@ -60,7 +44,7 @@ def convert(
     """The body as OTLP. `known` gives what was said earlier of a trace, by its id.
 
     `parent` is what the request itself names, and counts where it holds one trace only, which names none. `service` is
-    the `service.name` of traces that do not say theirs. Raises WireError where there is nothing to be understood at all;
+    the `service.name` of traces that do not say theirs. Raises WireError where nothing is to be understood at all;
     items that are not understood are left out, and named by their place: data[3].span_data.
     """
     items = _items(json_text.parse(body))
@@ -69,10 +53,11 @@ def convert(
     if parent is not None:
         _hang(spans, traces, known, parent)
     groups: dict[str, list[bytes]] = {}
+    heard: set[str] = set()
     refused = 0
     for index, item in spans:
         try:
-            owner, made = _span(item, traces, known)
+            of, owner, made = _span(item, traces, known)
         except WireError as error:
             refused += 1
             problems.append(f"data[{index}]{'.' if error.path else ''}{error}")
@@ -80,11 +65,12 @@ def convert(
             refused += 1
             problems.append(f"data[{index}]: nested too deeply")
         else:
+            heard.add(of)
             groups.setdefault(owner or service or SERVICE, []).append(made)
     payload = b"".join(
         otlp_build.resource_spans(otlp_build.text("service.name", owner), SCOPE, made) for owner, made in groups.items()
     )
-    return Converted(payload, refused, _told(problems), traces)
+    return Converted(payload, refused, told(problems), traces, heard)
 
 
 def _items(value: object) -> list[object]:
@@ -133,16 +119,8 @@ def _hang(
             traces[only] = Trace(parent, trace.service, trace.common, trace.top)
 
 
-def _told(problems: list[str]) -> str:
-    told = "; ".join(problems[:MOST_PROBLEMS])
-    more = len(problems) - MOST_PROBLEMS
-    return f"{told}; and {more} more" if more > 0 else told
-
-
-def _span(
-    item: object, traces: Mapping[str, Trace], known: Callable[[str], Trace | None]
-) -> tuple[str, bytes]:
-    """The `service.name` that the span's trace says, and the span; raises WireError and RecursionError."""
+def _span(item: object, traces: Mapping[str, Trace], known: Callable[[str], Trace | None]) -> tuple[str, str, bytes]:
+    """The id of its trace, the `service.name` that the trace says, and the span; raises WireError, RecursionError."""
     if not isinstance(item, dict):
         raise WireError("", f"{kind(item)}; must be an object")
     if item.get("object") != "trace.span":
@@ -187,19 +165,21 @@ def _span(
         state=state,
         flags=flags,
     )
-    return trace.service, made
+    return of, trace.service, made
 
 
 def _times(item: Mapping[str, object]) -> tuple[int, int, bytes]:
-    """Begin and end in Unix nanoseconds. Where one of them is no time the other stands for it, and what was there is kept;
-    raises WireError where neither is one."""
+    """Begin and end in Unix nanoseconds. Where one of them is no time the other stands for it, and what was there is
+    kept; raises WireError where neither is one."""
     kept = b""
     found: list[int | None] = []
     for name in ("started_at", "ended_at"):
         value = item.get(name)
         time = _time(value)
         if time is None and value is not None:
-            kept += otlp_build.text(f"openai.agents.{name}", value if isinstance(value, str) else otlp_build.compact(value))
+            kept += otlp_build.text(
+                f"openai.agents.{name}", value if isinstance(value, str) else otlp_build.compact(value)
+            )
         found.append(time)
     begin, end = found
     begin, end = begin if begin is not None else end, end if end is not None else begin
@@ -227,13 +207,14 @@ def _error(error: object) -> bytes:
     if error is None:
         return b""
     if not isinstance(error, dict):
-        message = error if isinstance(error, str) else otlp_build.compact(error)
-        return otlp_build.text("error.type", "_OTHER") + otlp_build.status(otlp_build.ERROR, message)
+        said = error if isinstance(error, str) else otlp_build.compact(error)
+        return otlp_build.text("error.type", "_OTHER") + otlp_build.status(otlp_build.ERROR, said)
     message, data = error.get("message"), error.get("data")
-    said = data.get("name") if isinstance(data, dict) else None
-    named = isinstance(said, str) and _ERROR_TYPE.fullmatch(said) is not None
-    out = otlp_build.text("error.type", str(said) if named else "_OTHER")
+    name = data.get("name") if isinstance(data, dict) else None
+    named = isinstance(name, str) and _ERROR_TYPE.fullmatch(name) is not None
+    out = otlp_build.text("error.type", str(name) if named else "_OTHER")
     if data is not None and data != {}:
         out += otlp_build.text("openai.agents.error.data", otlp_build.compact(data))
-    shown_message = message if isinstance(message, str) else "" if message is None else otlp_build.compact(message)
-    return out + otlp_build.status(otlp_build.ERROR, shown_message)
+    if message is None or isinstance(message, str):
+        return out + otlp_build.status(otlp_build.ERROR, message or "")
+    return out + otlp_build.status(otlp_build.ERROR, otlp_build.compact(message))

@@ -1,7 +1,7 @@
 """What a span of OpenAI's trace ingest is, by its `span_data`: name, kind and attributes.
 
-Each type is one function below, which takes the members that it understands out of the data; what is left stays, as JSON,
-in `openai.agents.span_data`. docs/reference/openai-ingest.md is the table of all this.
+Each type is one function below, which takes the members that it understands out of the data; what is left stays, as
+JSON, in `openai.agents.span_data`. docs/reference/openai-ingest.md is the table of all this.
 """
 
 from __future__ import annotations

@@ -107,9 +107,7 @@ def read(item: Mapping[str, object]) -> tuple[str, Trace]:
     if isinstance(user := metadata.get("user_id"), str) and 0 < len(user) <= SMALL:
         common += otlp_build.text("user.id", user)
     service = metadata.get("service.name")
-    return name, Trace(
-        _carried(metadata), service[:256] if isinstance(service, str) else "", common, top
-    )
+    return name, Trace(_carried(metadata), service[:256] if isinstance(service, str) else "", common, top)
 
 
 def _carried(metadata: Mapping[str, object]) -> Parent | None:

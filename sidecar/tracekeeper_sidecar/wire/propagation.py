@@ -1,8 +1,8 @@
 """Where a parent span is named by headers: W3C Trace Context, B3 in one header or in several, and Jaeger.
 
-`parse` is strict: what is not exactly in a format is no parent, because a wrong one would tear a trace apart or glue two
-together. Formats: W3C Trace Context (traceparent, tracestate), openzipkin/b3-propagation, and the client library format
-of Jaeger's documentation (uber-trace-id).
+`parse` is strict: what is not exactly in a format is no parent, because a wrong one would tear a trace apart or glue
+two together. Formats: W3C Trace Context (traceparent, tracestate), openzipkin/b3-propagation, and the client library
+format of Jaeger's documentation (uber-trace-id).
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def parse(headers: Mapping[str, str]) -> Parent | None:
     Where there are several, W3C's goes first, then B3 in one header, B3 in several, and Jaeger's. One that is there and
     cannot be read does not keep the next from being looked at.
     """
-    return _w3c(headers) or _b3(headers.get("b3", "")) or _b3_headers(headers) or _jaeger(headers.get("uber-trace-id", ""))
+    return (
+        _w3c(headers) or _b3(headers.get("b3", "")) or _b3_headers(headers) or _jaeger(headers.get("uber-trace-id", ""))
+    )
 
 
 def _w3c(headers: Mapping[str, str]) -> Parent | None:
