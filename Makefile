@@ -40,7 +40,7 @@ test: setup check ## everything, on a real cluster; without root all but the clu
 test-fast: setup-python ## all tests that need no cluster
 	$(PY) -m pytest -m "not cluster"
 
-bench: setup-python ## the same jobs on the sidecar and on the Collector, in turn: ratios, JSON and plots in bench/results/ (35 minutes); then bench-operator
+bench: setup-python ## the same jobs on the sidecar and on the Collector, in turn: ratios, JSON and plots in bench/results/ (45 minutes); then bench-operator
 	$(PY) bench/metering.py
 	$(PY) bench/run.py
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) bench-operator; else echo "bench-operator needs root, and is left out"; fi

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import masking
 import yaml
 from collector_build import ensure, version
 from processes import Failed, Program, Programs, free_ports, listening, until
@@ -29,12 +30,17 @@ class Collector:
         prefix: Sequence[str] = (),
         *,
         tail: Tail | None = None,
+        redacting: bool = False,
     ) -> None:
         self._programs, self._prefix = programs, prefix
+        self.steps = "off"
+        """The pipeline of ours that does what it does."""
+        if redacting:
+            self.steps, self.name = "redact", f"{NAME}, redaction"
         self.data = programs.folder / "queue"
         (self.grpc,) = free_ports(1)
         self._config = programs.folder / "collector.yaml"
-        settings = config(str(self.data), self.grpc, backends, tail)
+        settings = config(str(self.data), self.grpc, backends, tail, redacting=redacting)
         self._config.write_text(yaml.safe_dump(settings, sort_keys=False))
         self.program: Program | None = None
 
@@ -59,7 +65,9 @@ class Collector:
         return self.program
 
 
-def config(data: str, port: int, backends: Mapping[str, int], tail: Tail | None = None) -> dict[str, object]:
+def config(
+    data: str, port: int, backends: Mapping[str, int], tail: Tail | None = None, *, redacting: bool = False
+) -> dict[str, object]:
     """The Collector's configuration: nothing acknowledged is lost while it runs, and it never gives up.
 
     Its tail sampler keeps open traces in memory, so that its queue may as well be there.
@@ -75,12 +83,15 @@ def config(data: str, port: int, backends: Mapping[str, int], tail: Tail | None 
         for name, backend in backends.items()
     }
     receiver = {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{port}", "max_recv_msg_size_mib": 64}}}
-    pipeline = {"receivers": ["otlp"], "processors": ["tail_sampling"] if tail else [], "exporters": list(exporters)}
+    processors = {"tail_sampling": theirs(tail)} if tail else {}
+    if redacting:
+        processors["redaction"] = masking.theirs()
+    pipeline = {"receivers": ["otlp"], "processors": list(processors), "exporters": list(exporters)}
     storage = {"directory": data, "fsync": True, "create_directory": True}
     return {
         "extensions": {} if tail else {"file_storage": storage},
         "receivers": {"otlp": receiver},
-        "processors": {"tail_sampling": theirs(tail)} if tail else {},
+        "processors": processors,
         "exporters": exporters,
         "service": {
             "extensions": [] if tail else ["file_storage"],

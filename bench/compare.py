@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import masked
 import sampled
 from jobs import Job
 
@@ -13,6 +14,8 @@ Run = Mapping[str, Any]
 SAME = ("spans_per_request", "bytes_per_request", "in_flight", "offered_per_second")
 BYTES_APART = 0.05
 """Bytes a span at the sinks may differ by so much: joined requests and single ones differ by a resource or two."""
+BYTES_MORE = 0.6
+"""… while ours writes prices into spans, it may send so much more, never less."""
 BYTES_APART_SAMPLED = 0.25
 """… behind tail samplers: with few spans a resource those weigh more, and ours writes a probability into each span."""
 TWICE = 0.01
@@ -53,9 +56,12 @@ def differs(ours: Run, theirs: Run) -> list[str]:
     """Why the two must not be compared: one of them lost spans, or was asked for or did something else."""
     found = lost(ours) + lost(theirs) + unclosed(ours) + unclosed(theirs)
     found += [f"{key}: {ours[key]} and {theirs[key]}" for key in SAME if ours[key] != theirs[key]]
+    if "steps" in ours:
+        found += masked.faults(ours) + masked.faults(theirs)
     sizes = [_bytes_per_span(run) for run in (ours, theirs)]
     apart = BYTES_APART_SAMPLED if "traces" in ours else BYTES_APART
-    if max(sizes) > min(sizes) * (1 + apart):
+    more = BYTES_MORE if ours.get("steps") in masked.PRICING else apart
+    if sizes[1] > sizes[0] * (1 + apart) or sizes[0] > sizes[1] * (1 + more):
         found.append(f"bytes a span at the sinks: {sizes[0]:.0f} and {sizes[1]:.0f}")
     return found
 
@@ -85,6 +91,7 @@ def total(runs: Sequence[Run]) -> dict[str, Any]:
         "p99_ms": max(r["p99_ms"] for r in runs),
         "refused": refused,
         "kept_share": round(sampled.total_share(runs), 5),
+        "masked_share": round(masked.share(runs), 5) if "steps" in runs[0] else None,
         "rounds": list(runs),
     }
 
@@ -116,7 +123,8 @@ def verdict(job: Job, ratio: float | None, us: Run) -> str:
         missed.append(f"over {job.must_mb:g} MB")
     if missed:
         return "; ".join(missed)
-    reached = (
+    asked = (job.goal_ratio, job.goal_share, job.goal_mb) != (None, None, None)
+    reached = asked and (
         (job.goal_ratio is None or (ratio is not None and ratio >= job.goal_ratio))
         and (job.goal_share is None or us["core_share"] <= job.goal_share)
         and (job.goal_mb is None or megabytes <= job.goal_mb)

@@ -8,6 +8,16 @@ from tail import Tail
 
 
 @dataclass(frozen=True, slots=True)
+class Redaction:
+    """Both sides mask by the same patterns; ours in turn with each of some pipelines, of processors.py."""
+
+    musts: tuple[tuple[str, float | None], ...]
+    """Each pipeline of ours, and how many times the Collector's spans per CPU-second it must reach; None: any."""
+    bare: bool = False
+    """In every span one value of ten must be masked; else none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A load, and the bounds for what comes of it; None where nothing is asked."""
 
@@ -33,6 +43,8 @@ class Job:
     """So many times the seconds that other jobs take: little happens here in a second, or much must have happened."""
     tail: Tail | None = None
     """Both sides sample by the whole trace, and there is one backend; None: they keep everything, and there are two."""
+    redaction: Redaction | None = None
+    """Both sides redact; None: neither does anything with spans."""
     rootless: bool = False
     """The traces' roots are another program's: with no root to end them, all stay open until their time is up."""
 
@@ -70,6 +82,28 @@ CLOSED = Job(
     tail=Tail(10),
 )
 SAMPLED = (OFFERED, CLOSED)
+
+
+def _redacting(name: str, redact: float, everything: float) -> Job:
+    """The steady job of this name once more, with the Collector's `redaction` processor on their side."""
+    musts = Redaction((("off", None), ("redact", redact), ("all", everything)))
+    return replace(_STEADY[name], name=f"redact-{name}", redaction=musts, must_ratio=None, goal_ratio=None, must_mb=64)
+
+
+_STEADY = {job.name: job for job in STEADY}
+_512 = _redacting("512", 12, 8)
+REDACTED = (
+    _512,
+    _redacting("50", 18, 15),
+    _redacting("1", 18, 15),
+    _redacting("prompts", 60, 40),
+    replace(
+        _512,
+        name="redact-bare",
+        title=f"{_512.title}, one value in ten to be masked",
+        redaction=Redaction((("redact", None), ("all", None)), bare=True),
+    ),
+)
 ASIDE = tuple(replace(job, name=f"{job.name}-open", title=f"{job.title}, no roots", rootless=True) for job in SAMPLED)
 """Only when asked for by name."""
 SPECIAL = {
@@ -81,13 +115,13 @@ SPECIAL_ASIDE = {
     "window": "tail sampling with a window of 5 minutes: memory, share of a core, a kill in the middle of it",
     "conditions": "what one more condition costs tail sampling, and ten",
 }
-EVERY = {job.name: job for job in (*STEADY, *SAMPLED, *ASIDE)}
+EVERY = {job.name: job for job in (*STEADY, *SAMPLED, *REDACTED, *ASIDE)}
 
 
 def chosen(names: str) -> tuple[list[Job], list[str]]:
     """The jobs of a list like `512,50,backlog`, or of `all`: steady and special ones. Raises ValueError for others."""
     if names == "all":
-        return [*STEADY, *SAMPLED], list(SPECIAL)
+        return [*STEADY, *REDACTED, *SAMPLED], list(SPECIAL)
     special = SPECIAL | SPECIAL_ASIDE
     asked = names.split(",")
     if unknown := [name for name in asked if name not in EVERY and name not in special]:

@@ -1,7 +1,7 @@
 """Load over OTLP gRPC: so many requests in flight, each sent again as soon as it is answered, or at a steady rate.
 
     python bench/load.py --target 127.0.0.1:4317 --spans 512 --in-flight 16 --seconds 30 [--rate SPANS_PER_SECOND]
-                         [--traces rooted|rootless]
+                         [--traces rooted|rootless] [--bare]
 
 Prints one JSON object: requests, acknowledged spans, refusals by code, seconds, latency percentiles in milliseconds.
 A refusal for lack of room (RESOURCE_EXHAUSTED, UNAVAILABLE) is answered by a short pause, as a client would; it is
@@ -160,13 +160,14 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="spans a second to offer; 0: as fast as answers come")
     parser.add_argument("--prompt", type=int, default=0, help="bytes of prompt in each span")
     parser.add_argument("--limit", type=int, default=0, help="requests after which it ends early; 0: none")
+    parser.add_argument("--bare", action="store_true", help="in each span, one value that redaction must mask")
     parser.add_argument("--traces", choices=("rooted", "rootless"), help="spread traces over requests")
     parser.add_argument("--seed", type=int, default=0, help="of the traces; another for each load of a run, under 256")
     options = parser.parse_args()
     source: Template | Traces = (
         Traces(options.spans, options.seed, rootless=options.traces == "rootless")
         if options.traces
-        else Template(options.spans, options.prompt)
+        else Template(options.spans, options.prompt, bare=options.bare)
     )
     run = load(options.target, source, options.in_flight, options.seconds, options.rate, options.limit)
     print(json.dumps(asyncio.run(run)))

@@ -37,6 +37,8 @@ class Side(Protocol):
 
     name: str
     grpc: int
+    steps: str
+    """What it does with spans: one of our pipelines, or the Collector's like."""
 
     @property
     def pid(self) -> int: ...
@@ -71,8 +73,9 @@ def generate(side: Side, job: Job, seconds: float, **more: float) -> dict[str, A
     }
     if job.tail:
         options["traces"] = "rootless" if job.rootless else "rooted"
+    flags = ["--bare"] if job.redaction and job.redaction.bare else []
     command = [sys.executable, str(HERE / "load.py"), f"--target=127.0.0.1:{side.grpc}", f"--seconds={seconds}"]
-    command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    command += [*flags, *(f"--{name.replace('_', '-')}={value}" for name, value in options.items())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120, check=False)
     if done.returncode:
         raise Failed(f"load.py failed:\n{done.stderr}\n{side.name} said:\n{side.running.tail()}")
@@ -123,7 +126,8 @@ def measure(make: Make, job: Job, seconds: float) -> dict[str, Any]:
     """One run from nothing; raises Failed naming what went wrong."""
     seconds *= job.longer
     with bench_folder() as folder, Programs(folder) as programs:
-        sinks = Sinks(programs, [SINK] if job.tail else NAMES, traces=job.tail is not None)
+        tail, redaction = job.tail, job.redaction
+        sinks = Sinks(programs, [SINK] if tail else NAMES, traces=tail is not None, masks=redaction is not None)
         side = make(programs, sinks.ports, tail=job.tail)
         side.start()
         peak = procfs.Peak(side.pid)
@@ -132,6 +136,8 @@ def measure(make: Make, job: Job, seconds: float) -> dict[str, Any]:
         fresh = procfs.anonymous_bytes(side.pid)
         run = _loaded(side, sinks, job, seconds) if job.spans else _resting(side, sinks, seconds)
         run["ledger"] = getattr(side, "ledger", dict)()
+        if redaction:
+            run |= {"steps": side.steps, "bare": redaction.bare}
         highest = peak.stop()
     return run | {
         "side": side.name,

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import NullFormatter
 
 OURS, THEIRS = "#1f6f8b", "#b8b8b8"
+PIPELINES = {"off": "#9cc9d8", "redact": "#4f9ab3", "all": OURS}
 PANELS = (
     ("per_cpu_second", "spans per CPU-second", True),
     ("peak_mb", "peak anonymous memory, MB", False),
@@ -40,6 +41,34 @@ def steady(outcomes: Sequence[Mapping[str, Any]], path: Path, theirs: str = "dur
         axis.margins(y=0.12)
     if outcomes:
         figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="upper left", ncols=2)
+    figure.tight_layout(rect=(0, 0, 1, 0.94))
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def redacted(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write a PNG of grouped bars, a group for each job: each of our pipelines, and the Collector that redacts."""
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(15, 4.5))
+    jobs = list(dict.fromkeys(one["job"] for one in outcomes))
+    width = 0.8 / (len(PIPELINES) + 1)
+    found = {(one["job"], one["steps"]): one["ours"] for one in outcomes}
+    found |= {(one["job"], "theirs"): one["theirs"] for one in outcomes}
+    for axis, (key, title, logarithmic) in zip(axes, PANELS, strict=True):
+        for number, (steps, colour) in enumerate([*PIPELINES.items(), ("theirs", THEIRS)]):
+            places = [place for place, job in enumerate(jobs) if (job, steps) in found]
+            values = [found[jobs[place], steps][key] for place in places]
+            label = found[jobs[places[0]], steps]["side"] if places else steps
+            shifted = [place + (number - len(PIPELINES) / 2) * width for place in places]
+            bars = axis.bar(shifted, values, width * 0.95, color=colour, label=label)
+            axis.bar_label(bars, labels=[_short(value) for value in values], fontsize=6)
+        axis.set_title(title, fontsize=10)
+        axis.set_xticks(range(len(jobs)), [job.removeprefix("redact-") for job in jobs], fontsize=8)
+        if logarithmic:
+            axis.set_yscale("log")
+            axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(y=0.12)
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="upper left", ncols=4)
     figure.tight_layout(rect=(0, 0, 1, 0.94))
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -32,6 +32,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "performance.md"
 PICTURES = (
     ("jobs", "latest.png", "performance.png"),
     ("tail", "tail.png", "performance-tail.png"),
+    ("redaction", "redaction.png", "performance-redaction.png"),
     ("backlog", "backlog.png", "backlog.png"),
 )
 """The part of the page, its picture's name, and what the page calls that."""
@@ -43,13 +44,16 @@ def parts(found: Mapping[str, Any]) -> dict[str, list[str]]:
     """The lines of each part that there are results for."""
     special, jobs = found["special"], found["jobs"]
     made = {"machine": [sentence(found["machine"])]}
-    plain, tail = table.split(jobs)
+    plain, tail, redacted = table.split(jobs)
     if plain:
         made["jobs"] = _jobs(plain)
         made["physical"] = _physical(found["physical"], plain)
     if tail:
         picture = "![spans per CPU-second, memory and p99 of both sides' tail samplers](performance-tail.png)"
         made["tail"] = [*_jobs(tail), "", picture]
+    if redacted:
+        picture = "![spans per CPU-second, memory and p99 of both sides while they redact](performance-redaction.png)"
+        made["redaction"] = [*_jobs(redacted), "", picture]
     if "outage" in special:
         made["outage"] = table.markdown(outage.HEAD, outage.cells(special["outage"]))
     if "limits" in special and "not_run" not in special["limits"]:

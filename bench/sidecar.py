@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import processors
 from processes import Failed, Program, Programs, free_ports, until
 from tail import Tail, ours
 
@@ -37,9 +38,14 @@ class Sidecar:
         data: Path | None = None,
         *,
         tail: Tail | None = None,
+        steps: str = "off",
     ) -> None:
         self._programs, self._prefix = programs, prefix
         self._backends, self._storage, self._tail = backends, storage, tail
+        self.steps = steps
+        """Its pipeline, one of processors.py."""
+        if steps != "off":
+            self.name = f"{NAME}, {processors.TITLES[steps]}"
         self.data = data or programs.folder / "data"
         self.config = programs.folder / "tracingconfig.yaml"
         self.data.mkdir(exist_ok=True)
@@ -52,7 +58,7 @@ class Sidecar:
         new = self.config.with_suffix(".new")
         backends = [BACKEND.format(name=name, port=port, more=more) for name, port in self._backends.items()]
         sampling = ours(self._tail) if self._tail else ""
-        new.write_text("".join([CONFIG, sampling, "  backends:\n", *backends]))
+        new.write_text("".join([CONFIG, processors.section(self.steps), sampling, "  backends:\n", *backends]))
         new.replace(self.config)
 
     def start(self) -> None:

@@ -1,11 +1,11 @@
 """A backend for measurements: OTLP over gRPC, answers at once and only counts; on demand it misbehaves.
 
-    python bench/sink.py [--port 0] [--ids | --traces]
+    python bench/sink.py [--port 0] [--ids | --traces | --masks]
 
 Prints {"port": …, "control": …} once it listens. The control port takes a line a connection and answers with JSON:
 
     stats          {"requests", "spans", "bytes", "failed"}; with --ids {"distinct"}, too; with --traces
-                   what kept.py counts
+                   what kept.py counts, with --masks what masking.py counts
     mode MODE      ok; hang (no answer until the mode changes), reset (cuts every connection, takes no new one),
                    throttle (RESOURCE_EXHAUSTED with RetryInfo), large (RESOURCE_EXHAUSTED without it, for all over
                    30,000 bytes), unavailable, lost (stores, then answers UNAVAILABLE)
@@ -28,6 +28,7 @@ from typing import Any
 import grpc
 import grpc.aio
 from kept import Kept
+from masking import Masks
 from seen import Seen
 from spans import count, numbers
 
@@ -49,8 +50,9 @@ CODES = {
 class Sink:
     """The server and its counts."""
 
-    def __init__(self, seen: Seen | None, kept: Kept | None = None) -> None:
+    def __init__(self, seen: Seen | None, kept: Kept | None = None, masks: Masks | None = None) -> None:
         self._seen, self._kept, self._mode, self._port = seen, kept, "ok", 0
+        self._masks = masks
         self._count: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._server: grpc.aio.Server | None = None
@@ -71,6 +73,8 @@ class Sink:
             self._count["spans"] += self._kept.add(body)
         else:
             self._count["spans"] += count(body)
+        if self._masks is not None:
+            self._masks.add(body)
         if self._mode == "lost":
             await self._fail("lost", context)
         return b""
@@ -117,6 +121,8 @@ class Sink:
                     more = {} if self._seen is None else {"distinct": self._seen.distinct}
                     if self._kept is not None:
                         more = self._kept.counts()
+                    if self._masks is not None:
+                        more = self._masks.counts()
                     return {name: self._count[name] for name in ("requests", "spans", "bytes", "failed")} | more
                 case ["mode", mode]:
                     await self.become(mode)
@@ -145,8 +151,9 @@ async def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ids", action="store_true", help="keep a bit for each span of numbered requests")
     parser.add_argument("--traces", action="store_true", help="keep an entry for each trace of traces.py")
+    parser.add_argument("--masks", action="store_true", help="count what was masked and what should have been")
     options = parser.parse_args()
-    sink = Sink(Seen() if options.ids else None, Kept() if options.traces else None)
+    sink = Sink(Seen() if options.ids else None, Kept() if options.traces else None, Masks() if options.masks else None)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     port = await sink.start(options.port)

@@ -19,11 +19,18 @@ class Sinks:
     """Started when this is made."""
 
     def __init__(
-        self, programs: Programs, names: Sequence[str] = NAMES, *, ids: bool = False, traces: bool = False
+        self,
+        programs: Programs,
+        names: Sequence[str] = NAMES,
+        *,
+        ids: bool = False,
+        traces: bool = False,
+        masks: bool = False,
     ) -> None:
         self.ports: dict[str, int] = {}
         self._control: dict[str, int] = {}
-        options = [option for option, asked in (("--ids", ids), ("--traces", traces)) if asked]
+        asked = {"--ids": ids, "--traces": traces, "--masks": masks}
+        options = [option for option, wanted in asked.items() if wanted]
         for name in names:
             command = [sys.executable, str(SINK), *options]
             ready = json.loads(programs.start(f"sink-{name}", command, piped=True).line())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+import masking
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -21,12 +22,13 @@ NUMBERED = re.compile(rb"\x0a\x10tkpr(.{4}).{8}\x12\x08.{4}(.{4})", re.DOTALL)
 class Template:
     """One ExportTraceServiceRequest of `spans` spans with ten gen_ai attributes, about 394 bytes each.
 
-    With `prompt` each span carries an eleventh of so many bytes, as agents' spans do that record what was said.
+    With `prompt` each span carries an eleventh of so many bytes, as agents' spans do that record what was said. In
+    `bare` ones there is something to be masked in one value of the ten.
     """
 
-    def __init__(self, spans: int, prompt: int = 0) -> None:
+    def __init__(self, spans: int, prompt: int = 0, *, bare: bool = False) -> None:
         self.spans, self.prompt = spans, prompt
-        serialised = _build(spans, prompt)
+        serialised = _build(spans, prompt, bare)
         if serialised.count(MARK) != spans or count(serialised) != spans:
             raise ValueError("a mark occurs outside its place: choose another")
         self._bytes = np.frombuffer(serialised, dtype=np.uint8)
@@ -56,7 +58,7 @@ def numbers(body: bytes) -> list[tuple[int, int]]:
     return [(int.from_bytes(a, "big"), int.from_bytes(b, "big")) for a, b in NUMBERED.findall(body)]
 
 
-def _build(spans: int, prompt: int) -> bytes:
+def _build(spans: int, prompt: int, bare: bool) -> bytes:
     message = ExportTraceServiceRequest()
     resource = message.resource_spans.add()
     fill(resource.resource.attributes, {"service.name": "bench", "k8s.namespace.name": "bench"})
@@ -72,13 +74,14 @@ def _build(spans: int, prompt: int) -> bytes:
         span.parent_span_id = b"span" + (trace * SPANS_PER_TRACE + 1 if place else 2**31).to_bytes(4, "big")
         span.start_time_unix_nano = start + number * 1_000_000
         span.end_time_unix_nano = span.start_time_unix_nano + 350_000_000
-        fill(span.attributes, attributes(number, prompt))
+        fill(span.attributes, attributes(number, prompt, bare=bare))
     return message.SerializeToString()
 
 
-def attributes(number: int, prompt: int) -> dict[str, str | int]:
+def attributes(number: int, prompt: int, *, bare: bool = False) -> dict[str, str | int]:
     """A span's ten attributes, of one size whatever its number; with a prompt an eleventh."""
     said: dict[str, str | int] = {"gen_ai.input.messages": _prose(prompt)} if prompt else {}
+    tool = {"gen_ai.tool.description": masking.value(number)} if bare else {"gen_ai.tool.name": f"s-{number % 97:03d}"}
     return said | {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
@@ -88,7 +91,7 @@ def attributes(number: int, prompt: int) -> dict[str, str | int]:
         "gen_ai.usage.input_tokens": 412 + number % 100,
         "gen_ai.usage.output_tokens": 133 + number % 50,
         "gen_ai.agent.name": "travel",
-        "gen_ai.tool.name": f"s-{number % 97:03d}",
+        **tool,
         "gen_ai.request.top_k": 40,
     }
 

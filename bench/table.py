@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from jobs import EVERY, Job
@@ -20,24 +21,52 @@ HEAD = (
     "p50 ms",
     "p99 ms",
 )
-KEPT = "kept"
-"""The column that only tail samplers' tables have."""
+KEPT, MASKED = "kept", "masked"
+"""The columns that only tail samplers' tables and redaction's have."""
+Outcomes = list[Mapping[str, Any]]
 
 
-def split(outcomes: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """The outcomes of jobs in which everything is kept, and those of tail samplers."""
+def split(outcomes: Sequence[Mapping[str, Any]]) -> tuple[Outcomes, Outcomes, Outcomes]:
+    """The outcomes of jobs in which everything is kept as it is, those of tail samplers, and those of redaction."""
     tail = [outcome for outcome in outcomes if EVERY[outcome["job"]].tail]
-    return [outcome for outcome in outcomes if outcome not in tail], tail
+    redacted = [outcome for outcome in outcomes if EVERY[outcome["job"]].redaction]
+    return [outcome for outcome in outcomes if outcome not in tail + redacted], tail, redacted
 
 
 def tables(outcomes: Sequence[Mapping[str, Any]]) -> list[tuple[Sequence[str], list[tuple[str, ...]]]]:
     """Head and rows of each kind of job there is."""
-    plain, tail = split(outcomes)
+    plain, tail, redacted = split(outcomes)
     found: list[tuple[Sequence[str], list[tuple[str, ...]]]] = [(HEAD, rows(plain))] if plain else []
     if tail:
         shares = [f"{outcome[side]['kept_share']:.2%}" for outcome in tail for side in ("ours", "theirs")]
         found.append(((*HEAD, KEPT), [(*row, share) for row, share in zip(rows(tail), shares, strict=True)]))
+    if redacted:
+        found.append(((*(column for column in HEAD if column != "goal"), MASKED), redacted_rows(redacted)))
     return found
+
+
+def redacted_rows(outcomes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """A row for each of our pipelines, and below them the Collector's, which is the same for all of a job."""
+    found = []
+    for name, group in groupby(outcomes, key=lambda outcome: str(outcome["job"])):
+        job, title = EVERY[name], EVERY[name].title
+        assert job.redaction
+        for outcome in group:
+            must = dict(job.redaction.musts)[outcome["steps"]]
+            sides = outcome["ours"], outcome["theirs"]
+            row = _side(sides[0], ratio(outcome), f"{must:g}x" if must else "")
+            found.append((title, *row, f"{sides[0]['masked_share']:.0%}"))
+            title = ""
+        found.append(("", *_side(sides[1], "", ""), f"{sides[1]['masked_share']:.0%}"))
+    return found
+
+
+def ratio(outcome: Mapping[str, Any]) -> str:
+    """How many times the Collector's, with the least and the most of the rounds; nothing without a comparison."""
+    shown = f"{outcome['ratio']:.1f}x" if outcome["ratio"] else ""
+    if len(outcome["ratios"]) > 1:
+        shown += f" ({min(outcome['ratios']):.1f}-{max(outcome['ratios']):.1f})"
+    return shown
 
 
 def rows(outcomes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -45,10 +74,7 @@ def rows(outcomes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     found = []
     for outcome in outcomes:
         job = EVERY[outcome["job"]]
-        ratio = f"{outcome['ratio']:.1f}x" if outcome["ratio"] else ""
-        if len(outcome["ratios"]) > 1:
-            ratio += f" ({min(outcome['ratios']):.1f}-{max(outcome['ratios']):.1f})"
-        found.append((job.title, *_side(outcome["ours"], ratio, *asked(job))))
+        found.append((job.title, *_side(outcome["ours"], ratio(outcome), *asked(job))))
         found.append(("", *_side(outcome["theirs"], "", "", "")))
     return found
 
@@ -92,7 +118,8 @@ def verdicts(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line a job: reached, missed, or why there is no comparison."""
     lines = []
     for outcome in outcomes:
-        lines.append(f"{outcome['title']}: {outcome['verdict']}")
+        steps = f", {outcome['steps']}" if "steps" in outcome else ""
+        lines.append(f"{outcome['title']}{steps}: {outcome['verdict']}")
         lines += [f"    NOT COMPARED, the work differs: {why}" for why in outcome["differs"]]
         for side in ("ours", "theirs"):
             refused = outcome[side]["refused"]

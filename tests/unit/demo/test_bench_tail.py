@@ -211,7 +211,7 @@ def test_the_tables_of_tail_samplers_say_what_was_kept(tmp_path: Path) -> None:
     ((head, rows),) = table.tables([outcome])
     assert head[-1] == "kept"
     assert [row[-1] for row in rows] == ["8.80%", "8.80%"]
-    assert table.split([outcome]) == ([], [outcome])
+    assert table.split([outcome]) == ([], [outcome], [])
     made = report.parts({"special": {}, "jobs": [outcome], "physical": {}, "machine": MACHINE})
     assert list(made) == ["machine", "tail"]
     assert report.written(report.PAGE.read_text(), made).count("8.80%") == 2
