@@ -1,6 +1,6 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
-"""Looks for agents in trouble: one pass over a request, and no object for a span that shows nothing; compiled with the types
-in detect.pxd.
+"""Looks for agents in trouble: one pass over a request, and no object for a span that shows nothing; compiled with the
+types in detect.pxd.
 
 Spans are taken in the order in which they come, which is that in which they end, nearly. What it remembers is in
 `detect_known`.
@@ -9,18 +9,26 @@ Spans are taken in the order in which they come, which is that in which they end
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from tracekeeper_sidecar.wire import detect_calls, detect_known, detect_span, labels, native
 from tracekeeper_sidecar.wire.detect_calls import Calls
+from tracekeeper_sidecar.wire.detect_found import (
+    CONTEXT,
+    CUT_OFF,
+    FAILURES,
+    FAN_OUT,
+    LOOP,
+    MODEL,
+    PING_PONG,
+    TOKENS,
+    UNDECLARED,
+    Found,
+    Limits,
+    Link,
+)
 from tracekeeper_sidecar.wire.detect_known import MOST_MARKS, MOST_TALKS, MOST_TRACES, mixed
 from tracekeeper_sidecar.wire.models import same_model
 
-LOOP, CONTEXT, TOKENS, FAILURES, PING_PONG, UNDECLARED, FAN_OUT, MODEL, CUT_OFF = range(9)
-"""Detectors, by their numbers."""
-NEVER = 1 << 62
-"""As a limit: the detector is off."""
 MOST_NAMES = 500
 """Agents whose hand-offs are known, and models whose answers are."""
 
@@ -59,59 +67,10 @@ _LONGEST_NAME = 256
 _OF_LOOPS, _OF_CONTEXT, _OF_MODELS, _OF_HANDOFFS, _OF_DECLARED = 11, 12, 13, 14, 15
 
 
-class Limits(NamedTuple):
-    """From which number on each detector reports; NEVER where it is off."""
-
-    repeats: int
-    repeats_unknown: int
-    context: int
-    context_thousandths: int
-    context_calls: int
-    tokens: int
-    tokens_per_minute: int
-    failures: int
-    failed_share: int
-    """In thousandths."""
-    failed_calls: int
-    ping_pong: int
-    undeclared: int
-    fan_out: int
-    model: int
-    cut_off: int
-    short_answer: int
-
-
-class Found(NamedTuple):
-    """One thing that a detector has seen."""
-
-    begin: int
-    """Where the span is whose coming has completed it."""
-    end: int
-    detector: int
-    seen: int
-    limit: int
-    agent: str
-    subject: str
-    """A tool, a model, or an agent; empty where there is none to name."""
-    other: str
-    """The other agent, or the other model."""
-
-
-class Link(NamedTuple):
-    """A span whose conversation has had another trace before."""
-
-    begin: int
-    end: int
-    trace: bytes
-    span: bytes
-
-
 class Watch(Calls):
     """For one thread at a time."""
 
-    def __init__(
-        self, seed: int, traces: int = MOST_TRACES, talks: int = MOST_TALKS, marks: int = MOST_MARKS
-    ) -> None:
+    def __init__(self, seed: int, traces: int = MOST_TRACES, talks: int = MOST_TALKS, marks: int = MOST_MARKS) -> None:
         """Bounds are for tests."""
         Calls.__init__(self, seed, traces, talks, marks)
         self.found: list[Found] = []
@@ -480,7 +439,8 @@ class Watch(Calls):
         if self._marks._get(key) == said:
             return
         self._marks._put(key, said)
-        agent, names = self._decoded(data, _AGENT), []
+        agent = self._decoded(data, _AGENT)
+        names: list[str] = []
         while pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:
@@ -492,7 +452,9 @@ class Watch(Calls):
                     if after < 0:
                         return
                     if self.number == 1 and self.wire == 2 and self._string(data, self.value, after):
-                        names.append(bytes(data[self._said : min(self._until, self._said + 128)]).decode(errors="ignore"))
+                        names.append(
+                            bytes(data[self._said : min(self._until, self._said + 128)]).decode(errors="ignore")
+                        )
                     at = after
             pos = stop
         self._told[agent] = frozenset(names)

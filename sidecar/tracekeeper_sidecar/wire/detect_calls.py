@@ -1,9 +1,9 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """Who calls whom: agents, tools and hand-offs, counted by their names; compiled with the types in detect_calls.pxd.
 
-An agent's span ends after those of what it has called, so what does not name its agent waits with the span above it, and
-goes up from there until an agent's span comes. Four different callees wait with one span at a time, and 63 calls of each;
-more are counted without a caller, as are those above which no agent comes.
+An agent's span ends after those of what it has called, so what does not name its agent waits with the span above it,
+and goes up from there until an agent's span comes. Four different callees wait with one span at a time, and 63 calls of
+each; more are counted without a caller, as are those above which no agent comes.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ _WHO = 0x3FF
 class Calls(Known):
     """For one thread at a time."""
 
-    def __init__(
-        self, seed: int, traces: int = MOST_TRACES, talks: int = MOST_TALKS, marks: int = MOST_MARKS
-    ) -> None:
+    def __init__(self, seed: int, traces: int = MOST_TRACES, talks: int = MOST_TALKS, marks: int = MOST_MARKS) -> None:
         Known.__init__(self, seed, traces, talks, marks)
         self._who = Labels()
         self._edges = Family(3, Births(), MOST_EDGES, (), False, 255 << 16)

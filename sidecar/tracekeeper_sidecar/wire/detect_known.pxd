@@ -26,7 +26,7 @@ cdef class Known(Said):
     @cython.locals(hi=cython.ulonglong, lo=cython.ulonglong)
     cdef Py_ssize_t _known(self, const unsigned char* data) noexcept
 
-    @cython.locals(slot=Py_ssize_t)
+    @cython.locals(slot=Py_ssize_t, started=cython.ulonglong)
     cdef Py_ssize_t _open(self, const unsigned char* data) except -1
 
     @cython.locals(word=cython.ulonglong, shift=int, level=cython.ulonglong)

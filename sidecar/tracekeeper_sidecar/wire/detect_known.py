@@ -3,13 +3,13 @@
 detect_known.pxd.
 
 A trace has a record of its own, with sums. Whatever goes by more than the trace (by an agent, by a call's arguments, by
-a span) is one number by a hash of all that. What nobody has touched for half an hour to an hour is forgotten, and what is
-the longest untouched before that where there is no room.
+a span) is one number by a hash of all that. What nobody has touched for half an hour to an hour is forgotten, and what
+is the longest untouched before that where there is no room.
 
-A trace's record behind its id, in words of 64 bits: its earliest start and latest end; tokens (48 bits), and answers that
-were cut off; calls of models, of tools and of MCP (24, 20, 20); calls of tools that failed one after another, and at all
-(10, 20), and the same of MCP; how often each detector has reported (five bits each), two flags, and hand-offs that nobody
-has declared.
+A trace's record behind its id, in words of 64 bits: its earliest start and latest end; tokens (48 bits), and answers
+that were cut off; calls of models, of tools and of MCP (24, 20, 20); calls of tools that failed one after another, and
+at all (10, 20), and the same of MCP; how often each detector has reported (five bits each), two flags, and hand-offs
+that nobody has declared.
 """
 
 from __future__ import annotations
@@ -51,9 +51,7 @@ _STIR = 0x9E3779B97F4A7C15
 class Known(Said):
     """For one thread at a time. Times are Unix seconds."""
 
-    def __init__(
-        self, seed: int, traces: int = MOST_TRACES, talks: int = MOST_TALKS, marks: int = MOST_MARKS
-    ) -> None:
+    def __init__(self, seed: int, traces: int = MOST_TRACES, talks: int = MOST_TALKS, marks: int = MOST_MARKS) -> None:
         """For so many traces, conversations and numbers at most. `seed` is one that nobody knows."""
         Said.__init__(self)
         self.forgotten = 0
@@ -123,7 +121,9 @@ class Known(Said):
                 self.forgotten += 1
             slot = self._traces._add(self._hi, self._lo, self._tick)
             self._slot = slot
-        if self._start != 0 and (self._traces._get(slot, _STARTED) == 0 or self._start < self._traces._get(slot, _STARTED)):
+        if self._start != 0 and (
+            self._traces._get(slot, _STARTED) == 0 or self._start < self._traces._get(slot, _STARTED)
+        ):
             self._traces._set(slot, _STARTED, self._start)
         if self._end > self._traces._get(slot, _ENDED):
             self._traces._set(slot, _ENDED, self._end)

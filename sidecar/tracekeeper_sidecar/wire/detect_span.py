@@ -50,7 +50,9 @@ NAMES = (
     (b"gen_ai.input.messages", MESSAGES),
     (b"tracekeeper.handoff.from", FROM),
     (b"tracekeeper.handoff.to", TO),
-    (b"tracekeeper.agent.handoffs", HANDOFFS),
+    (b"openai.agents.from_agent", FROM),
+    (b"openai.agents.to_agent", TO),
+    (b"openai.agents.handoffs", HANDOFFS),
     (b"tracekeeper.detected", DETECTED),
     (b"service.name", SERVICE),
 )

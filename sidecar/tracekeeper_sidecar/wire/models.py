@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 _VERSION = re.compile(
-    r"([-@:](\d{8}|\d{4}-\d{2}-\d{2}|\d{3,4}|\d{2}-\d{2}|latest|preview|exp|experimental|v\d{1,2}(:\d{1,2})?|\d{1,2}:\d{1,2}))+"
+    r"([-@:](\d{8}|\d{4}-\d{2}-\d{2}|\d{3,4}|\d{2}-\d{2}|latest|preview|exp|experimental"
+    r"|v\d{1,2}(:\d{1,2})?|\d{1,2}:\d{1,2}))+"
 )
 """What stands behind the name of a model: a date, a revision, or how far it is."""
-_PLACES = re.compile(r"^((us|eu|apac|global|us-gov)\.)?((anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai)\.)?")
+_PLACES = re.compile(
+    r"^((us|eu|apac|global|us-gov)\.)?((anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai)\.)?"
+)
 """Regions and makers, before names at Bedrock."""
 
 
