@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,26 @@ class PriceOverride:
     reasoning_per_million: str | None = None
     input_audio_per_million: str | None = None
     output_audio_per_million: str | None = None
+    service_tier: str | None = None
+    """Only for calls at this tier of service, in lower case; None for those at any."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTier:
+    """What calls at a tier of service cost, such as those of a batch."""
+
+    name: str
+    times: str
+    """So many times what the same call costs at the standard tier ("0.5")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
     """How spans get a price."""
 
-    overrides: tuple[PriceOverride, ...]
+    overrides: tuple[PriceOverride, ...] = ()
+    service_tiers: tuple[ServiceTier, ...] = ()
+
+
+NO_PRICE: Final = Price()
+"""The book alone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from tracekeeper_spec.price import Price, PriceOverride
+from tracekeeper_spec.price import Price, PriceOverride, ServiceTier
 from tracekeeper_spec.schema import Field, ListOf, Object, Text
 
 
@@ -21,6 +21,8 @@ PROVIDER = Text(63, r"^[a-zA-Z0-9][-._a-zA-Z0-9]*$", "the name of a provider, su
 DOLLARS = Text(
     22, r"^[0-9]{1,9}(\.[0-9]{1,12})?$", 'an amount in dollars, in quotes and without a sign, such as "2.50"'
 )
+TIMES = Text(9, r"^[0-9]{1,2}(\.[0-9]{1,6})?$", 'a number without a sign, in quotes, such as "0.5"')
+TIER = Text(32, r"^[a-z0-9][-._a-z0-9]*$", "a tier of service in small letters, such as batch, flex or priority")
 DAY = Text(10, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", 'a day, in quotes, such as "2026-03-01"', look=_look_at_day)
 
 _LIKE_INPUT, _LIKE_OUTPUT = "like other tokens of input", "like other tokens of output"
@@ -68,6 +70,25 @@ OVERRIDE = Object(
         ),
         Field("inputAudioPerMillion", DOLLARS, "The same for sound in the input.", default_note=_LIKE_INPUT),
         Field("outputAudioPerMillion", DOLLARS, "The same for sound in the output.", default_note=_LIKE_OUTPUT),
+        Field(
+            "serviceTier",
+            TIER,
+            "Only for calls at this tier of service, as spans name it: `batch`, `flex`, `priority`.",
+            default_note="calls at any tier",
+        ),
+    ),
+)
+
+SERVICE_TIER = Object(
+    ServiceTier,
+    (
+        Field("name", TIER, "The tier, as spans name it: `batch`, `flex`, `priority`.", required=True),
+        Field(
+            "times",
+            TIMES,
+            'So many times the price of the same call at the standard tier, in quotes: "0.5" is half of it.',
+            required=True,
+        ),
     ),
 )
 
@@ -80,6 +101,13 @@ PRICE = Object(
             "Prices that go before those of the book that comes with Tracekeeper: for contracts, for models of your "
             "own, and for new ones. A whole name goes before a beginning, one with `provider` before one without, a "
             "later `from` before an earlier one, and what comes first in the list before the rest.",
+            default=[],
+        ),
+        Field(
+            "serviceTiers",
+            ListOf(SERVICE_TIER, 8, unique="name"),
+            "What calls at other tiers of service than the standard one cost, where no override is for their tier: the "
+            "book has no prices for these. Without an entry for its tier the price of such a call is not known.",
             default=[],
         ),
     ),

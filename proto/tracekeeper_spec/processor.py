@@ -11,7 +11,7 @@ from tracekeeper_spec.custom import Custom
 from tracekeeper_spec.detect import Detect
 from tracekeeper_spec.filter import Filter
 from tracekeeper_spec.normalize import Normalize
-from tracekeeper_spec.price import Price, PriceOverride
+from tracekeeper_spec.price import Price
 from tracekeeper_spec.redact import Redact
 
 
@@ -40,11 +40,10 @@ class Processor:
     custom: Custom | None = None
 
 
-def price_overrides(processors: Iterable[Processor]) -> tuple[PriceOverride, ...]:
-    """Those of all steps, in their order."""
-    return tuple(
-        override
-        for processor in processors
-        if processor.type is ProcessorType.PRICE and processor.price is not None
-        for override in processor.price.overrides
+def price_of(processors: Iterable[Processor]) -> Price:
+    """What all steps say of prices, in their order: a call costs the same wherever it is priced."""
+    said = [each.price for each in processors if each.type is ProcessorType.PRICE and each.price is not None]
+    return Price(
+        tuple(override for each in said for override in each.overrides),
+        tuple(tier for each in said for tier in each.service_tiers),
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
 from functools import partial
 
 from tracekeeper_sidecar.clock import Clock
@@ -39,7 +38,7 @@ from tracekeeper_sidecar.wakeup import Signal
 from tracekeeper_sidecar.wire.tally import Tally
 from tracekeeper_sidecar.wire.tariffs import Tariffs
 from tracekeeper_sidecar.wire.waiting import SINCE, TICK
-from tracekeeper_spec.price import PriceOverride
+from tracekeeper_spec.price import NO_PRICE, Price
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ class Stage:
         self._log, self._clock, self._file = log, clock, file
         self._spend = Spend(secrets.token_hex(16), clock.now)
         self._alerts = ""
-        self._overrides: tuple[PriceOverride, ...] = ()
+        self._price = NO_PRICE
         self._signal = Signal(clock)
         self._resting = self._loaded = self._pressed = False
         self._spans = SPANS
@@ -112,13 +111,13 @@ class Stage:
         """Everything before it is counted, or waits with its trace."""
         return self._counted_to if self._batch is not None else self._reader.position
 
-    def configure(self, alerts: str, overrides: Sequence[PriceOverride]) -> None:
-        """From now on the config whose alerts hold is `alerts` (`namespace/name`, or empty), and these prices come
-        before those of the book."""
+    def configure(self, alerts: str, price: Price) -> None:
+        """From now on the config whose alerts hold is `alerts` (`namespace/name`, or empty), and `price` comes before
+        the book, for calls that no step has given a price."""
         self._alerts = alerts
-        if tuple(overrides) != self._overrides:
-            self._overrides = tuple(overrides)
-            self._tariffs.forget(asking(Prices(self._overrides)))
+        if price != self._price:
+            self._price = price
+            self._tariffs.forget(asking(Prices(price)))
 
     async def run(self) -> None:
         """Count until cancelled. May be called again."""
@@ -177,7 +176,7 @@ class Stage:
     # Beginning.
 
     def _begin(self, position: Position) -> None:
-        self._tariffs = Tariffs(asking(Prices(self._overrides)))
+        self._tariffs = Tariffs(asking(Prices(self._price)))
         self._tally = Tally(tables.make(), self._tariffs, secrets.randbits(64))
         self._reader: Reader = self._log.reader(position)
         self._rest_of = Rest(self._tally)

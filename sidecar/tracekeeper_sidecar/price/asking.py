@@ -1,4 +1,4 @@
-"""How prices are asked for by what reads spans: amounts that are simple enough to be added up where spans are read, or one by one."""
+"""How prices are asked for by what reads spans: amounts simple enough to be added up where they are read, or one by one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tracekeeper_sidecar.price.prices import Prices
 from tracekeeper_sidecar.price.tariff import MAX_TOKENS, Tariff, Usage
-from tracekeeper_sidecar.wire.tariffs import Ask, Asked, Simple
+from tracekeeper_sidecar.wire.tariffs import Answer, Ask, Simple
 
 _PICO = 1_000_000_000
 """What an amount is divided by to have picodollars for each token."""
@@ -17,11 +17,13 @@ _MOST = 1_000_000_000
 def asking(prices: Prices) -> Ask:
     """For `wire.tariffs`."""
 
-    def ask(provider: str, models: tuple[str, ...], at: float) -> tuple[Simple | None, Asked | None, bool]:
-        tariff, always = prices.of_any(provider, models, at), prices.always(provider, models)
-        if tariff is None:
-            return None, None, always
-        return simple(tariff), lambda tokens: tariff.cost(Usage(*tokens)), always
+    def ask(provider: str, models: tuple[str, ...], at: float, tier: str) -> Answer:
+        found, always = prices.find(provider, models, at, tier), prices.always(provider, models)
+        if found is None:
+            return Answer(None, None, always)
+        tariff = found.tariff
+        text = f"{found.source} {tariff}"
+        return Answer(simple(tariff), lambda tokens: tariff.cost(Usage(*tokens)), always, found.own, text)
 
     return ask
 

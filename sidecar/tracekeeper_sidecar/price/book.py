@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -88,10 +89,11 @@ class Book:
         ]
         self._shelves: dict[str, _Shelf] = {}
 
-    @classmethod
-    def packaged(cls) -> Book:
-        """The one that comes with this version."""
-        return cls(json.loads(files("tracekeeper_spec").joinpath("prices.json").read_bytes()))
+    @staticmethod
+    @cache
+    def packaged() -> Book:
+        """The one that comes with this version, read once."""
+        return Book(json.loads(files("tracekeeper_spec").joinpath("prices.json").read_bytes()))
 
     def provider(self, name: str) -> str:
         """What the book calls the provider `name`; `name` itself, in lower case, where it has none such."""

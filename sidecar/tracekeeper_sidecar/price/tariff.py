@@ -38,6 +38,16 @@ class Amounts(NamedTuple):
     call: int | None = None
     """For the call itself, dollars for a million calls; None: nothing."""
 
+    def times(self, factor: int) -> Amounts:
+        """So many times as high; `factor` is an amount, too."""
+        return Amounts(*(amount * factor // SCALE if amount is not None else None for amount in self))
+
+    def __str__(self) -> str:
+        """Dollars for a million tokens of input and output, and what has a price of its own besides: `2.5/10 cache_read=1.25`."""
+        own = [f"{name}={write_amount(amount)}" for name, amount in zip(self._fields[2:], self[2:], strict=True) if amount]
+        main = "/".join("-" if amount is None else write_amount(amount) for amount in self[:2])
+        return " ".join((main, *own))
+
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
@@ -46,6 +56,10 @@ class Tariff:
     base: Amounts
     tiers: tuple[tuple[int, Amounts], ...] = ()
     """Calls with more than so many tokens of input cost this instead, all of them; ascending."""
+
+    def __str__(self) -> str:
+        """The amounts, with those above a number of tokens of input behind that: `1.25/10; >200000 2.5/15`."""
+        return "; ".join((str(self.base), *(f">{start} {amounts}" for start, amounts in self.tiers)))
 
     def cost(self, usage: Usage) -> int | None:
         """In nanodollars (1e-9 dollars), rounded half up; None where that cannot be told: the parts are more than the
@@ -100,6 +114,12 @@ def read_amount(text: str) -> int:
     """
     whole, _, fraction = text.partition(".")
     return int(whole or "0") * SCALE + int(fraction.ljust(15, "0")[:15])
+
+
+def write_amount(amount: int) -> str:
+    """Without zeros at its end, such as "2.5"."""
+    whole, rest = divmod(amount, SCALE)
+    return f"{whole}.{rest:015}".rstrip("0").rstrip(".")
 
 
 def read_tariff(text: str) -> Tariff | None:

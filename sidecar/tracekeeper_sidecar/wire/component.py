@@ -33,7 +33,28 @@ MCP = 17
 USER = 18
 PROJECT = 19
 SERVICE = 20
-_SLOTS = 21
+KIND = 21
+"""What sort of component it is, where its operation does not tell."""
+REPEATED = 22
+"""Whether its tokens are those of spans below it once more."""
+COST = 23
+"""Dollars: what the price step has written, or before it what the application reports."""
+COST_OF_LLM = 24
+COST_DETAILS = 25
+COST_OF_OPERATION = 26
+"""The same as reported in other dialects; of the details, a JSON text."""
+COST_SOURCE = 27
+COST_REPORTED = 28
+COST_PRICE = 29
+TRACE_COST = 30
+TRACE_UNKNOWN = 31
+"""These five are of the price step."""
+TIER = 32
+"""The tier of service as the application says it itself, as the provider has answered, and as was asked for."""
+TIER_ANSWERED = 33
+TIER_ASKED = 34
+ENVIRONMENT = 35
+_SLOTS = 36
 
 _NAMES = (
     (b"gen_ai.operation.name", OPERATION),
@@ -58,11 +79,31 @@ _NAMES = (
     (b"user.id", USER),
     (b"tracekeeper.project", PROJECT),
     (b"service.name", SERVICE),
+    (b"tracekeeper.kind", KIND),
+    (b"tracekeeper.usage.repeated", REPEATED),
+    (b"gen_ai.usage.cost", COST),
+    (b"llm.cost.total", COST_OF_LLM),
+    (b"langfuse.observation.cost_details", COST_DETAILS),
+    (b"operation.cost", COST_OF_OPERATION),
+    (b"tracekeeper.cost.source", COST_SOURCE),
+    (b"tracekeeper.cost.reported", COST_REPORTED),
+    (b"tracekeeper.cost.price", COST_PRICE),
+    (b"tracekeeper.trace.cost", TRACE_COST),
+    (b"tracekeeper.trace.cost.unknown", TRACE_UNKNOWN),
+    (b"tracekeeper.service_tier", TIER),
+    (b"openai.response.service_tier", TIER_ANSWERED),
+    (b"gen_ai.openai.response.service_tier", TIER_ANSWERED),
+    (b"openai.request.service_tier", TIER_ASKED),
+    (b"gen_ai.openai.request.service_tier", TIER_ASKED),
+    (b"deployment.environment.name", ENVIRONMENT),
+    (b"deployment.environment", ENVIRONMENT),
 )
-_OF_RESOURCE = (AGENT, PROJECT, SERVICE)
+_OF_RESOURCE = (AGENT, PROJECT, SERVICE, ENVIRONMENT)
 
-KINDS = ("", "other", "llm", "embedding", "retriever", "tool", "agent", "workflow")
-"""Kinds of components, by their numbers."""
+KINDS = (
+    "", "other", "llm", "embedding", "retriever", "tool", "agent", "workflow", "pipeline", "runner", "handoff", "guardrail"
+)  # fmt: skip
+"""Kinds of components, by their numbers, which are kept on disk: new ones come last."""
 NO_KIND = 0
 OTHER = 1
 LLM = 2
@@ -71,6 +112,10 @@ RETRIEVER = 4
 TOOLS = 5
 AGENTS = 6
 WORKFLOWS = 7
+PIPELINES = 8
+RUNNERS = 9
+HANDOFFS = 10
+GUARDRAILS = 11
 
 _KIND_OF = {
     "chat": LLM,
@@ -91,11 +136,20 @@ _NUMBERLESS = -2
 _MOST_NUMBER = 1 << 62
 _LOW_32 = 0xFFFFFFFF
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
-_PROBES = 128
-_PROBE_BITS = 57
+_PROBES = 256
+_PROBE_BITS = 56
 
 OPERATIONS = tuple(_KIND_OF)
 """Those that are known."""
+_OPERATION_TEXTS = [operation.encode() for operation in OPERATIONS]
+_OPERATION_KINDS = [*_KIND_OF.values(), *[NO_KIND] * (16 - len(_KIND_OF))]
+_OPERATION_COUNT = len(OPERATIONS)
+_KIND_TEXTS = [kind.encode() for kind in KINDS]
+_KIND_COUNT = len(KINDS)
+_OPERATION = OPERATION
+_KIND, _REPEATED = KIND, REPEATED
+_NO_KIND, _OTHER, _LLM, _EMBEDDING = NO_KIND, OTHER, LLM, EMBEDDING
+_TRUE = b"\x10\x01"
 
 
 def kind_of(operation: str) -> int:
@@ -136,12 +190,12 @@ class Component(Walker):
 
     def __init__(self) -> None:
         Walker.__init__(self)
-        self._value = [_ABSENT] * 24
-        self._value_end = [0] * 24
-        self._resource_value = [_ABSENT] * 24
-        self._resource_end = [0] * 24
+        self._value = [_ABSENT] * 40
+        self._value_end = [0] * 40
+        self._resource_value = [_ABSENT] * 40
+        self._resource_end = [0] * 40
         self._texts = [b""] * _PROBES
-        self._slot_of = [_NONE] * 128
+        self._slot_of = [_NONE] * 256
         for name, slot in _NAMES:
             place = (_mark(name) * _FACTOR & _ALL_64) >> _PROBE_BITS
             self._texts[place] = name
@@ -287,19 +341,28 @@ class Component(Walker):
                         value = self.value
                         value_end = stop
                 pos = stop
-        if key_end - key < 7 or key_end - key > 62 or value == 0:
+        if value == 0:
             return
+        slot = self._slot_for(data, key, key_end)
+        if slot >= 0 and self._value[slot] < 0:
+            self._value[slot] = value
+            self._value_end[slot] = value_end
+
+    def _slot_for(self, data: bytes, key: int, key_end: int) -> int:
+        """The slot of the attribute whose name is at [key, key_end), which something stands before; _NONE for others."""
         size = key_end - key
+        if size < 7 or size > 62:
+            return _NONE
         middle = data[key + (size >> 1)]
         mark = native.word(data, key_end - 8) ^ size << 56 ^ middle << 48
         place = ((mark * _FACTOR) & _ALL_64) >> _PROBE_BITS
         slot = self._slot_of[place]
         if slot < 0:
-            return
+            return _NONE
         text = self._texts[place]
-        if self._value[slot] < 0 and len(text) == size and native.same(data, key, text, size):
-            self._value[slot] = value
-            self._value_end[slot] = value_end
+        if len(text) == size and native.same(data, key, text, size):
+            return slot
+        return _NONE
 
     def _inherit(self, slot: int) -> int:
         """Takes what the resource says where the span says nothing. Whether either does."""
@@ -376,3 +439,36 @@ class Component(Walker):
                 return self.read
             pos = stop
         return _NUMBERLESS
+
+    # What sort of component it is.
+
+    def _operation_kind(self, data: bytes) -> int:
+        """The kind by the span's operation: NO_KIND without one, OTHER for one that is not known."""
+        if not self._text(data, _OPERATION):
+            return _NO_KIND
+        number = 0
+        size = self._until - self._said
+        while number < _OPERATION_COUNT:
+            text = _OPERATION_TEXTS[number]
+            if len(text) == size and native.same(data, self._said, text, size):
+                return _OPERATION_KINDS[number]
+            number += 1
+        return _OTHER
+
+    def _kind_by(self, data: bytes, kind: int) -> int:
+        """The kind of the span, where `kind` is that by its operation: what does not tell goes by the span's own word for
+        it, and what repeats the tokens of others is no call of a model."""
+        if kind <= _OTHER and self._text(data, _KIND):
+            number = _OTHER + 1
+            size = self._until - self._said
+            while number < _KIND_COUNT:
+                text = _KIND_TEXTS[number]
+                if len(text) == size and native.same(data, self._said, text, size):
+                    kind = number
+                    break
+                number += 1
+        if (kind == _LLM or kind == _EMBEDDING) and self._value[_REPEATED] >= 0:
+            pos = self._value[_REPEATED]
+            if self._value_end[_REPEATED] - pos == 2 and native.same(data, pos, _TRUE, 2):
+                return _OTHER
+        return kind

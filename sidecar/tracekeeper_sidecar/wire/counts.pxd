@@ -2,7 +2,7 @@
 cimport cython
 
 from tracekeeper_sidecar.wire cimport layout
-from tracekeeper_sidecar.wire.component cimport Component
+from tracekeeper_sidecar.wire.calls cimport Calls
 from tracekeeper_sidecar.wire.labels cimport Labels
 from tracekeeper_sidecar.wire.native cimport Words
 from tracekeeper_sidecar.wire.rows cimport Family
@@ -14,7 +14,7 @@ cdef unsigned long long _LOW_32, _ALL_64, _UNKNOWN, _MILLISECONDS
 cdef unsigned int _MINUTE, _IDLE
 cdef double _NANOSECONDS
 
-cdef class Counts(Component):
+cdef class Counts(Calls):
     cdef readonly dict families, labels
     cdef Table _talks
     cdef object _note

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tracekeeper_sidecar.wire import layout
-from tracekeeper_sidecar.wire.component import Component
+from tracekeeper_sidecar.wire.calls import Calls
 from tracekeeper_sidecar.wire.labels import Labels
 from tracekeeper_sidecar.wire.rows import Family
 from tracekeeper_sidecar.wire.table import Table
@@ -43,12 +43,12 @@ _MILLISECONDS = 1_000_000
 """Nanoseconds in one."""
 
 
-class Counts(Component):
+class Counts(Calls):
     """For one thread at a time."""
 
     def __init__(self, families: Mapping[str, Family], seed: int) -> None:
         """`families` has what FAMILIES names. With a `seed` that nobody knows, no choice of ids makes it slow."""
-        Component.__init__(self)
+        Calls.__init__(self)
         self.families = dict(families)
         self.labels = {name: Labels() for name in LABELS}
         self._talks = Table(MOST_CONVERSATIONS, seed)

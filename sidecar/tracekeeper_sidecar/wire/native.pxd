@@ -1,4 +1,5 @@
 # The compiled half of native.py: see there.
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memchr, memcmp, memcpy, memmove
 
 ctypedef unsigned long long* Words
@@ -69,3 +70,28 @@ cdef inline Py_ssize_t put_head(unsigned char* to, Py_ssize_t at, int tag, Py_ss
         size >>= 7
     to[at] = size
     return at + 1
+
+cdef inline double real(const unsigned char* data, Py_ssize_t at) noexcept nogil:
+    cdef unsigned long long bits = fixed(data, at)
+    cdef double value
+    memcpy(&value, &bits, 8)
+    return value
+
+cdef inline Py_ssize_t put_double(unsigned char* to, Py_ssize_t at, double value) noexcept nogil:
+    cdef unsigned long long bits
+    cdef Py_ssize_t end = at + 8
+    memcpy(&bits, &value, 8)
+    while at < end:
+        to[at] = bits & 255
+        bits >>= 8
+        at += 1
+    return at
+
+cdef inline unsigned long long whole(double value) noexcept nogil:
+    return <unsigned long long>value
+
+cdef inline bytes blank(Py_ssize_t size):
+    return PyBytes_FromStringAndSize(NULL, size)
+
+cdef inline bytes sealed(bytes filled):
+    return filled

@@ -5,6 +5,8 @@ This module itself is never compiled: the .pxd files take the same names from na
 
 from __future__ import annotations
 
+import struct
+
 
 def words(buffer: bytearray) -> memoryview[int]:
     """`buffer` as unsigned integers of 64 bits, from its first multiple of 64 bytes on: it has 64 to spare."""
@@ -77,3 +79,30 @@ def put_head(to: bytearray, at: int, tag: int, size: int) -> int:
         size >>= 7
     to[at] = size
     return at + 1
+
+
+def real(data: bytes, at: int) -> float:
+    """The eight bytes at `at` as a double, little-endian, as protobuf has it."""
+    found: float = struct.unpack_from("<d", data, at)[0]
+    return found
+
+
+def put_double(to: bytearray, at: int, value: float) -> int:
+    """Writes a double at `at`, and returns where it ends."""
+    struct.pack_into("<d", to, at, value)
+    return at + 8
+
+
+def whole(value: float) -> int:
+    """Without what is behind the point; it is between 0 and 2**63."""
+    return int(value)
+
+
+def blank(size: int) -> bytearray:
+    """So many bytes, to be filled before anybody else sees them, and then `sealed`."""
+    return bytearray(size)
+
+
+def sealed(filled: bytearray) -> bytes:
+    """What was `blank`, as bytes; compiled, it is these bytes already."""
+    return bytes(filled)

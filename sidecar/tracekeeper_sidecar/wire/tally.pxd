@@ -9,23 +9,21 @@ from tracekeeper_sidecar.wire.waiting cimport Waiting
 
 cdef int _AGENT, _ANSWERED, _CONVERSATION, _ERROR_TYPE, _MODEL, _OPERATION, _PROJECT, _PROVIDER, _REASONS
 cdef int _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP
-cdef int _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO
+cdef int _SILENT, _PRICED
 cdef int _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS, _SERVER, _CLIENT, _CONSUMER, _REMOTE, _ERROR_CODE, _CHILDREN
 cdef unsigned long long _OK, _ERROR, _LOW_32, _ALL_64, _UNKNOWN, _NANOSECONDS, _LONGEST
-cdef long long _NONE, _MOST_TOKENS
-cdef Py_ssize_t MOST_TRACES, _SLAB, _LONGEST_NAME, _LONGEST_PRICED
+cdef long long _NONE
+cdef Py_ssize_t MOST_TRACES, _SLAB, _LONGEST_NAME
 cdef int _SLAB_BITS
 cdef unsigned int _MINUTE
 
 @cython.final
 cdef class Tally(Waiting):
-    cdef Tariffs _tariffs
     cdef Family _answers
     cdef int _kinds[128]
     cdef unsigned long long _service_number, _pair
     cdef readonly Py_ssize_t left
     cdef Py_ssize_t _skip, _last_ask
-    cdef unsigned int _forgotten
 
     @cython.locals(size=Py_ssize_t, total=Py_ssize_t, pos=Py_ssize_t, stop=Py_ssize_t)
     cpdef Py_ssize_t take(self, bytes body, long long time_ms, Py_ssize_t skip=*, Py_ssize_t asks=*) except -1
@@ -60,25 +58,16 @@ cdef class Tally(Waiting):
     @cython.locals(calls=cython.ulonglong, who=cython.ulonglong, key=cython.ulonglong)
     cdef int _called(self, Py_ssize_t slot, unsigned long long agent) except -1
 
-    @cython.locals(record=Words, answered=cython.ulonglong, told=int, parts=int, pair=cython.ulonglong, number=Py_ssize_t)
+    @cython.locals(record=Words, answered=cython.ulonglong, said=int, pair=cython.ulonglong, number=Py_ssize_t)
     cdef int _call(self, const unsigned char* data, unsigned long long model) except -1
-
-    @cython.locals(found=cython.longlong)
-    cdef int _sum(self, const unsigned char* data, int slot, int kind) noexcept
 
     @cython.locals(key=cython.ulonglong, row=Py_ssize_t, before=cython.ulonglong)
     cdef int _answer(self, unsigned long long model, unsigned long long answered) except -1
-
-    cdef Py_ssize_t _introduce(self, const unsigned char* data, unsigned long long pair) except -2
-
-    cdef str _priced(self, const unsigned char* data, int slot)
 
     cdef tuple _names_of(self, const unsigned char* data)
 
     @cython.locals(end=Py_ssize_t)
     cdef str _name(self, const unsigned char* data, int slot)
-
-    cdef str _decoded(self, const unsigned char* data, int slot)
 
     @cython.locals(record=Words, tool=cython.ulonglong, who=cython.ulonglong, fresh=int,
                    place=Py_ssize_t, at=Py_ssize_t)

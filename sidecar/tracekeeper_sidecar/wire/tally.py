@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tracekeeper_sidecar.wire import component, labels, layout, native
+from tracekeeper_sidecar.wire import calls, component, labels, layout, native
 from tracekeeper_sidecar.wire.component import kind_of
 from tracekeeper_sidecar.wire.rows import Family
 from tracekeeper_sidecar.wire.tariffs import Tariffs
@@ -24,10 +24,7 @@ _MODEL, _OPERATION, _PROJECT, _PROVIDER, _REASONS = (
 _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP = (
     component.SERVICE, component.TOOL, component.USER, component.WORKFLOW, component.MCP
 )  # fmt: skip
-_INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO = (
-    component.INPUT, component.OUTPUT, component.CACHE_READ, component.CACHE_WRITE, component.REASONING,
-    component.INPUT_AUDIO, component.OUTPUT_AUDIO,
-)  # fmt: skip
+_SILENT, _PRICED = calls.SILENT, calls.PRICED
 _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS = (
     component.OTHER, component.LLM, component.EMBEDDING, component.TOOLS, component.AGENTS
 )  # fmt: skip
@@ -39,7 +36,6 @@ _NONE = -1
 _LOW_32 = 0xFFFFFFFF
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 _UNKNOWN = 0xFFFFFFFFFFFFFFFF
-_MOST_TOKENS = 1_000_000_000
 _MINUTE = 240
 _NANOSECONDS = 1_000_000_000
 _LONGEST = 2_592_000_000_000_000
@@ -47,8 +43,6 @@ _LONGEST = 2_592_000_000_000_000
 _CHILDREN = 1
 _LONGEST_NAME = 128
 """Bytes of the names that calls are noted by; `meter.spend` has the same."""
-_LONGEST_PRICED = 256
-"""Bytes of names that prices are looked up by."""
 _SLAB = 4096
 _SLAB_BITS = 12
 
@@ -72,8 +66,6 @@ class Tally(Waiting):
         """Spans that the last `take` has left out."""
         self._skip = 0
         self._last_ask = 0
-        self._forgotten = 0
-        """When prices were last forgotten for want of room."""
 
     @property
     def answers(self) -> Family:
@@ -151,6 +143,8 @@ class Tally(Waiting):
             kind = self._kinds[operation]
             if kind == 0:
                 kind = self._kinds[operation] = _OTHER
+        if kind <= _EMBEDDING:  # It may be something else, or call no model.
+            kind = self._kind_by(data, kind)
         shown = kind
         if kind == 0:
             shown = _OTHER
@@ -164,9 +158,9 @@ class Tally(Waiting):
         if self._end > words[at + layout.END]:
             words[at + layout.END] = self._end
         words[at + layout.TIMES] = words[at + layout.TIMES] & _LOW_32 | self._tick << 32
-        if operation != 0 or request:
+        if kind != 0 or request:
             self._describe(data, slot, operation, kind)
-            if operation != 0:
+            if kind != 0:
                 self._operation(data, slot, kind)
             if request:
                 self._request(slot)
@@ -301,33 +295,23 @@ class Tally(Waiting):
         if self._text(data, _ANSWERED):
             answered = labels.hashed(data, self._said, self._until, 3)
             self._answer(model, answered)
-        told = self._sum(data, _INPUT, 0) | self._sum(data, _OUTPUT, 1)
-        parts = self._sum(data, _CACHE_READ, 2) | self._sum(data, _CACHE_WRITE, 3) | self._sum(data, _REASONING, 4)
-        parts |= self._sum(data, _INPUT_AUDIO, 5) | self._sum(data, _OUTPUT_AUDIO, 6)
+        said = self._said_price(data)
         record[layout.COST] = _UNKNOWN
-        if told == 1 and parts < 2:
+        if said == _PRICED:
+            record[layout.COST] = self._nano
+        if self._usage(data):
             record[layout.TOKENS_1] = self._tariffs._tokens[0] | self._tariffs._tokens[1] << 32
             record[layout.TOKENS_2] = self._tariffs._tokens[2] | self._tariffs._tokens[3] << 32
             record[layout.TOKENS_3] = self._tariffs._tokens[4]
-            pair = self._pair ^ answered
-            number = self._tariffs._find(pair)
-            if number < 0:
-                number = self._introduce(data, pair)
-            if number >= 0:
-                record[layout.COST] = self._tariffs._cost(number, self._end // _NANOSECONDS)
+            if said == _SILENT:
+                pair = self._pair ^ answered ^ self._tier_mark(data)
+                number = self._tariffs._find(pair)
+                if number < 0:
+                    number = self._introduce(data, pair, self._tick, _MINUTE)
+                if number >= 0:
+                    record[layout.COST] = self._tariffs._cost(number, self._end // _NANOSECONDS)
         if self._note is not None:
             self._said_by = self._names_of(data)
-
-    def _sum(self, data: bytes, slot: int, kind: int) -> int:
-        """Takes a number of tokens; 1 if it is there, 2 if it is there and none."""
-        found = self._number(data, slot)
-        self._tariffs._tokens[kind] = 0
-        if found == _NONE:
-            return 0
-        if found < 0 or found > _MOST_TOKENS:
-            return 2
-        self._tariffs._tokens[kind] = found
-        return 1
 
     def _answer(self, model: int, answered: int) -> None:
         """Counts if another model has answered than before."""
@@ -338,25 +322,6 @@ class Tally(Waiting):
             self._answers._values[row] = answered
             if before != 0:
                 self._changes.add(key, 1, self._tick)
-
-    def _introduce(self, data: bytes, pair: int) -> int:
-        """A number for a provider and a model that were not seen together yet; -1 if there are too many."""
-        if self._tariffs._index.count >= self._tariffs._index.most:
-            if self._tick >= self._forgotten and self._tick - self._forgotten < _MINUTE:
-                return _NONE
-            self._forgotten = self._tick
-            self._tariffs._clear()
-        if self._text(data, _PROVIDER) and self._until - self._said > _LONGEST_PRICED:
-            return _NONE
-        return self._tariffs._learn(
-            pair, self._decoded(data, _PROVIDER), (self._priced(data, _ANSWERED), self._priced(data, _MODEL))
-        )
-
-    def _priced(self, data: bytes, slot: int) -> str:
-        """A model's name; empty where it is too long for any."""
-        if self._text(data, slot) and self._until - self._said > _LONGEST_PRICED:
-            return ""
-        return self._decoded(data, slot)
 
     def _names_of(self, data: bytes) -> tuple[str, str, str]:
         self._inherit(_PROJECT)
@@ -372,11 +337,6 @@ class Tally(Waiting):
             while end > self._said + _LONGEST_NAME - 4 and data[end] & 0xC0 == 0x80:
                 end -= 1
         return bytes(data[self._said : end]).decode(errors="replace")
-
-    def _decoded(self, data: bytes, slot: int) -> str:
-        if not self._text(data, slot):
-            return ""
-        return bytes(data[self._said : self._until]).decode(errors="replace")
 
     def _tool(self, data: bytes, slot: int) -> int:
         """Whether it is a call that was not seen yet: an MCP client's span may stand below that of the agent's."""

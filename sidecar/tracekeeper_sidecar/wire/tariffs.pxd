@@ -7,7 +7,7 @@ from tracekeeper_sidecar.wire.rows cimport Index
 
 cdef unsigned long long _UNKNOWN, _MOST_TOKENS, _PICO, _ALWAYS, _DEAREST
 cdef long long _QUARTER
-cdef int _ROW, _CALL, _LIMIT, _OWN, _WHEN, _STATE, _NOT_KNOWN, _SIMPLE, _ASKED
+cdef int _ROW, _CALL, _LIMIT, _OWN, _WHEN, _STATE, _NOT_KNOWN, _SIMPLE, _ASKED, _OVERRIDDEN
 cdef int _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO
 cdef int KINDS
 
@@ -16,7 +16,7 @@ cdef class Tariffs:
     cdef readonly Py_ssize_t asked
     cdef object _ask
     cdef Index _index
-    cdef list _names, _callers
+    cdef list _names, _callers, _texts, _notes
     cdef bytearray _buffer
     cdef Words _rows
     cdef unsigned long long _tokens[8]
@@ -25,11 +25,13 @@ cdef class Tariffs:
 
     cdef Py_ssize_t _find(self, unsigned long long pair) noexcept
 
-    cdef Py_ssize_t _learn(self, unsigned long long pair, str provider, tuple models) except -2
+    cdef Py_ssize_t _learn(self, unsigned long long pair, str provider, tuple models, str tier) except -2
 
     @cython.locals(at=Py_ssize_t, when=cython.ulonglong, state=cython.ulonglong, kind=int, own=cython.ulonglong,
                    total=cython.ulonglong, inner=cython.ulonglong, outer=cython.ulonglong)
     cdef unsigned long long _cost(self, Py_ssize_t number, long long seconds) except? 1
+
+    cdef int _own_price(self, Py_ssize_t number) noexcept
 
     cdef unsigned long long _asked(self, Py_ssize_t number) except? 1
 

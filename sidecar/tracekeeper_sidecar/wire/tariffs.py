@@ -9,6 +9,7 @@ ones that cost more, amounts with many digits) are asked for one by one. The out
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from tracekeeper_sidecar.wire import native
 from tracekeeper_sidecar.wire.rows import Index
@@ -34,6 +35,8 @@ _WHEN = 10
 _ALWAYS = 0xFFFFFFFFFFFFFFFF
 _STATE = 11
 _NOT_KNOWN, _SIMPLE, _ASKED = range(3)
+_OVERRIDDEN = 12
+"""Where it is whether the price is an override."""
 _PICO = 1000
 _DEAREST = 1_000_000_000_000_000
 """Nanodollars; a call that would cost more than this million of dollars is a mistake, and has no price."""
@@ -42,10 +45,25 @@ Simple = tuple[Sequence[int | None], int, int]
 """Picodollars for each kind of token, None where it costs as what it is a part of; picodollars for the call itself; and
 up to how much input this holds."""
 Asked = Callable[[Sequence[int]], "int | None"]
-Ask = Callable[[str, tuple[str, ...], float], "tuple[Simple | None, Asked | None, bool]"]
-"""What a call costs, by provider, names of the model (the best first) and Unix time: amounts where they are simple, and
-whom to ask for a call by its numbers of tokens, in nanodollars; nobody where nobody knows. And whether that holds at
-all times."""
+
+
+class Answer(NamedTuple):
+    """What calls cost."""
+
+    simple: Simple | None
+    """Amounts, where they are simple."""
+    asked: Asked | None
+    """Whom to ask for a call by its numbers of tokens, in nanodollars; None where nobody knows."""
+    always: bool
+    """Whether that holds at all times."""
+    own: bool = False
+    """It is an override."""
+    text: str = ""
+    """Which price it is, for people."""
+
+
+Ask = Callable[[str, "tuple[str, ...]", float, str], Answer]
+"""What a call costs, by provider, names of the model (the best first), Unix time and tier of service."""
 
 
 class Tariffs:
@@ -56,8 +74,11 @@ class Tariffs:
         self.asked = 0
         """How often: each time takes some hundred microseconds."""
         self._index = Index(MOST)
-        self._names: list[tuple[str, tuple[str, ...]]] = []
+        self._names: list[tuple[str, tuple[str, ...], str]] = []
         self._callers: list[Asked | None] = []
+        self._texts: list[str] = []
+        self._notes: list[bytes | None] = []
+        """What `pricing` has made of the texts, None where it has not yet."""
         self._buffer = bytearray(8 * _ROW * (MOST + 1) + 64)
         self._rows = native.words(self._buffer)
         self._tokens = [0] * 8
@@ -71,19 +92,23 @@ class Tariffs:
         self._index.clear()
         self._names.clear()
         self._callers.clear()
+        self._texts.clear()
+        self._notes.clear()
         return 0
 
     def _find(self, pair: int) -> int:
         """The number of a provider and a model, by what 64 bits stand for them; -1 for an unknown pair."""
         return self._index.get(pair)
 
-    def _learn(self, pair: int, provider: str, models: tuple[str, ...]) -> int:
+    def _learn(self, pair: int, provider: str, models: tuple[str, ...], tier: str) -> int:
         """A number for a new pair; -1 if there is no room."""
         number = len(self._names)
         if self._index.put(pair, number) == 0:
             return -1
-        self._names.append((provider, models))
+        self._names.append((provider, models, tier))
         self._callers.append(None)
+        self._texts.append("")
+        self._notes.append(None)
         self._rows[number * _ROW + _WHEN] = 0
         return number
 
@@ -138,6 +163,10 @@ class Tariffs:
             return _UNKNOWN
         return total
 
+    def _own_price(self, number: int) -> int:
+        """Whether it is an override; after `_cost`."""
+        return self._rows[number * _ROW + _OVERRIDDEN] != 0
+
     def _asked(self, number: int) -> int:
         caller = self._callers[number]
         cost = caller([self._tokens[kind] for kind in range(KINDS)]) if caller is not None else None
@@ -145,9 +174,12 @@ class Tariffs:
 
     def _refresh(self, number: int, seconds: int, when: int) -> int:
         at = number * _ROW
-        provider, models = self._names[number]
+        provider, models, tier = self._names[number]
         self.asked += 1
-        simple, caller, always = self._ask(provider, models, float(seconds))
+        simple, caller, always, own_price, text = self._ask(provider, models, float(seconds), tier)
+        self._rows[at + _OVERRIDDEN] = own_price
+        self._texts[number] = text
+        self._notes[number] = None
         self._callers[number] = caller
         self._rows[at + _WHEN] = when
         if always:

@@ -95,9 +95,9 @@ def test_prices_of_many_new_models_are_asked_for_in_small_steps() -> None:
     asked: list[str] = []
     ask = asking(Prices(()))
 
-    def asking_one(provider: str, models: tuple[str, ...], at: float) -> object:
+    def asking_one(provider: str, models: tuple[str, ...], at: float, tier: str) -> object:
         asked.append(models[-1])
-        return ask(provider, models, at)
+        return ask(provider, models, at, tier)
 
     tally = make(asking_one)  # type: ignore[arg-type]
     made_up = body(*(CALL | {"gen_ai.request.model": f"gpt-4o-{number}"} for number in range(100)))

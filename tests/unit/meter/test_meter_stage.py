@@ -20,7 +20,7 @@ from tracekeeper_sidecar.log.slots import Slots
 from tracekeeper_sidecar.meter.checkpoint import MAGIC, MOST, CheckpointFile
 from tracekeeper_sidecar.meter.families import METER_MISSED, METERING
 from tracekeeper_sidecar.meter.stage import Stage
-from tracekeeper_spec.price import PriceOverride
+from tracekeeper_spec.price import Price, PriceOverride
 from waiting import until
 
 QUOTA = 8 << 20
@@ -293,7 +293,7 @@ async def test_a_span_that_cannot_be_counted_takes_no_other_with_it(caplog: pyte
         await one.put(calls(2, "gpt-4o"))
         await one.counted_all()
         assert "2 spans cannot be counted: no price today" in caplog.text
-        one.stage.configure("shop/agents", (PriceOverride("gpt-4o", "1", "1"),))
+        one.stage.configure("shop/agents", Price((PriceOverride("gpt-4o", "1", "1"),)))
         await one.put(calls(4, "gpt-4o"))
         await one.counted_all()
         assert one.stage.missed == 2
@@ -321,7 +321,7 @@ async def test_an_idle_pod_with_an_open_trace_writes_nothing_again_and_again() -
 async def test_prices_and_alerts_of_a_new_policy_hold_at_once() -> None:
     files, clock = SimulatedFiles(), ManualClock()
     async with process(files, clock) as one:
-        one.stage.configure("shop/agents", (PriceOverride("*", "1", "1"),))
+        one.stage.configure("shop/agents", Price((PriceOverride("*", "1", "1"),)))
         for message in agent_runs(7, 40):
             await one.put(message)
         await one.stage.finish()

@@ -14,7 +14,7 @@ from tracekeeper_sidecar.price.prices import MAX_REMEMBERED, Prices, Usage
 from tracekeeper_sidecar.price.tariff import MAX_TOKENS, read_amount
 from tracekeeper_spec.parse import parse_spec
 from tracekeeper_spec.price import PriceOverride
-from tracekeeper_spec.processor import price_overrides
+from tracekeeper_spec.processor import price_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()
 MILLION = Usage(1_000_000, 1_000_000)
@@ -191,7 +191,7 @@ def test_a_config_says_what_it_costs() -> None:
     spec, faults = parse_spec(written)
     assert not faults
     assert spec.processors is not None
-    prices = Prices(price_overrides(spec.processors))
+    prices = Prices(price_of(spec.processors))
     assert cost(prices, "openai", "gpt-4o") == 6_250_000_000
     assert cost(prices, "azure", "gpt-4o") == 5 * DOLLAR
     assert cost(prices, "azure", "gpt-4o", Usage(1_000_000, 0, 1_000_000)) == DOLLAR // 10
@@ -222,7 +222,7 @@ def test_the_example_of_the_reference_does_what_it_says() -> None:
     spec, faults = parse_spec(yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])["spec"])
     assert not faults
     assert spec.processors is not None
-    prices = Prices(price_overrides(spec.processors))
+    prices = Prices(price_of(spec.processors))
     assert cost(prices, "azure.ai.openai", "gpt-4o") == 11 * DOLLAR
     assert cost(prices, "openai", "gpt-4o") == 12_500_000_000
     later = datetime(2027, 1, 1, tzinfo=UTC).timestamp()

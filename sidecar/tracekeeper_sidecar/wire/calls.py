@@ -1,0 +1,239 @@
+# cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
+"""What a span that calls a model says of tokens, models and money; compiled with the types in calls.pxd.
+
+The step that writes prices into spans and the meter that counts them both go by this, so that they have one number.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from math import isfinite
+
+from tracekeeper_sidecar.wire import component, labels, native
+from tracekeeper_sidecar.wire.component import Component
+from tracekeeper_sidecar.wire.tariffs import Tariffs
+
+SILENT, PRICED, UNPRICED = 0, 1, 2
+"""What a span says of its price: nothing; a number; that nobody knows."""
+_SILENT, _PRICED, _UNPRICED = SILENT, PRICED, UNPRICED
+MOST_DOLLARS = 1e6
+"""What no call costs more than: a greater number is a mistake, and is no price."""
+_MOST_DOLLARS = MOST_DOLLARS
+_NANO = 1e9
+_LONGEST_TEXT = 4096
+"""Bytes of a text that is read as a number, or as numbers."""
+_LONGEST_PRICED = 256
+"""Bytes of names that prices are looked up by."""
+_LONGEST_TIER = 64
+_DECIMAL = re.compile(r"[0-9]{0,12}(\.[0-9]{0,30})?([eE]-?[0-9]{1,3})?")
+_MOST_TOKENS = 1_000_000_000
+_NONE = -1
+_NUMBERLESS = -2
+_MOST_WHOLE = 1_000_000
+_PER_DOLLAR = 1_000_000_000
+
+_ANSWERED, _MODEL, _PROVIDER = component.ANSWERED, component.MODEL, component.PROVIDER
+_TIER, _TIER_ANSWERED, _TIER_ASKED = component.TIER, component.TIER_ANSWERED, component.TIER_ASKED
+_COST, _COST_SOURCE = component.COST, component.COST_SOURCE
+_COST_OF_LLM, _COST_DETAILS, _COST_OF_OPERATION = (
+    component.COST_OF_LLM, component.COST_DETAILS, component.COST_OF_OPERATION
+)  # fmt: skip
+_INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO = (
+    component.INPUT, component.OUTPUT, component.CACHE_READ, component.CACHE_WRITE, component.REASONING,
+    component.INPUT_AUDIO, component.OUTPUT_AUDIO,
+)  # fmt: skip
+SOURCES = (b"", b"own", b"reported", b"computed", b"unknown")
+"""Where a price comes from, as `tracekeeper.cost.source` says it."""
+_SOURCES = [*SOURCES]
+_FIRST_SOURCE, _UNKNOWN_SOURCE = 1, 4
+
+
+class Calls(Component):
+    """For one thread at a time. `_tariffs` is set by what extends it."""
+
+    def __init__(self) -> None:
+        Component.__init__(self)
+        self._tariffs: Tariffs | None = None
+        self._nano = 0
+        """Nanodollars that the span says."""
+        self._forgotten = 0
+        """When prices were last forgotten for want of room."""
+        self.ignored = 0
+        """Costs that cannot be: negative, no number, or beyond a million dollars."""
+
+    def _said_price(self, data: bytes) -> int:
+        """What a price step has said before: PRICED, with the number in `_nano`, UNPRICED, or SILENT."""
+        if self._value[_COST_SOURCE] < 0 or not self._text(data, _COST_SOURCE):
+            return _SILENT
+        size = self._until - self._said
+        number = _FIRST_SOURCE
+        while number <= _UNKNOWN_SOURCE:
+            text = _SOURCES[number]
+            if len(text) == size and native.same(data, self._said, text, size):
+                if number == _UNKNOWN_SOURCE:
+                    return _UNPRICED
+                found = self._dollars(data, _COST)
+                if found < 0:
+                    return _SILENT
+                self._nano = found
+                return _PRICED
+            number += 1
+        return _SILENT
+
+    def _reported(self, data: bytes) -> int:
+        """Nanodollars that the application says the call has cost, in whichever dialect; _NONE where it says nothing, or
+        nothing that can be."""
+        if (
+            self._value[_COST] < 0
+            and self._value[_COST_OF_LLM] < 0
+            and self._value[_COST_DETAILS] < 0
+            and self._value[_COST_OF_OPERATION] < 0
+        ):
+            return _NONE
+        found = self._dollars(data, _COST)
+        if found == _NUMBERLESS:
+            self.ignored += 1
+        if found < 0:
+            found = self._dollars(data, _COST_OF_LLM)
+            if found == _NUMBERLESS:
+                self.ignored += 1
+        if found < 0 and self._text(data, _COST_DETAILS):
+            found = _NUMBERLESS
+            if self._until - self._said <= _LONGEST_TEXT:
+                found = read_details(bytes(data[self._said : self._until]))
+            if found == _NUMBERLESS:
+                self.ignored += 1
+        if found < 0:
+            found = self._dollars(data, _COST_OF_OPERATION)
+            if found == _NUMBERLESS:
+                self.ignored += 1
+        if found < 0:
+            return _NONE
+        return found
+
+    def _dollars(self, data: bytes, slot: int) -> int:
+        """The slot's dollars as nanodollars, rounded half up; _NONE if there is nothing, _NUMBERLESS for what cannot be."""
+        pos = self._value[slot]
+        if pos < 0:
+            return _NONE
+        end = self._value_end[slot]
+        if end - pos == 9 and data[pos] == 33:  # A double, nearly always.
+            return nanodollars(native.real(data, pos + 1))
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                break
+            if self.wire == 1 and self.number == 4:
+                return nanodollars(native.real(data, self.value))
+            if self.wire == 0 and self.number == 3:
+                if self.read > _MOST_WHOLE:
+                    return _NUMBERLESS
+                return self.read * _PER_DOLLAR
+            if self.wire == 2 and self.number == 1:
+                if stop - self.value > _LONGEST_TIER:
+                    return _NUMBERLESS
+                return read_dollars(bytes(data[self.value : stop]))
+            pos = stop
+        return _NUMBERLESS
+
+    def _usage(self, data: bytes) -> int:
+        """Takes the numbers of tokens; whether they are there, and can be."""
+        told = self._sum(data, _INPUT, 0) | self._sum(data, _OUTPUT, 1)
+        parts = self._sum(data, _CACHE_READ, 2) | self._sum(data, _CACHE_WRITE, 3) | self._sum(data, _REASONING, 4)
+        parts |= self._sum(data, _INPUT_AUDIO, 5) | self._sum(data, _OUTPUT_AUDIO, 6)
+        return told == 1 and parts < 2
+
+    def _sum(self, data: bytes, slot: int, kind: int) -> int:
+        """Takes a number of tokens; 1 if it is there, 2 if it is there and none."""
+        found = self._number(data, slot)
+        self._tariffs._tokens[kind] = 0
+        if found == _NONE:
+            return 0
+        if found < 0 or found > _MOST_TOKENS:
+            return 2
+        self._tariffs._tokens[kind] = found
+        return 1
+
+    def _tier_slot(self, data: bytes) -> int:
+        """Where the tier of service is told, which is at [_said, _until) then; _NONE where it is not."""
+        if self._value[_TIER] < 0 and self._value[_TIER_ANSWERED] < 0 and self._value[_TIER_ASKED] < 0:
+            return _NONE
+        if self._text(data, _TIER):
+            return _TIER
+        if self._text(data, _TIER_ANSWERED):
+            return _TIER_ANSWERED
+        if self._text(data, _TIER_ASKED):
+            return _TIER_ASKED
+        return _NONE
+
+    def _tier_mark(self, data: bytes) -> int:
+        """64 bits for the tier of service; 0 where none is told."""
+        if self._tier_slot(data) < 0:
+            return 0
+        return labels.hashed(data, self._said, self._until, 4)
+
+    def _introduce(self, data: bytes, pair: int, tick: int, minute: int) -> int:
+        """A number for a provider and a model that were not seen together yet; -1 if there are too many, or the name of one
+        is too long. A `minute` is so many ticks."""
+        if self._tariffs._index.count >= self._tariffs._index.most:
+            if tick >= self._forgotten and tick - self._forgotten < minute:
+                return _NONE
+            self._forgotten = tick
+            self._tariffs._clear()
+        if self._text(data, _PROVIDER) and self._until - self._said > _LONGEST_PRICED:
+            return _NONE
+        tier = ""
+        if self._tier_slot(data) >= 0:
+            tier = bytes(data[self._said : min(self._until, self._said + _LONGEST_TIER)]).decode(errors="replace").lower()
+        return self._tariffs._learn(
+            pair, self._decoded(data, _PROVIDER), (self._priced(data, _ANSWERED), self._priced(data, _MODEL)), tier
+        )
+
+    def _priced(self, data: bytes, slot: int) -> str:
+        """A model's name; empty where it is too long for any."""
+        if self._text(data, slot) and self._until - self._said > _LONGEST_PRICED:
+            return ""
+        return self._decoded(data, slot)
+
+    def _decoded(self, data: bytes, slot: int) -> str:
+        if not self._text(data, slot):
+            return ""
+        return bytes(data[self._said : self._until]).decode(errors="replace")
+
+
+def nanodollars(dollars: float) -> int:
+    """Nanodollars, rounded half up; _NUMBERLESS for what is no price."""
+    if dollars >= 0.0 and dollars <= _MOST_DOLLARS:  # Which NaN is neither.
+        return native.whole(dollars * _NANO + 0.5)
+    return _NUMBERLESS
+
+
+def read_dollars(text: bytes) -> int:
+    """Nanodollars of a decimal number such as `0.0023` or `2e-05`, rounded half up; -2 for what is none."""
+    found = text.decode(errors="replace").strip()
+    if not any(char.isdigit() for char in found) or _DECIMAL.fullmatch(found) is None:
+        return _NUMBERLESS
+    try:
+        return nanodollars(float(found))
+    except ValueError:
+        return _NUMBERLESS
+
+
+def read_details(text: bytes) -> int:
+    """Nanodollars of Langfuse's `cost_details`, a JSON object of dollars by kind: its `total`, else the sum; -2 for what is no
+    such thing."""
+    try:
+        details = json.loads(text)
+    except (ValueError, RecursionError):
+        return _NUMBERLESS
+    if not isinstance(details, dict):
+        return _NUMBERLESS
+    costs = [details["total"]] if "total" in details else list(details.values())
+    if not costs or not all(isinstance(cost, (int, float)) and not isinstance(cost, bool) for cost in costs):
+        return _NUMBERLESS
+    try:
+        total = float(sum(costs))
+    except OverflowError:
+        return _NUMBERLESS
+    return nanodollars(total) if isfinite(total) else _NUMBERLESS
