@@ -21,6 +21,7 @@ HOT = [
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("calls", "component", "counts", "held", "labels", "rows", "table")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("pricing", "redact", "splice", "tally", "tariffs", "waiting")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("normalize", "normalize_span", "normalize_usage")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("attributes", "drop")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("detect", "detect_calls", "detect_known", "detect_span")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
