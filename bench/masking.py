@@ -19,7 +19,10 @@ PADDED = 130
 """Bytes of every value that has something to be masked in it: all spans must have one size."""
 
 
-PRICED, DETECTED = (b"\x0a" + bytes([len(key)]) + key for key in (b"gen_ai.usage.cost", b"tracekeeper.detected"))
+PRICED, REPEATED, DETECTED = (
+    b"\x0a" + bytes([len(key)]) + key
+    for key in (b"gen_ai.usage.cost", b"tracekeeper.usage.repeated", b"tracekeeper.detected")
+)
 """The keys of the attributes that say so, as they are serialised."""
 
 
@@ -77,10 +80,13 @@ class Masks:
         """Search one body."""
         self._masked += body.count(OURS) + body.count(THEIRS)
         self._bare += sum(body.count(kind.example.encode()) for kind in KINDS)
-        self._priced += body.count(PRICED)
+        self._priced += body.count(PRICED) + body.count(REPEATED)
         self._detected += body.count(DETECTED)
 
     def counts(self) -> dict[str, int]:
-        """Masks of either side, values that should have been masked, prices, and troubles found."""
+        """Masks of either side, values that should have been masked, prices, and troubles found.
+
+        A span whose usage repeats that of spans below it has no price, and says why: that counts as one.
+        """
         found = {"masked": self._masked, "bare": self._bare}
         return found | {"priced": self._priced, "detected": self._detected}

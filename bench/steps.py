@@ -46,9 +46,9 @@ def timed(made: Sequence[Step], bodies: Sequence[bytes], spans: int) -> tuple[li
             begin = time.process_time_ns()
             step.run(request)
             taken[place] += time.process_time_ns() - begin
-        if look(request.body).spans != spans:
-            raise ValueError(f"{request.spans} of {spans} spans are left: {request.problem}")
         size += len(request.body)
+    if look(request.body).spans != spans:
+        raise ValueError(f"{request.spans} of {spans} spans are left: {request.problem}")
     return [one / (len(bodies) * spans) for one in taken], size
 
 

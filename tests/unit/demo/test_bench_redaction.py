@@ -95,10 +95,11 @@ def test_the_backend_counts_what_it_finds() -> None:
     (span,) = message.resource_spans[0].scope_spans[0].spans
     span.attributes.add(key="gen_ai.usage.cost").value.double_value = 0.1
     span.attributes.add(key="gen_ai.usage.cost.other").value.double_value = 0.1
+    span.attributes.add(key="tracekeeper.usage.repeated").value.bool_value = True
     span.attributes.add(key="tracekeeper.detected").value.string_value = "loop"
     span.events.add(name="tracekeeper.detected")
     masks.add(body + message.SerializeToString())
-    assert masks.counts() == {"masked": 50, "bare": 50, "priced": 1, "detected": 1}
+    assert masks.counts() == {"masked": 50, "bare": 50, "priced": 2, "detected": 1}
 
 
 async def test_bare_values_arrive_at_a_sink_as_they_were_sent(tmp_path: Path) -> None:
