@@ -1,4 +1,4 @@
-"""OpenTelemetry's own instrumentation of OpenAI's client with the latest conventions and content on the span."""
+"""OpenTelemetry's newest instrumentation of OpenAI's client (package `genai-openai`), with content on the span."""
 
 import os
 
@@ -6,5 +6,6 @@ os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "gen_ai_latest_experimental"
 os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "SPAN_ONLY"
 
 import otel_calls  # noqa: E402
+from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor  # noqa: E402
 
-otel_calls.main()
+otel_calls.main(OpenAIInstrumentor)

@@ -5,5 +5,6 @@ import os
 os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "true"
 
 import otel_calls  # noqa: E402
+from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor  # noqa: E402
 
-otel_calls.main()
+otel_calls.main(OpenAIInstrumentor)
