@@ -8,8 +8,8 @@ from tracekeeper_sidecar.wire.walker cimport Walker
 
 cdef int _FOREIGN, _OPERATION, _INPUT, _OUTPUT, _PART, _TOOL, _RESPONSE, _BASIS, _DIALECT, _MESSAGES, _REPEATED
 cdef int _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_TOOL, _FLAT, _EVENTS
-cdef int _LLM, _EMBEDDING, _COVERED, _STOP, _SAID, _ROUNDS, _WORDS, _KNOWN, _PLACES
-cdef unsigned long long _BOTH, _MOST_TOKENS, _ALL_64, _STIR, _STEP, _TOLD
+cdef int _LLM, _EMBEDDING, _COVERED, _STOP, _SAID, _ROUNDS, _WORDS, _KNOWN, _PLACES, _OWNED, _MILLISECOND
+cdef unsigned long long _BOTH, _MOST_TOKENS, _ALL_64, _STIR, _STEP, _OWNER, _LOW_32
 cdef Py_ssize_t _PEEK
 
 cdef class Work:
@@ -28,6 +28,8 @@ cdef class Normalizer(Walker):
     cdef int _any, _why, _foreign, _told, _parts, _is_tool, _odd, _flat, _used, _operation, _names_messages, _event, _done
     cdef unsigned long long _kinds
     cdef Py_ssize_t _trace, _span_id, _parent, _response, _response_end
+    cdef Py_ssize_t _answer, _answer_end
+    cdef unsigned long long _start, _end
     cdef Py_ssize_t _resource, _resource_end, _scope, _scope_end
 
     cpdef take_over(self, Normalizer older)
@@ -96,6 +98,10 @@ cdef class Normalizer(Walker):
     @cython.locals(words=Words, found=list, place=Py_ssize_t, at=Py_ssize_t, kinds=cython.ulonglong,
                    twice=cython.ulonglong, over=cython.ulonglong, owner=cython.ulonglong)
     cdef list _repeating(self)
+
+    @cython.locals(owner=cython.ulonglong)
+    cdef int _is_other(self, unsigned long long answer, unsigned long long span, unsigned long long start,
+                       unsigned long long end) except -1
 
 cdef unsigned long long _stirred(unsigned long long word) noexcept
 

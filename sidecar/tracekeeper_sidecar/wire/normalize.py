@@ -45,11 +45,15 @@ _MOST_TOKENS = 1_000_000_000
 _PEEK = 512
 """Bytes of messages that are looked at for parts."""
 _ROUNDS = 16
-_WORDS = 6
+_WORDS = 8
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 _STIR = 0x9E3779B97F4A7C15
 _STEP = 0xD1B54A32D192ED04
-_TOLD = (1 << 48) - 1
+_OWNER = 0xFFFF
+_OWNED = 16
+_MILLISECOND = 20
+"""Bits of nanoseconds that make about a millisecond."""
+_LOW_32 = 0xFFFFFFFF
 
 
 class Work:
@@ -85,6 +89,7 @@ class Normalizer(Walker):
         self._why = self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = 0
         self._kinds = self._used = self._operation = self._names_messages = self._event = self._done = 0
         self._trace = self._span_id = self._parent = self._response = self._response_end = -1
+        self._answer = self._answer_end = self._start = self._end = 0
         self._resource = self._resource_end = self._scope = self._scope_end = -1
 
     def take_over(self, older: Normalizer) -> None:
@@ -167,6 +172,7 @@ class Normalizer(Walker):
     def _span(self, data: bytes, begin: int, end: int) -> None:
         """Notes what is said of the span at [begin, end), and why it needs work."""
         self._trace = self._span_id = self._parent = self._response = -1
+        self._answer = self._answer_end = self._start = self._end = 0
         self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = self._done = 0
         self._kinds = self._used = self._operation = self._names_messages = self._event = 0
         pos = begin
@@ -201,6 +207,11 @@ class Normalizer(Walker):
                         self._parent = self.value
                 elif number == 11:
                     self._note_event(data, self.value, stop)
+            elif self.wire == 1:
+                if self.number == 7:
+                    self._start = native.fixed(data, self.value)
+                elif self.number == 8:
+                    self._end = native.fixed(data, self.value)
             pos = stop
         self._reason()
         self._keep(data, begin, end)
@@ -227,7 +238,7 @@ class Normalizer(Walker):
         words = native.words(self._room)
         at = self._count * _WORDS
         self._count += 1
-        words[at] = words[at + 1] = words[at + 2] = words[at + 3] = 0
+        words[at] = words[at + 1] = words[at + 2] = words[at + 3] = words[at + 6] = words[at + 7] = 0
         words[at + 4] = begin
         words[at + 5] = end
         if self._trace < 0 or self._span_id < 0:
@@ -239,8 +250,14 @@ class Normalizer(Walker):
         if self._used and self._kinds & _BOTH:
             self._any = 1
             words[at + 3] = self._kinds
-            if self._response >= 0:
-                words[at + 2] = _marked(trace ^ self._hash(data, self._response, self._response_end))
+            if self._response >= 0 and self._answer > 0:
+                words[at + 2] = _marked(
+                    trace
+                    ^ self._hash(data, self._response, self._response_end)
+                    ^ self._hash(data, self._answer, self._answer_end) >> 1
+                )
+                words[at + 6] = self._start >> _MILLISECOND & _LOW_32
+                words[at + 7] = self._end >> _MILLISECOND & _LOW_32
         else:
             words[at + 3] = self._kinds & ~_BOTH
 
@@ -274,12 +291,17 @@ class Normalizer(Walker):
         if verdict == _INPUT or verdict == _OUTPUT:
             if self._is_plain(data, value, end):
                 self._used = 1
+                if verdict == _OUTPUT:
+                    self._answer = value
+                    self._answer_end = end
             else:
                 self._odd = 1
         elif verdict == _PART:
-            self._parts = 1
             if not self._is_plain(data, value, end):
                 self._odd = 1
+                self._parts = 1
+            elif self.read:
+                self._parts = 1
         elif verdict == _OPERATION:
             self._operation = 1
             self._name(data, value, end)
@@ -463,16 +485,26 @@ class Normalizer(Walker):
                 if twice:
                     self.usage._add(words[at], twice << _COVERED)
             if not twice and words[at + 2]:
-                owner = self.usage._get(words[at + 2])
-                if owner == 0:
-                    self.usage._add(words[at + 2], words[at] & _TOLD | 1)
-                elif owner != words[at] & _TOLD | 1:
-                    twice = 1
+                twice = self._is_other(words[at + 2], words[at], words[at + 6], words[at + 7])
             if twice:
                 found.append((words[at + 4], words[at + 5]))
             else:
                 self.usage._add(words[at], (kinds & _BOTH) << _COVERED)
         return found
+
+
+    def _is_other(self, answer: int, span: int, start: int, end: int) -> int:
+        """Whether another span at the same time had the same answer: in the same trace, by its id and its tokens. Else it is
+        this one's from now on. Two instrumentations at once make such spans, one beside the other; servers that give all
+        answers one id do not."""
+        owner = self.usage._get(answer)
+        if owner == 0:
+            self.usage._add(answer, span & _OWNER | start << _OWNED | 1)
+            self.usage._add(answer ^ 1, end + 1)
+            return 0
+        if owner & _OWNER | 1 == span & _OWNER | 1:
+            return 0
+        return owner >> _OWNED <= end and start < self.usage._get(answer ^ 1)
 
 
 def _stirred(word: int) -> int:

@@ -1,0 +1,17 @@
+"""The step Normalize: spans of all dialects of generative AI come to speak OpenTelemetry's."""
+
+from __future__ import annotations
+
+from tracekeeper_sidecar.process.build import Means
+from tracekeeper_sidecar.process.normalize.step import Normalize
+from tracekeeper_sidecar.process.normalize.table import Table
+from tracekeeper_sidecar.process.step import Step
+from tracekeeper_spec.processor import Processor
+
+
+def make(processor: Processor, means: Means) -> Step:
+    """The step that the config asks for."""
+    wanted = processor.normalize
+    assert wanted is not None
+    table = Table([str(dialect) for dialect in wanted.dialects], wanted.messages)
+    return Normalize(processor.name, str(processor.type), table, wanted.keep_originals)

@@ -1,0 +1,378 @@
+"""Translates one span: its own bytes, with what it says in the canonical names appended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from tracekeeper_sidecar.process.normalize import indexed, keys
+from tracekeeper_sidecar.process.normalize.messages import MOST_BYTES, listed
+from tracekeeper_sidecar.process.normalize.row import OPERATIONS, TOOL, Component, Dialect, Form, How, Kind, MessageRow
+from tracekeeper_sidecar.process.normalize.table import EVENT, Found, Table
+from tracekeeper_sidecar.process.normalize.tokens import Counted, basis
+from tracekeeper_sidecar.process.normalize.values import (
+    UnusableError,
+    any_value,
+    attribute,
+    converted,
+    dumped,
+    member,
+    parsed,
+    plain,
+    provider,
+    tokens,
+)
+from tracekeeper_sidecar.wire import normalize as wire
+from tracekeeper_sidecar.wire.normalize_span import Parts
+
+OWN: Final = "opentelemetry"
+"""In place of a dialect: canonical names."""
+
+_NAME: Final = 5
+_EVENT_NAME: Final = 2
+_EVENT_ATTRIBUTES: Final = 3
+_MESSAGES: Final = (keys.INPUT_MESSAGES, keys.OUTPUT_MESSAGES)
+
+Count = Callable[[str, str], None]
+"""Told of each value that cannot be used: its dialect and the reason."""
+
+
+class Translator:
+    """For one thread at a time."""
+
+    def __init__(self, table: Table, count: Count, keep_originals: bool = True) -> None:
+        self._table = table
+        self._count = count
+        self._keep = keep_originals
+        self._parts = Parts()
+
+    def translate(self, body: bytes, begin: int, end: int, scope: str, why: int) -> tuple[bytes, str] | None:
+        """The new content of the span at [begin, end), and the dialect that it was in, "" for the canonical names; None
+        where it stays as it is. `why` is `Work.why`. Raises ValueError when the span is not protobuf."""
+        return _Span(self, body, begin, end, scope).run(why)
+
+
+class _Span:
+    """One span under way."""
+
+    def __init__(self, by: Translator, body: bytes, begin: int, end: int, scope: str) -> None:
+        self._table, self._count, self._keep, self._parts = by._table, by._count, by._keep, by._parts
+        self._body, self._begin, self._end, self._scope = body, begin, end, scope
+        self._has = self._parts.attributes(body, begin, end)
+        self._events = self._parts.events
+        self._values: dict[str, Any] = {}
+        self._json: dict[str, Any] = {}
+        self._made: dict[str, str | bool | int | float | list[str]] = {}
+        self._replaced: set[str] = set()
+        """Canonical keys whose value was no use as it was."""
+        self._used: set[str] = set()
+        """Keys that were translated."""
+        self._used_events: list[tuple[int, int]] = []
+        self._served: set[str] = set()
+        self._kind: Kind | None = None
+        self._exclusive: set[str] = set()
+
+    def run(self, why: int) -> tuple[bytes, str] | None:
+        self._component()
+        if why & wire.TRANSLATE:
+            self._rows()
+        dialect = self._table.whose(self._scope, self._has, self._served)
+        if why & wire.NUMBERS:
+            self._numbers(dialect.name if dialect else OWN)
+        self._basis(dialect)
+        if why & (wire.TRANSLATE | wire.EVENTS | wire.FLAT):
+            self._messages()
+        if not self._made:
+            return None
+        told = ""
+        if self._served and (dialect := dialect or self._table.whose(self._scope, self._has, self._served)) is not None:
+            told = dialect.name
+            if keys.DIALECT not in self._has:
+                self._made[keys.DIALECT] = told
+        return self._written(), told
+
+    def _plain(self, key: str) -> Any:
+        if key not in self._values:
+            _, _, value, value_end = self._has[key]
+            self._values[key] = plain(self._body, value, value_end)
+        return self._values[key]
+
+    def _known(self, key: str) -> Any:
+        """What is said under a canonical key, before or by now; None for nothing."""
+        if key in self._made:
+            return self._made[key]
+        return self._plain(key) if key in self._has and key not in self._replaced else None
+
+    def _component(self) -> None:
+        """What the span is: by itself, a dialect's own word, the operation's name, or what it has, in this order."""
+        said = self._known(keys.KIND)
+        operation = self._known(keys.OPERATION)
+        by_operation = OPERATIONS.get(operation) if isinstance(operation, str) else None
+        if said in tuple(Kind):
+            self._kind = Kind(said)
+            return
+        self._kind = by_operation
+        rank, found = self._said_kind()
+        if found is None and operation is None and keys.TOOL_NAME in self._has:
+            rank, found = 6, TOOL
+        if found is None or (by_operation is not None and rank > 2):
+            return
+        if operation is None and found.operation:
+            self._made[keys.OPERATION] = found.operation
+        elif by_operation != found.kind:
+            self._made[keys.KIND] = str(found.kind)
+        self._kind = found.kind
+
+    def _said_kind(self) -> tuple[int, Component | None]:
+        best: Component | None = None
+        lowest = 99
+        for key in self._has.keys() & self._table.kinds.keys():
+            value = self._plain(key)
+            for row, dialect in self._table.kinds[key]:
+                if row.source == keys.OPERATION and not self._is_of(dialect):
+                    continue
+                if not isinstance(value, str):
+                    self._count(dialect.name, "type")
+                elif row.rank < lowest and (component := row.values.get(value.lower())) is not None:
+                    best, lowest = component, row.rank
+                    if row.source != keys.OPERATION:
+                        self._served.add(dialect.name)
+                        self._used.add(key)
+        return lowest, best
+
+    def _is_of(self, dialect: Dialect) -> bool:
+        found = self._table.whose(self._scope, self._has, ())
+        return found is dialect
+
+    def _rows(self) -> None:
+        table = self._table.rows
+        found = [each for key in self._has if key in table for each in table[key]]
+        found += [each for each in self._table.named if each.dialect.name in self._served]
+        found.sort(key=_rank)
+        for each in found:
+            row = each.row
+            if row.canonical in self._made or row.canonical in self._has:
+                continue
+            if row.kinds and self._kind not in row.kinds:
+                continue
+            try:
+                value = self._value(each)
+            except UnusableError as error:
+                # A member that cannot be read at all is counted once, whatever is looked for in it.
+                if not (row.member and self._json.get(row.source) is error):
+                    self._count(each.dialect.name, error.reason)
+                if row.member and error.reason == "json":
+                    self._json[row.source] = error
+                continue
+            if value is None or (row.unlike and value == self._known(row.unlike)):
+                continue
+            if value == 0 and row.canonical in keys.SUB_COUNTS:
+                continue
+            self._made[row.canonical] = value
+            self._used.add(row.source)
+            self._served.add(each.dialect.name)
+            if row.exclusive:
+                self._exclusive.add(row.canonical)
+
+    def _value(self, found: Found) -> str | int | float | list[str] | None:
+        row = found.row
+        if row.source not in self._has:
+            return self._parts.text(self._body, self._begin, self._end, _NAME) or None
+        value = self._plain(row.source)
+        if row.member:
+            value = member(self._object(row.source, value), row.member)
+            if value is None:
+                return None
+        elif value is None or value == "":
+            return None
+        return converted(value, row.how)
+
+    def _object(self, key: str, value: Any) -> Any:
+        """What the attribute's JSON says; it is read once."""
+        if key not in self._json:
+            if not isinstance(value, str):
+                self._json[key] = value
+            elif len(value) > MOST_BYTES:
+                raise UnusableError("too_large")
+            elif value.lstrip()[:1] not in ("{", "["):
+                self._json[key] = None
+            else:
+                self._json[key] = parsed(value)
+        found = self._json[key]
+        if isinstance(found, UnusableError):
+            raise found
+        return found
+
+    def _numbers(self, dialect: str) -> None:
+        """Makes whole numbers of those that came as text or doubles, under the canonical names."""
+        for key in keys.TOKENS:
+            if key not in self._has or _is_whole(value := self._plain(key)):
+                continue
+            try:
+                self._made[key] = tokens(value)
+                self._replaced.add(key)
+            except UnusableError as error:
+                self._count(dialect, error.reason)
+
+    def _basis(self, dialect: Dialect | None) -> None:
+        if keys.BASIS in self._has:
+            return
+        counted = Counted(
+            self._tokens(keys.INPUT),
+            self._tokens(keys.OUTPUT),
+            self._tokens(keys.CACHE_READ),
+            self._tokens(keys.CACHE_WRITE) or self._tokens(keys.CACHE_CREATION),
+            self._tokens(keys.REASONING),
+            keys.INPUT in self._exclusive,
+            keys.OUTPUT in self._exclusive,
+        )
+        before = counted.input, counted.output
+        name = self._known(keys.PROVIDER)
+        found = basis(counted, dialect, (provider(name) or "") if isinstance(name, str) else "", frozenset(self._has))
+        if not found:
+            return
+        self._made[keys.BASIS] = found
+        for key, old, new in ((keys.INPUT, before[0], counted.input), (keys.OUTPUT, before[1], counted.output)):
+            if new is not None and new != old:
+                self._made[key] = new
+                if key in self._has:
+                    self._replaced.add(key)
+
+    def _tokens(self, key: str) -> int | None:
+        value = self._known(key)
+        return value if _is_whole(value) else None
+
+    def _messages(self) -> None:
+        for canonical in _MESSAGES:
+            if canonical in self._has:
+                self._flat(canonical)
+        for canonical in _MESSAGES:
+            if canonical not in self._has:
+                self._translated(canonical)
+
+    def _flat(self, canonical: str) -> None:
+        """Gives messages of {role, content} their parts."""
+        if not self._table.messages:
+            return
+        try:
+            value = self._plain(canonical)
+            found = self._object(canonical, value)
+            if not isinstance(found, list) or not found or all(isinstance(item, dict) and "parts" in item for item in found):
+                return
+            self._made[canonical] = dumped(listed(found, _role(canonical)))
+            self._replaced.add(canonical)
+        except UnusableError as error:
+            self._count(OWN, error.reason)
+
+    def _translated(self, canonical: str) -> None:
+        for source, rows in self._table.messages.items():
+            for row, dialect in rows:
+                if row.canonical != canonical or (row.kinds and self._kind not in row.kinds):
+                    continue
+                try:
+                    found = self._found(source, row)
+                    if not found:
+                        continue
+                    text = dumped(found)
+                except (UnusableError, RecursionError) as error:
+                    self._count(dialect.name, getattr(error, "reason", "messages"))
+                    continue
+                self._made[canonical] = text
+                self._served.add(dialect.name)
+                return
+
+    def _found(self, source: str, row: MessageRow) -> list[dict[str, Any]]:
+        if row.form in (Form.EVENTS, Form.CONTENT_EVENT):
+            return self._of_events(row)
+        if not source.endswith("."):
+            if source not in self._has:
+                return []
+            found = self._of_text(source, row.role)
+            if found:
+                self._used.add(source)
+            return found
+        below = [key for key in self._has if key.startswith(source)]
+        if not below:
+            return []
+        if sum(self._has[key][1] - self._has[key][0] for key in below) > MOST_BYTES:
+            raise UnusableError("too_large")
+        nodes = indexed.tree((key[len(source) :], self._plain(key)) for key in below)
+        found = _indexed(nodes, row)
+        if found and row.form is not Form.ANSWER:
+            self._used.update(below)
+        return found
+
+    def _of_text(self, source: str, role: str) -> list[dict[str, Any]]:
+        value = self._plain(source)
+        if isinstance(value, str):
+            if len(value) > MOST_BYTES:
+                raise UnusableError("too_large")
+            if value.lstrip()[:1] in ("{", "["):
+                return listed(self._object(source, value), role)
+            return listed(value, role) if value else []
+        return listed(value, role) if value else []
+
+    def _of_events(self, wanted: MessageRow) -> list[dict[str, Any]]:
+        """Messages of all events that lead to the same attribute, in the events' order."""
+        found: list[dict[str, Any]] = []
+        used = []
+        for begin, end in self._events:
+            name = EVENT + self._parts.text(self._body, begin, end, _EVENT_NAME)
+            for row, _ in self._table.messages.get(name, ()):
+                if row.canonical != wanted.canonical:
+                    continue
+                if end - begin > MOST_BYTES:
+                    raise UnusableError("too_large")
+                found += self._of_event(begin, end, row)
+                used.append((begin, end))
+        self._used_events += used
+        return found
+
+    def _of_event(self, begin: int, end: int, row: MessageRow) -> list[dict[str, Any]]:
+        has = self._parts.attributes(self._body, begin, end, _EVENT_ATTRIBUTES)
+        said = {key: plain(self._body, at[2], at[3]) for key, at in has.items()}
+        if row.form is Form.EVENTS:
+            return [indexed.of_event(said, row.role)]
+        content = next((said[key] for key in ("gen_ai.prompt", "gen_ai.completion", "content") if key in said), None)
+        return indexed.of_content(content, row.role) if content is not None else []
+
+    def _written(self) -> bytes:
+        """The span's bytes less what is replaced, or what was translated where it is not kept, and what is new."""
+        gone = [self._has[key][:2] for key in self._replaced]
+        if not self._keep:
+            gone += [self._has[key][:2] for key in self._used - self._replaced if key in self._has and key not in _SHARED]
+        out = []
+        pos = self._begin
+        for begin, end in sorted(gone):
+            out.append(self._body[pos:begin])
+            pos = end
+        out.append(self._body[pos : self._end])
+        out += [attribute(key, any_value(value)) for key, value in self._made.items()]
+        return b"".join(out)
+
+
+_SHARED: Final = frozenset((keys.OPERATION,))
+
+
+def _rank(found: Found) -> int:
+    return found.rank
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000_000_000
+
+
+def _role(canonical: str) -> str:
+    return "user" if canonical == keys.INPUT_MESSAGES else "assistant"
+
+
+def _indexed(nodes: dict[str, Any], row: MessageRow) -> list[dict[str, Any]]:
+    match row.form:
+        case Form.OPENINFERENCE:
+            return indexed.openinference(nodes, row.role)
+        case Form.TRACELOOP:
+            return indexed.traceloop(nodes, row.role)
+        case Form.TEXTS:
+            return indexed.texts(nodes, row.role)
+        case _:
+            return indexed.answer(nodes)
