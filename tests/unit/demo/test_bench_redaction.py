@@ -143,9 +143,9 @@ def test_every_pipeline_has_a_ratio_of_its_own_to_the_same_runs() -> None:
     assert [one["ratio"] for one in (off, redact, everything)] == [20.0, 12.0, 7.0]
     assert [one["verdict"] for one in (off, redact, everything)] == ["must", "must", "below 8x"]
     assert off["theirs"] == redact["theirs"]
-    bounds = {job.name: job.redaction.musts for job in jobs.REDACTED if job.redaction}
-    assert bounds["redact-prompts"] == (("off", None), ("redact", 60), ("all", 40))
-    assert bounds["redact-bare"] == (("redact", None), ("all", None))
+    bounds = {job.name: dict(job.redaction.musts) for job in jobs.REDACTED if job.redaction}
+    assert bounds["redact-prompts"] == {"off": None, "redact": 60, "all": 40}
+    assert bounds["redact-bare"] == {"redact": None, "all": None}
     assert {job.must_mb for job in jobs.REDACTED} == {64}
 
 
