@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 import otlp_requests
 from tracekeeper_sidecar.errors import LogError
 from tracekeeper_sidecar.ledger import Intake
+from tracekeeper_sidecar.receive import dialects
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Done, Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
@@ -101,6 +102,7 @@ async def serving(
     append_timeout: float = 8.0,
     patience: float = 30.0,
     silence: float = 60.0,
+    parent_from_request: bool = False,
 ) -> AsyncIterator[Serving]:
     """Servers that give a body `patience` seconds, and a silent connection `silence` seconds."""
     store, ledger = Store(), Intake()
@@ -108,7 +110,8 @@ async def serving(
         store.submit, ledger, Admission(admission), lambda: found.suspended, append_timeout=append_timeout
     )
     grpc_receiver = GrpcReceiver(receiver, handshake_timeout=silence, keepalive=silence, message_timeout=patience)
-    http_receiver = HttpReceiver(receiver, body_timeout=patience, idle_timeout=silence)
+    taken = dialects.of(lambda: "", zipkin=True, parent_from_request=parent_from_request)
+    http_receiver = HttpReceiver(receiver, dialects=taken.otlp, body_timeout=patience, idle_timeout=silence)
     grpc_port = await grpc_receiver.start("127.0.0.1", 0)
     http_port = await http_receiver.start("127.0.0.1", 0)
     found = Serving(receiver, grpc_receiver, http_receiver, store, ledger, grpc_port, http_port)

@@ -34,18 +34,19 @@ def describe(data: dict[str, object], metadata: dict[str, object]) -> Described:
     if kind == "custom" and isinstance(inner, dict) and inner.get("sdk_span_type") in ("task", "turn"):
         kind = str(inner["sdk_span_type"])
         data = {key: value for key, value in inner.items() if key != "sdk_span_type" and value is not None}
-    reader = _READERS.get(kind) if isinstance(kind, str) else None
-    if reader is None:
-        name = data.get("name")
-        out = _kind("pipeline") + text("openai.agents.span_data", compact(data))
-        shown = kind if isinstance(kind, str) else "span"
-        return Described(_named(shown[:_LONGEST_NAME], name), INTERNAL, out)
+    if not isinstance(kind, str):
+        return Described("span", INTERNAL, _kind("pipeline") + text("openai.agents.span_data", compact(data)))
     data.pop("type", None)
-    described = reader(data, metadata)
-    out = text("openai.agents.type", str(kind)) + described.attributes
+    described = _READERS.get(kind, _other)(data, metadata)
+    out = text("openai.agents.type", kind) + described.attributes
     if data:
         out += text("openai.agents.span_data", compact(data))
-    return described._replace(attributes=out)
+    return described._replace(name=described.name or _named(kind[:_LONGEST_NAME], data.get("name")), attributes=out)
+
+
+def _other(data: dict[str, object], metadata: dict[str, object]) -> Described:
+    """A type that is not known is named after itself."""
+    return Described("", INTERNAL, _kind("pipeline"))
 
 
 def _agent(data: dict[str, object], metadata: dict[str, object]) -> Described:
