@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Final
 
 from tracekeeper_sidecar.model import NO_POD, Pod
 from tracekeeper_sidecar.process.pipeline import Pipeline
 from tracekeeper_sidecar.process.step import Step
-from tracekeeper_spec.processor import Processor, ProcessorType
+from tracekeeper_spec.price import NO_PRICE, Price
+from tracekeeper_spec.processor import Processor, ProcessorType, price_of
 from tracekeeper_spec.secrets import DocumentSecrets, Secrets
 
 Make = Callable[[Processor, "Means"], Step]
@@ -27,6 +28,8 @@ class Means:
     annotations: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     """What else is known of the pod, by the names of the downward API's files: `node`, `service-account`."""
+    price: Price = NO_PRICE
+    """What all steps of the config say of prices; `build` sees to it."""
 
 
 _MODULES: Final = {
@@ -42,6 +45,7 @@ _MODULES: Final = {
 
 def build(processors: Sequence[Processor], means: Means) -> Pipeline:
     """The pipeline of these processors, in their order. Only the code of those that are there is imported."""
+    means = replace(means, price=price_of(processors))
     return Pipeline([_make(processor)(processor, means) for processor in processors])
 
 

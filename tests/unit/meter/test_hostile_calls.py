@@ -15,7 +15,7 @@ from tracekeeper_sidecar.price.asking import asking
 from tracekeeper_sidecar.price.prices import Prices
 from tracekeeper_sidecar.wire.labels import TEXT
 from tracekeeper_sidecar.wire.tally import Tally
-from tracekeeper_sidecar.wire.tariffs import MOST, Ask, Tariffs
+from tracekeeper_sidecar.wire.tariffs import MOST, Answer, Ask, Tariffs
 from tracekeeper_spec.price import PriceOverride
 
 CALL: Said = {
@@ -124,7 +124,7 @@ def test_a_price_that_holds_always_is_asked_for_once_whenever_calls_end() -> Non
 
 
 def test_models_that_are_made_up_take_no_price_from_those_that_are_there() -> None:
-    tally = make(lambda *_: (None, lambda _: PRICE, True))
+    tally = make(lambda *_: Answer(None, lambda _: PRICE, True))
     for first in range(0, MOST, 100):
         tally.take(body(*(CALL | {"gen_ai.request.model": f"made-up-{first + at}"} for at in range(100))), NOW * 1000)
     assert values(tally, "unpriced_calls") == []

@@ -1,0 +1,12 @@
+"""The step `Price`: says on spans what calls of models cost, and on local roots what their traces do."""
+
+from __future__ import annotations
+
+from tracekeeper_sidecar.process.build import Means
+from tracekeeper_sidecar.process.price.step import PriceStep
+from tracekeeper_spec.processor import Processor
+
+
+def make(processor: Processor, means: Means) -> PriceStep:
+    """The step that `processor` asks for. What any step of the config says of prices holds: a call has one price."""
+    return PriceStep(processor.name, processor.type, means.price)
