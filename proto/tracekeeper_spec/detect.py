@@ -65,7 +65,7 @@ class ToolFailures:
 
 @dataclass(frozen=True, slots=True)
 class PingPong:
-    handoffs: int = 4
+    handoffs: int = 6
     """One after another between the same two agents, back and forth."""
 
 

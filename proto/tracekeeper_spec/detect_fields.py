@@ -108,7 +108,7 @@ PING_PONG = Object(
             "handoffs",
             Integer(2, 60_000),
             "Hand-offs one after another between the same two agents, back and forth.",
-            default=4,
+            default=6,
         ),
     ),
 )
