@@ -202,7 +202,7 @@ def _event(time: int, value: str) -> bytes:
             parsed = json_text.parse(otlp_build.utf8(f'[{{"name":"{found["name"]}"}},{found["attributes"]}]'))
         except WireError:
             parsed = None
-        if isinstance(parsed, list) and isinstance(parsed[1], dict):
+        if isinstance(parsed, list) and len(parsed) == 2 and parsed[0].keys() == {"name"}:
             named = parsed[0]["name"]
             return otlp_build.event(time, named, b"".join(_value(key, one) for key, one in parsed[1].items()))
     return otlp_build.event(time, value)
