@@ -88,6 +88,8 @@ class Known(Said):
             return
         self._swept = tick
         if not self._turned <= tick < self._turned + _IDLE:
+            if not self._turned <= tick < self._turned + 2 * _IDLE:
+                self._marks.turn()
             self._turned = tick
             self._marks.turn()
         self._traces._begin()

@@ -318,8 +318,7 @@ def _fan_outs() -> Iterator[Case]:
         ).invoke(f"worker-{number}", f"part {number}")
     yield _case("map-and-reduce", reduced.end())
     batch = Story(agent="batch")
-    for number in range(120):
-        batch.chat(400, 5)
+    batch.chat(400, 5, times=120)
     yield _case("a-batch-in-one-trace", batch.end(), why="a nightly batch that has one trace for all its rows")
     mcp = Story()
     for number in range(60):
