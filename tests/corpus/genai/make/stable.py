@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -65,15 +66,19 @@ def otlp(bodies: Iterable[bytes], seed: str, places: Iterable[str]) -> dict[str,
 def ingest(items: list[Any], seed: str, places: Iterable[str]) -> dict[str, Any]:
     """The items of OpenAI's trace ingest as one body."""
     renamed: dict[str, str] = {}
-    clock = 0
+    spans = []
     for item in items:
         kind = item["id"].split("_")[0]
         size = 32 if kind == "trace" else 24
         renamed[item["id"]] = f"{kind}_{_hash(seed, len(renamed))[:size]}"
-        for key in ("started_at", "ended_at"):
-            if key in item:
-                item[key] = f"2026-01-01T00:00:00.{clock:03d}000+00:00"
-                clock += 1
+        if "started_at" in item:
+            spans.append({"spanId": item["id"], "parentSpanId": item["parent_id"], "item": item,
+                          "startTimeUnixNano": datetime.fromisoformat(item["started_at"]).timestamp() * 1_000_000})
+    _times(spans)
+    for span in spans:
+        for key, time in (("started_at", "startTimeUnixNano"), ("ended_at", "endTimeUnixNano")):
+            milliseconds = (int(span[time]) - _EPOCH) // 1_000_000
+            span["item"][key] = f"2026-01-01T00:00:{milliseconds // 1000:02d}.{milliseconds % 1000:03d}000+00:00"
     return scrubbed({"data": items}, renamed, places, dates=False)  # type: ignore[no-any-return]
 
 

@@ -6,10 +6,10 @@ goes to the local server.
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import os
 import sys
-import urllib.request
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -66,7 +66,10 @@ def anthropic_client(make: Callable[..., Any] = anthropic.Anthropic, asynchronou
 
 def begin(name: str) -> None:
     """Says to the server that what comes now belongs to the case `name`; empty: to none."""
-    urllib.request.urlopen(urllib.request.Request(f"{LOCAL}/case/{name}", data=b"", method="POST")).read()
+    server = http.client.HTTPConnection(LOCAL.removeprefix("http://"))
+    server.request("POST", f"/case/{name}", body=b"")
+    server.getresponse().read()
+    server.close()
 
 
 def run(cases: dict[str, Callable[[], object]], flush: Callable[[], object]) -> None:
