@@ -45,9 +45,7 @@ def _look_at_pattern(text: str) -> tuple[str, str] | None:
     return None
 
 
-PATTERN = Text(
-    512, expects="a regular expression as RE2 has it, of at most 512 characters", look=_look_at_pattern
-)
+PATTERN = Text(512, expects="a regular expression as RE2 has it, of at most 512 characters", look=_look_at_pattern)
 KEY = Text(256, expects="the key of an attribute")
 NAME = Text(128, r"^\S(.*\S)?$", "words, without space at the ends", min_length=2)
 
@@ -100,7 +98,9 @@ REDACT = Object(
             "keys of the known shapes, private keys, and passwords in URLs.",
             default=[str(detector) for detector in Detector],
         ),
-        Field("patterns", ListOf(OWN_PATTERN, 64, unique="name"), "Patterns of your own, looked for besides.", default=[]),
+        Field(
+            "patterns", ListOf(OWN_PATTERN, 64, unique="name"), "Patterns of your own, looked for besides.", default=[]
+        ),
         Field(
             "names",
             ListOf(NAME, 1000),

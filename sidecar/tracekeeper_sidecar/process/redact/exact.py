@@ -1,0 +1,267 @@
+"""What the detectors find in one text: exact, and in linear time on any text. In bytes of UTF-8.
+
+Every finding of a detector lies where one of its shapes (`prefilter_shapes`) matches; a property test holds the two
+against each other. RE2 has no look-around: what must not stand before is matched with it, outside the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+import re2
+
+from tracekeeper_sidecar.process.redact import checks, prefilter_shapes
+from tracekeeper_spec.redact import Detector
+
+Found = Iterator[tuple[int, int]]
+"""Where each finding begins and ends, ascending, disjoint."""
+
+
+def compiled(pattern: bytes) -> Any:
+    """For bytes as they are, where a byte is a character."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    return re2.compile(pattern, options)
+
+
+_WIDE: Final = prefilter_shapes.WIDE
+_GAP: Final = rb"(?:[ ./()-]{0,2}|" + _WIDE + rb")"
+_DASH: Final = rb"(?:[ -]|" + _WIDE + rb")"
+_ALONE: Final = rb"(?:^|[^0-9A-Za-z])"
+_RUN: Final = compiled(prefilter_shapes.DIGITS)
+_SPLIT_RUN: Final = compiled(prefilter_shapes.SHAPES[1].pattern)
+_CALLED: Final = (
+    rb"(?i:tel(?:e(?:phone|fon[eo]?)|[\xc3e]\xa9?fono?)?|(?:tele)?phones?|mobile?|cell(?:ular)?|fax|whats ?app|handy|sms|call"
+    rb"|rufnummer|portable|m\xc3\xb3vil|celular)"
+)
+
+
+NEVER: Final = -1
+
+
+class _Pattern(NamedTuple):
+    """One way in which a detector finds: group 1 is the finding, if `holds` says so of it."""
+
+    search: Any
+    holds: Callable[[bytes, int, int], int]
+    """The text, and where the finding may begin and end; says where it ends, or 0 (then what begins behind is tried), or
+    NEVER (then what ends behind is)."""
+
+
+def _always(text: bytes, begin: int, end: int) -> int:
+    return end
+
+
+def _followed(text: bytes, end: int, by: bytes) -> bool:
+    return text[end : end + 1] != b"" and text[end] in by
+
+
+_NUMERALS: Final = b"0123456789"
+_WORD: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+
+
+def _run(text: bytes, begin: int, end: int) -> bool:
+    part = text[begin:end]
+    return _RUN.search(part) is not None or _SPLIT_RUN.search(part) is not None
+
+
+def _international(text: bytes, begin: int, end: int) -> int:
+    found = checks.digits_of(text[begin:end])
+    if found.startswith("00"):
+        found = found[2:]
+    return end if checks.has_code(found) and not _followed(text, end, _NUMERALS) else 0
+
+
+def _national(text: bytes, begin: int, end: int) -> int:
+    part = text[begin:end]
+    if _followed(text, end, _WORD) or part.isdigit() or checks.is_date(part) or not _run(text, begin, end):
+        return 0
+    if _followed(text, end, b"-./:") and _followed(text, end + 1, _NUMERALS):
+        return 0
+    return end if 9 <= len(checks.digits_of(part)) <= 11 else 0
+
+
+def _american(text: bytes, begin: int, end: int) -> int:
+    if _followed(text, end, _WORD) or (_followed(text, end, b"-.") and _followed(text, end + 1, _NUMERALS)):
+        return 0
+    return end
+
+
+def _told(text: bytes, begin: int, end: int) -> int:
+    return end if not _followed(text, end, _NUMERALS) and _run(text, begin, end) else 0
+
+
+def _card(text: bytes, begin: int, end: int) -> int:
+    return end if not _followed(text, end, _NUMERALS) and checks.is_card(checks.digits_of(text[begin:end])) else 0
+
+
+def _social(text: bytes, begin: int, end: int) -> int:
+    if _followed(text, end, _WORD) or (_followed(text, end, b"-") and _followed(text, end + 1, _NUMERALS)):
+        return 0
+    return end if checks.is_ssn(checks.digits_of(text[begin:end])) else 0
+
+
+def _iban(text: bytes, begin: int, end: int) -> int:
+    size = checks.iban_size(text[begin:end])
+    if size == 0 or _followed(text, begin + size, _WORD) or not _run(text, begin, begin + size):
+        return 0
+    return begin + size
+
+
+_VERSIONED: Final = compiled(
+    rb"(?i)(?:\b(?:v|ver|versions?|releases?|firmware|build|sdk|driver|revision|rev|section|chapter|clause|upgraded? to"
+    rb"|chrome|chromium|edge?|opr|opera|firefox|safari|electron|webkit)[ :=/v(\"]{0,4}|[=~<>]=|\xc2\xa7 ?)$"
+)
+
+
+def _four(text: bytes, begin: int, end: int) -> int:
+    if _followed(text, end, _WORD) or (_followed(text, end, b".-+") and _followed(text, end + 1, _WORD)):
+        return 0
+    if (
+        not checks.is_address(text[begin:end].decode())
+        or _VERSIONED.search(text[max(0, begin - 24) : begin]) is not None
+    ):
+        return 0
+    return end
+
+
+def _six(text: bytes, begin: int, end: int) -> int:
+    if _followed(text, end, _WORD):
+        return 0
+    found = text[begin:end].decode()
+    for shorter in (found, found.rstrip(".:"), found.removesuffix(":")):
+        if checks.is_address(shorter):
+            return begin + len(shorter)
+    return 0
+
+
+_NO_DOMAIN: Final = frozenset(b"png jpg jpeg gif svg webp css js ts tsx jsx py json md html txt yaml yml".split())
+
+
+def _mail(text: bytes, begin: int, end: int) -> int:
+    part = text[begin:end]
+    if part.startswith(b"git@") or part.rpartition(b".")[2].lower() in _NO_DOMAIN:
+        return NEVER
+    return end
+
+
+def _bearer(text: bytes, begin: int, end: int) -> int:
+    part = text[begin:end]
+    return end if any(byte in _NUMERALS for byte in part) else NEVER
+
+
+_OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_MAIL_NAME: Final = rb"[0-9A-Za-z._%+'\x80-\xff-]+"
+_LABEL: Final = rb"[0-9A-Za-z\x80-\xff](?:[0-9A-Za-z\x80-\xff-]*[0-9A-Za-z\x80-\xff])?\."
+_KEYS: Final = (
+    rb"sk-(?:ant|proj|svcacct|admin|or|lf|None)-[0-9A-Za-z_-]{16,}|sk-[0-9A-Za-z]{20,}|gh[oprsu]_[0-9A-Za-z]{36,}"
+    rb"|github_pat_[0-9A-Za-z_]{22,}|glpat-[0-9A-Za-z_-]{20,}|A(?:KI|SI|BI|CC)A[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
+    rb"|ya29\.[0-9A-Za-z_-]{20,}|GOCSPX-[0-9A-Za-z_-]{20,}|xox[abeoprs]-[0-9A-Za-z-]{10,}|xapp-[0-9]-[0-9A-Za-z-]{10,}"
+    rb"|hooks\.slack\.com/(?:services|workflows)/[0-9A-Za-z/_-]{8,}|[rs]k_(?:live|test)_[0-9A-Za-z]{16,}"
+    rb"|whsec_[0-9A-Za-z+/=]{24,}|hf_[0-9A-Za-z]{30,}|SG\.[0-9A-Za-z_-]{16,}\.[0-9A-Za-z_-]{16,}|dop_v1_[0-9a-f]{64}"
+    rb"|dapi[0-9a-f]{32}|gsk_[0-9A-Za-z]{40,}|xai-[0-9A-Za-z]{40,}|r8_[0-9A-Za-z]{37}|pplx-[0-9A-Za-z]{40,}"
+    rb"|lsv2_[a-z]{2}_[0-9a-f_]{32,}"
+)
+
+_DECLARED: Final[dict[Detector, tuple[tuple[bytes, Callable[[bytes, int, int], int]], ...]]] = {
+    Detector.EMAIL: (
+        (
+            rb"("
+            + _MAIL_NAME
+            + rb"(?:@|%40)(?:"
+            + _LABEL
+            + rb")+(?:[A-Za-z]{2,24}|xn--[0-9A-Za-z-]{1,59}|[\x80-\xff]{4,}))",
+            _mail,
+        ),
+    ),
+    Detector.PHONE: (
+        (rb"(?:^|[^0-9A-Za-z+])(\+ ?\(?[1-9](?:" + _GAP + rb"[0-9]){8,14})", _international),
+        (rb"(?:^|[^0-9A-Za-z.,])(00[ -]?[1-9](?:" + _GAP + rb"[0-9]){8,14})", _international),
+        (
+            rb"(?:^|[^0-9A-Za-z.+-])((?:1[ .-])?(?:\([2-9][0-9]{2}\)[ .-]?|[2-9][0-9]{2}(?:[ .-]|" + _WIDE + rb"))"
+            rb"[2-9][0-9]{2}(?:[ .-]|" + _WIDE + rb")[0-9]{4})",
+            _american,
+        ),
+        (rb"(?:^|[^0-9A-Za-z.,:/+-])(\(?0[1-9](?:" + _GAP + rb"[0-9]){7,9})", _national),
+        (
+            rb"(?:^|[^A-Za-z])"
+            + _CALLED
+            + rb"[^0-9A-Za-z]{0,4}(?:(?i:numbers?|no|nr|is|me|us|at|on|my|her|his)[^0-9A-Za-z]{1,3}){0,3}"
+            rb"(\+?\(?[0-9](?:" + _GAP + rb"[0-9]){8,14})",
+            _told,
+        ),
+    ),
+    Detector.CREDIT_CARD: (
+        (rb"(?:^|[^0-9A-Za-z.])([2-68](?:" + _DASH + rb"?[0-9]){18})", _card),
+        (rb"(?:^|[^0-9A-Za-z.])([2-68](?:" + _DASH + rb"?[0-9]){15})", _card),
+        (rb"(?:^|[^0-9A-Za-z.])([3](?:" + _DASH + rb"?[0-9]){14})", _card),
+        (rb"(?:^|[^0-9A-Za-z.])([3](?:" + _DASH + rb"?[0-9]){13})", _card),
+        (rb"(?:^|[^0-9A-Za-z.])([4](?:" + _DASH + rb"?[0-9]){12})", _card),
+        (rb"(?:^|[^0-9A-Za-z.])([5-68](?:" + _DASH + rb"?[0-9]){16,17})", _card),
+    ),
+    Detector.SSN: (
+        (
+            rb"(?:^|[^0-9A-Za-z.+-])([0-9]{3}(?:-[0-9]{2}-| [0-9]{2} |" + _WIDE + rb"[0-9]{2}" + _WIDE + rb")[0-9]{4})",
+            _social,
+        ),
+        (
+            rb"(?i:ssn|social[ -]security)(?i:[ -]?(?:numbers?|no\.?|nr|is|#)){0,2}[^0-9A-Za-z]{0,4}(?i:is[ :]{1,2})?([0-9]{9})",
+            _social,
+        ),
+    ),
+    Detector.IBAN: ((_ALONE + rb"([A-Za-z]{2}[0-9]{2}(?:" + _DASH + rb"?[0-9A-Za-z]){11,30})", _iban),),
+    Detector.IP_ADDRESS: (
+        (rb"(?:^|[^0-9A-Za-z._-])(" + _OCTET + rb"(?:\." + _OCTET + rb"){3})", _four),
+        (rb"(?:^|[^0-9A-Za-z.:_])([0-9A-Fa-f]{3,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{0,40})", _six),
+    ),
+    Detector.JWT: ((_ALONE + rb"(eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]+){1,4}\.?)", _always),),
+    Detector.SECRET: (
+        (_ALONE + rb"(" + _KEYS + rb")", _always),
+        (rb"[A-Za-z](?::|%3[Aa])//[^\x00-\x20/@:\"'<>]*:([^\x00-\x20/@\"'<>]+)@", _always),
+        (rb"(?i:bearer) +([0-9A-Za-z._~+/=-]{16,})", _bearer),
+        (rb"(?i:secret_?access_?key)[^0-9A-Za-z/+]{1,8}([0-9A-Za-z/+]{40})", _always),
+    ),
+}
+_PEM: Final = compiled(rb"-----BEGIN [0-9A-Z ]{0,40}PRIVATE KEY-----")
+_PEM_END: Final = compiled(rb"-----END [0-9A-Z ]{0,40}PRIVATE KEY-----")
+_COMPILED: dict[Detector, tuple[_Pattern, ...]] = {}
+
+
+def find(detector: Detector, text: bytes) -> list[tuple[int, int]]:
+    """Where `detector` finds something in `text`; findings of several of its patterns may overlap."""
+    patterns = _COMPILED.get(detector)
+    if patterns is None:
+        patterns = tuple(_Pattern(compiled(pattern), holds) for pattern, holds in _DECLARED[detector])
+        _COMPILED[detector] = patterns
+    found = [each for pattern in patterns for each in _each(pattern, text)]
+    if detector is Detector.SECRET and b"PRIVATE KEY-----" in text:
+        found.extend(_private_keys(text))
+    return found
+
+
+def _each(pattern: _Pattern, text: bytes) -> Found:
+    at, end = 0, len(text)
+    search, holds = pattern
+    while at < end:
+        match = search.search(text, at)
+        if match is None:
+            return
+        begin, stop = match.span(1)
+        ends = holds(text, begin, stop)
+        if ends > 0:
+            yield begin, ends
+            at = ends
+        else:
+            # Patterns whose findings may be of any length are not tried again within one: that would take for ever.
+            at = begin + 1 if ends == 0 else stop
+
+
+def _private_keys(text: bytes) -> Found:
+    """To their end, or that of the text where they are cut off."""
+    at = 0
+    while (begins := _PEM.search(text, at)) is not None:
+        ends = _PEM_END.search(text, begins.end())
+        at = ends.end() if ends is not None else len(text)
+        yield begins.start(), at

@@ -1,0 +1,159 @@
+"""One pass of Hyperscan over a request's raw bytes: where may something be that must be hidden?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from tracekeeper_sidecar.process.redact import prefilter_shapes
+from tracekeeper_sidecar.process.redact.superset import superset
+from tracekeeper_spec.redact import Detector, Redact
+
+logger = logging.getLogger(__name__)
+
+KEY: Final = "key"
+"""A key is what it says it is, somewhere: all keys must be judged."""
+JSON_KEY: Final = "JSON key"
+NAMES: Final = "names"
+TRAPPED: Final = "trap"
+Aim = Detector | str
+"""What a pattern of the pass is there for: a detector, one of those above, or the name of a pattern of the user's own."""
+
+_MOST_HITS: Final = 4096
+_MOST_PER_BYTE: Final = 1 / 64
+_END_OF_KEY: Final = rb"[^\"\x00-\x1f]*\"(?:[ \t\r\n]|\\+[nrt])*:"
+
+
+class _Pattern(NamedTuple):
+    expression: bytes
+    aims: frozenset[Aim]
+    any_case: bool = False
+    once: bool = False
+
+
+class Suspicion(NamedTuple):
+    """What the pass says of a request."""
+
+    hits: list[int]
+    """Where each ends, times 1024, plus the pattern; ascending."""
+    by_key: bool
+    """All keys must be judged."""
+    every: bool
+    """All texts must be looked at, for everything."""
+
+
+NOTHING: Final = Suspicion([], False, False)
+EVERYTHING: Final = Suspicion([], True, True)
+
+
+class Prefilter:
+    """For one thread at a time. Where Hyperscan does not run, everything is suspicious: the same verdicts, later."""
+
+    def __init__(self, wish: Redact) -> None:
+        self.problem = ""
+        """Why everything is suspicious; empty: it is not."""
+        patterns = _patterns(wish)
+        self.aims = [pattern.aims for pattern in patterns]
+        """By the numbers of the patterns."""
+        self._key = next((at for at, pattern in enumerate(patterns) if KEY in pattern.aims), -1)
+        self._hits: list[int] = []
+        self._most = 0
+        self._by_key = False
+        self._database: Any = None
+        unturned = [*self._unturned(wish)]
+        if unturned:
+            self.problem = (
+                f"the pass over raw bytes cannot look for {', '.join(unturned)}: every text is looked at, which is slow"
+            )
+            return
+        try:
+            import hyperscan  # noqa: PLC0415 # It takes 5 MB, and is not there on every CPU.
+
+            self._terminated = hyperscan.ScanTerminated
+            self._database = _compile(hyperscan, patterns)
+        except Exception as error:
+            self.problem = f"Hyperscan does not run here ({error}): every text is looked at, which is slow"
+
+    @staticmethod
+    def _unturned(wish: Redact) -> Sequence[str]:
+        found = [each.name for each in wish.patterns if superset(each.pattern) is None]
+        if any(superset(pattern, any_case=True) is None for pattern in wish.key_patterns):
+            found.append("keyPatterns")
+        return found
+
+    def suspect(self, body: bytes) -> Suspicion:
+        """Where something may be in the serialised request."""
+        if self._database is None:
+            return EVERYTHING
+        self._hits = []
+        self._by_key = False
+        # Where there are so many, it is not faster to know which.
+        self._most = _MOST_HITS + int(len(body) * _MOST_PER_BYTE)
+        try:
+            self._database.scan(body, match_event_handler=self._hit)
+        except self._terminated:
+            return EVERYTHING
+        if not self._hits:
+            return Suspicion([], True, False) if self._by_key else NOTHING
+        self._hits.sort()
+        return Suspicion(self._hits, self._by_key, False)
+
+    def _hit(self, pattern: int, begin: int, end: int, flags: int, context: object) -> bool | None:
+        if pattern == self._key:
+            self._by_key = True
+            return None
+        self._hits.append(end << 10 | pattern)
+        return True if len(self._hits) > self._most else None
+
+
+def _patterns(wish: Redact) -> list[_Pattern]:
+    found = []
+    for number, shape in enumerate(prefilter_shapes.SHAPES):
+        wanted = frozenset(wish.detectors).intersection(shape.detectors)
+        if number == prefilter_shapes.TRAP:
+            wanted = frozenset((TRAPPED,))
+        if wanted:
+            found.append(_Pattern(shape.pattern, wanted, shape.any_case))
+    keys = [turned for pattern in wish.key_patterns if (turned := superset(pattern, any_case=True)) is not None]
+    if keys:
+        either = b"(?:" + b"|".join(keys) + b")"
+        found.append(_Pattern(either, frozenset((KEY,)), once=True))
+        found.append(_Pattern(either + _END_OF_KEY, frozenset((JSON_KEY,))))
+    if wish.names:
+        found.append(_Pattern(b"|".join(_name(name) for name in wish.names), frozenset((NAMES,))))
+    for own in wish.patterns:
+        turned = superset(own.pattern)
+        if turned is not None:
+            found.append(_Pattern(turned, frozenset((own.name,))))
+    return found
+
+
+def name_pattern(name: str) -> str:
+    """The words of a name in RE2, with any space between them."""
+    import re2  # noqa: PLC0415
+
+    return r"\s+".join(re2.escape(word) for word in name.split())
+
+
+def _name(name: str) -> bytes:
+    turned = superset(name_pattern(name), any_case=True)
+    assert turned is not None  # Letters and spaces can be turned.
+    return turned
+
+
+def _compile(hyperscan: Any, patterns: list[_Pattern]) -> Any:
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    flags = [
+        hyperscan.HS_FLAG_DOTALL
+        | (hyperscan.HS_FLAG_CASELESS if pattern.any_case else 0)
+        | (hyperscan.HS_FLAG_SINGLEMATCH if pattern.once else 0)
+        for pattern in patterns
+    ]
+    database.compile(
+        expressions=[pattern.expression for pattern in patterns],
+        ids=list(range(len(patterns))),
+        elements=len(patterns),
+        flags=flags,
+    )
+    return database

@@ -1,0 +1,208 @@
+"""Redacts one KeyValue of OTLP, with all that is nested in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from tracekeeper_sidecar.process.redact import content
+from tracekeeper_sidecar.process.redact.matcher import CONTENT_LABEL, KEYS_LABEL, UNKNOWN_LABEL, Matcher, Report
+from tracekeeper_sidecar.process.redact.prefilter import Aim
+from tracekeeper_sidecar.process.redact.texts import DroppedError, Texts
+from tracekeeper_sidecar.wire.varint import delimited, encode, fields
+from tracekeeper_spec.redact import Action, MessageContent
+
+_KEY: Final = 1
+_VALUE: Final = 2
+_STRING: Final = 1
+_BOOL: Final = 2
+_ARRAY: Final = 5
+_LIST: Final = 6
+_BYTES: Final = 7
+Aims = Collection[Aim] | None
+
+
+class Values:
+    """For one thread at a time."""
+
+    def __init__(self, matcher: Matcher, texts: Texts, message_content: MessageContent) -> None:
+        self._matcher = matcher
+        self._texts = texts
+        self._content = message_content
+        self._keeps = message_content is MessageContent.KEEP
+        self._drops = matcher.action is Action.DROP
+        self._judged: dict[bytes, str] = {}
+
+    def is_wanted(self, key: bytes) -> int:
+        """Whether what the key names must be looked at because of it: 1 or 0."""
+        return int(bool(self.pattern_of(key)) or (not self._keeps and content.is_content(key, of_event=True)))
+
+    def pattern_of(self, key: bytes) -> str:
+        """The pattern of keys that matches it; empty: none."""
+        found = self._judged.get(key)
+        if found is None:
+            if len(self._judged) >= 4096:
+                self._judged.clear()
+            found = self._matcher.key_pattern(key)
+            if len(key) <= 256:
+                self._judged[key] = found
+        return found
+
+    def attribute(self, data: bytes, aims: Aims, report: Report, of_event: bool = False) -> bytes | None:
+        """The content of the KeyValue `data` without what is to be hidden; None: it goes."""
+        key = value = b""
+        has_value = twice = False
+        for field in fields(data, 0, len(data)):
+            if field.wire == 2 and field.number == _KEY:
+                twice = twice or key != b""
+                key = data[field.value : field.end]
+            elif field.wire == 2 and field.number == _VALUE:
+                # Parts of a message that stands in two are merged by all libraries.
+                twice = twice or has_value
+                value += data[field.value : field.end]
+                has_value = True
+            elif field.wire == 2:
+                twice = True
+                report.tell(UNKNOWN_LABEL, field.end - field.value)
+        try:
+            found = self._named(key, value, aims, report, of_event)
+            if found is None:
+                return None
+            name = self._texts.redact(key, aims, report)
+        except DroppedError:
+            return None
+        if name == key and found == value and not twice:
+            return data
+        return delimited(_KEY, name) + (delimited(_VALUE, found) if has_value else b"")
+
+    def _named(self, key: bytes, value: bytes, aims: Aims, report: Report, of_event: bool) -> bytes | None:
+        if why := self.pattern_of(key):
+            return self._hidden(value, why, report)
+        if not self._keeps and content.is_content(key, of_event):
+            if self._content is MessageContent.DROP:
+                report.tell(CONTENT_LABEL, len(value))
+                return None
+            if not content.is_structure(key):
+                blank = self._blank(value)
+                if blank != value:
+                    report.tell(CONTENT_LABEL, len(value))
+                return blank
+            if not self._is_word(value):
+                report.tell(CONTENT_LABEL, len(value))
+                return self._mask(value)
+        return self._value(value, aims, report)
+
+    def _hidden(self, value: bytes, why: str, report: Report) -> bytes | None:
+        """What stands in place of a value whose key says that it is to be hidden. Yes and no may stay."""
+        parts = [*fields(value, 0, len(value))]
+        if not parts or all(part.number == _BOOL and part.wire == 0 for part in parts):
+            return value
+        mask = self._mask(value)
+        if mask == value or (len(parts) == 1 and parts[0].value == parts[0].end):
+            return value
+        report.tell(KEYS_LABEL, len(value), why)
+        return None if self._drops else mask
+
+    def _mask(self, value: bytes) -> bytes:
+        parts = [*fields(value, 0, len(value))]
+        only = parts[0] if len(parts) == 1 and parts[0].number == _STRING and parts[0].wire == 2 else None
+        return delimited(_STRING, self._matcher.mask(value[only.value : only.end] if only else value))
+
+    def _is_word(self, value: bytes) -> bool:
+        parts = [*fields(value, 0, len(value))]
+        return all(
+            part.wire == 0 or (part.number == _STRING and content.is_word(value[part.value : part.end]))
+            for part in parts
+        )
+
+    def _blank(self, value: bytes) -> bytes:
+        """What was said, blanked: texts as they are, numbers and whatever else as a text."""
+        made = []
+        for field in fields(value, 0, len(value)):
+            inner = value[field.value : field.end]
+            if field.wire == 2 and field.number == _STRING:
+                made.append(delimited(_STRING, content.blanked(inner, self._matcher.mask(inner))))
+            elif field.wire == 2 and field.number == _ARRAY:
+                each = b"".join(
+                    delimited(1, self._blank(inner[one.value : one.end]))
+                    for one in fields(inner, 0, len(inner))
+                    if one.wire == 2 and one.number == 1
+                )
+                made.append(delimited(_ARRAY, each))
+            elif field.wire == 2 and field.number == _LIST:
+                made.append(delimited(_LIST, b"".join(self._blank_member(inner))))
+            else:
+                made.append(delimited(_STRING, self._matcher.mask(value[field.start : field.end])))
+        return b"".join(made)
+
+    def _blank_member(self, members: bytes) -> list[bytes]:
+        made = []
+        for member in fields(members, 0, len(members)):
+            if member.wire != 2 or member.number != 1:
+                continue
+            key = value = b""
+            inner = members[member.value : member.end]
+            for field in fields(inner, 0, len(inner)):
+                if field.wire == 2 and field.number == _KEY:
+                    key = inner[field.value : field.end]
+                elif field.wire == 2 and field.number == _VALUE:
+                    value += inner[field.value : field.end]
+            stays = key in (b"role", b"type", b"finish_reason") and self._is_word(value)
+            name = key if content.is_word(key) else self._matcher.mask(key)
+            made.append(delimited(1, delimited(1, name) + delimited(2, value if stays else self._blank(value))))
+        return made
+
+    def _value(self, value: bytes, aims: Aims, report: Report) -> bytes:
+        """The content of an AnyValue."""
+        made = []
+        changed = False
+        for field in fields(value, 0, len(value)):
+            inner = value[field.value : field.end]
+            if field.wire != 2:
+                made.append(value[field.start : field.end])
+                continue
+            if field.number in (_STRING, _BYTES):
+                found = self._texts.redact(inner, aims, report)
+            elif field.number == _ARRAY:
+                found = self._elements(inner, aims, report)
+            elif field.number == _LIST:
+                found = self._members(inner, aims, report)
+            else:
+                report.tell(UNKNOWN_LABEL, len(inner))
+                changed = True
+                continue
+            if found is inner:
+                made.append(value[field.start : field.end])
+            else:
+                changed = True
+                made.append(encode(field.number << 3 | 2) + encode(len(found)) + found)
+        return b"".join(made) if changed else value
+
+    def _elements(self, data: bytes, aims: Aims, report: Report) -> bytes:
+        made = []
+        changed = False
+        for field in fields(data, 0, len(data)):
+            inner = data[field.value : field.end]
+            if field.wire != 2 or field.number != 1:
+                report.tell(UNKNOWN_LABEL, len(inner))
+                changed = True
+                continue
+            try:
+                found = self._value(inner, aims, report)
+            except DroppedError:
+                changed = True
+                continue
+            changed = changed or found is not inner
+            made.append(delimited(1, found))
+        return b"".join(made) if changed else data
+
+    def _members(self, data: bytes, aims: Aims, report: Report) -> bytes:
+        made = []
+        changed = False
+        for field in fields(data, 0, len(data)):
+            inner = data[field.value : field.end]
+            found = self.attribute(inner, aims, report) if field.wire == 2 and field.number == 1 else None
+            changed = changed or found is not inner
+            if found is not None:
+                made.append(delimited(1, found))
+        return b"".join(made) if changed else data
