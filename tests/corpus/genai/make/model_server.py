@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(200, {"data": []})
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         path = self.path.split("?")[0]
@@ -90,6 +90,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, openai_shape.embedding(asked))
         else:
             self._json(200, {})
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def _model(self, asked: dict[str, Any], whole: Any, streamed: Any, provider: str) -> None:
         answer = (anthropic_shape if provider == "anthropic" else openai_shape).choose(asked)
