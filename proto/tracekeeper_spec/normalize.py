@@ -16,6 +16,7 @@ class DialectName(StrEnum):
     LANGFUSE = "langfuse"
     OPENLIT = "openlit"
     VERCEL = "vercel"
+    PYDANTIC_AI = "pydantic_ai"
     OPENAI_AGENTS = "openai_agents"
 
 

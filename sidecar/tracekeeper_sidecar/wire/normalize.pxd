@@ -2,15 +2,15 @@
 cimport cython
 
 from tracekeeper_sidecar.wire cimport native
-from tracekeeper_sidecar.wire.native cimport Words
+from tracekeeper_sidecar.wire.native cimport Halves, Words
 from tracekeeper_sidecar.wire.normalize_usage cimport Usage
 from tracekeeper_sidecar.wire.walker cimport Walker
 
 cdef int _FOREIGN, _OPERATION, _INPUT, _OUTPUT, _PART, _TOOL, _RESPONSE, _BASIS, _DIALECT, _MESSAGES, _REPEATED
 cdef int _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_TOOL, _FLAT, _EVENTS
-cdef int _LLM, _EMBEDDING, _COVERED, _STOP, _SAID, _ROUNDS, _WORDS, _KNOWN, _PLACES, _OWNED, _MILLISECOND
-cdef unsigned long long _BOTH, _MOST_TOKENS, _ALL_64, _STIR, _STEP, _OWNER, _LOW_32
-cdef Py_ssize_t _PEEK
+cdef int _LLM, _EMBEDDING, _STOP, _SAID, _ROUNDS, _WORDS, _KNOWN, _PLACES, _OWNED, _MILLISECOND
+cdef unsigned long long _BOTH, _MOST_TOKENS, _ALL_64, _STIR, _STEP, _STRIDE, _OUTSIDE, _BESIDE, _OWNER, _LOW_32
+cdef Py_ssize_t _PEEK, _BELOW, _ABOVE
 
 cdef class Work:
     cdef readonly Py_ssize_t resource, resource_end, scope, scope_end, span, span_end
@@ -23,7 +23,7 @@ cdef class Normalizer(Walker):
     cdef unsigned long long _marks[4096]
     cdef unsigned char _verdicts[4096]
     cdef int _learned
-    cdef bytearray _room
+    cdef bytearray _room, _places
     cdef Py_ssize_t _count
     cdef int _any, _why, _foreign, _told, _parts, _is_tool, _odd, _flat, _used, _operation, _names_messages, _event, _done
     cdef unsigned long long _kinds
@@ -48,7 +48,7 @@ cdef class Normalizer(Walker):
     @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t)
     cdef void _own(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
 
-    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, tag=int, key=Py_ssize_t, key_end=Py_ssize_t, verdict=int,
+    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, tag=int, size=int, key=Py_ssize_t, key_end=Py_ssize_t, verdict=int,
                    number=cython.ulonglong)
     cdef void _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
 
@@ -75,8 +75,6 @@ cdef class Normalizer(Walker):
     @cython.locals(stop=Py_ssize_t)
     cdef void _note_event(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except *
 
-    cdef int _verdict(self, const unsigned char* data, Py_ssize_t key, Py_ssize_t end) except -1
-
     @cython.locals(mark=cython.ulonglong, place=Py_ssize_t)
     cdef int _verdict_of(self, const unsigned char* data, Py_ssize_t key, Py_ssize_t end, int event) except -1
 
@@ -91,12 +89,14 @@ cdef class Normalizer(Walker):
     cdef unsigned long long _hash(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(words=Words, turn=int, news=int, place=Py_ssize_t, at=Py_ssize_t, above=cython.ulonglong,
-                   kinds=cython.ulonglong, known=cython.ulonglong, over=cython.ulonglong, rises=cython.ulonglong,
-                   falls=cython.ulonglong)
+                   kinds=cython.ulonglong, rises=cython.ulonglong)
     cdef void _spread(self) except *
 
-    @cython.locals(words=Words, found=list, place=Py_ssize_t, at=Py_ssize_t, kinds=cython.ulonglong,
-                   twice=cython.ulonglong, over=cython.ulonglong, owner=cython.ulonglong)
+    @cython.locals(words=Words, table=Halves, size=Py_ssize_t, place=Py_ssize_t, free=Py_ssize_t, at=Py_ssize_t,
+                   mark=cython.ulonglong)
+    cdef void _find_parents(self) except *
+
+    @cython.locals(words=Words, found=list, place=Py_ssize_t, at=Py_ssize_t, kinds=cython.ulonglong)
     cdef list _repeating(self)
 
     @cython.locals(owner=cython.ulonglong)

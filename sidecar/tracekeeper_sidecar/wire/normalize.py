@@ -31,8 +31,6 @@ _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_TOOL, _FLAT, _EVENTS = TRANSLATE, NUMBERS
 
 _LLM, _EMBEDDING = 1, 2
 _BOTH = 3
-_COVERED = 2
-"""Left shift: below one whose usage counts."""
 _STOP = 16
 """A tool's span: what is called below it is its own."""
 _SAID = 32
@@ -45,10 +43,17 @@ _MOST_TOKENS = 1_000_000_000
 _PEEK = 512
 """Bytes of messages that are looked at for parts."""
 _ROUNDS = 16
-_WORDS = 8
+_WORDS = 10
+_BELOW = 8
+_ABOVE = 9
+"""In a record, after the marks of span, parent and answer, what it is, begin and end of its bytes, and of its time: what is
+used below it, and where its parent's record is."""
+_OUTSIDE = 0xFFFFFFFFFFFFFFFF
+_BESIDE = 1 << 40
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 _STIR = 0x9E3779B97F4A7C15
-_STEP = 0xD1B54A32D192ED04
+_STEP = 0xD1B54A32D192ED06
+_STRIDE = 0xA24BAED4963EE407
 _OWNER = 0xFFFF
 _OWNED = 16
 _MILLISECOND = 20
@@ -84,7 +89,7 @@ class Normalizer(Walker):
         self._marks = [0] * 4096
         self._verdicts = [0] * 4096
         self._learned = 0
-        self._room = bytearray(64)
+        self._room = self._places = bytearray(64)
         self._count = self._any = 0
         self._why = self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = 0
         self._kinds = self._used = self._operation = self._names_messages = self._event = self._done = 0
@@ -184,11 +189,33 @@ class Normalizer(Walker):
                     key = pos + 4
                     key_end = key + data[pos + 3]
                     if key_end + 1 < stop and data[key_end] == 18 and key_end + 2 + data[key_end + 1] == stop:
-                        verdict = self._verdict(data, key, key_end)
+                        verdict = self._verdict_of(data, key, key_end, 0)
                         if verdict:
                             self._note(data, verdict, key_end + 2, stop)
                         pos = stop
                         continue
+            elif pos + 18 <= end:  # The other fields as every library writes them; what is odd goes the long way.
+                size = data[pos + 1]
+                if tag == 10 and size == 16:
+                    self._trace = pos + 2
+                    pos += 18
+                    continue
+                if tag == 18 and size == 8:
+                    self._span_id = pos + 2
+                    pos += 10
+                    continue
+                if tag == 34 and size == 8:
+                    self._parent = pos + 2
+                    pos += 10
+                    continue
+                if tag == 57:
+                    self._start = native.fixed(data, pos + 1)
+                    pos += 9
+                    continue
+                if tag == 65:
+                    self._end = native.fixed(data, pos + 1)
+                    pos += 9
+                    continue
             stop = self.next(data, pos, end)
             if stop < 0:
                 break
@@ -277,13 +304,17 @@ class Normalizer(Walker):
                     value_end = stop
             pos = stop
         if key_end > key and value > 0:
-            verdict = self._verdict(data, key, key_end)
+            verdict = self._verdict_of(data, key, key_end, 0)
             if verdict:
                 self._note(data, verdict, value, value_end)
 
     def _note(self, data: bytes, verdict: int, value: int, end: int) -> None:
         """Notes an attribute of that verdict whose AnyValue is at [value, end)."""
         if verdict & _FOREIGN:
+            if verdict == _FOREIGN | _PART:
+                if not self._is_plain(data, value, end) or self.read:
+                    self._foreign = 1
+                return
             self._foreign = 1
         verdict = verdict & ~_FOREIGN
         if verdict == 0:
@@ -380,9 +411,6 @@ class Normalizer(Walker):
                 return
             pos = stop
 
-    def _verdict(self, data: bytes, key: int, end: int) -> int:
-        return self._verdict_of(data, key, end, 0)
-
     def _verdict_of(self, data: bytes, key: int, end: int, event: int) -> int:
         """The verdict on the key at [key, end), or on an event's name."""
         mark = self._hash(data, key, end) ^ event
@@ -424,19 +452,26 @@ class Normalizer(Walker):
                 mixed = (mixed << 8 ^ mixed >> 56 ^ data[pos]) & _ALL_64
                 pos += 1
             return _stirred(_stirred(mixed))
+        # Products that do not wait for each other.
         last = end - 8
-        factor = _STIR
-        while pos < last:  # Products that do not wait for each other; no two words have the same factor.
+        mixed ^= ((native.fixed(data, pos) ^ self._seed) * _STIR) & _ALL_64
+        mixed ^= ((native.fixed(data, last) + self._seed) * _STEP) & _ALL_64
+        if end - pos <= 24:
+            mixed ^= ((native.fixed(data, (pos + last) >> 1) ^ self._seed) * _STRIDE) & _ALL_64
+            return _stirred(mixed)
+        factor = _STRIDE
+        pos += 8
+        while pos < last:  # No two words have the same factor.
             mixed = (mixed + (native.fixed(data, pos) ^ self._seed) * factor) & _ALL_64
             factor = (factor + _STEP) & _ALL_64
             pos += 8
-        mixed = (mixed + (native.fixed(data, last) ^ self._seed) * factor) & _ALL_64
         return _stirred(mixed)
 
     def _spread(self) -> None:
-        """Tells parents what is used below them, and children what is counted above: over the request, one way and the
-        other, until nothing is news, or it was tried often enough. Parents mostly come after their children."""
+        """Tells parents what is used below them: over the request, one way and the other, until nothing is news, or it was
+        tried often enough. Parents mostly come after their children."""
         words = native.words(self._room)
+        self._find_parents()
         turn = 0
         news = 1
         while news and turn < _ROUNDS:
@@ -447,26 +482,60 @@ class Normalizer(Walker):
                 if turn & 1:
                     at = (self._count - 1 - place) * _WORDS
                 place += 1
-                above = words[at + 1]
-                if above == 0:
-                    continue
                 kinds = words[at + 3]
-                known = self.usage._get(words[at])
-                over = self.usage._get(above)
-                rises = known & _BOTH
+                rises = words[at + _BELOW]
                 if not kinds & _SAID:
                     rises |= kinds & _BOTH
-                # What counts above already, because it came first, goes on to count.
-                rises &= ~(over >> _COVERED)
-                if kinds & _STOP:
-                    rises = 0
-                if rises & ~over:
-                    news |= self.usage._add(above, rises)
-                if not kinds & (_BOTH | _STOP):
-                    falls = over & _BOTH << _COVERED
-                    if falls & ~known:
-                        news |= self.usage._add(words[at], falls)
+                above = words[at + _ABOVE]
+                if kinds & _STOP == 0 and above != _OUTSIDE and rises & ~words[above + _BELOW]:
+                    words[above + _BELOW] |= rises
+                    # One that is still to come in this turn will hear of it.
+                    if (above < at) != (turn & 1):
+                        news = 1
             turn += 1
+        place = 0
+        while place < self._count:
+            at = place * _WORDS
+            place += 1
+            kinds = words[at + 3]
+            rises = words[at + _BELOW]
+            if not kinds & _SAID:
+                rises |= kinds & _BOTH
+            if rises and kinds & _STOP == 0 and words[at + 1] and words[at + _ABOVE] == _OUTSIDE:
+                self.usage._add(words[at + 1], rises)
+
+    def _find_parents(self) -> None:
+        """Notes of each span where its parent's record is, if that is in the request, and what was known of it before."""
+        words = native.words(self._room)
+        size = 16
+        while size < 2 * self._count:
+            size *= 2
+        self._places = bytearray(4 * size + 64)
+        table = native.halves(self._places)
+        place = 0
+        while place < self._count:
+            mark = words[place * _WORDS]
+            words[place * _WORDS + _BELOW] = 0
+            if mark:
+                words[place * _WORDS + _BELOW] = self.usage._get(mark) & _BOTH
+                free = mark & (size - 1)
+                while table[free]:
+                    free = (free + 1) & (size - 1)
+                table[free] = place + 1
+            place += 1
+        place = 0
+        while place < self._count:
+            at = place * _WORDS
+            mark = words[at + 1]
+            words[at + _ABOVE] = _OUTSIDE
+            if mark:
+                free = mark & (size - 1)
+                while table[free]:
+                    if words[(table[free] - 1) * _WORDS] == mark:
+                        words[at + _ABOVE] = (table[free] - 1) * _WORDS
+                        break
+                    free = (free + 1) & (size - 1)
+            place += 1
 
     def _repeating(self) -> list[tuple[int, int]]:
         words = native.words(self._room)
@@ -478,20 +547,11 @@ class Normalizer(Walker):
             kinds = words[at + 3]
             if kinds & _BOTH == 0 or kinds & _SAID:
                 continue
-            twice = self.usage._get(words[at]) & kinds & _BOTH
-            if not twice and words[at + 1]:
-                over = self.usage._get(words[at + 1])
-                twice = over >> _COVERED & kinds & _BOTH
-                if twice:
-                    self.usage._add(words[at], twice << _COVERED)
-            if not twice and words[at + 2]:
-                twice = self._is_other(words[at + 2], words[at], words[at + 6], words[at + 7])
-            if twice:
+            if words[at + _BELOW] & kinds & _BOTH or (
+                words[at + 2] and self._is_other(words[at + 2], words[at], words[at + 6], words[at + 7])
+            ):
                 found.append((words[at + 4], words[at + 5]))
-            else:
-                self.usage._add(words[at], (kinds & _BOTH) << _COVERED)
         return found
-
 
     def _is_other(self, answer: int, span: int, start: int, end: int) -> int:
         """Whether another span at the same time had the same answer: in the same trace, by its id and its tokens. Else it is
@@ -500,11 +560,11 @@ class Normalizer(Walker):
         owner = self.usage._get(answer)
         if owner == 0:
             self.usage._add(answer, span & _OWNER | start << _OWNED | 1)
-            self.usage._add(answer ^ 1, end + 1)
+            self.usage._add(answer ^ _BESIDE, end + 1)
             return 0
         if owner & _OWNER | 1 == span & _OWNER | 1:
             return 0
-        return owner >> _OWNED <= end and start < self.usage._get(answer ^ 1)
+        return owner >> _OWNED <= end and start < self.usage._get(answer ^ _BESIDE)
 
 
 def _stirred(word: int) -> int:

@@ -69,6 +69,10 @@ class Table:
             for message in dialect.messages if messages else ():
                 self.messages.setdefault(message.source, []).append((message, dialect))
         self.indexed = tuple(source for source in self.messages if source.endswith("."))
+        self._parts = {
+            key for key, found in self.rows.items() if all(each.row.canonical in keys.SUB_COUNTS for each in found)
+        }
+        """Sources of parts of usage: they are not worth a look where they are 0."""
         marks = [mark for dialect in chosen for mark in dialect.marks]
         self._foreign = {*self.rows, *self.kinds, *self.messages, *marks} - silent - {keys.OPERATION}
         self._beginnings = (*self.indexed, *(mark for mark in marks if mark.endswith(".")))
@@ -85,7 +89,7 @@ class Table:
         if text.startswith("event:"):
             return wire.FOREIGN if EVENT + text.removeprefix("event:") in self.messages else 0
         foreign = text in self._foreign or text.startswith(self._beginnings)
-        slot = _SLOTS.get(text, 0)
+        slot = _SLOTS.get(text, 0) or (wire.PART if text in self._parts else 0)
         if slot == wire.MESSAGES and not self.messages:
             slot = 0
         return slot | (wire.FOREIGN if foreign else 0)

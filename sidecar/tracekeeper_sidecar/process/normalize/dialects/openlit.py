@@ -11,6 +11,11 @@ OPENLIT: Final = Dialect(
     "openlit",
     "OpenLIT",
     marks=("gen_ai.sdk.version", "gen_ai.environment", "gen_ai.application_name", "gen_ai.request.is_stream"),
+    silent=(
+        "gen_ai.sdk.version", "gen_ai.environment", "gen_ai.application_name", "gen_ai.request.is_stream",
+        "gen_ai.request.service_tier", "gen_ai.response.service_tier", "gen_ai.response.system_fingerprint",
+        "gen_ai.server.time_to_first_token",
+    ),
     scopes=("openlit",),
     exclusive=("anthropic", "aws.bedrock"),
     kinds=(

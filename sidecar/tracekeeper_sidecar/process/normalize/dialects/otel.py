@@ -10,6 +10,10 @@ from tracekeeper_sidecar.process.normalize.row import Dialect, Form, How, Messag
 OTEL_1_36: Final = Dialect(
     "otel_1_36",
     "OpenTelemetry up to 1.36",
+    silent=(
+        "gen_ai.openai.request.service_tier", "gen_ai.openai.response.service_tier",
+        "gen_ai.openai.response.system_fingerprint",
+    ),
     rows=(
         Row(keys.PROVIDER, "gen_ai.system", How.PROVIDER),
         Row(keys.INPUT, "gen_ai.usage.prompt_tokens", How.TOKENS),
