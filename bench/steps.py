@@ -52,6 +52,14 @@ def timed(made: Sequence[Step], bodies: Sequence[bytes], spans: int) -> tuple[li
     return [one / (len(bodies) * spans) for one in taken], size
 
 
+def scanned(bodies: Sequence[bytes], spans: int) -> float:
+    """Nanoseconds a span to scan the requests."""
+    begin = time.process_time_ns()
+    for body in bodies:
+        look(body)
+    return (time.process_time_ns() - begin) / (len(bodies) * spans)
+
+
 def main() -> None:
     """Measure, print."""
     parser = argparse.ArgumentParser(description="ns a span in each processor")
@@ -65,15 +73,18 @@ def main() -> None:
     template = Template(options.spans, options.prompt, bare=options.bare)
     made = steps(options.only)
     rounds: list[list[float]] = []
+    scans: list[float] = []
     end = time.monotonic() + options.seconds
     while len(rounds) < ROUNDS or time.monotonic() < end:
         # New trace ids each round: a step that knows a trace already has less to do, or more.
         bodies = [template.request() for _ in range(options.requests)]
+        scans.append(scanned(bodies, options.spans))
         taken, size = timed(made, bodies, options.spans)
         rounds.append(taken)
     sent, best = len(template) / options.spans, [min(each) for each in zip(*rounds, strict=True)]
     more = size / options.requests / options.spans - sent
     print(f"{options.requests} requests of {options.spans} spans of {sent:.0f} bytes, the best of {len(rounds)} rounds")
+    print(f"{'the scan':12} {min(scans):8.0f} ns a span, which receivers do before: how fast the machine is just now")
     for step, took in zip(made, best, strict=True):
         print(f"{step.kind:12} {took:8.0f} ns a span   (goal {GOALS[step.kind]})")
     print(f"{'together':12} {sum(best):8.0f} ns a span; {more:+.0f} bytes a span")
