@@ -26,7 +26,12 @@ LEAVES = st.one_of(
     st.just(AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="a"), KeyValue(key="b")]))),
 )
 VALUES = LEAVES | st.lists(LEAVES, max_size=3).map(lambda items: AnyValue(array_value=ArrayValue(values=items)))
-PAIRS = st.lists(st.builds(KeyValue, key=st.sampled_from(KEYS), value=VALUES), max_size=4)
+CALL = KeyValue(key="gen_ai.operation.name", value=AnyValue(string_value="chat"))
+MONEY = ["gen_ai.usage.cost", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"]
+PAIRS = st.one_of(
+    st.lists(st.builds(KeyValue, key=st.sampled_from(KEYS), value=VALUES), max_size=4),
+    st.lists(st.builds(KeyValue, key=st.sampled_from(MONEY), value=VALUES), max_size=3).map(lambda said: [CALL, *said]),
+)
 TIMES = st.sampled_from([0, 1, 1_000_000_000, 1_050_000_000, 2**63 + 5, 2**64 - 1])
 SPANS = st.builds(
     Span,
@@ -109,14 +114,16 @@ def joined(tests: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 ON_SPANS = single(["span", "resource"], ["span.name", "span.status_message"], ["span.duration"], "span")
-ON_SPANS = ON_SPANS | st.just("span.is_root")
+ON_SPANS = ON_SPANS | st.just("span.is_root") | st.builds("span.cost {} 0.5".format, SIGNS)
 ON_EVENTS = single(["event", "span"], ["event.name", "span.name"], ["span.duration"], "span")
 ON_ROOTS = single(["trace.root", "trace.root.resource"], ["trace.root.name"], ["trace.root.duration"], "trace.root")
 ON_TRACES = st.one_of(
     st.builds('trace.status {} "{}"'.format, EQUAL, st.sampled_from(condition_oracle.STATUSES)),
     st.builds("trace.{} {} {}".format, st.sampled_from(["errors", "spans"]), SIGNS, st.integers(0, 4)),
+    st.builds("trace.{} {} {}".format, st.sampled_from(["cost", "tokens"]), SIGNS, st.sampled_from(["0", "0.5", "1"])),
     st.builds("trace.duration {} {}".format, SIGNS, st.sampled_from(DURATIONS)),
     st.just('trace.priority == "critical"'),
+    st.just("trace.detected"),
 )
 PLAIN = st.sampled_from(
     [

@@ -226,5 +226,7 @@ def span_field(name: str, span: Span) -> Any:
             return span.status.message
         case "is_root":
             return not span.parent_span_id
+        case "cost":
+            return next((any_value(pair.value) for pair in span.attributes if pair.key == "gen_ai.usage.cost"), Missing)
     begin, end = span.start_time_unix_nano, span.end_time_unix_nano
     return Time(0) if begin == 0 else Time(min(max(end - begin, 0), 2**63 - 1))

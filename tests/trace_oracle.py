@@ -13,7 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from condition_oracle import STATUSES, Missing, SpanView, Time, check, path, span_field
+from condition_oracle import STATUSES, Missing, SpanView, Time, any_value, check, path, span_field
 from tracekeeper_spec.condition import tree
 from tracekeeper_spec.condition.parser import Parser
 
@@ -45,8 +45,13 @@ class TraceView:
                 return len(self.trace)
             case "errors":
                 return errors
+            case "cost" | "tokens":
+                spent = [found for span, _ in self.trace if (found := SPENT[name](span)) is not None]
+                return sum(spent) if spent else Missing
             case "priority":
                 return "critical" if any(critical(span) for span, _ in self.trace) else Missing
+            case "detected":
+                return any(pair.key == "tracekeeper.detected" for span, _ in self.trace for pair in span.attributes)
             case "duration":
                 begins = [span.start_time_unix_nano for span, _ in self.trace if span.start_time_unix_nano]
                 end = max(span.end_time_unix_nano for span, _ in self.trace)
@@ -72,6 +77,36 @@ class RootView:
 def local_root(span: Span) -> bool:
     """Whether a span with a parent is where its trace comes into this process."""
     return bool(span.flags & REMOTE == REMOTE) or span.kind in (Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CONSUMER)
+
+
+def cost(span: Span) -> float | None:
+    """Dollars of a call of a model; None where that is not known."""
+    found = said(span).get("gen_ai.usage.cost")
+    if not calls(span) or said(span).get("tracekeeper.cost.source") == "unknown" or isinstance(found, bool):
+        return None
+    return found if isinstance(found, (int, float)) and 0 <= found <= 1e6 else None
+
+
+def tokens(span: Span) -> int | None:
+    """Tokens of a call of a model; None where that is not known."""
+    found = [said(span).get(f"gen_ai.usage.{name}_tokens") for name in ("input", "output")]
+    known = [each for each in found if isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 2**62]
+    return sum(known) if calls(span) and known else None
+
+
+SPENT = {"cost": cost, "tokens": tokens}
+
+
+def calls(span: Span) -> bool:
+    """Whether it calls a model."""
+    operation = said(span).get("gen_ai.operation.name")
+    chats = operation in ("chat", "text_completion", "generate_content", "embeddings")
+    return chats and said(span).get("tracekeeper.usage.repeated") is not True
+
+
+def said(span: Span) -> dict[str, Any]:
+    """Its attributes; of two with one name the first."""
+    return {pair.key: any_value(pair.value) for pair in reversed(span.attributes)}
 
 
 def critical(span: Span) -> bool:

@@ -131,3 +131,9 @@ class TraceCodes:
     root_tests: tuple[Code, ...]
     codes: tuple[Code, ...]
     """For each condition its `code`, in which tests have the numbers that they have here."""
+
+    @property
+    def sums(self) -> bool:
+        """Whether any of them speaks of what traces have cost, or of their tokens."""
+        sums = (Place.TRACE_COST, Place.TRACE_TOKENS)
+        return any(slot.place in sums for code in self.codes for slot in code.slots)

@@ -57,6 +57,12 @@ class Place(IntEnum):
     """A truth: whether the test with this number (the slot's key, in decimal digits) held for some span."""
     ROOT_TEST = 16
     """A truth: whether the test with this number held for the root, or one of them; false without a root."""
+    TRACE_COST = 17
+    """A number of dollars; missing where no call of the trace has a price. Of these two, sums are made as spans come."""
+    TRACE_TOKENS = 18
+    """A number; missing where no call of the trace tells any."""
+    TRACE_DETECTED = 19
+    """A truth: whether a detector has said something on one of its spans."""
 
 
 KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
@@ -105,6 +111,9 @@ SPAN: Final = Scope(
         "status_message": Member(Type.TEXT, Place.STATUS_MESSAGE, "What its status says in words; often empty."),
         "duration": _DURATION,
         "is_root": Member(Type.TRUTH, Place.IS_ROOT, "Whether it has no parent."),
+        "cost": Member(
+            Type.NUMBER, Place.SPAN_ATTRIBUTE, "Dollars that its call of a model has cost.", key="gen_ai.usage.cost"
+        ),
     },
 )
 RESOURCE: Final = Scope("What the span comes from: service, pod, host.", Place.RESOURCE_ATTRIBUTE)
@@ -122,6 +131,9 @@ TRACE: Final = Scope(
         "errors": Member(Type.NUMBER, Place.TRACE_ERRORS, "Spans in error."),
         "duration": Member(Type.DURATION, Place.TRACE_DURATION, "From its first start to its last end."),
         "spans": Member(Type.NUMBER, Place.TRACE_SPANS, "Spans."),
+        "cost": Member(Type.NUMBER, Place.TRACE_COST, "Dollars that its calls of models have cost."),
+        "tokens": Member(Type.NUMBER, Place.TRACE_TOKENS, "Tokens of its calls of models."),
+        "detected": Member(Type.TRUTH, Place.TRACE_DETECTED, "Whether `Detect` has found its agents in trouble."),
         "priority": Member(Type.TEXT, Place.TRACE_PRIORITY, "Whether a span is critical.", ("critical",), "critical"),
     },
     Subject.TRACE,

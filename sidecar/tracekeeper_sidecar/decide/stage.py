@@ -277,7 +277,7 @@ class Stage:
             max_spans=spec.max_spans_per_trace,
             limit=MOST_TRACES + SPARE,
         )
-        self._folder = Folder(self._table, codes.span_tests, codes.root_tests, self._decider.keys)
+        self._folder = Folder(self._table, codes.span_tests, codes.root_tests, self._decider.keys, codes.sums)
         self._keep = Keep(self._table, self._verdict_of_unknown)
         self._fold_spans = FOLD_SPANS
         self._fold_reader: Reader = self._log.reader(self.reached)

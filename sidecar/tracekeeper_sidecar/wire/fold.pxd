@@ -2,18 +2,31 @@
 cimport cython
 
 from tracekeeper_sidecar.wire cimport native
+from tracekeeper_sidecar.wire.calls cimport Calls
 from tracekeeper_sidecar.wire.keys cimport Keys
 from tracekeeper_sidecar.wire.match cimport Matcher
 from tracekeeper_sidecar.wire.probability cimport Tracestate
 from tracekeeper_sidecar.wire.traces cimport Traces
 from tracekeeper_sidecar.wire.walker cimport Walker
 
+cdef int _COST, _INPUT, _OUTPUT, _LLM, _EMBEDDING, _PRICED, _UNPRICED
 cdef int _ATTRIBUTE, _SERVER, _CONSUMER, _REMOTE, _NONE
 cdef unsigned long long _ERROR, _LOW_32
 cdef bytes _CRITICAL
-cdef Py_ssize_t _CRITICAL_SIZE
+cdef Py_ssize_t _CRITICAL_SIZE, _DETECTED_SIZE
+cdef bytes _DETECTED
+cdef int _IS_CRITICAL, _IS_DETECTED
+
+@cython.final
+cdef class Spent(Calls):
+    cdef long long _cost, _tokens
+
+    @cython.locals(kind=int, said=int, came=cython.longlong, went=cython.longlong)
+    cdef int _is_call(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except -1
 
 cdef class Folder(Walker):
+    cdef Spent _spender
+    cdef bint _sums
     cdef readonly Py_ssize_t refused
     cdef Traces _table
     cdef list _span_tests, _root_tests
@@ -39,7 +52,7 @@ cdef class Folder(Walker):
     cdef void _scope(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except *
 
     @cython.locals(trace=Py_ssize_t, start=cython.ulonglong, finish=cython.ulonglong, kind=cython.ulonglong,
-                   status=cython.ulonglong, flags=int, root=int, test=int, matcher=Matcher, critical=int, state=Py_ssize_t, state_end=Py_ssize_t,
+                   status=cython.ulonglong, flags=int, root=int, test=int, matcher=Matcher, marks=int, state=Py_ssize_t, state_end=Py_ssize_t,
                    pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, slot=Py_ssize_t, rank=int, known=int, came=cython.longlong,
                    key=cython.uint, tests=cython.uint)
     cdef void _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *

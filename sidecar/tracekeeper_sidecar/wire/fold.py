@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracekeeper_sidecar.wire import native
+from tracekeeper_sidecar.wire import calls, component, native
+from tracekeeper_sidecar.wire.calls import Calls
 from tracekeeper_sidecar.wire.keys import Keys
 from tracekeeper_sidecar.wire.match import Matcher
 from tracekeeper_sidecar.wire.probability import Tracestate
@@ -26,9 +27,43 @@ _REMOTE = 0x300
 _LOW_32 = 0xFFFFFFFF
 _NONE = -1
 _ATTRIBUTE = 9 << 3 | 2
+_COST, _INPUT, _OUTPUT = component.COST, component.INPUT, component.OUTPUT
+_LLM, _EMBEDDING = component.LLM, component.EMBEDDING
+_PRICED, _UNPRICED = calls.PRICED, calls.UNPRICED
 
 _CRITICAL = delimited(1, b"tracekeeper.priority") + delimited(2, delimited(1, b"critical"))
 _CRITICAL_SIZE = len(_CRITICAL)
+_DETECTED = delimited(1, b"tracekeeper.detected")
+_DETECTED_SIZE = len(_DETECTED)
+_IS_CRITICAL, _IS_DETECTED = 1, 2
+
+
+class Spent(Calls):
+    """What a call of a model has cost, and its tokens, as its span says."""
+
+    def __init__(self) -> None:
+        Calls.__init__(self)
+        self._cost = self._tokens = 0
+
+    def _is_call(self, data: bytes, begin: int, end: int) -> int:
+        """Whether the span at [begin, end) calls a model: then nanodollars and tokens are noted, -1 where they are not known."""
+        if not self._read(data, begin, end):
+            return 0
+        kind = self._kind_by(data, self._operation_kind(data))
+        if kind != _LLM and kind != _EMBEDDING:
+            return 0
+        said = self._said_price(data)
+        self._cost = _NONE
+        if said == _PRICED:
+            self._cost = self._nano
+        elif said != _UNPRICED:
+            self._cost = self._dollars(data, _COST)
+        came = self._number(data, _INPUT)
+        went = self._number(data, _OUTPUT)
+        self._tokens = _NONE
+        if came >= 0 or went >= 0:
+            self._tokens = max(came, 0) + max(went, 0)
+        return 1
 
 
 class Folder(Walker):
@@ -40,8 +75,9 @@ class Folder(Walker):
         span_tests: Sequence[Code] = (),
         root_tests: Sequence[Code] = (),
         keys: Keys | None = None,
+        sums: bool = False,
     ) -> None:
-        """Test number n of each row sets bit n; at most 32 of each."""
+        """Test number n of each row sets bit n; at most 32 of each. `sums`: what traces have cost is asked for, or tokens."""
         if len(span_tests) > 32 or len(root_tests) > 32:
             raise ValueError(f"{len(span_tests)} tests of spans and {len(root_tests)} of roots; at most 32 of each")
         Walker.__init__(self)
@@ -54,6 +90,8 @@ class Folder(Walker):
         self._roots_tested = len(self._root_tests)
         self._keys = Keys(()) if keys is None else keys
         self._keyed = keys is not None
+        self._spender = Spent()
+        self._sums = sums
         self._sizes = self._skipped = 0
         self._note_sizes()
         self._tracestate = Tracestate()
@@ -124,7 +162,7 @@ class Folder(Walker):
         start = finish = kind = flags = 0
         self._code = 0
         root = 1
-        critical = 0
+        marks = 0
         state = state_end = 0
         self._name = self._name_size = self._message = self._message_size = 0
         test = 0
@@ -145,7 +183,11 @@ class Folder(Walker):
             if self.wire == 2:
                 if number == 9:
                     if stop - self.value == _CRITICAL_SIZE and native.same(data, self.value, _CRITICAL, _CRITICAL_SIZE):
-                        critical = 1
+                        marks |= _IS_CRITICAL
+                    elif stop - self.value > _DETECTED_SIZE and native.same(
+                        data, self.value, _DETECTED, _DETECTED_SIZE
+                    ):
+                        marks |= _IS_DETECTED
                     if self._sizes and not self.is_unwanted(data, self.value, stop, self._sizes):
                         self._offer(data, self.value, stop)
                 elif number == 1:
@@ -196,13 +238,15 @@ class Folder(Walker):
             if rank > known or self._table._is_new(slot):
                 key = self._keys._read(data, self._begin, self._end, begin, end)
                 self._table._set_key(slot, key)
+        if self._sums and self._spender._is_call(data, begin, end):
+            self._table._spend(slot, self._spender._cost, self._spender._tokens)
         tests = 0
         if self._spans_tested:
             tests = self._tested(data, begin, end, slot, kind, start, finish, root)
         status = 0
         if self._code <= _ERROR:
             status = self._code
-        self._table._span(slot, start, finish, status == _ERROR, critical, tests)
+        self._table._span(slot, start, finish, status == _ERROR, marks, tests)
         if rank > 0 and rank >= known:
             self._table._root(slot, rank, status, self._root_tested(data, begin, end), key)
         self._table._timed(slot, self._now)

@@ -15,7 +15,7 @@ cdef int _COST, _COST_SOURCE, _COST_REPORTED, _COST_PRICE, _TRACE_COST, _TRACE_U
 cdef unsigned long long _UNKNOWN, _LOW_32
 cdef long long _NANOSECONDS
 cdef double _NANO
-cdef int _PRICED, _UNPRICED, _SOURCE_OWN, _SOURCE_REPORTED, _SOURCE_COMPUTED, _SOURCE_UNKNOWN
+cdef int _INPUT_TOKENS, _OUTPUT_TOKENS, _PRICED, _UNPRICED, _SOURCE_OWN, _SOURCE_REPORTED, _SOURCE_COMPUTED, _SOURCE_UNKNOWN
 cdef int _EDIT, _BEGIN, _END, _FROM, _TO, _AROUND, _COME, _GO, _SORT
 cdef int _TEXT, _HEAD, _ROOT, _NOTHING
 cdef Py_ssize_t _FIRST_EDITS, _ROOM, _LONGEST_KEPT
@@ -49,7 +49,7 @@ cdef class Pricer(Calls):
     @cython.locals(kind=int, call=int, root=int, around=Py_ssize_t, own=Py_ssize_t, trace=Py_ssize_t, wants=int)
     cdef int _span(self, const unsigned char* data, Py_ssize_t head, Py_ssize_t begin, Py_ssize_t end) except -1
 
-    @cython.locals(said=int, cost=cython.ulonglong, own=int, pair=cython.ulonglong, number=Py_ssize_t, reported=cython.longlong,
+    @cython.locals(said=int, cost=cython.ulonglong, own=int, tokens=cython.ulonglong, pair=cython.ulonglong, number=Py_ssize_t, reported=cython.longlong,
                    source=int)
     cdef int _call(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except -1
 

@@ -45,6 +45,7 @@ _LOW_32 = 0xFFFFFFFF
 _NANOSECONDS = 1_000_000_000
 _NANO = 1e9
 _PRICED, _UNPRICED = calls.PRICED, calls.UNPRICED
+_INPUT_TOKENS, _OUTPUT_TOKENS = 0, 1
 _SOURCE_OWN, _SOURCE_REPORTED, _SOURCE_COMPUTED, _SOURCE_UNKNOWN = 1, 2, 3, 4
 
 # An edit has eight words: where it begins and ends in the body, and two more by its sort; the number of the edit that it is
@@ -221,9 +222,10 @@ class Pricer(Calls):
             self._add_up(data, said == _PRICED, self._nano)
             return 0
         cost = _UNKNOWN
-        own = 0
+        own = tokens = 0
         self._row = _NONE
         if self._usage(data):
+            tokens = self._tariffs._tokens[_INPUT_TOKENS] + self._tariffs._tokens[_OUTPUT_TOKENS]
             pair = self._pair(data)
             number = self._tariffs._find(pair)
             if number < 0 and self._tariffs.asked < self._last_ask:
@@ -235,6 +237,8 @@ class Pricer(Calls):
             own = self._tariffs._own_price(number)
             self._row = number
         reported = self._reported(data)
+        if reported == 0 and tokens > 0:
+            reported = _NONE  # Some libraries write a zero where they know no price.
         source = _SOURCE_UNKNOWN
         if cost != _UNKNOWN and (own or reported < 0):
             source = _SOURCE_COMPUTED

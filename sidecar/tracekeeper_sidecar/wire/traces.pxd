@@ -8,11 +8,12 @@ from tracekeeper_sidecar.wire.slabs cimport Slabs
 cdef Py_ssize_t _SLAB, _SLABS, _DUE, _NONE
 cdef int _ERROR
 cdef unsigned long long _MOST
+cdef int _IS_CRITICAL, _IS_DETECTED
 cdef int _SLAB_BITS, _CAME, _RANK, _STATUS
 cdef unsigned int _KEY
 cdef long long _NEVER, _LATEST, _MIDDLE, _LONGEST, _SHUTDOWN
-cdef unsigned long long _ALL_64, _LOW_56, _ROOT_BITS, _STATUS_BITS, _CRITICAL, _DECIDED, _EXPLICIT
-cdef unsigned long long _PASSED
+cdef unsigned long long _ALL_64, _LOW_56, _ROOT_BITS, _STATUS_BITS, _CRITICAL, _DECIDED, _EXPLICIT, _DETECTED
+cdef unsigned long long _PASSED, _TOLD
 
 cdef class Traces(Slabs):
     cdef readonly Py_ssize_t open
@@ -21,6 +22,9 @@ cdef class Traces(Slabs):
     cdef Py_ssize_t _position, _limit
     cdef unsigned long long _early
     cdef long long _wait, _quiet, _max_spans
+    cdef bytearray _spent_state, _spent_table
+    cdef dict _spent_buffers
+    cdef Words* _spent_words
 
     @cython.locals(hi=cython.ulonglong, lo=cython.ulonglong)
     cpdef Py_ssize_t find(self, bytes trace_id) except -2
@@ -60,7 +64,7 @@ cdef class Traces(Slabs):
     cpdef bytes pack(self, list slots)
 
     @cython.locals(words=Words, halves=Halves, at=Py_ssize_t)
-    cdef void _span(self, Py_ssize_t slot, unsigned long long start, unsigned long long end, int error, int critical,
+    cdef void _span(self, Py_ssize_t slot, unsigned long long start, unsigned long long end, int error, int marks,
                     unsigned int tests) noexcept
 
     @cython.locals(words=Words, halves=Halves, at=Py_ssize_t, place=Py_ssize_t, when=cython.longlong)
@@ -69,6 +73,17 @@ cdef class Traces(Slabs):
     @cython.locals(words=Words, halves=Halves, at=Py_ssize_t, known=cython.ulonglong)
     cdef void _root(self, Py_ssize_t slot, unsigned long long rank, unsigned long long status, unsigned int tests,
                     unsigned int key) noexcept
+
+    @cython.locals(slab=Py_ssize_t, at=Py_ssize_t, words=Words)
+    cdef void _spend(self, Py_ssize_t slot, long long cost, long long tokens) except *
+
+    @cython.locals(slab=Py_ssize_t, word=cython.ulonglong)
+    cdef long long _spent(self, Py_ssize_t slot, int which) noexcept
+
+    @cython.locals(buffer=bytearray)
+    cdef int _widen(self, Py_ssize_t slab) except -1
+
+    cdef int _drop(self, Py_ssize_t slab) except -1
 
     cdef int _rank(self, Py_ssize_t slot) noexcept
 
@@ -90,6 +105,8 @@ cdef class Traces(Slabs):
     cdef unsigned long long _random(self, Py_ssize_t slot) noexcept
 
     cdef int _is_critical(self, Py_ssize_t slot) noexcept
+
+    cdef int _is_detected(self, Py_ssize_t slot) noexcept
 
     @cython.locals(top=cython.ulonglong)
     cdef unsigned int _status_of(self, Py_ssize_t slot) noexcept

@@ -57,6 +57,10 @@ _CRITICAL = 1 << 60
 _DECIDED = 1 << 61
 _EXPLICIT = 1 << 62
 _PASSED = 1 << 63
+_DETECTED = 1 << 63
+"""While it is open; the same bit says of a decided one that spans of it have passed."""
+_IS_CRITICAL, _IS_DETECTED = 1, 2
+_TOLD = 1 << 63
 
 
 def verdict(rule: int, threshold: int, *, keep: bool, erase: bool = False) -> int:
@@ -113,6 +117,11 @@ class Traces(Slabs):
         self.open = 0
         """Traces that are not decided; `count` has these too."""
         self._base = self._based = self._position = 0
+        # Of slabs with a trace that is known to have called a model: dollars and tokens, a word each, of every record.
+        self._spent_state = bytearray(_SLABS + 1)
+        self._spent_buffers: dict[int, bytearray] = {}
+        self._spent_table = bytearray(8 * (_SLABS + 1))
+        self._spent_words = native.pointers(self._spent_table)
         self.configure(wait_ms=wait_ms, quiet_ms=quiet_ms, max_spans=max_spans, early=early, limit=limit)
 
     def configure(self, *, wait_ms: int, quiet_ms: int, max_spans: int, early: int = 1, limit: int = 4_000_000) -> None:
@@ -270,8 +279,8 @@ class Traces(Slabs):
 
     # For fold, keep and verdict.
 
-    def _span(self, slot: int, start: int, end: int, error: int, critical: int, tests: int) -> None:
-        """Counts a span."""
+    def _span(self, slot: int, start: int, end: int, error: int, marks: int, tests: int) -> None:
+        """Counts a span. Of the marks bit 0 is set if it is critical, and bit 1 if something was detected."""
         words = self._words[slot >> _SLAB_BITS]
         halves = self._halves[slot >> _SLAB_BITS]
         at = (slot & (_SLAB - 1)) * 8
@@ -285,8 +294,10 @@ class Traces(Slabs):
             words[at + 4] = end
         if error and halves[2 * at + 12] != _NEVER:
             halves[2 * at + 12] += 1
-        if critical:
+        if marks & _IS_CRITICAL:
             words[at + 2] |= _CRITICAL
+        if marks & _IS_DETECTED:
+            words[at + 2] |= _DETECTED
         halves[2 * at + 13] |= tests
 
     def _timed(self, slot: int, now: int) -> None:
@@ -324,6 +335,43 @@ class Traces(Slabs):
             words[at + 2] &= _ALL_64 ^ _STATUS_BITS
             words[at + 2] |= status << _STATUS
 
+    def _spend(self, slot: int, cost: int, tokens: int) -> None:
+        """A call of a model has cost so many nanodollars, and has had so many tokens; less than 0 where that is not known."""
+        slab = slot >> _SLAB_BITS
+        at = (slot & (_SLAB - 1)) * 2
+        if self._words[slab][(slot & (_SLAB - 1)) * 8 + 2] & _DECIDED:
+            return
+        if self._spent_state[slab] == 0:
+            self._widen(slab)
+        words = self._spent_words[slab]
+        if cost >= 0:
+            words[at] = min((words[at] & _MOST) + cost, _MOST) | _TOLD
+        if tokens >= 0:
+            words[at + 1] = min((words[at + 1] & _MOST) + tokens, _MOST) | _TOLD
+
+    def _spent(self, slot: int, which: int) -> int:
+        """The sum of nanodollars (0) or of tokens (1); -1 where nothing is known."""
+        slab = slot >> _SLAB_BITS
+        if self._spent_state[slab] == 0:
+            return _NONE
+        word = self._spent_words[slab][(slot & (_SLAB - 1)) * 2 + which]
+        if word & _TOLD:
+            return word & _MOST
+        return _NONE
+
+    def _widen(self, slab: int) -> int:
+        buffer = bytearray(_SLAB * 16 + 64)
+        self._spent_buffers[slab] = buffer
+        self._spent_words[slab] = native.words(buffer)
+        self._spent_state[slab] = 1
+        return 0
+
+    def _drop(self, slab: int) -> int:
+        self._spent_state[slab] = 0
+        self._spent_buffers.pop(slab, None)
+        Slabs._drop(self, slab)
+        return 0
+
     def _rank(self, slot: int) -> int:
         return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] >> _RANK & 3
 
@@ -359,6 +407,10 @@ class Traces(Slabs):
 
     def _is_critical(self, slot: int) -> int:
         return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] & _CRITICAL != 0
+
+    def _is_detected(self, slot: int) -> int:
+        """Whether something was detected in the open trace."""
+        return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] & _DETECTED != 0
 
     def _status_of(self, slot: int) -> int:
         """That of the root, by its number in OTLP; without a root it is in error if a span is."""
@@ -411,6 +463,7 @@ class Traces(Slabs):
         at = (slot & (_SLAB - 1)) * 8
         if not words[at + 2] & _DECIDED:
             self.open -= 1
+            words[at + 2] &= _ALL_64 ^ _DETECTED
         words[at + 2] |= _DECIDED
         words[at + 3] = verdict
         halves[_DUE + (slot & (_SLAB - 1))] = _NEVER
@@ -437,6 +490,9 @@ class Traces(Slabs):
         words[at + 2] = lo & _LOW_56
         words[at + 3] = words[at + 4] = words[at + 5] = words[at + 6] = words[at + 7] = 0
         halves[2 * at + 10] = now
+        if self._spent_state[slot >> _SLAB_BITS]:
+            words = self._spent_words[slot >> _SLAB_BITS]
+            words[(slot & (_SLAB - 1)) * 2] = words[(slot & (_SLAB - 1)) * 2 + 1] = 0
         halves[_DUE + (slot & (_SLAB - 1))] = now + self._wait
         return slot
 

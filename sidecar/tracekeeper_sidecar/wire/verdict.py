@@ -16,6 +16,7 @@ from tracekeeper_spec.condition.names import KINDS, STATUSES, Place
 _MISSING = int(Kind.MISSING)
 _TRUTH = int(Kind.TRUTH)
 _INTEGER = int(Kind.INTEGER)
+_DECIMAL = int(Kind.DECIMAL)
 _DURATION = int(Kind.DURATION)
 
 _TRACE_STATUS = int(Place.TRACE_STATUS)
@@ -23,11 +24,15 @@ _TRACE_ERRORS = int(Place.TRACE_ERRORS)
 _TRACE_DURATION = int(Place.TRACE_DURATION)
 _TRACE_SPANS = int(Place.TRACE_SPANS)
 _TRACE_PRIORITY = int(Place.TRACE_PRIORITY)
+_TRACE_COST = int(Place.TRACE_COST)
+_TRACE_TOKENS = int(Place.TRACE_TOKENS)
+_TRACE_DETECTED = int(Place.TRACE_DETECTED)
 _SPAN_TEST = int(Place.SPAN_TEST)
 
 _KINDS = len(KINDS)
 _STATUSES = len(STATUSES)
 _NONE = -1
+_NANO = 1e9
 
 
 class _Whole(Program):
@@ -56,6 +61,21 @@ class _Whole(Program):
             elif place == _TRACE_SPANS:
                 self._kinds[cell] = _INTEGER
                 self._numbers[cell] = table._spans(slot)
+            elif place == _TRACE_COST:
+                spent = table._spent(slot, 0)
+                self._kinds[cell] = _MISSING
+                if spent >= 0:
+                    self._kinds[cell] = _DECIMAL
+                    self._decimals[cell] = spent / _NANO
+            elif place == _TRACE_TOKENS:
+                spent = table._spent(slot, 1)
+                self._kinds[cell] = _MISSING
+                if spent >= 0:
+                    self._kinds[cell] = _INTEGER
+                    self._numbers[cell] = spent
+            elif place == _TRACE_DETECTED:
+                self._kinds[cell] = _TRUTH
+                self._numbers[cell] = table._is_detected(slot)
             elif place == _TRACE_PRIORITY:
                 if table._is_critical(slot):
                     text = _KINDS + _STATUSES + number

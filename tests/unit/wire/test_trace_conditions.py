@@ -26,7 +26,7 @@ def folded(sampling: SimpleNamespace, bodies: list[bytes], texts: list[str]) -> 
     """What is said of the trace by each condition, when its spans come in these requests."""
     codes = combine([compile_trace(text) for text in texts])
     table = sampling.traces.Traces()
-    folder = sampling.fold.Folder(table, codes.span_tests, codes.root_tests)
+    folder = sampling.fold.Folder(table, codes.span_tests, codes.root_tests, sums=codes.sums)
     for number, body in enumerate(bodies):
         folder.fold(body, 1_760_000_000_000 + number)
     judges = [sampling.verdict.Judge([code]) for code in codes.codes]
