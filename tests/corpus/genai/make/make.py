@@ -1,7 +1,7 @@
 """Makes the corpus anew: `python tests/corpus/genai/make/make.py [--work FOLDER] [DIALECT ...]`.
 
 For each dialect an environment of its own with the exact versions of `versions/`, one program, one local server; what
-the program exported becomes `<dialect>/<case>.json`, and what the server was asked for `<dialect>/<case>.calls.json`.
+the program exported becomes `<dialect>/<case>.json`, what it served and the golden form `<dialect>/<case>.expected.json`.
 Needs the network (package indexes of Python and Node.js), Node.js for `vercel`, and the project's own environment.
 """
 
@@ -15,8 +15,10 @@ import sys
 import threading
 import venv
 from pathlib import Path
+from typing import Any
 
 import stable
+from golden.forms import FORMS, told
 from model_server import ModelServer
 from prices import priced
 
@@ -72,18 +74,34 @@ def make(dialect: str, work: Path) -> bool:
             print(f"{seed}: nothing was exported")
             continue
         (folder / f"{name}.json").write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n")
-        (folder / f"{name}.calls.json").write_text(json.dumps(priced(case), indent=1) + "\n")
+        expected(dialect, name, priced(case))
     print(f"{dialect}: {len(server.cases)} cases, exit status {done.returncode}")
     return done.returncode == 0
+
+
+def expected(dialect: str, name: str, served: dict[str, Any] | None) -> None:
+    """Writes the golden form of a case; what was served is kept from the last run where it is None."""
+    place = CORPUS / dialect / f"{name}.expected.json"
+    served = served or json.loads(place.read_text())["served"]
+    spans = FORMS[dialect][name]
+    whole = {"served": served, "told": told(spans), "spans": spans}
+    place.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
 
 
 def main() -> None:
     """Makes the dialects named, or all."""
     parser = argparse.ArgumentParser(description="Makes the conformance corpus of GenAI spans anew.")
     parser.add_argument("--work", type=Path, default=HERE.parents[3] / "build" / "corpus", help="for environments")
+    parser.add_argument("--golden", action="store_true", help="write the golden forms only, without running anything")
     parser.add_argument("dialects", nargs="*", help=f"of {', '.join(sorted({**PYTHON, **NODE}))}; all if none is named")
-    told = parser.parse_args()
-    failed = [name for name in told.dialects or sorted({**PYTHON, **NODE}) if not make(name, told.work.resolve())]
+    asked = parser.parse_args()
+    dialects = asked.dialects or sorted({**PYTHON, **NODE})
+    if asked.golden:
+        for dialect in dialects:
+            for name in FORMS[dialect]:
+                expected(dialect, name, None)
+        return
+    failed = [name for name in dialects if not make(name, asked.work.resolve())]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

@@ -1,0 +1,1 @@
+"""The golden forms, by dialect and case."""

@@ -1,0 +1,43 @@
+"""OpenInference. Anthropic's client records itself, too: its span is below OpenInference's, with the same usage."""
+
+from __future__ import annotations
+
+from answers import OPENAI
+from golden.cases import anthropic_calls, openai_calls
+from golden.spans import GPT, Case, agent, call, pipeline, span, tool, with_all
+
+_FIRST, _SECOND = OPENAI["weather"].usage, OPENAI["after tool"].usage
+
+
+def _twice(cases: dict[str, Case]) -> dict[str, Case]:
+    doubled = {}
+    for name, case in cases.items():
+        doubled[name] = []
+        for each in case:
+            outer = {**each, "name": "messages.create", "repeated": True}
+            doubled[name] += [each, outer]
+    return doubled
+
+
+CASES: dict[str, Case] = {
+    **openai_calls("ChatCompletion", "CreateEmbeddings", "Response"),
+    "embeddings": [{"name": "CreateEmbeddings", "kind": "embedding", "operation": "embeddings", "provider": "openai",
+                    "request_model": "text-embedding-3-small", "input": 8}],
+    **_twice(anthropic_calls("anthropic.messages.create")),
+    "session": [call("ChatCompletion", OPENAI["hello"].usage, GPT, conversation="session-7", user="user-3")],
+    "agent": [
+        call("ChatCompletion", _FIRST, GPT), call("ChatCompletion", _SECOND, GPT), tool("get_weather"),
+        pipeline("answer"), agent("weather-agent", None),
+    ],
+    "langchain_agent": with_all([
+        call("ChatOpenAI", _FIRST, GPT), pipeline("model"), tool("get_weather"), pipeline("tools"),
+        call("ChatOpenAI", _SECOND, GPT), pipeline("model"), agent("weather-agent", None),
+    ], conversation="session-7"),
+    # The Agents SDK tells its processors only the sums, and the model asked.
+    "openai_agents": [
+        span("no_secrets", "guardrail"),
+        call("generation", _FIRST, GPT, answered=None), tool("get_weather"), pipeline("turn"),
+        call("generation", _SECOND, GPT, answered=None, lost=("cache_read",)), pipeline("turn"),
+        agent("weather-agent", "weather-agent"), pipeline("weather-desk"), agent("weather-desk", None),
+    ],
+}
