@@ -27,6 +27,7 @@ _FIELDS = {
     Place.TRACE_DURATION: "trace.duration",
     Place.TRACE_SPANS: "trace.spans",
     Place.TRACE_PRIORITY: "trace.priority",
+    Place.TRACE_DETECTED: "trace.detected",
 }
 
 

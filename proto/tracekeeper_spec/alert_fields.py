@@ -79,7 +79,7 @@ RULE = Object(
         Field("runbookURL", LINK, "What to do when it fires.", default_note="none"),
         Field(
             "groupBy",
-            ListOf(Choice(Group), 6),
+            ListOf(Choice(Group), 7),
             "By what things are looked at one by one. Each has an alert of its own.",
             default_note="none: the namespace as a whole",
         ),

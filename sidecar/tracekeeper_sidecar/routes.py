@@ -40,6 +40,7 @@ from tracekeeper_spec.config import DeliveryEntry as EntrySpec
 from tracekeeper_spec.config import Spans
 from tracekeeper_spec.resolve import ResolvedSpec
 from tracekeeper_spec.sampling import Sampling
+from tracekeeper_spec.sampling_detected import keeping_detected
 from tracekeeper_spec.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -257,10 +258,11 @@ class Routes:
 
     async def _apply(self, spec: ResolvedSpec, secrets: Secrets) -> None:
         # Entries may be on a kept log of an earlier process.
+        sampling = keeping_detected(spec.sampling or EVERYTHING, spec.processors)
         if self.kept is None and (_sampled(spec) or await live(self._kept_log.store)):
-            await self._kept_log.open(spec.sampling or EVERYTHING)
+            await self._kept_log.open(sampling)
         if self.kept is not None:
-            self.kept.configure(spec.sampling or EVERYTHING)
+            self.kept.configure(sampling)
         else:
             await self._kept_log.clear()
         self._applied = spec, secrets

@@ -11,6 +11,7 @@ from tracekeeper_spec.alert.pipeline import pipeline_rules
 from tracekeeper_spec.alert.section import BuiltIn, Group, Rule
 from tracekeeper_spec.alert.severity import Severity
 from tracekeeper_spec.budget import Budget
+from tracekeeper_spec.detect import Detector
 
 _BY_AGENT = (Group.SERVICE, Group.AGENT)
 _BY_MODEL = (Group.SERVICE, Group.MODEL)
@@ -31,6 +32,11 @@ def _rule(
     return Rule(name, condition, None, window, for_, severity, group_by=group_by, min_samples=min_samples)
 
 
+def _detected(name: str, detector: Detector) -> Rule:
+    """Only where a step of type Detect looks; what a metric tells anyhow has a rule that goes by that."""
+    return _rule(name, f'detections > 0 && detector == "{detector}"', 600)
+
+
 AGENT_RULES = (
     _rule("ErrorRateWarning", "error_rate > 0.05", 600, min_samples=10),
     _rule("ErrorRateCritical", "error_rate > 0.1", 600, Severity.CRITICAL, min_samples=10),
@@ -42,6 +48,12 @@ AGENT_RULES = (
     _rule("AnswersTruncated", _TRUNCATED, 600, group_by=_BY_MODEL, min_samples=20),
     _rule("ResponseModelChanged", "model_changes > 0", 600, Severity.INFO, group_by=_BY_MODEL),
     _rule("FanOut", "calls_per_request > 100", 600),
+    _detected("AgentLoop", Detector.LOOP),
+    _detected("ContextExplosion", Detector.CONTEXT_EXPLOSION),
+    _detected("TokenRunaway", Detector.TOKEN_RUNAWAY),
+    _detected("ToolFailures", Detector.TOOL_FAILURES),
+    _detected("HandoffPingPong", Detector.HANDOFF_PING_PONG),
+    _detected("UndeclaredHandoff", Detector.UNDECLARED_HANDOFF),
     _rule("AgentsSilent", "span_rate == 0", 900, group_by=(), for_=300),
     _rule("UnpricedCalls", "unpriced_calls > 0", 3600, Severity.INFO, group_by=_BY_MODEL),
 )

@@ -24,7 +24,7 @@ BOUNDS: Final = (
 METERING: Final = "tracekeeper_metering"
 """1 in every pod that counts, whatever comes."""
 
-SERVICE, AGENT, WORKFLOW, MODEL, PROVIDER, TOOL = Group
+SERVICE, AGENT, WORKFLOW, MODEL, PROVIDER, TOOL, DETECTOR = Group
 
 
 class Unit(StrEnum):
@@ -290,6 +290,13 @@ _TABLE = (
         Unit.NUMBER,
         Form.COUNT,
         (Source("tracekeeper_response_model_changes_total", (SERVICE, MODEL)),),
+    ),
+    Metric(
+        "detections",
+        "How often a detector has spoken, where a processor of type Detect looks.",
+        Unit.NUMBER,
+        Form.COUNT,
+        (Source("tracekeeper_detections_total", (SERVICE, AGENT, DETECTOR)),),
     ),
 )
 

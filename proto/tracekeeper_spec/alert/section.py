@@ -31,6 +31,7 @@ class Group(StrEnum):
     MODEL = "Model"
     PROVIDER = "Provider"
     TOOL = "Tool"
+    DETECTOR = "Detector"
 
     @property
     def label(self) -> str:

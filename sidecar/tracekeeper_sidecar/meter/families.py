@@ -137,6 +137,12 @@ CONVERSATION_COST_HIGHEST: Final = _family(
     "service agent",
     "dollars",
 )
+DETECTIONS: Final = _family(
+    "counter",
+    "tracekeeper_detections_total",
+    "What detectors have said of spans: each attribute tracekeeper.detected, by the detectors that it names.",
+    "service agent detector",
+)
 METERING: Final = _family("gauge", "tracekeeper_metering", "Always 1: this pod counts what comes.")
 METER_ROWS: Final = _family("gauge", "tracekeeper_meter_rows", "Rows of each family.", "family")
 METER_OVERFLOW: Final = _family(

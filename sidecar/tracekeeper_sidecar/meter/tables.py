@@ -42,6 +42,7 @@ COUNTED: Final[Mapping[str, Metric]] = {
     "conversation_duration": families.CONVERSATION_DURATION,
     "conversation_cost": families.CONVERSATION_COST,
     "conversation_cost_highest": families.CONVERSATION_COST_HIGHEST,
+    "detections": families.DETECTIONS,
 }
 """The metrics by what `wire.counts` calls them."""
 _RECENT: Final = frozenset({"request_calls_highest", "conversation_cost_highest"})

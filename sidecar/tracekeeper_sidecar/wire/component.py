@@ -54,7 +54,9 @@ TIER = 32
 TIER_ANSWERED = 33
 TIER_ASKED = 34
 ENVIRONMENT = 35
-_SLOTS = 36
+DETECTED = 36
+"""What the step Detect has seen: a list of detectors' names."""
+_SLOTS = 37
 
 _NAMES = (
     (b"gen_ai.operation.name", OPERATION),
@@ -97,6 +99,7 @@ _NAMES = (
     (b"gen_ai.openai.request.service_tier", TIER_ASKED),
     (b"deployment.environment.name", ENVIRONMENT),
     (b"deployment.environment", ENVIRONMENT),
+    (b"tracekeeper.detected", DETECTED),
 )
 _OF_RESOURCE = (AGENT, PROJECT, SERVICE, ENVIRONMENT)
 

@@ -24,8 +24,8 @@ cdef class Counts(Calls):
     cdef Family _requests, _request_duration, _operation_rows, _operation_duration, _spans, _request_calls
     cdef Family _calls_highest, _tokens, _token_details, _costs, _unpriced_calls, _unpriced_tokens, _reason_rows
     cdef Family _changes, _tool_calls, _trace_duration, _conversations, _conversation_duration
-    cdef Family _conversation_cost, _conversation_highest
-    cdef Labels _services, _agents, _workflows, _operations, _providers, _models, _error_types, _tools, _reasons
+    cdef Family _conversation_cost, _conversation_highest, _detections
+    cdef Labels _services, _agents, _workflows, _operations, _providers, _models, _error_types, _tools, _reasons, _detectors
 
     @cython.locals(record=Words, key=cython.ulonglong, more=cython.ulonglong, service=cython.ulonglong,
                    who=cython.ulonglong, outcome=cython.ulonglong, took=cython.ulonglong, span=cython.ulonglong,

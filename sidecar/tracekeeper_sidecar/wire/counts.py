@@ -22,10 +22,10 @@ FAMILIES = (
     "requests", "request_duration", "operations", "operation_duration", "spans", "request_calls",
     "request_calls_highest", "tokens", "token_details", "cost", "unpriced_calls", "unpriced_tokens", "reasons",
     "model_changes", "tool_calls", "trace_duration", "conversations", "conversation_duration", "conversation_cost",
-    "conversation_cost_highest",
+    "conversation_cost_highest", "detections",
 )  # fmt: skip
 """What is counted in, by the names under which it is given."""
-LABELS = ("service", "agent", "workflow", "operation", "provider", "model", "error_type", "tool", "reason")
+LABELS = ("service", "agent", "workflow", "operation", "provider", "model", "error_type", "tool", "reason", "detector")
 """Labels whose values come from spans."""
 Note = Callable[[float, int, int, "tuple[str, str, str]", int, int, int], None]
 """A call of a model: Unix time of its end, numbers of agent and model, then user, project and conversation,
@@ -80,9 +80,11 @@ class Counts(Calls):
         self._conversation_duration = families["conversation_duration"]
         self._conversation_cost = families["conversation_cost"]
         self._conversation_highest = families["conversation_cost_highest"]
+        self._detections = families["detections"]
         self._services, self._agents, self._workflows = known["service"], known["agent"], known["workflow"]
         self._operations, self._providers, self._models = known["operation"], known["provider"], known["model"]
         self._error_types, self._tools, self._reasons = known["error_type"], known["tool"], known["reason"]
+        self._detectors = known["detector"]
 
     def tell(self, note: Note | None) -> None:
         """Tell of each call of a model what it has cost, or nobody."""

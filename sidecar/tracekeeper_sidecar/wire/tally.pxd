@@ -8,6 +8,7 @@ from tracekeeper_sidecar.wire.tariffs cimport Tariffs
 from tracekeeper_sidecar.wire.waiting cimport Waiting
 
 cdef int _AGENT, _ANSWERED, _CONVERSATION, _ERROR_TYPE, _MODEL, _OPERATION, _PROJECT, _PROVIDER, _REASONS
+cdef int _DETECTED
 cdef int _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP
 cdef int _SILENT, _PRICED
 cdef int _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS, _SERVER, _CLIENT, _CONSUMER, _REMOTE, _ERROR_CODE, _CHILDREN
@@ -36,6 +37,10 @@ cdef class Tally(Waiting):
 
     @cython.locals(operation=int, kind=int, shown=int, request=int, slot=Py_ssize_t, words=Words, at=Py_ssize_t)
     cdef void _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
+
+    @cython.locals(agent=cython.ulonglong, detector=cython.ulonglong, pos=Py_ssize_t, end=Py_ssize_t, stop=Py_ssize_t,
+                   at=Py_ssize_t, after=Py_ssize_t)
+    cdef void _detected(self, const unsigned char* data, Py_ssize_t slot) except *
 
     @cython.locals(slot=Py_ssize_t)
     cdef Py_ssize_t _open(self, unsigned long long hi, unsigned long long lo) except -1

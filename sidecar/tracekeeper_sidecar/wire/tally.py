@@ -25,6 +25,7 @@ _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP = (
     component.SERVICE, component.TOOL, component.USER, component.WORKFLOW, component.MCP
 )  # fmt: skip
 _SILENT, _PRICED = calls.SILENT, calls.PRICED
+_DETECTED = component.DETECTED
 _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS = (
     component.OTHER, component.LLM, component.EMBEDDING, component.TOOLS, component.AGENTS
 )  # fmt: skip
@@ -164,6 +165,8 @@ class Tally(Waiting):
                 self._operation(data, slot, kind)
             if request:
                 self._request(slot)
+        if self._value[_DETECTED] >= 0:
+            self._detected(data, slot)
         self._plan(slot)
 
     def _open(self, hi: int, lo: int) -> int:
@@ -180,6 +183,32 @@ class Tally(Waiting):
         self._lo = lo
         self._slot = slot
         return slot
+
+    def _detected(self, data: bytes, slot: int) -> None:
+        """Counts what detectors have said of the span: a list of their names."""
+        agent = 0
+        self._inherit(_AGENT)
+        if self._text(data, _AGENT):
+            agent = self._agents._number(data, self._said, self._until)
+        if agent == 0:
+            agent = self._traces._get(slot, layout.WHO) >> 8 & 255
+        pos = self._value[_DETECTED]
+        end = self._value_end[_DETECTED]
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return
+            if self.number == 5 and self.wire == 2:
+                at = self.value
+                while at < stop:
+                    after = self.next(data, at, stop)
+                    if after < 0:
+                        return
+                    if self.number == 1 and self.wire == 2 and self._string(data, self.value, after):
+                        detector = self._detectors._number(data, self._said, self._until)
+                        self._detections.add(self._service_number | agent << 8 | detector << 16, 1, self._tick)
+                    at = after
+            pos = stop
 
     def _describe(self, data: bytes, slot: int, operation: int, kind: int) -> None:
         """Fills the record with what operations and requests have in common."""

@@ -104,6 +104,21 @@ CASES: dict[str, Case] = {
     "FanOut": Case(
         one("request_calls_highest", WHO, steady(100)), one("request_calls_highest", WHO, steady(147)), BY_AGENT
     ),
+    **{
+        name: Case(
+            one("detections_total", {**WHO, "detector": "FanOut"}, "0+0x14 1+0x10"),
+            one("detections_total", {**WHO, "detector": detector}, "0+0x14 1+0x10"),
+            BY_AGENT,
+        )
+        for name, detector in (
+            ("AgentLoop", "Loop"),
+            ("ContextExplosion", "ContextExplosion"),
+            ("TokenRunaway", "TokenRunaway"),
+            ("ToolFailures", "ToolFailures"),
+            ("HandoffPingPong", "HandoffPingPong"),
+            ("UndeclaredHandoff", "UndeclaredHandoff"),
+        )
+    },
     "AgentsSilent": Case(
         [METERING, *one("metered_spans_total", SPANS, per_second(0.125, 60))],
         [METERING, *one("metered_spans_total", SPANS, "0+60x5 _x60")],

@@ -130,4 +130,4 @@ def test_groups_and_steps_are_those_of_the_families() -> None:
                 assert {group.label for group in source.groups} <= labels, (metric.name, name)
                 fixed = source.fixed if name == source.counter else source.over_fixed
                 assert {matcher.label for matcher in fixed} <= labels
-    assert {group.label for group in Group} == {"service", "agent", "workflow", "model", "provider", "tool"}
+    assert {group.label for group in Group} == {"service", "agent", "workflow", "model", "provider", "tool", "detector"}
