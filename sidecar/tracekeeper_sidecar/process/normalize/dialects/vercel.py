@@ -74,7 +74,6 @@ VERCEL: Final = Dialect(
         Row(keys.TOOL_CALL_ID, "ai.toolCall.id", kinds=(Kind.TOOL,)),
         Row(keys.TOOL_ARGUMENTS, "ai.toolCall.args", How.CONTENT, kinds=(Kind.TOOL,)),
         Row(keys.TOOL_RESULT, "ai.toolCall.result", How.CONTENT, kinds=(Kind.TOOL,)),
-        Row(keys.AGENT_NAME, "ai.telemetry.functionId", kinds=(Kind.AGENT,)),
         Row(keys.CONVERSATION, _OWN + "sessionId"),
         Row(keys.CONVERSATION, _OWN + "conversationId"),
         Row(keys.USER, _OWN + "userId"),
