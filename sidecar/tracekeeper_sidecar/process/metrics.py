@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from tracekeeper_sidecar.metrics import Metric, counter
+from tracekeeper_sidecar.process.detect import metrics as detect
 
 SPANS: Final = counter("tracekeeper_processor_spans_total", "Spans that the step was given.", "processor", "type")
 CHANGED_SPANS: Final = counter(
@@ -26,5 +27,5 @@ SECONDS: Final = counter(
     "tracekeeper_processor_seconds_total", "Time that the step has taken of the receivers'.", "processor", "type"
 )
 
-TABLE: Final[tuple[Metric, ...]] = (SPANS, CHANGED_SPANS, ERRORS, SECONDS)
+TABLE: Final[tuple[Metric, ...]] = (SPANS, CHANGED_SPANS, ERRORS, SECONDS, *detect.TABLE)
 """All of them, in the order in which they are shown."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from tracekeeper_sidecar.process.build import Means
-from tracekeeper_sidecar.process.detect.step import DetectStep
-from tracekeeper_spec.detect import Detect
-from tracekeeper_spec.processor import Processor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.process.build import Means
+    from tracekeeper_sidecar.process.step import Step
+    from tracekeeper_spec.processor import Processor
 
 
-def make(processor: Processor, means: Means) -> DetectStep:
+def make(processor: Processor, means: Means) -> Step:
     """The step that `processor` asks for."""
+    from tracekeeper_sidecar.process.detect.step import DetectStep  # noqa: PLC0415 - its metrics are known without it
+    from tracekeeper_spec.detect import Detect  # noqa: PLC0415
+
     return DetectStep(processor.name, processor.type, processor.detect or Detect())
