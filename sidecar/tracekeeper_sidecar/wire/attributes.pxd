@@ -7,7 +7,7 @@ from tracekeeper_sidecar.wire.walker cimport Walker
 
 ctypedef const unsigned char* Bytes
 
-cdef int _NONE, _OF_SPAN, _OF_RESOURCE
+cdef int _NONE, _OF_SPAN, _OF_RESOURCE, _FOUND
 cdef Py_ssize_t _HELD, _SLACK
 
 cdef class Changes(Walker):
@@ -22,6 +22,10 @@ cdef class Changes(Walker):
     cdef Py_ssize_t _written, _run, _changed, _most, _keys, _moves, _sets
     cdef Py_ssize_t _key_at[192]
     cdef Py_ssize_t _key_size[192]
+    cdef Py_ssize_t _found
+    cdef Py_ssize_t _found_at[64]
+    cdef Py_ssize_t _found_end[64]
+    cdef Py_ssize_t _found_key[64]
     cdef Py_ssize_t _value_at[192]
     cdef Py_ssize_t _value_end[192]
     cdef int _deleted[192]
@@ -64,7 +68,7 @@ cdef class Changes(Walker):
     cdef void _look(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(index=Py_ssize_t, stop=Py_ssize_t)
-    cdef void _note(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+    cdef void _note(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t tag) noexcept
 
     @cython.locals(key=Py_ssize_t, size=Py_ssize_t, stop=Py_ssize_t, index=Py_ssize_t)
     cdef Py_ssize_t _key(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
@@ -76,7 +80,7 @@ cdef class Changes(Walker):
                    key=Py_ssize_t)
     cdef Py_ssize_t _decide(self) noexcept
 
-    @cython.locals(run=Py_ssize_t, goes=int, index=Py_ssize_t, stop=Py_ssize_t, begin=Py_ssize_t)
+    @cython.locals(run=Py_ssize_t, number=Py_ssize_t, index=Py_ssize_t, stop=Py_ssize_t, begin=Py_ssize_t)
     cdef void _leave_out(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(pool=Bytes, texts=Bytes, index=Py_ssize_t, source=Py_ssize_t, key=Py_ssize_t, key_size=Py_ssize_t,

@@ -3,7 +3,7 @@
 types in attributes.pxd.
 
 One pass over each message finds the attributes that are spoken of; where nothing changes it is copied with its others.
-A second pass leaves out those that go. What is new is written behind the message's other fields, which protobuf allows.
+Those that go are left out then. What is new is written behind the message's other fields, which protobuf allows.
 
 The request has passed the scanner. Should it all the same be cut off somewhere, no byte outside of it is read.
 """
@@ -23,6 +23,8 @@ _NONE = -1
 _OF_SPAN = 9
 _OF_RESOURCE = 1
 _HELD = 4194304
+_FOUND = 64
+"""Attributes of one message that are spoken of and noted; where there are more they are looked for again."""
 _SLACK = 64
 """Bytes that the heads around a message may grow by, and more."""
 
@@ -67,6 +69,10 @@ class Changes(Walker):
         self._arrives = _padded([], MAX_KEYS)
         self._value_at = _padded([], MAX_KEYS)
         self._value_end = _padded([], MAX_KEYS)
+        self._found_at = _padded([], _FOUND)
+        self._found_end = _padded([], _FOUND)
+        self._found_key = _padded([], _FOUND)
+        self._found = 0
         self._values: tuple[bytes, ...] = ()
         self._texts = b""
         self._matcher = matcher
@@ -208,6 +214,7 @@ class Changes(Walker):
 
     def _look(self, data: bytes, pos: int, end: int) -> None:
         """Notes where the values of the attributes are that are spoken of."""
+        self._found = 0
         index = 0
         while index < self._keys:
             self._seen[index] = 0
@@ -231,12 +238,19 @@ class Changes(Walker):
                     pos = stop
                     continue
                 begin = self.value
-            self._note(data, begin, stop)
+            self._note(data, begin, stop, pos)
             pos = stop
 
-    def _note(self, data: bytes, pos: int, end: int) -> None:
+    def _note(self, data: bytes, pos: int, end: int, tag: int) -> None:
         index = self._key(data, pos, end)
-        if index < 0 or self._seen[index]:
+        if index < 0:
+            return
+        if self._found < _FOUND:
+            self._found_at[self._found] = tag
+            self._found_end[self._found] = end
+            self._found_key[self._found] = index
+        self._found += 1
+        if self._seen[index]:
             return
         self._seen[index] = 1
         self._value_at[index] = self._value_end[index] = pos
@@ -317,11 +331,13 @@ class Changes(Walker):
     def _leave_out(self, data: bytes, pos: int, end: int) -> None:
         """Writes the message without the attributes that go."""
         run = pos
-        goes = index = 0
-        while index < self._keys and not goes:
-            goes = self._seen[index] and self._gone[index]
-            index += 1
-        while goes and pos < end:
+        number = 0
+        while number < self._found and self._found <= _FOUND:
+            if self._gone[self._found_key[number]]:
+                self._written = native.copy(self._out, self._written, data, run, self._found_at[number])
+                run = self._found_end[number]
+            number += 1
+        while self._found > _FOUND and pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:
                 break

@@ -159,6 +159,21 @@ def test_large_values_and_many_copies_have_room(modules: tuple[Any, Any]) -> Non
     assert all(len(span.attributes) == 35 for span in spans)
 
 
+def test_any_number_of_twins_goes(modules: tuple[Any, Any]) -> None:
+    _, changing = modules
+    for twins in (1, 63, 64, 65, 300):
+        message = otlp_requests.request(2)
+        for span in message.resource_spans[0].scope_spans[0].spans:
+            for number in range(twins):
+                span.attributes.add(key="twin").value.int_value = number
+        changes = changing.Changes([("twin", "first", True)], [], [], None, False)
+        found, changed = changes.run(message.SerializeToString(), ())
+        [scope] = ExportTraceServiceRequest.FromString(found).resource_spans[0].scope_spans
+        assert changed == 2
+        assert [len(span.attributes) for span in scope.spans] == [4, 4]
+        assert all(span.attributes[-1] == KeyValue(key="first", value=AnyValue(int_value=0)) for span in scope.spans)
+
+
 def test_unknown_fields_stay_and_what_is_cut_off_is_refused(modules: tuple[Any, Any]) -> None:
     _, changing = modules
     extra = delimited(9, b"later")
