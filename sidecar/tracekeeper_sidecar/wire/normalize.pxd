@@ -8,7 +8,7 @@ from tracekeeper_sidecar.wire.walker cimport Walker
 
 cdef int _FOREIGN, _OPERATION, _INPUT, _OUTPUT, _PART, _TOOL, _RESPONSE, _BASIS, _DIALECT, _MESSAGES, _REPEATED
 cdef int _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_TOOL, _FLAT, _EVENTS
-cdef int _LLM, _EMBEDDING, _STOP, _SAID, _ROUNDS, _WORDS, _KNOWN, _PLACES, _OWNED, _MILLISECOND
+cdef int _LLM, _EMBEDDING, _STOP, _SAID, _USED, _ROUNDS, _WORDS, _KNOWN, _PLACES, _OWNED, _MILLISECOND
 cdef unsigned long long _BOTH, _MOST_TOKENS, _ALL_64, _STIR, _STEP, _STRIDE, _OUTSIDE, _BESIDE, _OWNER, _LOW_32
 cdef Py_ssize_t _PEEK, _BELOW, _ABOVE
 
@@ -96,7 +96,8 @@ cdef class Normalizer(Walker):
                    mark=cython.ulonglong)
     cdef void _find_parents(self) except *
 
-    @cython.locals(words=Words, found=list, place=Py_ssize_t, at=Py_ssize_t, kinds=cython.ulonglong)
+    @cython.locals(words=Words, found=list, place=Py_ssize_t, at=Py_ssize_t, kinds=cython.ulonglong,
+                   alike=cython.ulonglong)
     cdef list _repeating(self)
 
     @cython.locals(owner=cython.ulonglong)

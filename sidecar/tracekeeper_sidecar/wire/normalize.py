@@ -35,6 +35,8 @@ _STOP = 16
 """A tool's span: what is called below it is its own."""
 _SAID = 32
 """Is marked already."""
+_USED = 64
+"""Names tokens, whatever it is."""
 
 _KNOWN = 2048
 """Keys whose verdict is remembered."""
@@ -274,9 +276,11 @@ class Normalizer(Walker):
         words[at] = _marked(trace ^ native.word(data, self._span_id))
         if self._parent >= 0:
             words[at + 1] = _marked(trace ^ native.word(data, self._parent))
+        words[at + 3] = self._kinds
+        if self._used:
+            words[at + 3] = self._kinds | _USED
         if self._used and self._kinds & _BOTH:
             self._any = 1
-            words[at + 3] = self._kinds
             if self._response >= 0 and self._answer > 0:
                 words[at + 2] = _marked(
                     trace
@@ -285,8 +289,6 @@ class Normalizer(Walker):
                 )
                 words[at + 6] = self._start >> _MILLISECOND & _LOW_32
                 words[at + 7] = self._end >> _MILLISECOND & _LOW_32
-        else:
-            words[at + 3] = self._kinds & ~_BOTH
 
     def _attribute(self, data: bytes, pos: int, end: int) -> None:
         """The same of the KeyValue at [pos, end), however it is written."""
@@ -484,7 +486,7 @@ class Normalizer(Walker):
                 place += 1
                 kinds = words[at + 3]
                 rises = words[at + _BELOW]
-                if not kinds & _SAID:
+                if kinds & (_USED | _SAID) == _USED:
                     rises |= kinds & _BOTH
                 above = words[at + _ABOVE]
                 if kinds & _STOP == 0 and above != _OUTSIDE and rises & ~words[above + _BELOW]:
@@ -499,7 +501,7 @@ class Normalizer(Walker):
             place += 1
             kinds = words[at + 3]
             rises = words[at + _BELOW]
-            if not kinds & _SAID:
+            if kinds & (_USED | _SAID) == _USED:
                 rises |= kinds & _BOTH
             if rises and kinds & _STOP == 0 and words[at + 1] and words[at + _ABOVE] == _OUTSIDE:
                 self.usage._add(words[at + 1], rises)
@@ -545,9 +547,13 @@ class Normalizer(Walker):
             at = place * _WORDS
             place += 1
             kinds = words[at + 3]
-            if kinds & _BOTH == 0 or kinds & _SAID:
+            if kinds & (_BOTH | _USED) == 0 or kinds & _SAID:
                 continue
-            if words[at + _BELOW] & kinds & _BOTH or (
+            # A call of a model repeats calls of its kind; what is none repeats any.
+            alike = kinds & _BOTH
+            if alike == 0:
+                alike = _BOTH
+            if words[at + _BELOW] & alike or (
                 words[at + 2] and self._is_other(words[at + 2], words[at], words[at + 6], words[at + 7])
             ):
                 found.append((words[at + 4], words[at + 5]))

@@ -63,7 +63,7 @@ def test_two_instrumentations_at_once() -> None:
         Told(AGENT, span_id=1),
     )
 
-    assert world.repeated(found) == [False, True, True, False]
+    assert world.repeated(found) == [False, True, True, True]
     assert [each["gen_ai.operation.name"] for each in found] == ["chat", "chat", "chat", "invoke_agent"]
 
 
@@ -89,7 +89,18 @@ def test_a_server_that_gives_all_answers_one_id_does_no_harm() -> None:
 def test_usage_rises_through_what_has_none(above: dict[str, Any]) -> None:
     found = world.run(world.step(), chat(3, 2), Told(above, span_id=2, parent=1), chat(1))
 
-    assert world.repeated(found) == [False, False, True]
+    assert world.repeated(found) == [False, above == AGENT, True]
+
+
+def test_an_agent_that_repeats_its_calls_is_marked_too() -> None:
+    assert world.repeated(world.run(world.step(), chat(2, 1), Told(AGENT, span_id=1))) == [False, True]
+    assert world.repeated(world.run(world.step(), Told(AGENT, span_id=1))) == [False]
+
+
+def test_a_call_without_usage_over_one_that_has_it_is_none_of_unknown_price() -> None:
+    outer = Told({"gen_ai.operation.name": "embeddings"}, span_id=1)
+
+    assert world.repeated(world.run(world.step(), Told(EMBEDDINGS, span_id=2, parent=1), outer)) == [False, True]
 
 
 def test_what_a_tool_calls_is_its_own() -> None:

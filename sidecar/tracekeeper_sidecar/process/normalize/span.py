@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tracekeeper_sidecar.process.normalize import indexed, keys
 from tracekeeper_sidecar.process.normalize.messages import MOST_BYTES, listed
-from tracekeeper_sidecar.process.normalize.row import OPERATIONS, TOOL, Component, Dialect, Form, How, Kind, MessageRow
+from tracekeeper_sidecar.process.normalize.row import CHAT, OPERATIONS, TOOL, Component, Dialect, Form, How, Kind, MessageRow
 from tracekeeper_sidecar.process.normalize.table import EVENT, Found, Table
 from tracekeeper_sidecar.process.normalize.tokens import Counted, basis
 from tracekeeper_sidecar.process.normalize.values import (
@@ -76,6 +76,7 @@ class _Span:
         self._component()
         if why & wire.TRANSLATE:
             self._rows()
+            self._guess()
         dialect = self._table.whose(self._scope, self._has, self._served)
         if why & wire.NUMBERS:
             self._numbers(dialect.name if dialect else OWN)
@@ -173,6 +174,13 @@ class _Span:
             self._served.add(each.dialect.name)
             if row.exclusive:
                 self._exclusive.add(row.canonical)
+
+    def _guess(self) -> None:
+        """What names a model and its tokens of output, and nothing of what it is, has called the model."""
+        if self._kind is None and self._known(keys.OPERATION) is None and self._known(keys.OUTPUT) is not None:
+            if self._known(keys.REQUEST_MODEL) or self._known(keys.RESPONSE_MODEL):
+                self._made[keys.OPERATION] = CHAT.operation
+                self._kind = CHAT.kind
 
     def _value(self, found: Found) -> str | int | float | list[str] | None:
         row = found.row
@@ -279,7 +287,14 @@ class _Span:
                     continue
                 self._made[canonical] = text
                 self._served.add(dialect.name)
+                if canonical == keys.OUTPUT_MESSAGES:
+                    self._reasons(found)
                 return
+
+    def _reasons(self, answers: list[dict[str, Any]]) -> None:
+        reasons = [answer["finish_reason"] for answer in answers if isinstance(answer.get("finish_reason"), str)]
+        if reasons and self._known(keys.FINISH_REASONS) is None:
+            self._made[keys.FINISH_REASONS] = reasons
 
     def _found(self, source: str, row: MessageRow) -> list[dict[str, Any]]:
         if row.form in (Form.EVENTS, Form.CONTENT_EVENT):

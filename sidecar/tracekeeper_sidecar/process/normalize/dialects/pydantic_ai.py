@@ -19,6 +19,7 @@ PYDANTIC_AI: Final = Dialect(
         Row(keys.REASONING, _DETAILS + "reasoning_tokens", How.TOKENS),
         Row(keys.AUDIO_INPUT, _DETAILS + "input_audio_tokens", How.TOKENS),
         Row(keys.AUDIO_OUTPUT, _DETAILS + "output_audio_tokens", How.TOKENS),
+        Row(keys.COST, "operation.cost", How.DOLLARS),
         Row(keys.AGENT_NAME, "agent_name", kinds=(Kind.AGENT,)),
         Row(keys.TOOL_ARGUMENTS, "tool_arguments", How.CONTENT, kinds=(Kind.TOOL,)),
         Row(keys.TOOL_RESULT, "tool_response", How.CONTENT, kinds=(Kind.TOOL,)),

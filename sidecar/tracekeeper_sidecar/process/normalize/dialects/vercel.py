@@ -20,6 +20,7 @@ from tracekeeper_sidecar.process.normalize.row import (
 )
 
 _DETAILS = "ai.usage.inputTokenDetails."
+_METADATA = "ai.response.providerMetadata"
 _OWN = "ai.telemetry.metadata."
 
 VERCEL: Final = Dialect(
@@ -64,6 +65,10 @@ VERCEL: Final = Dialect(
         Row(keys.CACHE_READ, "ai.usage.cachedInputTokens", How.TOKENS),
         Row(keys.CACHE_WRITE, _DETAILS + "cacheWriteTokens", How.TOKENS),
         Row(keys.CACHE_WRITE, "ai.usage.cacheCreationInputTokens", How.TOKENS),
+        # Some releases have the cached tokens of Anthropic's only in what it answered.
+        Row(keys.CACHE_READ, _METADATA, How.TOKENS, "anthropic.usage.cache_read_input_tokens"),
+        Row(keys.CACHE_WRITE, _METADATA, How.TOKENS, "anthropic.usage.cache_creation_input_tokens"),
+        Row(keys.CACHE_WRITE, _METADATA, How.TOKENS, "anthropic.cacheCreationInputTokens"),
         Row(keys.REASONING, "ai.usage.outputTokenDetails.reasoningTokens", How.TOKENS),
         Row(keys.REASONING, "ai.usage.reasoningTokens", How.TOKENS),
         Row(keys.FINISH_REASONS, "ai.response.finishReason", How.LIST),
