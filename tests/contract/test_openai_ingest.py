@@ -166,10 +166,7 @@ async def test_the_request_names_the_parent_only_where_that_is_asked_for(asked: 
         await send(running, body(span(STEP, id="span_" + "2" * 24)))
         first, second = stored(running)
         assert (first.parent_span_id, second.parent_span_id) == (below, below)
-        assert first.trace_id == second.trace_id
-        assert (
-            (first.trace_id.hex() == TRACE[6:]) is not asked or asked is False or PARENT[3:35] == first.trace_id.hex()
-        )
+        assert first.trace_id.hex() == second.trace_id.hex() == (PARENT[3:35] if asked else TRACE[6:])
 
 
 async def test_what_says_who_sends_is_nowhere(caplog: pytest.LogCaptureFixture) -> None:

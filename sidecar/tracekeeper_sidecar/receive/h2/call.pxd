@@ -23,6 +23,7 @@ cdef struct Stream:
     Stream *before
     Stream *after
     PyObject *body  # owned: the message that is coming, `capacity` bytes; NULL while there is none
+    PyObject *context  # owned: a dict of the wanted metadata; NULL while there is none
     PyObject *answer  # owned: the bytes that DATA frames of the answer are made of; NULL while there is none
     Py_ssize_t sent  # bytes of `answer` that are sent
     Py_ssize_t size  # bytes that the message's prefix announced

@@ -35,6 +35,8 @@ cdef int on_header(nghttp2_session *session, const nghttp2_frame *frame, const u
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
     if frame.headers.cat == NGHTTP2_HCAT_REQUEST:
         note_header(stream, self._now, name, name_size, value, size)
+        if self._wanted is not None:
+            self._note(stream, name, name_size, value, size)
     return 0
 
 

@@ -11,6 +11,7 @@ answers to calls that are stored, or why the connection ends.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from typing import Final, Protocol, cast
 
@@ -18,7 +19,7 @@ from tracekeeper_sidecar.receive.admission import OVERHEAD
 from tracekeeper_sidecar.receive.h2 import answers, refusals, session
 from tracekeeper_sidecar.receive.h2.session import Session
 from tracekeeper_sidecar.receive.h2.unfold import Unfolding
-from tracekeeper_sidecar.receive.intake import Receiver
+from tracekeeper_sidecar.receive.intake import NO_CONTEXT, Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
 
 MAX_CALLS: Final = 256
@@ -67,6 +68,8 @@ class Connection(asyncio.BufferedProtocol):
             window=WINDOW,
         )
         self._transport: asyncio.Transport | None = None
+        self._wants: frozenset[str] = frozenset()
+        """Names of metadata that processors read."""
         self._began = self._heard = server.now()
         self._pinged: float | None = None
         self._paused: float | None = None
@@ -96,6 +99,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._heard, self._pinged = self._server.now(), None
         greeted = self._session.greeted
+        if self._wants is not self._receiver.wants:
+            self._wants = self._receiver.wants
+            self._session.want(self._wants)
         self._busy = True
         healthy = self._session.feed(self._server.buffer, nbytes, self._heard)
         if not healthy and not greeted:
@@ -210,16 +216,19 @@ class Connection(asyncio.BufferedProtocol):
                 if not found.is_open(number):
                     self._receiver.admission.release(held)  # reset before anybody looked at it
                 elif how == session.IDENTITY:
-                    self._receiver.take(message, held, partial(self._reply, number, held))
+                    self._receiver.take(message, held, partial(self._reply, number, held), self._context(number))
                 else:
                     unfolded = partial(self._unfolded, number)
                     Unfolding(message, held, how, self._receiver.admission, unfolded).begin()
 
     def _unfolded(self, number: int, message: bytes | Refused, held: int) -> None:
         if isinstance(message, bytes):
-            self._receiver.take(message, held, partial(self._reply, number, held))
+            self._receiver.take(message, held, partial(self._reply, number, held), self._context(number))
         else:
             self._reply(number, held, self._receiver.refuse(message))
+
+    def _context(self, number: int) -> Mapping[str, str]:
+        return self._session.context(number) if self._wants else NO_CONTEXT
 
     def _refuse(self, number: int, why: int, detail: int) -> None:
         refusal = refusals.explain(why, detail, self._receiver.admission.limit, self._server.patience)

@@ -3,6 +3,7 @@
 `feed` what came, look after `ready` and `refused`, then `pull` what is to be sent. Not for threads.
 """
 
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 METHOD: Final[str]
@@ -95,6 +96,12 @@ class Session:
 
     def is_open(self, number: int) -> bool:
         """Whether the call can still be answered: the client has not reset it, nor the connection."""
+
+    def want(self, names: Iterable[str]) -> None:
+        """Keep metadata of these names, in lower case, of calls that begin from now on."""
+
+    def context(self, number: int) -> dict[str, str]:
+        """What was wanted of an open call's metadata: the first value of each name, of 1024 bytes at most."""
 
     def accept(self, number: int, message: bytes | None = None) -> bool:
         """Answer OK, with a framed `message` or an empty one; False when the call is gone, or answered already."""

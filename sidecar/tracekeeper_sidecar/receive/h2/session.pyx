@@ -52,6 +52,7 @@ cdef enum:
     FIRST_PIECE = 1 << 20  # bytes made room for, at most, before any of a message has come
     CREDIT = 2000
     EARNED = 20  # credit for each finished message
+    LONGEST_CONTEXT = 1024  # bytes of a value that is kept for processors
 
 cdef bytes _SUCCESS = b"\0\0\0\0\0"  # an empty message: an ExportTraceServiceResponse without partial_success
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -90,6 +91,7 @@ cdef class Session:
     cdef Py_ssize_t _credit
     cdef double _now
     cdef bint _busy, _doomed, _broken, _calmed
+    cdef dict _wanted  # names of metadata, as they are on the wire, and as text; None where nothing is wanted
     cdef readonly list ready
     cdef readonly list refused
     cdef readonly int streams
@@ -234,6 +236,13 @@ cdef class Session:
     def is_open(self, int32_t number):
         return self._find(number) is not NULL
 
+    def want(self, names):
+        self._wanted = {name.encode("latin-1"): name for name in names} or None
+
+    def context(self, int32_t number):
+        cdef Stream *stream = self._find(number)
+        return {} if stream is NULL or stream.context is NULL else <dict> stream.context
+
     def accept(self, int32_t number, bytes message=None):
         cdef Stream *stream = self._find(number)
         if stream is NULL or stream.state == ANSWERED:
@@ -331,6 +340,26 @@ cdef class Session:
         stream.held += size
         self._held += size
         return True
+
+    cdef void _note(self, Stream *stream, const uint8_t *name, size_t name_size, const uint8_t *value,
+                    size_t size) noexcept:
+        """Keep what is wanted of a call's metadata, the first of each name. Never raises: what cannot be kept is missing."""
+        cdef dict made
+        cdef str wanted
+        if size > LONGEST_CONTEXT:
+            return
+        try:
+            wanted = self._wanted.get(PyBytes_FromStringAndSize(<const char *> name, name_size))
+            if wanted is None:
+                return
+            if stream.context is NULL:
+                made = {}
+                Py_INCREF(made)
+                stream.context = <PyObject *> made
+            (<dict> stream.context).setdefault(
+                wanted, PyBytes_FromStringAndSize(<const char *> value, size).decode("latin-1"))
+        except BaseException:
+            return
 
     cdef int _headers_complete(self, Stream *stream) noexcept:
         if not stream.seen & GRPC or not stream.seen & POST:
@@ -446,6 +475,7 @@ cdef void _unlink(Session self, Stream *stream) noexcept:
     self._held -= stream.held
     self._owed += stream.held
     Py_XDECREF(stream.body)
+    Py_XDECREF(stream.context)
     Py_XDECREF(stream.answer)
     free(stream)
 
