@@ -32,8 +32,9 @@ def counted(case: Case) -> Case:
 
 
 def cost(span: Span) -> Decimal | None:
-    """What one call costs: what its SDK says, else by the book; None where it cannot be known."""
-    if "reported" in span:
+    """What one call costs: what its SDK says, else by the book; None where it cannot be known. An SDK that says zero of
+    tokens that it names has no price, it has not got them for nothing."""
+    if span.get("reported") or ("reported" in span and "input" not in span):
         return Decimal(str(span["reported"]))
     model = span.get("response_model", span.get("request_model"))
     if "input" not in span or model is None:

@@ -1,1 +1,0 @@
-"""The golden forms, by dialect and case."""
