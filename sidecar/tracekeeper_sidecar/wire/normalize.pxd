@@ -7,7 +7,7 @@ from tracekeeper_sidecar.wire.normalize_usage cimport Usage
 from tracekeeper_sidecar.wire.walker cimport Walker
 
 cdef int _FOREIGN, _OPERATION, _INPUT, _OUTPUT, _PART, _TOOL, _RESPONSE, _BASIS, _DIALECT, _MESSAGES, _REPEATED
-cdef int _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_TOOL, _FLAT, _EVENTS
+cdef int _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_KIND, _FLAT, _EVENTS
 cdef int _LLM, _EMBEDDING, _STOP, _SAID, _USED, _ROUNDS, _WORDS, _KNOWN, _PLACES, _OWNED, _MILLISECOND
 cdef unsigned long long _BOTH, _MOST_TOKENS, _ALL_64, _STIR, _STEP, _STRIDE, _OUTSIDE, _BESIDE, _OWNER, _LOW_32
 cdef Py_ssize_t _PEEK, _BELOW, _ABOVE
@@ -25,7 +25,7 @@ cdef class Normalizer(Walker):
     cdef int _learned
     cdef bytearray _room, _places
     cdef Py_ssize_t _count
-    cdef int _any, _why, _foreign, _told, _parts, _is_tool, _odd, _flat, _used, _operation, _names_messages, _event, _done
+    cdef int _any, _why, _foreign, _told, _parts, _is_tool, _odd, _flat, _used, _operation, _names_messages, _event, _done, _strange
     cdef unsigned long long _kinds
     cdef Py_ssize_t _trace, _span_id, _parent, _response, _response_end
     cdef Py_ssize_t _answer, _answer_end

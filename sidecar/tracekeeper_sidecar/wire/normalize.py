@@ -21,13 +21,13 @@ FOREIGN = 1
 OPERATION, INPUT, OUTPUT, PART, TOOL = 2, 4, 6, 8, 10
 RESPONSE, BASIS, DIALECT, MESSAGES, REPEATED = 12, 14, 16, 18, 20
 
-TRANSLATE, NUMBERS, WORK_OUT, NAME_TOOL, FLAT, EVENTS = 1, 2, 4, 8, 16, 32
-"""Why a span needs work: foreign keys; usage that is no plain number; parts of usage without a basis; a tool without an
-operation; messages without parts; events that tell messages."""
+TRANSLATE, NUMBERS, WORK_OUT, NAME_KIND, FLAT, EVENTS = 1, 2, 4, 8, 16, 32
+"""Why a span needs work: foreign keys; usage that is no plain number; parts of usage without a basis; an operation
+that is not known, or none of a tool; messages without parts; events that tell messages."""
 
 _FOREIGN, _OPERATION, _INPUT, _OUTPUT, _PART, _TOOL = FOREIGN, OPERATION, INPUT, OUTPUT, PART, TOOL
 _RESPONSE, _BASIS, _DIALECT, _MESSAGES, _REPEATED = RESPONSE, BASIS, DIALECT, MESSAGES, REPEATED
-_TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_TOOL, _FLAT, _EVENTS = TRANSLATE, NUMBERS, WORK_OUT, NAME_TOOL, FLAT, EVENTS
+_TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_KIND, _FLAT, _EVENTS = TRANSLATE, NUMBERS, WORK_OUT, NAME_KIND, FLAT, EVENTS
 
 _LLM, _EMBEDDING = 1, 2
 _BOTH = 3
@@ -94,7 +94,7 @@ class Normalizer(Walker):
         self._room = self._places = bytearray(64)
         self._count = self._any = 0
         self._why = self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = 0
-        self._kinds = self._used = self._operation = self._names_messages = self._event = self._done = 0
+        self._kinds = self._used = self._operation = self._names_messages = self._event = self._done = self._strange = 0
         self._trace = self._span_id = self._parent = self._response = self._response_end = -1
         self._answer = self._answer_end = self._start = self._end = 0
         self._resource = self._resource_end = self._scope = self._scope_end = -1
@@ -181,7 +181,7 @@ class Normalizer(Walker):
         self._trace = self._span_id = self._parent = self._response = -1
         self._answer = self._answer_end = self._start = self._end = 0
         self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = self._done = 0
-        self._kinds = self._used = self._operation = self._names_messages = self._event = 0
+        self._kinds = self._used = self._operation = self._names_messages = self._event = self._strange = 0
         pos = begin
         while pos < end:
             tag = data[pos]
@@ -256,8 +256,8 @@ class Normalizer(Walker):
             why |= _NUMBERS
         if self._parts and not self._told:
             why |= _WORK_OUT
-        if self._is_tool and not self._operation:
-            why |= _NAME_TOOL
+        if self._strange or (self._is_tool and not self._operation):
+            why |= _NAME_KIND
         if self._flat:
             why |= _FLAT
         self._why = why
@@ -364,6 +364,7 @@ class Normalizer(Walker):
         """Notes the kind of component that the operation's name says."""
         size = end - value - 2
         if size < 4 or data[value] != 10 or data[value + 1] != size:
+            self._strange = 1
             return
         if (
             (size == 4 and native.same(data, value + 2, b"chat", 4))
@@ -375,6 +376,13 @@ class Normalizer(Walker):
             self._kinds |= _EMBEDDING
         elif size == 12 and native.same(data, value + 2, b"execute_tool", 12):
             self._kinds |= _STOP
+        elif not (
+            (size == 12 and native.same(data, value + 2, b"invoke_agent", 12))
+            or (size == 12 and native.same(data, value + 2, b"create_agent", 12))
+            or (size == 15 and native.same(data, value + 2, b"invoke_workflow", 15))
+            or (size == 9 and native.same(data, value + 2, b"retrieval", 9))
+        ):
+            self._strange = 1
 
     def _is_flat(self, data: bytes, value: int, end: int) -> int:
         """Whether the AnyValue may be a list of messages without parts. Those that have any say so early."""

@@ -130,20 +130,14 @@ class _Span:
         for key in self._has.keys() & self._table.kinds.keys():
             value = self._plain(key)
             for row, dialect in self._table.kinds[key]:
-                if row.source == keys.OPERATION and not self._is_of(dialect):
-                    continue
                 if not isinstance(value, str):
-                    self._count(dialect.name, "type")
+                    self._count(OWN if row.source == keys.OPERATION else dialect.name, "type")
                 elif row.rank < lowest and (component := row.values.get(value.lower())) is not None:
                     best, lowest = component, row.rank
                     if row.source != keys.OPERATION:
                         self._served.add(dialect.name)
                         self._used.add(key)
         return lowest, best
-
-    def _is_of(self, dialect: Dialect) -> bool:
-        found = self._table.whose(self._scope, self._has, ())
-        return found is dialect
 
     def _rows(self) -> None:
         table = self._table.rows

@@ -50,6 +50,8 @@ VERCEL: Final = Dialect(
             },
             3,
         ),
+        # The next generation, which speaks OpenTelemetry's names.
+        KindRow(keys.OPERATION, {"agent_step": PIPELINE}, 5),
     ),
     rows=(
         Row(keys.PROVIDER, "ai.model.provider", How.PROVIDER),
