@@ -108,7 +108,9 @@ def _build(folder: Path, output: str, version: str, *words: str) -> None:
 
 
 def _source(folder: Path, module: str) -> Path:
-    return Path(_go(folder, "list", "-m", "-f", "{{.Dir}}", module).strip())
+    # Not `go list`: where nothing has been built yet it knows of no folder, and says nothing.
+    found: dict[str, str] = json.loads(_go(folder, "mod", "download", "-json", module))
+    return Path(found["Dir"])
 
 
 def _go(folder: Path, *words: str) -> str:
