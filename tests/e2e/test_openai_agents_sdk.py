@@ -47,6 +47,11 @@ def tree(spans: list[dict[str, Any]], above: str = "") -> dict[str, Any]:
     return {span["name"]: tree(spans, span["span_id"]) for span in below}
 
 
+PRICE = {"model": "gpt-4o*", "inputPerMillion": "2.5", "cacheReadPerMillion": "1.25", "outputPerMillion": "10"}
+PROCESSORS = [
+    {"name": "normalize", "type": "Normalize"},
+    {"name": "price", "type": "Price", "price": {"overrides": [PRICE]}},
+]
 RUN = {
     "run Weather": {
         "invoke_agent triage": {
@@ -64,9 +69,9 @@ def arrived(backend: Backend, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_run_is_one_tree_with_its_tokens(sidecars: Sidecars, start_backend: Start) -> None:
+def test_a_run_is_one_tree_with_its_tokens_and_cost(sidecars: Sidecars, start_backend: Start) -> None:
     backend = start_backend("--name", "a")
-    sidecar = sidecars.start(config=manifest(otlp("a", "HTTP", backend.http)))
+    sidecar = sidecars.start(config=manifest(otlp("a", "HTTP", backend.http), processors=PROCESSORS))
     (one, two) = traces(application(sidecar, AGENT_RUNS="2"))
     spans = arrived(backend, 24)
     for number, trace in enumerate((one, two)):
@@ -82,7 +87,10 @@ def test_a_run_is_one_tree_with_its_tokens(sidecars: Sidecars, start_backend: St
         assert [call["gen_ai.usage.input_tokens"] for call in calls] == [1000] * 3
         assert [call["gen_ai.usage.cache_read.input_tokens"] for call in calls] == [400] * 3
         assert [call["gen_ai.usage.reasoning.output_tokens"] for call in calls] == [10] * 3
+        assert [call["gen_ai.usage.cost"] for call in calls] == [pytest.approx(0.0025)] * 3
         (root,) = [span["attributes"] for span in mine if span["name"] == "run Weather"]
+        assert root["tracekeeper.trace.cost"] == pytest.approx(0.0075), "600 * 2.5 + 400 * 1.25 + 50 * 10, thrice"
+        assert "gen_ai.usage.cost" not in root
         assert (root["gen_ai.usage.input_tokens"], root["tracekeeper.usage.repeated"]) == (3000, True)
     book = sidecar.settled()
     assert (book["received"], book["acknowledged"], book["refused"]) == (24, 24, {})
