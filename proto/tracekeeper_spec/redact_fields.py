@@ -80,14 +80,16 @@ REDACT = Object(
         Field(
             "keyPatterns",
             ListOf(PATTERN, 64),
-            "Values are hidden where the key holds one of these: of attributes, of lists in them, and of JSON in texts. "
+            "Values are hidden where the key holds one of these: of attributes, of lists in them, and of JSON in "
+            "texts. "
             "RE2, in any case, anywhere in the key.",
             default=list(KEY_PATTERNS),
         ),
         Field(
             "exceptKeys",
             ListOf(KEY, 256),
-            "Keys that hold hosts or machines and not people: their name alone hides nothing. What is in them is looked "
+            "Keys that hold hosts or machines and not people: their name alone hides nothing. What is in them is "
+            "looked "
             "at all the same.",
             default=list(EXCEPT_KEYS),
         ),
@@ -110,8 +112,10 @@ REDACT = Object(
         Field(
             "messageContent",
             Choice(MessageContent),
-            "Prompts, answers, and what tools were called with and have answered, in every dialect: `Redact` blanks what "
-            "was said and keeps who spoke and of what kind it was; `Drop` removes it; `Keep` treats it like other text.",
+            "Prompts, answers, and what tools were called with and have answered, in every dialect: `Redact` blanks "
+            "what "
+            "was said and keeps who spoke and of what kind it was; `Drop` removes it; `Keep` treats it like other "
+            "text.",
             default="Keep",
         ),
         Field(

@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from tracekeeper_sidecar.metrics import Metric, counter
+from tracekeeper_sidecar.process.custom import metrics as custom
 from tracekeeper_sidecar.process.detect import metrics as detect
+from tracekeeper_sidecar.process.normalize import metrics as normalize
+from tracekeeper_sidecar.process.redact import metrics as redact
 
 SPANS: Final = counter("tracekeeper_processor_spans_total", "Spans that the step was given.", "processor", "type")
 CHANGED_SPANS: Final = counter(
@@ -27,5 +30,14 @@ SECONDS: Final = counter(
     "tracekeeper_processor_seconds_total", "Time that the step has taken of the receivers'.", "processor", "type"
 )
 
-TABLE: Final[tuple[Metric, ...]] = (SPANS, CHANGED_SPANS, ERRORS, SECONDS, *detect.TABLE)
+TABLE: Final[tuple[Metric, ...]] = (
+    SPANS,
+    CHANGED_SPANS,
+    ERRORS,
+    SECONDS,
+    *normalize.TABLE,
+    *redact.TABLE,
+    *detect.TABLE,
+    *custom.TABLE,
+)
 """All of them, in the order in which they are shown."""

@@ -1,14 +1,17 @@
 # C types for redact.py. Offsets are Py_ssize_t: a body is at most 64 MiB, and a hit is an offset times 1024.
 cimport cython
 
+from tracekeeper_sidecar.wire cimport native
 from tracekeeper_sidecar.wire.walker cimport Walker
 
 cdef bytes _RULES
 cdef int _SPAN, _EVENT, _LINK, _FIRST_TEXT, _LINK_ID, _SLOTS, _MOST_KEYS, _UNSEEN
+cdef unsigned long long _ALL_64, _BASIS, _PRIME
 
 cdef class Finder(Walker):
     cdef object _judge
-    cdef list _names, _verdicts, _hits, _found
+    cdef list _names, _hits, _found
+    cdef int _verdicts[4096]
     cdef Py_ssize_t _known, _next, _count, _spans, _from, _until
     cdef int _by_key, _every
 
@@ -28,10 +31,10 @@ cdef class Finder(Walker):
     @cython.locals(stop=Py_ssize_t, pos=Py_ssize_t)
     cdef int _wanted(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, int place) except -1
 
-    @cython.locals(mark=cython.ulonglong, pos=Py_ssize_t, slot=Py_ssize_t, found=int, name=bytes)
+    @cython.locals(mark=cython.ulonglong, pos=Py_ssize_t, slot=Py_ssize_t, found=int, name=bytes, size=cython.ulonglong)
     cdef int _verdict(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except -1
 
-    @cython.locals(index=Py_ssize_t)
+    @cython.locals(index=Py_ssize_t, size=Py_ssize_t)
     cdef int _same(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, bytes name) noexcept
 
     @cython.locals(slot=Py_ssize_t)

@@ -1,7 +1,8 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """Finds the parts of a request that must be looked at for redaction, and writes a request anew with parts changed.
 
-A part is a text of OTLP, or a whole KeyValue, or a field that OTLP does not know. Nothing is made for what needs no look.
+A part is a text of OTLP, or a whole KeyValue, or a field that OTLP does not know. Nothing is made for what needs no
+look.
 Compiled with the types in redact.pxd. What is given has been accepted by `scan.look`.
 """
 
@@ -9,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tracekeeper_sidecar.wire import schema
+from tracekeeper_sidecar.wire import native, schema
 from tracekeeper_sidecar.wire.varint import encode
 from tracekeeper_sidecar.wire.walker import Walker
 
 Part = tuple[int, int, int, int, int, int, int, int, int]
-"""What it is (a place in PLACES), where its content begins and ends, its first and one past its last hit, where the content
-of what holds it begins and ends (a span; the ResourceSpans for a resource; the ScopeSpans for a scope), its number among
+"""What it is (a place in PLACES), where its content begins and ends, its first and one past its last hit, where the
+content
+of what holds it begins and ends (a span; the ResourceSpans for a resource; the ScopeSpans for a scope), its number
+among
 the events or links of its span (else -1), and the number of the span in the request (-1 for resources and scopes)."""
 Edit = tuple[int, int, "bytes | None"]
 """Where the content of a field begins and ends, and what it is to be; None: the field goes."""
@@ -48,7 +51,8 @@ _LINK_ID = LINK_ID
 HIT_BITS = 10
 """A hit is where it ends, and in so many low bits the pattern."""
 
-# A rule for each field of each message: 0 what OTLP does not know, 1 nothing to see, from 32 on a part (32 plus its place),
+# A rule for each field of each message: 0 what OTLP does not know, 1 nothing to see, from 32 on a part (32 plus its
+# place),
 # from 64 on a message (64 plus its kind).
 _NOTHING = 1
 _PART = 32
@@ -112,17 +116,20 @@ _MOST_KEYS = 2048
 _LONGEST_KEY = 256
 _UNSEEN = -1
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
+_BASIS = 0x9E3779B97F4A7C15
+_PRIME = 0x5851F42D4C957F2D
 
 
 class Finder(Walker):
-    """For one thread at a time. `judge` says of a key whether what it names must be looked at (1) or not (0); it is asked
+    """For one thread at a time. `judge` says of a key whether what it names must be looked at (1) or not (0); it is
+    asked
     once for each key, until there have been many."""
 
     def __init__(self, judge: Callable[[bytes], int]) -> None:
         Walker.__init__(self)
         self._judge = judge
         self._names: list[bytes] = [b""] * _SLOTS
-        self._verdicts = [_UNSEEN] * _SLOTS
+        self._verdicts = [_UNSEEN] * 4096
         self._known = 0
         self._hits: list[int] = []
         self._found: list[Part] = []
@@ -131,7 +138,8 @@ class Finder(Walker):
         self._from = self._until = 0
 
     def find(self, body: bytes, hits: list[int], by_key: bool, every: bool) -> list[Part]:
-        """The parts of `body` in which one of the `hits` ends (ascending); `by_key`: and KeyValues that their keys, or keys
+        """The parts of `body` in which one of the `hits` ends (ascending); `by_key`: and KeyValues that their keys,
+        or keys
         in them, may say must be looked at, and unknown fields; `every`: all parts."""
         self._hits = hits
         self._count = len(hits)
@@ -239,12 +247,18 @@ class Finder(Walker):
         return self._verdict(data, begin + 2, stop)
 
     def _verdict(self, data: bytes, begin: int, end: int) -> int:
-        mark = 14695981039346656037
-        pos = begin
-        while pos < end:
-            mark = (mark ^ data[pos]) * 1099511628211 & _ALL_64
-            pos += 1
-        slot = (mark ^ mark >> 32) & 4095
+        # Keys differ in their ends, their middles and their lengths; what else they differ in is compared.
+        size = end - begin
+        if size < 8:
+            mark = size
+            pos = begin
+            while pos < end:
+                mark = mark << 8 | data[pos]
+                pos += 1
+        else:
+            mark = native.fixed(data, end - 8) ^ (native.fixed(data, begin + (size - 8 >> 1)) * _PRIME & _ALL_64) ^ size
+        mark = mark * _BASIS & _ALL_64
+        slot = mark >> 52
         while self._verdicts[slot] >= 0:
             if self._same(data, begin, end, self._names[slot]):
                 return self._verdicts[slot]
@@ -253,7 +267,7 @@ class Finder(Walker):
         found = self._judge(name)
         if self._known == _MOST_KEYS:
             self._forget()
-            slot = (mark ^ mark >> 32) & 4095
+            slot = mark >> 52
         self._known += 1
         self._names[slot] = name
         self._verdicts[slot] = found
@@ -263,10 +277,14 @@ class Finder(Walker):
         if len(name) != end - begin:
             return 0
         index = 0
-        while begin < end:
-            if data[begin] != name[index]:
+        size = len(name)
+        while index + 8 <= size:
+            if native.fixed(data, begin + index) != native.fixed(name, index):
                 return 0
-            begin += 1
+            index += 8
+        while index < size:
+            if data[begin + index] != name[index]:
+                return 0
             index += 1
         return 1
 
@@ -280,7 +298,8 @@ class Finder(Walker):
         return 0
 
     def rebuild(self, data: bytes, edits: list[Edit]) -> bytes:
-        """`data` with the contents of these fields changed (ascending, disjoint), and the lengths of what is around made
+        """`data` with the contents of these fields changed (ascending, disjoint), and the lengths of what is around
+        made
         right. Fields that are not around an edit stay as they are, byte by byte."""
         return self._rebuild(data, 0, len(data), edits, 0, len(edits))
 

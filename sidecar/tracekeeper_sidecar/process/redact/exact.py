@@ -33,7 +33,8 @@ _ALONE: Final = rb"(?:^|[^0-9A-Za-z])"
 _RUN: Final = compiled(prefilter_shapes.DIGITS)
 _SPLIT_RUN: Final = compiled(prefilter_shapes.SHAPES[1].pattern)
 _CALLED: Final = (
-    rb"(?i:tel(?:e(?:phone|fon[eo]?)|[\xc3e]\xa9?fono?)?|(?:tele)?phones?|mobile?|cell(?:ular)?|fax|whats ?app|handy|sms|call"
+    rb"(?i:tel(?:e(?:phone|fon[eo]?)|[\xc3e]\xa9?fono?)?|(?:tele)?phones?|mobile?|cell(?:ular)?|fax|whats "
+    rb"?app|handy|sms|call"
     rb"|rufnummer|portable|m\xc3\xb3vil|celular)"
 )
 
@@ -42,12 +43,16 @@ NEVER: Final = -1
 
 
 class _Pattern(NamedTuple):
-    """One way in which a detector finds: group 1 is the finding, if `holds` says so of it."""
+    """One way in which a detector finds: group 1 is the finding, if `holds` says so of it. Only where the text has
+    `needs`
+    in it."""
 
     search: Any
     holds: Callable[[bytes, int, int], int]
-    """The text, and where the finding may begin and end; says where it ends, or 0 (then what begins behind is tried), or
+    """The text, and where the finding may begin and end; says where it ends, or 0 (then what begins behind is tried),
+    or
     NEVER (then what ends behind is)."""
+    needs: bytes
 
 
 def _always(text: bytes, begin: int, end: int) -> int:
@@ -94,7 +99,17 @@ def _told(text: bytes, begin: int, end: int) -> int:
 
 
 def _card(text: bytes, begin: int, end: int) -> int:
-    return end if not _followed(text, end, _NUMERALS) and checks.is_card(checks.digits_of(text[begin:end])) else 0
+    """The longest card among the digits that begin there and end before something that is none."""
+    while end > begin:
+        found = checks.digits_of(text[begin:end])
+        if len(found) < 13:
+            return 0
+        if not _followed(text, end, _NUMERALS) and checks.is_card(found):
+            return end
+        end -= 1
+        while end > begin and text[end - 1] not in _NUMERALS:
+            end -= 1
+    return 0
 
 
 def _social(text: bytes, begin: int, end: int) -> int:
@@ -111,7 +126,7 @@ def _iban(text: bytes, begin: int, end: int) -> int:
 
 
 _VERSIONED: Final = compiled(
-    rb"(?i)(?:\b(?:v|ver|versions?|releases?|firmware|build|sdk|driver|revision|rev|section|chapter|clause|upgraded? to"
+    rb"(?i)(?:\b(?:ver|versions?|releases?|firmware|build|sdk|driver|revision|rev|section|chapter|clause|upgraded? to"
     rb"|chrome|chromium|edge?|opr|opera|firefox|safari|electron|webkit)[ :=/v(\"]{0,4}|[=~<>]=|\xc2\xa7 ?)$"
 )
 
@@ -153,8 +168,9 @@ def _bearer(text: bytes, begin: int, end: int) -> int:
 
 
 _OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_MAIL_NAME: Final = rb"[0-9A-Za-z._%+'\x80-\xff-]+"
+_MAIL_NAME: Final = rb"[0-9A-Za-z._%+'\x80-\xff-]*[0-9A-Za-z._%+'\x80-\xbf-]"
 _LABEL: Final = rb"[0-9A-Za-z\x80-\xff](?:[0-9A-Za-z\x80-\xff-]*[0-9A-Za-z\x80-\xff])?\."
+_FIRST_LABEL: Final = rb"[0-9A-Za-z\xc2-\xf4](?:[0-9A-Za-z\x80-\xff-]*[0-9A-Za-z\x80-\xff])?\."
 _KEYS: Final = (
     rb"sk-(?:ant|proj|svcacct|admin|or|lf|None)-[0-9A-Za-z_-]{16,}|sk-[0-9A-Za-z]{20,}|gh[oprsu]_[0-9A-Za-z]{36,}"
     rb"|github_pat_[0-9A-Za-z_]{22,}|glpat-[0-9A-Za-z_-]{20,}|A(?:KI|SI|BI|CC)A[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
@@ -165,7 +181,7 @@ _KEYS: Final = (
     rb"|lsv2_[a-z]{2}_[0-9a-f_]{32,}"
 )
 
-_DECLARED: Final[dict[Detector, tuple[tuple[bytes, Callable[[bytes, int, int], int]], ...]]] = {
+_DECLARED: Final[dict[Detector, tuple[tuple[bytes, Callable[[bytes, int, int], int], bytes], ...]]] = {
     Detector.EMAIL: (
         (
             rb"("
@@ -174,54 +190,55 @@ _DECLARED: Final[dict[Detector, tuple[tuple[bytes, Callable[[bytes, int, int], i
             + _LABEL
             + rb")+(?:[A-Za-z]{2,24}|xn--[0-9A-Za-z-]{1,59}|[\x80-\xff]{4,}))",
             _mail,
+            b"",
         ),
     ),
     Detector.PHONE: (
-        (rb"(?:^|[^0-9A-Za-z+])(\+ ?\(?[1-9](?:" + _GAP + rb"[0-9]){8,14})", _international),
-        (rb"(?:^|[^0-9A-Za-z.,])(00[ -]?[1-9](?:" + _GAP + rb"[0-9]){8,14})", _international),
+        (rb"(?:^|[^0-9A-Za-z+])(\+ ?\(?[1-9](?:" + _GAP + rb"[0-9]){8,14})", _international, b"+"),
+        (rb"(?:^|[^0-9A-Za-z.,])(00[ -]?[1-9](?:" + _GAP + rb"[0-9]){8,14})", _international, b"00"),
         (
             rb"(?:^|[^0-9A-Za-z.+-])((?:1[ .-])?(?:\([2-9][0-9]{2}\)[ .-]?|[2-9][0-9]{2}(?:[ .-]|" + _WIDE + rb"))"
             rb"[2-9][0-9]{2}(?:[ .-]|" + _WIDE + rb")[0-9]{4})",
             _american,
+            b"",
         ),
-        (rb"(?:^|[^0-9A-Za-z.,:/+-])(\(?0[1-9](?:" + _GAP + rb"[0-9]){7,9})", _national),
+        (rb"(?:^|[^0-9A-Za-z.,:/+-])(\(?0[1-9](?:" + _GAP + rb"[0-9]){7,9})", _national, b"0"),
         (
             rb"(?:^|[^A-Za-z])"
             + _CALLED
             + rb"[^0-9A-Za-z]{0,4}(?:(?i:numbers?|no|nr|is|me|us|at|on|my|her|his)[^0-9A-Za-z]{1,3}){0,3}"
             rb"(\+?\(?[0-9](?:" + _GAP + rb"[0-9]){8,14})",
             _told,
+            b"",
         ),
     ),
-    Detector.CREDIT_CARD: (
-        (rb"(?:^|[^0-9A-Za-z.])([2-68](?:" + _DASH + rb"?[0-9]){18})", _card),
-        (rb"(?:^|[^0-9A-Za-z.])([2-68](?:" + _DASH + rb"?[0-9]){15})", _card),
-        (rb"(?:^|[^0-9A-Za-z.])([3](?:" + _DASH + rb"?[0-9]){14})", _card),
-        (rb"(?:^|[^0-9A-Za-z.])([3](?:" + _DASH + rb"?[0-9]){13})", _card),
-        (rb"(?:^|[^0-9A-Za-z.])([4](?:" + _DASH + rb"?[0-9]){12})", _card),
-        (rb"(?:^|[^0-9A-Za-z.])([5-68](?:" + _DASH + rb"?[0-9]){16,17})", _card),
-    ),
+    Detector.CREDIT_CARD: ((rb"(?:^|[^0-9A-Za-z.])([2-68](?:" + _DASH + rb"?[0-9]){12,18})", _card, b""),),
     Detector.SSN: (
         (
             rb"(?:^|[^0-9A-Za-z.+-])([0-9]{3}(?:-[0-9]{2}-| [0-9]{2} |" + _WIDE + rb"[0-9]{2}" + _WIDE + rb")[0-9]{4})",
             _social,
+            b"",
         ),
         (
-            rb"(?i:ssn|social[ -]security)(?i:[ -]?(?:numbers?|no\.?|nr|is|#)){0,2}[^0-9A-Za-z]{0,4}(?i:is[ :]{1,2})?([0-9]{9})",
+            (
+                rb"(?i:ssn|social[ -]security)(?i:[ -]?(?:numbers?|no\.?|nr|is|#)){0,2}[^0-9A-Za-z]{0,4}(?i:is[ "
+                rb":]{1,2})?([0-9]{9})"
+            ),
             _social,
+            b"",
         ),
     ),
-    Detector.IBAN: ((_ALONE + rb"([A-Za-z]{2}[0-9]{2}(?:" + _DASH + rb"?[0-9A-Za-z]){11,30})", _iban),),
+    Detector.IBAN: ((_ALONE + rb"([A-Za-z]{2}[0-9]{2}(?:" + _DASH + rb"?[0-9A-Za-z]){11,30})", _iban, b""),),
     Detector.IP_ADDRESS: (
-        (rb"(?:^|[^0-9A-Za-z._-])(" + _OCTET + rb"(?:\." + _OCTET + rb"){3})", _four),
-        (rb"(?:^|[^0-9A-Za-z.:_])([0-9A-Fa-f]{3,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{0,40})", _six),
+        (rb"(?:^|[^0-9A-Za-z._-])(" + _OCTET + rb"(?:\." + _OCTET + rb"){3})", _four, b"."),
+        (rb"(?:^|[^0-9A-Za-z.:_])([0-9A-Fa-f]{3,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{0,40})", _six, b":"),
     ),
-    Detector.JWT: ((_ALONE + rb"(eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]+){1,4}\.?)", _always),),
+    Detector.JWT: ((_ALONE + rb"(eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]+){1,4}\.?)", _always, b"eyJ"),),
     Detector.SECRET: (
-        (_ALONE + rb"(" + _KEYS + rb")", _always),
-        (rb"[A-Za-z](?::|%3[Aa])//[^\x00-\x20/@:\"'<>]*:([^\x00-\x20/@\"'<>]+)@", _always),
-        (rb"(?i:bearer) +([0-9A-Za-z._~+/=-]{16,})", _bearer),
-        (rb"(?i:secret_?access_?key)[^0-9A-Za-z/+]{1,8}([0-9A-Za-z/+]{40})", _always),
+        (_ALONE + rb"(" + _KEYS + rb")", _always, b""),
+        (rb"[A-Za-z](?::|%3[Aa])//[^\x00-\x20/@:\"'<>]*:([^\x00-\x20/@\"'<>]+)@", _always, b"//"),
+        (rb"(?i:bearer) +([0-9A-Za-z._~+/=-]{16,})", _bearer, b" "),
+        (rb"(?i:secret_?access_?key)[^0-9A-Za-z/+]{1,8}([0-9A-Za-z/+]{40})", _always, b""),
     ),
 }
 _PEM: Final = compiled(rb"-----BEGIN [0-9A-Z ]{0,40}PRIVATE KEY-----")
@@ -233,29 +250,29 @@ def find(detector: Detector, text: bytes) -> list[tuple[int, int]]:
     """Where `detector` finds something in `text`; findings of several of its patterns may overlap."""
     patterns = _COMPILED.get(detector)
     if patterns is None:
-        patterns = tuple(_Pattern(compiled(pattern), holds) for pattern, holds in _DECLARED[detector])
+        patterns = tuple(_Pattern(compiled(pattern), holds, needs) for pattern, holds, needs in _DECLARED[detector])
         _COMPILED[detector] = patterns
-    found = [each for pattern in patterns for each in _each(pattern, text)]
+    found: list[tuple[int, int]] = []
+    for pattern in patterns:
+        if pattern.needs in text:
+            _search(pattern, text, found)
     if detector is Detector.SECRET and b"PRIVATE KEY-----" in text:
         found.extend(_private_keys(text))
     return found
 
 
-def _each(pattern: _Pattern, text: bytes) -> Found:
-    at, end = 0, len(text)
-    search, holds = pattern
-    while at < end:
-        match = search.search(text, at)
-        if match is None:
-            return
+def _search(pattern: _Pattern, text: bytes, found: list[tuple[int, int]]) -> None:
+    at, last = 0, len(text)
+    search, holds = pattern.search.search, pattern.holds
+    while at < last and (match := search(text, at)) is not None:
         begin, stop = match.span(1)
-        ends = holds(text, begin, stop)
-        if ends > 0:
-            yield begin, ends
-            at = ends
+        end = holds(text, begin, stop)
+        if end > 0:
+            found.append((begin, end))
+            at = end
         else:
             # Patterns whose findings may be of any length are not tried again within one: that would take for ever.
-            at = begin + 1 if ends == 0 else stop
+            at = begin + 1 if end == 0 else stop
 
 
 def _private_keys(text: bytes) -> Found:

@@ -1,4 +1,5 @@
-"""JSON in texts, also where it is cut off or stands within prose: its strings, and what its keys name. Linear on any text."""
+"""JSON in texts, also where it is cut off or stands within prose: its strings, and what its keys name. Linear on any
+text."""
 
 from __future__ import annotations
 
@@ -82,7 +83,8 @@ def word_around(text: bytes, begin: int, end: int, low: int, high: int) -> tuple
 
 
 def decoded(text: bytes) -> bytes:
-    """What a string means of which this stands between the quotes, also if it is cut off or has escapes that do not exist.
+    """What a string means of which this stands between the quotes, also if it is cut off or has escapes that do not
+    exist.
     What is no character (half of a pair) is as Python has it."""
     try:
         found = json.loads(b'"' + text + b'"', strict=False)

@@ -13,7 +13,7 @@ import re2
 
 from tracekeeper_sidecar.process.redact import exact
 from tracekeeper_sidecar.process.redact.prefilter import NAMES, Aim, name_pattern
-from tracekeeper_spec.redact import Action, Detector, Redact
+from tracekeeper_spec.redact import Action, Redact
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Matcher:
         found: list[Finding] = []
         for detector in self._detectors:
             if aims is None or detector in aims:
-                found.extend(Finding(begin, end, str(detector)) for begin, end in exact.find(Detector(detector), text))
+                found.extend(Finding(begin, end, str(detector)) for begin, end in exact.find(detector, text))
         for name, pattern in self._own:
             if aims is None or name in aims:
                 found.extend(Finding(begin, end, name) for begin, end in _spans(pattern, text))

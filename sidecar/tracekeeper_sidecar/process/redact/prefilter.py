@@ -18,7 +18,8 @@ JSON_KEY: Final = "JSON key"
 NAMES: Final = "names"
 TRAPPED: Final = "trap"
 Aim = Detector | str
-"""What a pattern of the pass is there for: a detector, one of those above, or the name of a pattern of the user's own."""
+"""What a pattern of the pass is there for: a detector, one of those above, or the name of a pattern of the user's
+own."""
 
 _MOST_HITS: Final = 4096
 _MOST_PER_BYTE: Final = 1 / 64
@@ -110,7 +111,7 @@ class Prefilter:
 def _patterns(wish: Redact) -> list[_Pattern]:
     found = []
     for number, shape in enumerate(prefilter_shapes.SHAPES):
-        wanted = frozenset(wish.detectors).intersection(shape.detectors)
+        wanted: frozenset[Aim] = frozenset(wish.detectors).intersection(shape.detectors)
         if number == prefilter_shapes.TRAP:
             wanted = frozenset((TRAPPED,))
         if wanted:

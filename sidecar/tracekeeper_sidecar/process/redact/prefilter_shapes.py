@@ -1,7 +1,9 @@
-"""What the pass over a request's raw bytes looks for: for each group of detectors a pattern that matches at least wherever
+"""What the pass over a request's raw bytes looks for: for each group of detectors a pattern that matches at least
+wherever
 one of them finds something, whatever bytes stand before and behind it.
 
-No pattern has an anchor or a word's boundary: before a text stands its length, which may look like a letter. What JSON may
+No pattern has an anchor or a word's boundary: before a text stands its length, which may look like a letter. What
+JSON may
 write in two ways is looked for in both, or is in TRAP. In bytes, in a syntax that Hyperscan and RE2 share.
 """
 
@@ -32,7 +34,7 @@ SHAPES: Final = (
     Shape(DIGITS, _DIGITS),
     Shape(rb"[0-9)]" + WIDE + rb"[0-9(]", _DIGITS),
     Shape(rb"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]{3,4}:[0-9a-fA-F]{0,4}:", (Detector.IP_ADDRESS,)),
-    Shape(rb"[0-9A-Za-z._%+'\x80-\xff-]@[0-9A-Za-z\x80-\xff\\]|%40[0-9A-Za-z\x80-\xff\\]", (Detector.EMAIL,)),
+    Shape(rb"[0-9A-Za-z._%+'\x80-\xbf-](?:@|%40)[0-9A-Za-z\xc2-\xf4\\]", (Detector.EMAIL,)),
     Shape(rb"eyJ[0-9A-Za-z_-]{8}", (Detector.JWT,)),
     Shape(
         rb"sk-[0-9A-Za-z_-]{20}|gh[oprsu]_[0-9A-Za-z]{20}|github_pat_|glpat-[0-9A-Za-z_-]{8}"
@@ -42,9 +44,10 @@ SHAPES: Final = (
         rb"|pplx-[0-9A-Za-z]{20}|lsv2_[a-z]|PRIVATE KEY-----",
         (Detector.SECRET,),
     ),
-    Shape(rb"/[^\x00-\x20/@\"]*:[^\x00-\x20@\"]+@", (Detector.SECRET,)),
+    Shape(rb"(?::|%3[Aa])\\*/\\*/[^\x00-\x20/@\"]*:[^\x00-\x20@\"]+@", (Detector.SECRET,)),
     Shape(rb"secret_?access_?key|bearer ", (Detector.SECRET,), any_case=True),
-    # A character that JSON need not have escaped, or a space as above: who writes so may hide anything. What writers for
+    # A character that JSON need not have escaped, or a space as above: who writes so may hide anything. What writers
+    # for
     # the web escape (& ' < >) is in no shape, and a slash in JSON is one after a backslash.
     # U+017F and U+212A are s and k to a pattern in any case.
     Shape(

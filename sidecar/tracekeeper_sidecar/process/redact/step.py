@@ -33,7 +33,10 @@ class Redacting(Plain):
             assert wish.hash_key is not None  # The spec says so.
             ref = wish.hash_key.secret_key_ref
             state = "has no" if hash_key is None else "has nothing under the"
-            self._missing = f"Secret {ref.name!r} {state} key {ref.key!r}, by which values are hashed: no span is stored until it is there"
+            self._missing = (
+                f"Secret {ref.name!r} {state} key {ref.key!r}, by which values are hashed: no span is stored until it "
+                "is there"
+            )
         self._engine = Engine(wish, hash_key)
         if self._engine.prefilter.problem:
             logger.warning("processor %s: %s", name, self._engine.prefilter.problem)

@@ -2,7 +2,8 @@
 
 The two letters that are not ASCII and that RE2 takes for k and s in any case are a trap for all patterns.
 
-It is without anchors and word boundaries; a character is the bytes that UTF-8 has for it, or what JSON may escape it with.
+It is without anchors and word boundaries; a character is the bytes that UTF-8 has for it, or what JSON may escape it
+with.
 What cannot be turned is said so (None): then every text is looked at.
 """
 

@@ -33,7 +33,8 @@ class Texts:
         self._drops = matcher.action is Action.DROP
 
     def redact(self, text: bytes, aims: Collection[Aim] | None, report: Report, depth: int = 0) -> bytes:
-        """`text` without what is aimed at (None: everything that is looked for), or the same object. Raises DroppedError
+        """`text` without what is aimed at (None: everything that is looked for), or the same object. Raises
+        DroppedError
         where the action is Drop, and TooDeepError."""
         if aims is not None and TRAPPED in aims:
             aims = None
@@ -95,7 +96,7 @@ class Texts:
                 continue
             left = self._between(text, at, string.begin - 1, begin, left, edits, report)
             self._escapes(text, at, string.begin - 1, aims, edits, report)
-            inside = [each for each in _before(left, string.end)]
+            inside = _before(left, string.end)
             left = left[len(inside) :]
             if left and left[0].begin < string.end:
                 inside.append(left[0])
@@ -173,7 +174,7 @@ def _before(findings: list[Finding], end: int) -> list[Finding]:
 
 
 def _applied(text: bytes, edits: Edits) -> bytes:
-    pieces = []
+    pieces: list[bytes] = []
     at = 0
     for begin, end, content in sorted(edits):
         if begin < at:

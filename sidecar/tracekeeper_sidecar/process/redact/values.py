@@ -32,6 +32,7 @@ class Values:
         self._keeps = message_content is MessageContent.KEEP
         self._drops = matcher.action is Action.DROP
         self._judged: dict[bytes, str] = {}
+        self._clean: set[bytes] = set()
 
     def is_wanted(self, key: bytes) -> int:
         """Whether what the key names must be looked at because of it: 1 or 0."""
@@ -68,12 +69,23 @@ class Values:
             found = self._named(key, value, aims, report, of_event)
             if found is None:
                 return None
-            name = self._texts.redact(key, aims, report)
+            name = self._name(key, report)
         except DroppedError:
             return None
         if name == key and found == value and not twice:
             return data
         return delimited(_KEY, name) + (delimited(_VALUE, found) if has_value else b"")
+
+    def _name(self, key: bytes, report: Report) -> bytes:
+        """The key itself, which may hold something, too. It is looked at for everything, once."""
+        if key in self._clean:
+            return key
+        found = self._texts.redact(key, None, report)
+        if found is key and len(key) <= 256:
+            if len(self._clean) >= 4096:
+                self._clean.clear()
+            self._clean.add(key)
+        return found
 
     def _named(self, key: bytes, value: bytes, aims: Aims, report: Report, of_event: bool) -> bytes | None:
         if why := self.pattern_of(key):
