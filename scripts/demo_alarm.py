@@ -30,12 +30,15 @@ class Alarm:
         progress: Progress,
         look: Look,
         tell_agent: Callable[[str], object],
+        detected: Callable[[], list[str]] = list,
         *,
         every: float = EVERY,
         limit: float = LIMIT,
     ) -> None:
-        """`tell_agent` is called with `misbehave` and `behave`. Times are seconds."""
+        """`tell_agent` is called with `misbehave` and `behave`; `detected` says what detectors have written on spans.
+        Times are seconds."""
         self._progress, self._look, self._tell_agent = progress, look, tell_agent
+        self._detected = detected
         self._every, self._limit = every, limit
         self._states: dict[str, str] = {}
         """Of each rule, in Prometheus."""
@@ -63,6 +66,8 @@ class Alarm:
                 return [self._fault]
             self._progress.bad(f"{what}, {time.monotonic() - began:.0f} s after it began")
         self._show(seen)
+        for line in self._detected():
+            self._progress.bad(line)
         self._tell_agent("behave")
         self._progress.good("the agent is itself again")
         for what, reached in [

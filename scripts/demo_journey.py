@@ -11,13 +11,13 @@ from demo_alarm import Alarm
 from demo_cluster import DEMO_IMAGES, OURS, RELEASE, REPO, SHOP, SYSTEM, Kube, OwnCluster, version
 from demo_diagnosis import diagnose, hopeless
 from demo_progress import DemoFailed, Progress
-from demo_view import Arrived, compare, ledger_faults, ledger_lines, table, trace_tree
+from demo_view import Arrived, compare, detections, ledger_faults, ledger_lines, table, trace_tree
 from demo_watch import Watch
 
 MANIFESTS = REPO / "examples" / "demo" / "manifests"
 BACKENDS = ("backend-a", "backend-b")
 MONITORING = ("prometheus", "slack", "alertmanager")
-RULES = frozenset({"AgentSpendsTooMuch", "AgentFails"})
+RULES = frozenset({"AgentSpendsTooMuch", "AgentFails", "AgentLoops"})
 """Those of the TracingConfig."""
 ALERTS = {
     "alerts.prometheusOperator": "Never",  # what somebody's cluster has of it is not for the demo
@@ -203,7 +203,11 @@ class Journey:
         def tell(path: str) -> None:
             self._fetch("deploy/weather-agent", "agent", "POST", f"http://127.0.0.1:8090/{path}")
 
-        return [*map(self._failed, Alarm(self._progress, self._many, tell).run(RULES))]
+        def detected() -> list[str]:
+            (body,) = self._many(["backend-b:8080/spans?limit=1000"])
+            return detections(json.loads(body or "[]"))
+
+        return [*map(self._failed, Alarm(self._progress, self._many, tell, detected).run(RULES))]
 
     def _failed(self, fault: str) -> str:
         self._progress.bad(fault)

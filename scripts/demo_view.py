@@ -54,6 +54,20 @@ def _remark(attributes: Mapping[str, Any]) -> str:
     return f"  → {result}" if result else ""
 
 
+def detections(spans: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which detectors have spoken on `spans` (as the backend's /spans answers), and of which agents."""
+    found: dict[tuple[str, str], int] = {}
+    for span in spans:
+        detectors = span["attributes"].get("tracekeeper.detected") or ()
+        for detector in [detectors] if isinstance(detectors, str) else detectors:
+            who = (str(detector), str(span["attributes"].get("gen_ai.agent.name", "")))
+            found[who] = found.get(who, 0) + 1
+    return [
+        f"the detector {detector} names the agent {agent or '(none)'}, on {count} of the newest {len(spans):,} spans"
+        for (detector, agent), count in sorted(found.items())
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """What one backend holds: its ids, and how many spans came twice."""

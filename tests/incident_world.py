@@ -35,12 +35,13 @@ class Incident:
         self.sidecar: RunningSidecar
         self.prometheus: RunningPrometheus
 
-    def begin(self, rules: Sequence[Mapping[str, Any]]) -> tuple[RunningSidecar, RunningPrometheus]:
-        """A sidecar with these rules of its user's and all built-in ones, and a Prometheus that has seen it."""
-        sidecar = self.start_sidecar(rules)
+    def begin(self, rules: Sequence[Mapping[str, Any]], **sections: Any) -> tuple[RunningSidecar, RunningPrometheus]:
+        """A sidecar with these rules of its user's and all built-in ones, and a Prometheus that has seen it. `sections`
+        are more of its config."""
+        sidecar = self.start_sidecar(rules, **sections)
         return sidecar, self.watch(sidecar)
 
-    def start_sidecar(self, rules: Sequence[Mapping[str, Any]]) -> RunningSidecar:
+    def start_sidecar(self, rules: Sequence[Mapping[str, Any]], **sections: Any) -> RunningSidecar:
         section = {"rules": list(rules)}
         spec, faults = parse_spec({"alerts": section})
         assert not faults and spec.alerts is not None, faults
@@ -49,7 +50,7 @@ class Incident:
         assert not compiled.faults, compiled.faults
         self._rules = rule_file(compiled.group, compiled.rules)
         tempo = otlp("tempo", "GRPC", self.backend.grpc, timeout="1s", circuitBreaker=BREAKER)
-        self.sidecar = self._sidecars.start(config=manifest(tempo, alerts=section))
+        self.sidecar = self._sidecars.start(config=manifest(tempo, alerts=section, **sections))
         return self.sidecar
 
     def restart(self, *, killed: bool = False) -> RunningSidecar:

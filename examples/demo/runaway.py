@@ -1,8 +1,8 @@
 """The agent's bad days: told to, it runs in a loop that nobody stops, and pays for every turn.
 
-Each second one request more that calls the model 150 times, gets 10,000 tokens each time, fails at its tool every time,
-and gives up after what looks like 20 seconds. So a few seconds of it are enough to see it in every way that a person
-might watch for: errors, latency, calls, tokens, dollars, a tool that does not work.
+Each second one request more that calls the model 150 times, gets 10,000 tokens each time, asks its tool the same 10
+times, which fails every time, and gives up after what looks like 20 seconds. So a few seconds of it are enough to see it
+in every way that a person might watch for: errors, latency, calls, tokens, dollars, a tool that does not work, a loop.
 """
 
 import threading
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
-CALLS, TOOL_CALLS = 150, 5
+CALLS, TOOL_CALLS = 150, 10
 TOKENS = 10_000
 SECONDS = 20.0
 EVERY = 1.0
@@ -64,6 +64,7 @@ class Runaway:
     def _chat(self) -> tuple[str, SpanKind, dict[str, str | int | list[str]]]:
         attributes: dict[str, str | int | list[str]] = {
             "gen_ai.operation.name": "chat",
+            "gen_ai.agent.name": "weather",
             "gen_ai.provider.name": "openai",
             "gen_ai.request.model": self._model,
             "gen_ai.response.model": f"{self._model}-2024-08-06",
@@ -77,7 +78,9 @@ class Runaway:
     def _tool_call(self) -> tuple[str, SpanKind, dict[str, str | int | list[str]]]:
         attributes: dict[str, str | int | list[str]] = {
             "gen_ai.operation.name": "execute_tool",
+            "gen_ai.agent.name": "weather",
             "gen_ai.tool.name": "get_weather",
+            "gen_ai.tool.call.arguments": '{"city":"Lisbon"}',
             "error.type": "Timeout",
         }
         return "execute_tool get_weather", SpanKind.INTERNAL, attributes

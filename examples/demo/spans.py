@@ -22,7 +22,7 @@ class Span:
     duration_ms: float
     status: str
     trace_state: str
-    attributes: dict[str, str | int | float | bool]
+    attributes: dict[str, str | int | float | bool | list[str]]
 
 
 @dataclass(slots=True)
@@ -86,8 +86,10 @@ Decode = Callable[[bytes, Store, bool], int]
 """Stores what a request holds, all but its first span if told so; returns how many spans it held."""
 
 
-def _plain(value: Any) -> str | int | float | bool:
+def _plain(value: Any) -> str | int | float | bool | list[str]:
     kind = value.WhichOneof("value")
+    if kind == "array_value" and all(item.WhichOneof("value") == "string_value" for item in value.array_value.values):
+        return [item.string_value[:200] for item in value.array_value.values[:32]]
     if kind in ("string_value", "int_value", "double_value", "bool_value"):
         plain: str | int | float | bool = getattr(value, kind)
         return plain[:200] if isinstance(plain, str) else plain

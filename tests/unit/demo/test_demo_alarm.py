@@ -51,7 +51,9 @@ def run(looks: list[list[str | None]], limit: float = 10) -> tuple[list[str], li
 
     told: list[str] = []
     output, each = io.StringIO(), answers()
-    alarm = Alarm(Progress(output), lambda _: next(each), told.append, every=0.001, limit=limit)
+    alarm = Alarm(
+        Progress(output), lambda _: next(each), told.append, lambda: ["Loop names weather"], every=0.001, limit=limit
+    )
     return alarm.run(RULES), told, output.getvalue()
 
 
@@ -59,7 +61,8 @@ def test_each_step_is_seen_and_what_a_person_reads_is_shown() -> None:
     faults, told, printed = run(JOURNEY)
     assert faults == []
     assert told == ["misbehave", "behave"]
-    steps = ["pending in", "firing in", "in Alertmanager", "told in Slack", "│ [FIRING:1] AgentSpends", "itself again"]
+    steps = ["pending in", "firing in", "in Alertmanager", "told in Slack", "│ [FIRING:1] AgentSpends"]
+    steps += ["Loop names weather", "itself again"]
     steps += ["over in Prometheus", "resolved"]
     places = [printed.find(step) for step in steps]
     assert -1 not in places

@@ -46,10 +46,11 @@ def test_an_agent_out_of_hand_pays_for_every_turn_until_it_is_told_to_stop(
     spans = [span for span in backend.json("/spans?limit=1000") if span["parent_span_id"] == root["span_id"]]
     chats = [span["attributes"] for span in spans if span["name"] == "chat gpt-4o"]
     tools = [span for span in spans if span["name"].startswith("execute_tool")]
-    assert (len(chats), len(tools)) == (150, 5)
+    assert (len(chats), len(tools)) == (150, 10)
     assert {chat["gen_ai.usage.output_tokens"] for chat in chats} == {10_000}
     assert {chat["gen_ai.conversation.id"] for chat in chats} == {root["attributes"]["gen_ai.conversation.id"]}
     assert {tool["status"] for tool in tools} == {"error"}
+    assert len({tool["attributes"]["gen_ai.tool.call.arguments"] for tool in tools}) == 1
 
 
 def test_the_stand_in_for_slack_shows_what_it_was_sent_and_refuses_as_slack_does(slack: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from demo_diagnosis import container_troubles, hopeless
 from demo_progress import DemoFailed, Progress
-from demo_view import Arrived, compare, ledger_faults, ledger_lines, table, trace_tree
+from demo_view import Arrived, compare, detections, ledger_faults, ledger_lines, table, trace_tree
 from demo_watch import Watch
 
 
@@ -33,6 +33,16 @@ def test_tables_align_words_left_and_numbers_right() -> None:
         "a              5",
         "long name  1,234",
     ]
+
+
+def test_what_was_detected_is_told_by_detector_and_agent() -> None:
+    loop = {"tracekeeper.detected": ["Loop", "FanOut"], "gen_ai.agent.name": "weather"}
+    spans = [span("a", "1", **{"gen_ai.agent.name": "weather"}), span("b", "2", **loop), span("c", "3", **loop)]
+    assert detections(spans) == [
+        "the detector FanOut names the agent weather, on 2 of the newest 3 spans",
+        "the detector Loop names the agent weather, on 2 of the newest 3 spans",
+    ]
+    assert detections(spans[:1]) == []
 
 
 def test_a_trace_is_a_tree_in_order_of_time() -> None:
