@@ -1,8 +1,9 @@
 """The agent's bad days: told to, it runs in a loop that nobody stops, and pays for every turn.
 
 Each second one request more that calls the model 150 times, gets 10,000 tokens each time, asks its tool the same 10
-times, which fails every time, and gives up after what looks like 20 seconds. So a few seconds of it are enough to see it
-in every way that a person might watch for: errors, latency, calls, tokens, dollars, a tool that does not work, a loop.
+times, which fails every time, and gives up after what looks like 20 seconds. So a few seconds of it are enough to see
+it in every way that a person might watch for: errors, latency, calls, tokens, dollars, a tool that does not work, a
+loop.
 """
 
 import threading

@@ -1,5 +1,4 @@
-"""The demo's agent out of hand, seen by the sidecar's detectors: on its spans, in a counter, and in the alert that names
-it."""
+"""The demo's agent out of hand, seen by detectors: on its spans, in a counter, and in the alert that names it."""
 
 from __future__ import annotations
 
@@ -95,5 +94,6 @@ def test_sampling_keeps_what_was_detected(sidecars: Sidecars, start_backend: Cal
         assert sidecar.send(turn.end()) == 200
     until(lambda: len(backend.json("/spans?limit=1000")) >= 47, "the whole trace of the loop arrives", 30.0)
     assert {span["trace_id"] for span in backend.json("/spans?limit=1000")} == {loop.trace.hex()}
+    until(lambda: 'rule="detected"' in sidecar.get("/metrics")[1], "the rule is counted", 10.0)
     kept = [line for line in sidecar.get("/metrics")[1].splitlines() if 'rule="detected"' in line and "kept" in line]
     assert len(kept) == 1 and kept[0].endswith(" 1.0")
