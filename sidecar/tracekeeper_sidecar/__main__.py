@@ -1,4 +1,4 @@
-"""The command line: `tracekeeper-sidecar run | check | flush | log | dead-letter | dump`.
+"""The command line: `tracekeeper-sidecar run | check | flush | log | dead-letter | dump | redact`.
 
 Only what the chosen command needs is imported.
 """
@@ -40,6 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_log(commands.add_parser("log", help="what a data directory holds, and whether it is sound; changes nothing"))
     _add_dead_letter(commands.add_parser("dead-letter", help="list what backends have refused, and send it again"))
     _add_dump(commands.add_parser("dump", help="send what sampling has left out and the disk still holds"))
+    redact = commands.add_parser("redact", help="show what would be hidden in a file of spans, and why")
+    redact.add_argument(
+        "--explain", required=True, metavar="FILE", help="OTLP: protobuf, JSON, or a line of JSON for each request"
+    )
+    redact.add_argument("--config", metavar="FILE", help="a TracingConfig manifest (default: a step Redact as it is)")
+    redact.add_argument("--json", action="store_true", help="as a line of JSON for each finding")
+    redact.set_defaults(command=_redact)
     return parser
 
 
@@ -202,6 +209,12 @@ def _dump(options: argparse.Namespace) -> int:
 
     asked = Ask(options.since, options.where, options.to, options.forgotten, options.timeout)
     return dump(options.admin, asked)
+
+
+def _redact(options: argparse.Namespace) -> int:
+    from tracekeeper_sidecar.cli_redact import explain
+
+    return explain(options.explain, options.config, as_json=options.json)
 
 
 def _run(options: argparse.Namespace) -> int:

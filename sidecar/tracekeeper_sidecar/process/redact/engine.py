@@ -10,7 +10,7 @@ from typing import Final
 
 from tracekeeper_sidecar.process.redact.matcher import UNKNOWN_LABEL, Matcher, Note, Report
 from tracekeeper_sidecar.process.redact.prefilter import Aim, Prefilter, Suspicion
-from tracekeeper_sidecar.process.redact.texts import DroppedError, Texts
+from tracekeeper_sidecar.process.redact.texts import DroppedError, Texts, TooDeepError
 from tracekeeper_sidecar.process.redact.values import Values
 from tracekeeper_sidecar.wire.redact import LINK_ID, PLACES, UNKNOWN, Edit, Finder, Part
 from tracekeeper_sidecar.wire.scan import count_spans
@@ -66,6 +66,13 @@ class Engine:
         if not parts:
             return Outcome(body)
         return self._changed(body, suspicion, parts, tell)
+
+    def text(self, text: bytes) -> bytes:
+        """A text, looked at for everything."""
+        try:
+            return self._texts.redact(text, None, Report())
+        except (DroppedError, TooDeepError):
+            return self._matcher.mask(text)
 
     def _changed(self, body: bytes, suspicion: Suspicion, parts: list[Part], tell: Tell | None) -> Outcome:
         outcome = Outcome(body)
