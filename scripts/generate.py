@@ -13,6 +13,7 @@ from pathlib import Path
 
 import generate_crd
 import generate_dashboard
+import generate_detectors
 import generate_metrics
 import generate_prices
 import generate_reference
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PAGES: dict[str, Callable[[], str]] = {
     **generate_dashboard.PAGES,
+    **generate_detectors.PAGES,
     "charts/tracekeeper/templates/crd.yaml": generate_crd.render,
     "docs/reference/chart-values.md": generate_values.render,
     "docs/reference/metrics.md": generate_metrics.render,
