@@ -16,6 +16,7 @@ import generate_dashboard
 import generate_detectors
 import generate_metrics
 import generate_prices
+import generate_redaction
 import generate_reference
 import generate_rendered
 import generate_values
@@ -29,6 +30,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "charts/tracekeeper/templates/crd.yaml": generate_crd.render,
     "docs/reference/chart-values.md": generate_values.render,
     "docs/reference/metrics.md": generate_metrics.render,
+    "docs/reference/processors/redact.md": generate_redaction.render,
     "docs/reference/tracingconfig.md": generate_reference.render,
     "proto/tracekeeper_spec/prices.json": generate_prices.render,
 }
