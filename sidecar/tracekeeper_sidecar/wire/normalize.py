@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tracekeeper_sidecar.wire import native
-from tracekeeper_sidecar.wire.normalize_usage import Usage
+from tracekeeper_sidecar.wire import native, normalize_repeats
+from tracekeeper_sidecar.wire.normalize_repeats import Repeats
 from tracekeeper_sidecar.wire.walker import Walker
 
 FOREIGN = 1
@@ -29,14 +29,8 @@ _FOREIGN, _OPERATION, _INPUT, _OUTPUT, _PART, _TOOL = FOREIGN, OPERATION, INPUT,
 _RESPONSE, _BASIS, _DIALECT, _MESSAGES, _REPEATED = RESPONSE, BASIS, DIALECT, MESSAGES, REPEATED
 _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_KIND, _FLAT, _EVENTS = TRANSLATE, NUMBERS, WORK_OUT, NAME_KIND, FLAT, EVENTS
 
-_LLM, _EMBEDDING = 1, 2
-_BOTH = 3
-_STOP = 16
-"""A tool's span: what is called below it is its own."""
-_SAID = 32
-"""Is marked already."""
-_USED = 64
-"""Names tokens, whatever it is."""
+_LLM, _EMBEDDING = normalize_repeats.LLM, normalize_repeats.EMBEDDING
+_STOP, _SAID, _USED = normalize_repeats.STOP, normalize_repeats.SAID, normalize_repeats.USED
 
 _KNOWN = 2048
 """Keys whose verdict is remembered."""
@@ -44,23 +38,6 @@ _PLACES = 4096
 _MOST_TOKENS = 1_000_000_000
 _PEEK = 512
 """Bytes of messages that are looked at for parts."""
-_ROUNDS = 16
-_WORDS = 10
-_BELOW = 8
-_ABOVE = 9
-"""In a record, after the marks of span, parent and answer, what it is, begin and end of its bytes, and of its time: what is
-used below it, and where its parent's record is."""
-_OUTSIDE = 0xFFFFFFFFFFFFFFFF
-_BESIDE = 1 << 40
-_ALL_64 = 0xFFFFFFFFFFFFFFFF
-_STIR = 0x9E3779B97F4A7C15
-_STEP = 0xD1B54A32D192ED06
-_STRIDE = 0xA24BAED4963EE407
-_OWNER = 0xFFFF
-_OWNED = 16
-_MILLISECOND = 20
-"""Bits of nanoseconds that make about a millisecond."""
-_LOW_32 = 0xFFFFFFFF
 
 
 class Work:
@@ -82,28 +59,20 @@ class Work:
 class Normalizer(Walker):
     """Looks through requests, one after the other. For one thread at a time."""
 
-    def __init__(self, judge: Callable[[bytes], int], usage: Usage, seed: int) -> None:
+    def __init__(self, judge: Callable[[bytes], int], repeats: Repeats) -> None:
         """`judge` says the verdict on a key, or, with b"event:" before it, on an event's name."""
         Walker.__init__(self)
-        self.usage = usage
+        self._repeats = repeats
         self._judge = judge
-        self._seed = seed
+        self._seed = repeats.seed
         self._marks = [0] * 4096
         self._verdicts = [0] * 4096
         self._learned = 0
-        self._room = self._places = bytearray(64)
-        self._count = self._any = 0
         self._why = self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = 0
         self._kinds = self._used = self._operation = self._names_messages = self._event = self._done = self._strange = 0
         self._trace = self._span_id = self._parent = self._response = self._response_end = -1
         self._answer = self._answer_end = self._start = self._end = 0
         self._resource = self._resource_end = self._scope = self._scope_end = -1
-
-    def take_over(self, older: Normalizer) -> None:
-        """Go on with what `older` knows of usage, which is not used any more."""
-        self.usage = older.usage
-        self._seed = older._seed
-        self._forget()
 
     def look(self, body: bytes) -> list[Work]:
         """The spans that need work, in their order; what they say of usage is noted for `repeated`.
@@ -114,8 +83,7 @@ class Normalizer(Walker):
         total = self.count(body, size)
         if total < 0:
             raise ValueError("the body is not a request: a message in it is cut off")
-        self._room = bytearray(8 * _WORDS * total + 64)
-        self._count = self._any = 0
+        self._repeats._begin(total)
         found: list[Work] = []
         pos = 0
         while pos < size:
@@ -127,12 +95,8 @@ class Normalizer(Walker):
 
     def repeated(self, now: int) -> list[tuple[int, int]]:
         """Where the spans of the request that `look` saw last begin and end whose usage is that of others once more. What
-        they and the others have used is known for later requests from now on, `now` in Unix nanoseconds."""
-        self.usage.at(now)
-        if not self._any and not self.usage.known:
-            return []
-        self._spread()
-        return self._repeating()
+        they have used is known for later requests from now on, `now` in Unix nanoseconds."""
+        return self._repeats.repeated(now)
 
     def _resource_spans(self, data: bytes, begin: int, end: int, found: list[Work]) -> None:
         self._own(data, begin, end)
@@ -264,31 +228,16 @@ class Normalizer(Walker):
 
     def _keep(self, data: bytes, begin: int, end: int) -> None:
         """Keeps what is to be known of the span for `repeated`."""
-        words = native.words(self._room)
-        at = self._count * _WORDS
-        self._count += 1
-        words[at] = words[at + 1] = words[at + 2] = words[at + 3] = words[at + 6] = words[at + 7] = 0
-        words[at + 4] = begin
-        words[at + 5] = end
-        if self._trace < 0 or self._span_id < 0:
-            return
-        trace = _stirred(_stirred(native.word(data, self._trace) ^ self._seed) ^ native.word(data, self._trace + 8))
-        words[at] = _marked(trace ^ native.word(data, self._span_id))
-        if self._parent >= 0:
-            words[at + 1] = _marked(trace ^ native.word(data, self._parent))
-        words[at + 3] = self._kinds
+        kinds = self._kinds
+        answer = 0
         if self._used:
-            words[at + 3] = self._kinds | _USED
-        if self._used and self._kinds & _BOTH:
-            self._any = 1
-            if self._response >= 0 and self._answer > 0:
-                words[at + 2] = _marked(
-                    trace
-                    ^ self._hash(data, self._response, self._response_end)
-                    ^ self._hash(data, self._answer, self._answer_end) >> 1
-                )
-                words[at + 6] = self._start >> _MILLISECOND & _LOW_32
-                words[at + 7] = self._end >> _MILLISECOND & _LOW_32
+            kinds |= _USED
+            if self._kinds & (_LLM | _EMBEDDING) and self._response >= 0 and self._answer > 0:
+                answer = normalize_repeats.hashed(data, self._response, self._response_end, self._seed)
+                answer ^= normalize_repeats.hashed(data, self._answer, self._answer_end, self._seed) >> 1
+        self._repeats._note(
+            data, begin, end, self._trace, self._span_id, self._parent, kinds, answer, self._start, self._end
+        )
 
     def _attribute(self, data: bytes, pos: int, end: int) -> None:
         """The same of the KeyValue at [pos, end), however it is written."""
@@ -423,7 +372,7 @@ class Normalizer(Walker):
 
     def _verdict_of(self, data: bytes, key: int, end: int, event: int) -> int:
         """The verdict on the key at [key, end), or on an event's name."""
-        mark = self._hash(data, key, end) ^ event
+        mark = normalize_repeats.hashed(data, key, end, self._seed) ^ event
         if mark == 0:
             mark = 2
         place = mark >> 52
@@ -453,142 +402,3 @@ class Normalizer(Walker):
             self._marks[place] = 0
             place += 1
         self._learned = 0
-
-    def _hash(self, data: bytes, pos: int, end: int) -> int:
-        """64 bits for the bytes at [pos, end)."""
-        mixed = self._seed ^ (end - pos)
-        if end - pos < 8:
-            while pos < end:
-                mixed = (mixed << 8 ^ mixed >> 56 ^ data[pos]) & _ALL_64
-                pos += 1
-            return _stirred(_stirred(mixed))
-        # Products that do not wait for each other.
-        last = end - 8
-        mixed ^= ((native.fixed(data, pos) ^ self._seed) * _STIR) & _ALL_64
-        mixed ^= ((native.fixed(data, last) + self._seed) * _STEP) & _ALL_64
-        if end - pos <= 24:
-            mixed ^= ((native.fixed(data, (pos + last) >> 1) ^ self._seed) * _STRIDE) & _ALL_64
-            return _stirred(mixed)
-        factor = _STRIDE
-        pos += 8
-        while pos < last:  # No two words have the same factor.
-            mixed = (mixed + (native.fixed(data, pos) ^ self._seed) * factor) & _ALL_64
-            factor = (factor + _STEP) & _ALL_64
-            pos += 8
-        return _stirred(mixed)
-
-    def _spread(self) -> None:
-        """Tells parents what is used below them: over the request, one way and the other, until nothing is news, or it was
-        tried often enough. Parents mostly come after their children."""
-        words = native.words(self._room)
-        self._find_parents()
-        turn = 0
-        news = 1
-        while news and turn < _ROUNDS:
-            news = 0
-            place = 0
-            while place < self._count:
-                at = place * _WORDS
-                if turn & 1:
-                    at = (self._count - 1 - place) * _WORDS
-                place += 1
-                kinds = words[at + 3]
-                rises = words[at + _BELOW]
-                if kinds & (_USED | _SAID) == _USED:
-                    rises |= kinds & _BOTH
-                above = words[at + _ABOVE]
-                if kinds & _STOP == 0 and above != _OUTSIDE and rises & ~words[above + _BELOW]:
-                    words[above + _BELOW] |= rises
-                    # One that is still to come in this turn will hear of it.
-                    if (above < at) != (turn & 1):
-                        news = 1
-            turn += 1
-        place = 0
-        while place < self._count:
-            at = place * _WORDS
-            place += 1
-            kinds = words[at + 3]
-            rises = words[at + _BELOW]
-            if kinds & (_USED | _SAID) == _USED:
-                rises |= kinds & _BOTH
-            if rises and kinds & _STOP == 0 and words[at + 1] and words[at + _ABOVE] == _OUTSIDE:
-                self.usage._add(words[at + 1], rises)
-
-    def _find_parents(self) -> None:
-        """Notes of each span where its parent's record is, if that is in the request, and what was known of it before."""
-        words = native.words(self._room)
-        size = 16
-        while size < 2 * self._count:
-            size *= 2
-        self._places = bytearray(4 * size + 64)
-        table = native.halves(self._places)
-        place = 0
-        while place < self._count:
-            mark = words[place * _WORDS]
-            words[place * _WORDS + _BELOW] = 0
-            if mark:
-                words[place * _WORDS + _BELOW] = self.usage._get(mark) & _BOTH
-                free = mark & (size - 1)
-                while table[free]:
-                    free = (free + 1) & (size - 1)
-                table[free] = place + 1
-            place += 1
-        place = 0
-        while place < self._count:
-            at = place * _WORDS
-            mark = words[at + 1]
-            words[at + _ABOVE] = _OUTSIDE
-            if mark:
-                free = mark & (size - 1)
-                while table[free]:
-                    if words[(table[free] - 1) * _WORDS] == mark:
-                        words[at + _ABOVE] = (table[free] - 1) * _WORDS
-                        break
-                    free = (free + 1) & (size - 1)
-            place += 1
-
-    def _repeating(self) -> list[tuple[int, int]]:
-        words = native.words(self._room)
-        found: list[tuple[int, int]] = []
-        place = 0
-        while place < self._count:
-            at = place * _WORDS
-            place += 1
-            kinds = words[at + 3]
-            if kinds & (_BOTH | _USED) == 0 or kinds & _SAID:
-                continue
-            # A call of a model repeats calls of its kind; what is none repeats any.
-            alike = kinds & _BOTH
-            if alike == 0:
-                alike = _BOTH
-            if words[at + _BELOW] & alike or (
-                words[at + 2] and self._is_other(words[at + 2], words[at], words[at + 6], words[at + 7])
-            ):
-                found.append((words[at + 4], words[at + 5]))
-        return found
-
-    def _is_other(self, answer: int, span: int, start: int, end: int) -> int:
-        """Whether another span at the same time had the same answer: in the same trace, by its id and its tokens. Else it is
-        this one's from now on. Two instrumentations at once make such spans, one beside the other; servers that give all
-        answers one id do not."""
-        owner = self.usage._get(answer)
-        if owner == 0:
-            self.usage._add(answer, span & _OWNER | start << _OWNED | 1)
-            self.usage._add(answer ^ _BESIDE, end + 1)
-            return 0
-        if owner & _OWNER | 1 == span & _OWNER | 1:
-            return 0
-        return owner >> _OWNED <= end and start < self.usage._get(answer ^ _BESIDE)
-
-
-def _stirred(word: int) -> int:
-    word = ((word ^ word >> 29) * _STIR) & _ALL_64
-    return word ^ word >> 32
-
-
-def _marked(word: int) -> int:
-    """64 bits that stand for it; never 0, which is nothing."""
-    mark = _stirred(word)
-    if mark == 0:
-        return 1
-    return mark

@@ -47,9 +47,7 @@ class Parts(Walker):
             pos = stop
         return found
 
-    def _attribute(
-        self, data: bytes, at: int, pos: int, end: int, found: dict[str, tuple[int, int, int, int]]
-    ) -> None:
+    def _attribute(self, data: bytes, at: int, pos: int, end: int, found: dict[str, tuple[int, int, int, int]]) -> None:
         key = key_end = value = value_end = 0
         while pos < end:
             stop = self.next(data, pos, end)

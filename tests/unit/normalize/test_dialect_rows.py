@@ -53,7 +53,9 @@ def span_of(dialect: Dialect, row: Row, value: Any) -> dict[str, Any]:
 
 def told_by(dialect: Dialect) -> dict[str, Any]:
     """A key that alone has spans of the dialect looked into."""
-    loud = [row for row in dialect.rows if row.source not in dialect.silent and row.source != SPAN_NAME and not row.kinds]
+    loud = [
+        row for row in dialect.rows if row.source not in dialect.silent and row.source != SPAN_NAME and not row.kinds
+    ]
     return {loud[0].source: ""}
 
 

@@ -70,7 +70,9 @@ def test_only_dialects_that_the_config_names_are_translated() -> None:
     by = world.step("langfuse", "vercel")
 
     assert world.new(FOREIGN, by) == {}
-    assert world.one({"ai.operationId": "ai.toolCall", "ai.toolCall.name": "search"}, by)["gen_ai.tool.name"] == "search"
+    assert (
+        world.one({"ai.operationId": "ai.toolCall", "ai.toolCall.name": "search"}, by)["gen_ai.tool.name"] == "search"
+    )
 
 
 def test_what_is_canonical_already_goes_before_what_a_dialect_says() -> None:

@@ -41,7 +41,9 @@ def test_the_old_name_of_cache_writes_counts_too() -> None:
 
 def test_langfuses_own_form_is_exclusive_even_where_it_need_not_be() -> None:
     usage = {"input": 800, "output": 20, "input_cached_tokens": 300, "output_reasoning_tokens": 10, "total": 1130}
-    found = world.new({"langfuse.observation.type": "generation", "langfuse.observation.usage_details": json.dumps(usage)})
+    found = world.new(
+        {"langfuse.observation.type": "generation", "langfuse.observation.usage_details": json.dumps(usage)}
+    )
 
     assert (found[INPUT], found[OUTPUT], found[READ], found[REASONING]) == (1100, 30, 300, 10)
     assert found[BASIS] == "exclusive"
@@ -49,7 +51,9 @@ def test_langfuses_own_form_is_exclusive_even_where_it_need_not_be() -> None:
 
 def test_openais_form_in_langfuses_attribute_is_inclusive() -> None:
     usage = {"prompt_tokens": 117, "completion_tokens": 12, "prompt_tokens_details": {"cached_tokens": 64}}
-    found = world.new({"langfuse.observation.type": "generation", "langfuse.observation.usage_details": json.dumps(usage)})
+    found = world.new(
+        {"langfuse.observation.type": "generation", "langfuse.observation.usage_details": json.dumps(usage)}
+    )
 
     assert (found[INPUT], found[OUTPUT], found[READ], found[BASIS]) == (117, 12, 64, "inclusive")
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from tracekeeper_sidecar.process.build import Means
-from tracekeeper_sidecar.process.normalize.step import Normalize
-from tracekeeper_sidecar.process.normalize.table import Table
-from tracekeeper_sidecar.process.step import Step
-from tracekeeper_spec.processor import Processor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.process.build import Means
+    from tracekeeper_sidecar.process.step import Step
+    from tracekeeper_spec.processor import Processor
 
 
 def make(processor: Processor, means: Means) -> Step:
     """The step that the config asks for."""
+    # Only who normalises needs the table of dialects: it takes time to read, and memory.
+    from tracekeeper_sidecar.process.normalize.step import Normalize
+    from tracekeeper_sidecar.process.normalize.table import Table
+
     wanted = processor.normalize
     assert wanted is not None
     table = Table([str(dialect) for dialect in wanted.dialects], wanted.messages)

@@ -36,7 +36,9 @@ def in_order(nodes: Any) -> list[Any]:
     """The values under keys that are numbers, in their order; gaps are closed."""
     if not isinstance(nodes, Mapping):
         return []
-    numbered = sorted((int(key), value) for key, value in nodes.items() if key.isascii() and key.isdigit() and len(key) < 8)
+    numbered = sorted(
+        (int(key), value) for key, value in nodes.items() if key.isascii() and key.isdigit() and len(key) < 8
+    )
     if len(numbered) > _MOST:
         raise UnusableError("too_large")
     return [value for _, value in numbered]
@@ -52,7 +54,9 @@ def _openinference(node: Any, role: str) -> dict[str, Any]:
         raise UnusableError("messages")
     rest = {key: value for key, value in node.items() if key not in ("contents", "tool_calls")}
     calls = [item.get("tool_call") for item in in_order(node.get("tool_calls")) if isinstance(item, Mapping)]
-    parts = [_content(item.get("message_content")) for item in in_order(node.get("contents")) if isinstance(item, Mapping)]
+    parts = [
+        _content(item.get("message_content")) for item in in_order(node.get("contents")) if isinstance(item, Mapping)
+    ]
     if calls:  # Where the calls stand among the contents is said there, and what they are here.
         parts = [part for part in parts if part.get("type") != "tool_use" or "name" in part]
     if parts and not rest.get("content"):

@@ -128,7 +128,12 @@ def _part(item: Any) -> dict[str, Any]:
     if kind in _RESULTS and "response" not in rest:
         rest.pop("type")
         named = _first(rest, "id", "tool_use_id", "toolCallId", "call_id", "tool_call_id")
-        return {"type": "tool_call_response", "id": named, "response": _first(rest, "content", "result", "output"), **rest}
+        return {
+            "type": "tool_call_response",
+            "id": named,
+            "response": _first(rest, "content", "result", "output"),
+            **rest,
+        }
     if kind in ("image_url", "image", "input_image") and (uri := _uri(rest)):
         return {"type": "uri", "modality": "image", "uri": uri}
     if isinstance(kind, str):

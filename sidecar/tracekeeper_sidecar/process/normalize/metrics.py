@@ -1,26 +1,30 @@
-"""Metrics of the step Normalize."""
+"""Metrics of the step `Normalize`, besides those that every step has."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from tracekeeper_sidecar.metrics import Metric
+from tracekeeper_sidecar.metrics import Metric, counter
 
-TRANSLATED: Final = Metric(
+TRANSLATED: Final = counter(
     "tracekeeper_normalize_spans_total",
-    "counter",
     "Spans that were translated, by the dialect that they spoke.",
-    ("processor", "dialect"),
+    "processor",
+    "dialect",
 )
-REPEATED: Final = Metric(
+REPEATED: Final = counter(
     "tracekeeper_normalize_repeated_total",
-    "counter",
-    "Calls of models whose usage repeats that of another span, and counts no more.",
-    ("processor",),
+    "Spans whose tokens are those of other spans once more, and count no more.",
+    "processor",
 )
-UNUSABLE: Final = Metric(
+UNUSABLE: Final = counter(
     "tracekeeper_normalize_unusable_total",
-    "counter",
-    "Attributes that are not what their key says, by reason; they stay as they came and are not translated.",
-    ("processor", "dialect", "reason"),
+    "Attributes that are not what their key says; they stay as they came and are not translated. Reasons: type, negative,"
+    " absurd (more than a thousand million tokens), fraction, not_finite, json (cut off, or none), messages (JSON that has"
+    " none), too_large.",
+    "processor",
+    "dialect",
+    "reason",
 )
+
+TABLE: Final[tuple[Metric, ...]] = (TRANSLATED, REPEATED, UNUSABLE)

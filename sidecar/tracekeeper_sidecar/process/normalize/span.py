@@ -7,7 +7,16 @@ from typing import Any, Final
 
 from tracekeeper_sidecar.process.normalize import indexed, keys
 from tracekeeper_sidecar.process.normalize.messages import MOST_BYTES, listed
-from tracekeeper_sidecar.process.normalize.row import CHAT, OPERATIONS, TOOL, Component, Dialect, Form, How, Kind, MessageRow
+from tracekeeper_sidecar.process.normalize.row import (
+    CHAT,
+    OPERATIONS,
+    TOOL,
+    Component,
+    Dialect,
+    Form,
+    Kind,
+    MessageRow,
+)
 from tracekeeper_sidecar.process.normalize.table import EVENT, Found, Table
 from tracekeeper_sidecar.process.normalize.tokens import Counted, basis
 from tracekeeper_sidecar.process.normalize.values import (
@@ -259,7 +268,11 @@ class _Span:
         try:
             value = self._plain(canonical)
             found = self._object(canonical, value)
-            if not isinstance(found, list) or not found or all(isinstance(item, dict) and "parts" in item for item in found):
+            if (
+                not isinstance(found, list)
+                or not found
+                or all(isinstance(item, dict) and "parts" in item for item in found)
+            ):
                 return
             self._made[canonical] = dumped(listed(found, _role(canonical)))
             self._replaced.add(canonical)
@@ -349,7 +362,9 @@ class _Span:
         """The span's bytes less what is replaced, or what was translated where it is not kept, and what is new."""
         gone = [self._has[key][:2] for key in self._replaced]
         if not self._keep:
-            gone += [self._has[key][:2] for key in self._used - self._replaced if key in self._has and key not in _SHARED]
+            gone += [
+                self._has[key][:2] for key in self._used - self._replaced if key in self._has and key not in _SHARED
+            ]
         out = []
         pos = self._begin
         for begin, end in sorted(gone):

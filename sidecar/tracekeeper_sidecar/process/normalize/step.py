@@ -12,6 +12,7 @@ from tracekeeper_sidecar.process.normalize.table import Table
 from tracekeeper_sidecar.process.normalize.values import any_value, attribute
 from tracekeeper_sidecar.process.step import Plain, Request, Sample, Step
 from tracekeeper_sidecar.wire.normalize import Normalizer
+from tracekeeper_sidecar.wire.normalize_repeats import Repeats
 from tracekeeper_sidecar.wire.normalize_span import Parts
 from tracekeeper_sidecar.wire.normalize_usage import Usage
 from tracekeeper_sidecar.wire.splice import splice
@@ -26,7 +27,9 @@ class Normalize(Plain):
 
     def __init__(self, name: str, kind: str, table: Table, keep_originals: bool = True) -> None:
         super().__init__(name, kind)
-        self._normalizer = Normalizer(table.judge, Usage(), int.from_bytes(os.urandom(8)))
+        self._table = table
+        self._repeats = Repeats(Usage(), int.from_bytes(os.urandom(8)))
+        self._normalizer = Normalizer(table.judge, self._repeats)
         self._translator = Translator(table, self._unusable, keep_originals)
         self._parts = Parts()
         self._translated: Counter[str] = Counter()
@@ -36,7 +39,7 @@ class Normalize(Plain):
     @property
     def memory(self) -> int:
         """Bytes that knowing where usage was seen takes."""
-        return self._normalizer.usage.memory
+        return self._repeats.usage.memory
 
     def run(self, request: Request) -> None:
         work = self._normalizer.look(request.body)
@@ -73,6 +76,7 @@ class Normalize(Plain):
 
     def keep(self, older: Step) -> None:
         if isinstance(older, Normalize):
-            self._normalizer.take_over(older._normalizer)
+            self._repeats = older._repeats
+            self._normalizer = Normalizer(self._table.judge, self._repeats)
             self._translated, self._not_used = older._translated, older._not_used
             self._repeated = older._repeated

@@ -13,10 +13,28 @@ from tracekeeper_sidecar.process.normalize.dialects.pydantic_ai import PYDANTIC_
 from tracekeeper_sidecar.process.normalize.dialects.traceloop import TRACELOOP
 from tracekeeper_sidecar.process.normalize.dialects.vercel import VERCEL
 
-DIALECTS: Final = (OTEL_1_41, OTEL_1_36, OPENINFERENCE, TRACELOOP, LANGFUSE, OPENLIT, VERCEL, PYDANTIC_AI, OPENAI_AGENTS)
+DIALECTS: Final = (
+    OTEL_1_41,
+    OTEL_1_36,
+    OPENINFERENCE,
+    TRACELOOP,
+    LANGFUSE,
+    OPENLIT,
+    VERCEL,
+    PYDANTIC_AI,
+    OPENAI_AGENTS,
+)
 
 TELLING: Final = (
-    "langfuse", "openinference", "vercel", "pydantic_ai", "openlit", "traceloop", "otel_1_36", "otel_1_41", "openai_agents",
+    "langfuse",
+    "openinference",
+    "vercel",
+    "pydantic_ai",
+    "openlit",
+    "traceloop",
+    "otel_1_36",
+    "otel_1_41",
+    "openai_agents",
 )
 """Which dialect a span is said to be of when rows of several have served: those come first that take over the names of
 others."""

@@ -11,7 +11,8 @@ OTEL_1_36: Final = Dialect(
     "otel_1_36",
     "OpenTelemetry up to 1.36",
     silent=(
-        "gen_ai.openai.request.service_tier", "gen_ai.openai.response.service_tier",
+        "gen_ai.openai.request.service_tier",
+        "gen_ai.openai.response.service_tier",
         "gen_ai.openai.response.system_fingerprint",
     ),
     rows=(

@@ -28,7 +28,13 @@ _OWN = "traceloop.association.properties."
 TRACELOOP: Final = Dialect(
     "traceloop",
     "Traceloop (OpenLLMetry)",
-    marks=("traceloop.", "llm.usage.total_tokens", "llm.is_streaming", "gen_ai.usage.total_tokens", "gen_ai.is_streaming"),
+    marks=(
+        "traceloop.",
+        "llm.usage.total_tokens",
+        "llm.is_streaming",
+        "gen_ai.usage.total_tokens",
+        "gen_ai.is_streaming",
+    ),
     silent=("llm.usage.total_tokens", "llm.is_streaming", "gen_ai.usage.total_tokens", "gen_ai.is_streaming"),
     scopes=("traceloop.", "opentelemetry.instrumentation.openai.v"),
     kinds=(
