@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tracekeeper_sidecar.control.source import ManifestSource
 from tracekeeper_sidecar.errors import PolicyError
 from tracekeeper_spec.alert.review import review
+from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.manifest import load_manifest
+from tracekeeper_spec.processor import Processor
 
 
 def check_file(file: str) -> list[str]:
@@ -20,4 +23,20 @@ def check_file(file: str) -> list[str]:
     except OSError as error:
         return [f"{file}: cannot be read: {error.strerror or error}"]
     config, _ = load_manifest(Path(file).read_text(encoding="utf-8"), file)
-    return [f"{file}: {fault}" for fault in review(config).faults] if config is not None else []
+    if config is None:
+        return []
+    faults = [*review(config).faults, *_not_installed(config.spec.processors or ())]
+    return [f"{file}: {fault}" for fault in faults]
+
+
+def _not_installed(processors: Iterable[Processor]) -> Iterator[Fault]:
+    """Steps whose class is not here. Only the sidecar's image knows what is in it: admission cannot tell."""
+    for index, processor in enumerate(processors):
+        if processor.custom is None:
+            continue
+        from tracekeeper_sidecar.process.custom.find import NotInstalled, find  # noqa: PLC0415 - few configs have one
+
+        try:
+            find(processor.custom.entry_point)
+        except NotInstalled as error:
+            yield Fault(f"spec.processors[{index}].custom.entryPoint", str(error))
