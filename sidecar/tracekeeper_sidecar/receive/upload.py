@@ -198,7 +198,8 @@ class Upload:
         assert self._dialect is not None
         self._dialect.learn(result)
         if result.problem and not result.payload:
-            self._answer(self._receiver.refuse(self._dialect.malformed(result.problem), result.refused))
+            if not self._over:
+                self._answer(self._receiver.refuse(self._dialect.malformed(result.problem), result.refused))
             return
         if result.refused:
             self._receiver.leave_out(self._dialect.malformed(result.problem), result.refused)

@@ -26,6 +26,12 @@ IS_REMOTE: Final = 0x200
 LEAST_INTEGER, MOST_INTEGER = -(2**63), 2**63 - 1
 MOST_TIME: Final = 2**64 - 1
 
+_SHORT: Final = tuple(encode(size) for size in range(128))
+_KEYS: Final[dict[str, bytes]] = {}
+"""Keys as they are on the wire: those that the receivers write themselves come with every span."""
+_MOST_KEYS: Final = 256
+_LONGEST_KEY: Final = 64
+
 
 def utf8(value: str) -> bytes:
     """The text on the wire."""
@@ -74,7 +80,14 @@ def is_number(value: object) -> bool:
 
 
 def _attribute(key: str, value: bytes) -> bytes:
-    return delimited(9, delimited(1, utf8(key)) + delimited(2, value))
+    if (found := _KEYS.get(key)) is None:
+        found = delimited(1, utf8(key))
+        if len(_KEYS) < _MOST_KEYS and len(key) <= _LONGEST_KEY:
+            _KEYS[key] = found
+    size = len(value)
+    content = b"%b\x12%b%b" % (found, _SHORT[size] if size < 128 else encode(size), value)
+    size = len(content)
+    return b"J%b%b" % (_SHORT[size] if size < 128 else encode(size), content)
 
 
 def event(time: int, name: str, attributes: bytes = b"") -> bytes:
