@@ -1,4 +1,4 @@
-"""How prices are asked for by what reads spans: amounts simple enough to be added up where they are read, or one by one."""
+"""How prices are asked for by what reads spans: amounts so simple that they are added up there, or one by one."""
 
 from __future__ import annotations
 

@@ -43,8 +43,10 @@ class Amounts(NamedTuple):
         return Amounts(*(amount * factor // SCALE if amount is not None else None for amount in self))
 
     def __str__(self) -> str:
-        """Dollars for a million tokens of input and output, and what has a price of its own besides: `2.5/10 cache_read=1.25`."""
-        own = [f"{name}={write_amount(amount)}" for name, amount in zip(self._fields[2:], self[2:], strict=True) if amount]
+        """Dollars for a million tokens of input/output, and what has a price of its own: `2.5/10 cache_read=1.25`."""
+        own = [
+            f"{name}={write_amount(amount)}" for name, amount in zip(self._fields[2:], self[2:], strict=True) if amount
+        ]
         main = "/".join("-" if amount is None else write_amount(amount) for amount in self[:2])
         return " ".join((main, *own))
 

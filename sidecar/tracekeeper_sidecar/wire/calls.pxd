@@ -27,6 +27,9 @@ cdef class Calls(Component):
     @cython.locals(found=cython.longlong)
     cdef long long _reported(self, const unsigned char* data) except -9
 
+    @cython.locals(pos=Py_ssize_t)
+    cdef int _is_double(self, const unsigned char* data, int slot) noexcept
+
     @cython.locals(pos=Py_ssize_t, end=Py_ssize_t, stop=Py_ssize_t)
     cdef long long _dollars(self, const unsigned char* data, int slot) except -9
 

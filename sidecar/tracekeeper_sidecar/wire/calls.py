@@ -73,6 +73,8 @@ class Calls(Component):
             if len(text) == size and native.same(data, self._said, text, size):
                 if number == _UNKNOWN_SOURCE:
                     return _UNPRICED
+                if not self._is_double(data, _COST):
+                    return _SILENT
                 found = self._dollars(data, _COST)
                 if found < 0:
                     return _SILENT
@@ -82,8 +84,8 @@ class Calls(Component):
         return _SILENT
 
     def _reported(self, data: bytes) -> int:
-        """Nanodollars that the application says the call has cost, in whichever dialect; _NONE where it says nothing, or
-        nothing that can be."""
+        """Nanodollars that the application says the call has cost, in whichever dialect; _NONE where it says nothing,
+        or nothing that can be."""
         if (
             self._value[_COST] < 0
             and self._value[_COST_OF_LLM] < 0
@@ -112,8 +114,14 @@ class Calls(Component):
             return _NONE
         return found
 
+    def _is_double(self, data: bytes, slot: int) -> int:
+        """Whether the slot has a double, as every library writes it."""
+        pos = self._value[slot]
+        return pos >= 0 and self._value_end[slot] - pos == 9 and data[pos] == 33
+
     def _dollars(self, data: bytes, slot: int) -> int:
-        """The slot's dollars as nanodollars, rounded half up; _NONE if there is nothing, _NUMBERLESS for what cannot be."""
+        """The slot's dollars as nanodollars, rounded half up; _NONE if there is nothing, _NUMBERLESS for what cannot
+        be."""
         pos = self._value[slot]
         if pos < 0:
             return _NONE
@@ -174,8 +182,8 @@ class Calls(Component):
         return labels.hashed(data, self._said, self._until, 4)
 
     def _introduce(self, data: bytes, pair: int, tick: int, minute: int) -> int:
-        """A number for a provider and a model that were not seen together yet; -1 if there are too many, or the name of one
-        is too long. A `minute` is so many ticks."""
+        """A number for a provider and a model that were not seen together yet; -1 if there are too many, or the name of
+        one is too long. A `minute` is so many ticks."""
         if self._tariffs._index.count >= self._tariffs._index.most:
             if tick >= self._forgotten and tick - self._forgotten < minute:
                 return _NONE
@@ -185,7 +193,9 @@ class Calls(Component):
             return _NONE
         tier = ""
         if self._tier_slot(data) >= 0:
-            tier = bytes(data[self._said : min(self._until, self._said + _LONGEST_TIER)]).decode(errors="replace").lower()
+            tier = (
+                bytes(data[self._said : min(self._until, self._said + _LONGEST_TIER)]).decode(errors="replace").lower()
+            )
         return self._tariffs._learn(
             pair, self._decoded(data, _PROVIDER), (self._priced(data, _ANSWERED), self._priced(data, _MODEL)), tier
         )
@@ -221,8 +231,8 @@ def read_dollars(text: bytes) -> int:
 
 
 def read_details(text: bytes) -> int:
-    """Nanodollars of Langfuse's `cost_details`, a JSON object of dollars by kind: its `total`, else the sum; -2 for what is no
-    such thing."""
+    """Nanodollars of Langfuse's `cost_details`, a JSON object of dollars by kind: its `total`, else the sum; -2 for
+    what is no such thing."""
     try:
         details = json.loads(text)
     except (ValueError, RecursionError):

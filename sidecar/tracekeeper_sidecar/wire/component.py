@@ -104,7 +104,8 @@ _NAMES = (
 _OF_RESOURCE = (AGENT, PROJECT, SERVICE, ENVIRONMENT)
 
 KINDS = (
-    "", "other", "llm", "embedding", "retriever", "tool", "agent", "workflow", "pipeline", "runner", "handoff", "guardrail"
+    "", "other", "llm", "embedding", "retriever", "tool", "agent", "workflow",
+    "pipeline", "runner", "handoff", "guardrail",
 )  # fmt: skip
 """Kinds of components, by their numbers, which are kept on disk: new ones come last."""
 NO_KIND = 0
@@ -352,7 +353,8 @@ class Component(Walker):
             self._value_end[slot] = value_end
 
     def _slot_for(self, data: bytes, key: int, key_end: int) -> int:
-        """The slot of the attribute whose name is at [key, key_end), which something stands before; _NONE for others."""
+        """The slot of the attribute whose name is at [key, key_end), which something stands before; _NONE for
+        others."""
         size = key_end - key
         if size < 7 or size > 62:
             return _NONE
@@ -459,8 +461,8 @@ class Component(Walker):
         return _OTHER
 
     def _kind_by(self, data: bytes, kind: int) -> int:
-        """The kind of the span, where `kind` is that by its operation: what does not tell goes by the span's own word for
-        it, and what repeats the tokens of others is no call of a model."""
+        """The kind of the span, where `kind` is that by its operation: what does not tell goes by the span's own word
+        for it, and what repeats the tokens of others is no call of a model."""
         if kind <= _OTHER and self._text(data, _KIND):
             number = _OTHER + 1
             size = self._until - self._said

@@ -46,7 +46,8 @@ class Spent(Calls):
         self._cost = self._tokens = 0
 
     def _is_call(self, data: bytes, begin: int, end: int) -> int:
-        """Whether the span at [begin, end) calls a model: then nanodollars and tokens are noted, -1 where they are not known."""
+        """Whether the span at [begin, end) calls a model: then nanodollars and tokens are noted, -1 where they are not
+        known."""
         if not self._read(data, begin, end):
             return 0
         kind = self._kind_by(data, self._operation_kind(data))
@@ -77,7 +78,8 @@ class Folder(Walker):
         keys: Keys | None = None,
         sums: bool = False,
     ) -> None:
-        """Test number n of each row sets bit n; at most 32 of each. `sums`: what traces have cost is asked for, or tokens."""
+        """Test number n of each row sets bit n; at most 32 of each. `sums`: what traces have cost is asked for, or
+        tokens."""
         if len(span_tests) > 32 or len(root_tests) > 32:
             raise ValueError(f"{len(span_tests)} tests of spans and {len(root_tests)} of roots; at most 32 of each")
         Walker.__init__(self)
@@ -238,7 +240,7 @@ class Folder(Walker):
             if rank > known or self._table._is_new(slot):
                 key = self._keys._read(data, self._begin, self._end, begin, end)
                 self._table._set_key(slot, key)
-        if self._sums and self._spender._is_call(data, begin, end):
+        if self._sums and not self._table._verdict_of(slot) and self._spender._is_call(data, begin, end):
             self._table._spend(slot, self._spender._cost, self._spender._tokens)
         tests = 0
         if self._spans_tested:

@@ -8,7 +8,7 @@ from tracekeeper_sidecar.wire.rows cimport Index
 from tracekeeper_sidecar.wire.table cimport Table
 from tracekeeper_sidecar.wire.tariffs cimport Tariffs
 
-cdef Py_ssize_t MOST_TRACES, ASKS, _SEEN, _NONE
+cdef Py_ssize_t _MOST_TRACES, _ASKS, _SEEN, _NONE
 cdef unsigned int _IDLE, _SWEEP, _MINUTE
 cdef int _OPERATION, _PROVIDER, _MODEL, _ANSWERED, _KIND_SLOT, _LLM, _EMBEDDING, _SERVER, _CONSUMER, _REMOTE
 cdef int _COST, _COST_SOURCE, _COST_REPORTED, _COST_PRICE, _TRACE_COST, _TRACE_UNKNOWN
@@ -60,8 +60,6 @@ cdef class Pricer(Calls):
                    at=Py_ssize_t, note=bytes, inner=Py_ssize_t, told=bytes)
     cdef int _say(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, int source, unsigned long long cost,
                   long long reported) except -1
-
-    cdef int _is_double(self, const unsigned char* data, int slot) noexcept
 
     @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, key=Py_ssize_t, key_end=Py_ssize_t, at=Py_ssize_t, after=Py_ssize_t, slot=int)
     cdef int _drop(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, int cost) except -1

@@ -1,6 +1,6 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
-"""Writes prices into requests: on spans that call a model what the call has cost, and on local roots what their trace has;
-compiled with the types in pricing.pxd.
+"""Writes prices into requests: on spans that call a model what the call has cost, and on local roots what their trace
+has; compiled with the types in pricing.pxd.
 
 One pass reads the spans and notes edits: places in the body, and what comes there instead. Then the lengths of what is
 around them are worked out, from the last to the first, and one more pass copies what is between the edits. No object is
@@ -21,8 +21,8 @@ MOST_TRACES = 20_000
 IDLE = 3600
 """Seconds after its last call for which the sum of a trace is remembered."""
 ASKS = 64
-"""Questions for prices in one request, each of some hundred microseconds at the most: what is beyond waits for the next."""
-_IDLE = IDLE
+"""Questions for prices in one request, each of some hundred microseconds: what is beyond waits for the next one."""
+_MOST_TRACES, _IDLE, _ASKS = MOST_TRACES, IDLE, ASKS
 _SWEEP = 60
 _MINUTE = 60
 _SEEN = 32_768
@@ -48,13 +48,13 @@ _PRICED, _UNPRICED = calls.PRICED, calls.UNPRICED
 _INPUT_TOKENS, _OUTPUT_TOKENS = 0, 1
 _SOURCE_OWN, _SOURCE_REPORTED, _SOURCE_COMPUTED, _SOURCE_UNKNOWN = 1, 2, 3, 4
 
-# An edit has eight words: where it begins and ends in the body, and two more by its sort; the number of the edit that it is
-# in, and one; the bytes that come and go below it; its sort.
+# An edit has eight words: where it begins and ends in the body, and two more by its sort; the number of the edit that
+# it is in, and one; the bytes that come and go below it; its sort.
 _EDIT = 8
 _BEGIN, _END, _FROM, _TO, _AROUND, _COME, _GO, _SORT = range(_EDIT)
 _TEXT, _HEAD, _ROOT, _NOTHING = range(4)
-"""Sorts: text of the scratch at [_FROM, _TO) instead; a head, which has the tag _TO and a content up to _FROM; the place on a
-root for its trace's cost, whose id begins at _FROM; nothing at all."""
+"""Sorts: text of the scratch at [_FROM, _TO) instead; a head, which has the tag _TO and a content up to _FROM; the
+place on a root for its trace's cost, whose id begins at _FROM; nothing at all."""
 _FIRST_EDITS = 256
 _RESOURCE_TAG, _SCOPE_TAG, _SPAN_TAG = 10, 18, 18
 _ROOM = 1024
@@ -95,7 +95,7 @@ class Pricer(Calls):
         Calls.__init__(self)
         self._tariffs = tariffs
         self._seed = seed
-        self._sums = Table(MOST_TRACES, seed)
+        self._sums = Table(_MOST_TRACES, seed)
         self._seen = Index(_SEEN, seed ^ 1)
         self._seen_before = Index(_SEEN, seed ^ 1)
         self._edits_buffer = bytearray(8 * _EDIT * _FIRST_EDITS + 64)
@@ -135,13 +135,13 @@ class Pricer(Calls):
         )  # fmt: skip
 
     def price(self, body: bytes, now: int) -> bytes:
-        """The request that came at `now` (Unix nanoseconds) with prices; the same object where nothing is to be said."""
+        """The request that came at `now` (Unix nanoseconds) with prices; the same object where there are none."""
         size = len(body)
         self._count = self._filled = self._around = 0
         self._tick = min(now // _NANOSECONDS, _LOW_32 - _IDLE - 1)
         if self._tick > self._swept + _SWEEP or self._tick < self._swept:
             self._sweep()
-        self._last_ask = self._tariffs.asked + ASKS
+        self._last_ask = self._tariffs.asked + _ASKS
         pos = 0
         while pos < size:
             stop = self.next(body, pos, size)
@@ -307,11 +307,9 @@ class Pricer(Calls):
         self._push(end, end, start, at, _TEXT)
         return 0
 
-    def _is_double(self, data: bytes, slot: int) -> int:
-        return self._value_end[slot] - self._value[slot] == 9 and data[self._value[slot]] == 33
-
     def _drop(self, data: bytes, begin: int, end: int, cost: int) -> int:
-        """Notes that what earlier steps have said of the price goes, each time that it is there, and with `cost` the cost."""
+        """Notes that what earlier steps have said of the price goes, each time that it is there, and with `cost` the
+        cost."""
         pos = begin
         while pos < end:
             stop = self.next(data, pos, end)
@@ -447,7 +445,7 @@ class Pricer(Calls):
         return self._scratch
 
     def _measure(self, data: bytes) -> int:
-        """Works out new lengths, from the inside out, and by how much the body grows; returns whether anything changes."""
+        """Works out new lengths, from the inside out, and by how much the body grows. Whether anything changes."""
         come = go = 0
         edits = self._edits
         edit = self._count - 1
@@ -463,7 +461,9 @@ class Pricer(Calls):
                     edits[place + _SORT] = _NOTHING
                 else:
                     # From here on it is the new length that stands where the end of the content was.
-                    edits[place + _FROM] = edits[place + _FROM] - edits[place + _END] + edits[place + _COME] - edits[place + _GO]
+                    edits[place + _FROM] = (
+                        edits[place + _FROM] - edits[place + _END] + edits[place + _COME] - edits[place + _GO]
+                    )
                     edits[place + _COME] += 1 + native.varint_size(edits[place + _FROM])
                     edits[place + _GO] += edits[place + _END] - edits[place + _BEGIN]
             if edits[place + _SORT] != _NOTHING:

@@ -3,7 +3,7 @@ cimport cython
 
 from tracekeeper_sidecar.wire cimport native, probability
 from tracekeeper_sidecar.wire.native cimport Halves, Words
-from tracekeeper_sidecar.wire.slabs cimport Slabs
+from tracekeeper_sidecar.wire.sums cimport Sums
 
 cdef Py_ssize_t _SLAB, _SLABS, _DUE, _NONE
 cdef int _ERROR
@@ -13,18 +13,15 @@ cdef int _SLAB_BITS, _CAME, _RANK, _STATUS
 cdef unsigned int _KEY
 cdef long long _NEVER, _LATEST, _MIDDLE, _LONGEST, _SHUTDOWN
 cdef unsigned long long _ALL_64, _LOW_56, _ROOT_BITS, _STATUS_BITS, _CRITICAL, _DECIDED, _EXPLICIT, _DETECTED
-cdef unsigned long long _PASSED, _TOLD
+cdef unsigned long long _PASSED
 
-cdef class Traces(Slabs):
+cdef class Traces(Sums):
     cdef readonly Py_ssize_t open
     cdef long long _base
     cdef int _based
     cdef Py_ssize_t _position, _limit
     cdef unsigned long long _early
     cdef long long _wait, _quiet, _max_spans
-    cdef bytearray _spent_state, _spent_table
-    cdef dict _spent_buffers
-    cdef Words* _spent_words
 
     @cython.locals(hi=cython.ulonglong, lo=cython.ulonglong)
     cpdef Py_ssize_t find(self, bytes trace_id) except -2
@@ -73,17 +70,6 @@ cdef class Traces(Slabs):
     @cython.locals(words=Words, halves=Halves, at=Py_ssize_t, known=cython.ulonglong)
     cdef void _root(self, Py_ssize_t slot, unsigned long long rank, unsigned long long status, unsigned int tests,
                     unsigned int key) noexcept
-
-    @cython.locals(slab=Py_ssize_t, at=Py_ssize_t, words=Words)
-    cdef void _spend(self, Py_ssize_t slot, long long cost, long long tokens) except *
-
-    @cython.locals(slab=Py_ssize_t, word=cython.ulonglong)
-    cdef long long _spent(self, Py_ssize_t slot, int which) noexcept
-
-    @cython.locals(buffer=bytearray)
-    cdef int _widen(self, Py_ssize_t slab) except -1
-
-    cdef int _drop(self, Py_ssize_t slab) except -1
 
     cdef int _rank(self, Py_ssize_t slot) noexcept
 

@@ -19,7 +19,7 @@ import os
 from typing import NamedTuple
 
 from tracekeeper_sidecar.wire import native, probability
-from tracekeeper_sidecar.wire.slabs import Slabs
+from tracekeeper_sidecar.wire.sums import Sums
 
 KEEP = 1 << 62
 """In a verdict: the trace is kept."""
@@ -60,7 +60,6 @@ _PASSED = 1 << 63
 _DETECTED = 1 << 63
 """While it is open; the same bit says of a decided one that spans of it have passed."""
 _IS_CRITICAL, _IS_DETECTED = 1, 2
-_TOLD = 1 << 63
 
 
 def verdict(rule: int, threshold: int, *, keep: bool, erase: bool = False) -> int:
@@ -100,7 +99,7 @@ class Summary(NamedTuple):
     """None while it is open."""
 
 
-class Traces(Slabs):
+class Traces(Sums):
     """The table. For one thread at a time."""
 
     def __init__(
@@ -113,15 +112,10 @@ class Traces(Slabs):
         limit: int = 4_000_000,
         seed: int | None = None,
     ) -> None:
-        Slabs.__init__(self, int.from_bytes(os.urandom(8)) if seed is None else seed)
+        Sums.__init__(self, int.from_bytes(os.urandom(8)) if seed is None else seed)
         self.open = 0
         """Traces that are not decided; `count` has these too."""
         self._base = self._based = self._position = 0
-        # Of slabs with a trace that is known to have called a model: dollars and tokens, a word each, of every record.
-        self._spent_state = bytearray(_SLABS + 1)
-        self._spent_buffers: dict[int, bytearray] = {}
-        self._spent_table = bytearray(8 * (_SLABS + 1))
-        self._spent_words = native.pointers(self._spent_table)
         self.configure(wait_ms=wait_ms, quiet_ms=quiet_ms, max_spans=max_spans, early=early, limit=limit)
 
     def configure(self, *, wait_ms: int, quiet_ms: int, max_spans: int, early: int = 1, limit: int = 4_000_000) -> None:
@@ -335,43 +329,6 @@ class Traces(Slabs):
             words[at + 2] &= _ALL_64 ^ _STATUS_BITS
             words[at + 2] |= status << _STATUS
 
-    def _spend(self, slot: int, cost: int, tokens: int) -> None:
-        """A call of a model has cost so many nanodollars, and has had so many tokens; less than 0 where that is not known."""
-        slab = slot >> _SLAB_BITS
-        at = (slot & (_SLAB - 1)) * 2
-        if self._words[slab][(slot & (_SLAB - 1)) * 8 + 2] & _DECIDED:
-            return
-        if self._spent_state[slab] == 0:
-            self._widen(slab)
-        words = self._spent_words[slab]
-        if cost >= 0:
-            words[at] = min((words[at] & _MOST) + cost, _MOST) | _TOLD
-        if tokens >= 0:
-            words[at + 1] = min((words[at + 1] & _MOST) + tokens, _MOST) | _TOLD
-
-    def _spent(self, slot: int, which: int) -> int:
-        """The sum of nanodollars (0) or of tokens (1); -1 where nothing is known."""
-        slab = slot >> _SLAB_BITS
-        if self._spent_state[slab] == 0:
-            return _NONE
-        word = self._spent_words[slab][(slot & (_SLAB - 1)) * 2 + which]
-        if word & _TOLD:
-            return word & _MOST
-        return _NONE
-
-    def _widen(self, slab: int) -> int:
-        buffer = bytearray(_SLAB * 16 + 64)
-        self._spent_buffers[slab] = buffer
-        self._spent_words[slab] = native.words(buffer)
-        self._spent_state[slab] = 1
-        return 0
-
-    def _drop(self, slab: int) -> int:
-        self._spent_state[slab] = 0
-        self._spent_buffers.pop(slab, None)
-        Slabs._drop(self, slab)
-        return 0
-
     def _rank(self, slot: int) -> int:
         return self._words[slot >> _SLAB_BITS][(slot & (_SLAB - 1)) * 8 + 2] >> _RANK & 3
 
@@ -490,9 +447,7 @@ class Traces(Slabs):
         words[at + 2] = lo & _LOW_56
         words[at + 3] = words[at + 4] = words[at + 5] = words[at + 6] = words[at + 7] = 0
         halves[2 * at + 10] = now
-        if self._spent_state[slot >> _SLAB_BITS]:
-            words = self._spent_words[slot >> _SLAB_BITS]
-            words[(slot & (_SLAB - 1)) * 2] = words[(slot & (_SLAB - 1)) * 2 + 1] = 0
+        self._begin_sums(slot)
         halves[_DUE + (slot & (_SLAB - 1))] = now + self._wait
         return slot
 

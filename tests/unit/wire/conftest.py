@@ -72,7 +72,7 @@ def plain_shard() -> ModuleType:
 
 
 SAMPLING = (
-    *("walker", "component", "calls", "program", "match", "probability", "slabs", "traces", "keys", "fold", "keep", "verdict"),
+    *("walker", "component", "calls", "program", "match", "probability", "slabs", "sums", "traces", "keys", "fold", "keep", "verdict"),
     *("remembered", "told", "pick"),
 )
 
