@@ -145,11 +145,7 @@ def form(span: Span) -> dict[str, Any]:
     operation = has.get("gen_ai.operation.name")
     said = {"name": span.name, "kind": has.get("tracekeeper.kind", _KINDS.get(operation)), "operation": operation}
     said |= {field: has.get(key) for field, key in _FIELDS.items()}
-    return {
-        field: value
-        for field, value in said.items()
-        if value is not None and not (field in _PARTS and value == 0)
-    }
+    return {field: value for field, value in said.items() if value is not None and not (field in _PARTS and value == 0)}
 
 
 def counted(forms: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import genai_prices
 import pytest
+
 from genai_corpus import Case, attributes, cases, normalizer, pricer, spans_of, through
 
 ALL = cases()
@@ -35,7 +36,9 @@ def test_a_trace_costs_what_its_calls_cost_by_the_book(case: Case) -> None:
     sources = [has["tracekeeper.cost.source"] for has in counting if "tracekeeper.cost.source" in has]
     if told["cost"] is None:
         assert "unknown" in sources
-        assert all(has.get("gen_ai.usage.cost") is None for has in counting if has.get("tracekeeper.cost.source") == "unknown")
+        assert all(
+            has.get("gen_ai.usage.cost") is None for has in counting if has.get("tracekeeper.cost.source") == "unknown"
+        )
     else:
         assert sum(costs, Decimal(0)).quantize(NANO) == Decimal(told["cost"]).quantize(NANO)
         assert "unknown" not in sources or not costs

@@ -41,7 +41,9 @@ class Answer:
 OPENAI = {
     "hello": Answer(HELLO, Usage(24, 9)),
     "stream": Answer(HELLO, Usage(26, 11, cache_read=8)),
-    "think": Answer(HELLO, Usage(2048, 640, cache_read=1024, reasoning=512), thought="The user greets me; I greet back."),
+    "think": Answer(
+        HELLO, Usage(2048, 640, cache_read=1024, reasoning=512), thought="The user greets me; I greet back."
+    ),
     "weather": Answer("", Usage(82, 17), finish="tool_calls", calls_tool=True),
     "after tool": Answer(WEATHER, Usage(117, 12, cache_read=64)),
     "poem": Answer(POEM, Usage(31, 16), finish="length"),

@@ -32,42 +32,75 @@ def _usage(answer: Answer) -> dict[str, Any]:
     used = answer.usage
     return {
         "input_tokens": used.input - used.cache_read - used.cache_write,
-        "cache_creation_input_tokens": used.cache_write, "cache_read_input_tokens": used.cache_read,
+        "cache_creation_input_tokens": used.cache_write,
+        "cache_read_input_tokens": used.cache_read,
         "cache_creation": {"ephemeral_5m_input_tokens": used.cache_write, "ephemeral_1h_input_tokens": 0},
-        "output_tokens": used.output, "service_tier": "standard",
+        "output_tokens": used.output,
+        "service_tier": "standard",
     }
 
 
-def message(asked: dict[str, Any], model: str, answer: Answer) -> dict[str, Any]:
+def message(asked: dict[str, Any], model: str, answer: Answer, number: int) -> dict[str, Any]:
     """The body of a message."""
     content: list[dict[str, Any]]
     if answer.calls_tool:
         content = [{"type": "tool_use", "id": "toolu_corpus1", "name": TOOL, "input": json.loads(ARGUMENTS)}]
     else:
         content = [{"type": "text", "text": answer.text}]
-    return {"id": "msg_corpus", "type": "message", "role": "assistant", "model": model, "content": content,
-            "stop_reason": _STOP[answer.finish], "stop_sequence": None, "usage": _usage(answer)}
+    return {
+        "id": f"msg_corpus{number}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": _STOP[answer.finish],
+        "stop_sequence": None,
+        "usage": _usage(answer),
+    }
 
 
-def message_stream(asked: dict[str, Any], model: str, answer: Answer) -> Iterator[tuple[str, Any]]:
+def message_stream(asked: dict[str, Any], model: str, answer: Answer, number: int) -> Iterator[tuple[str, Any]]:
     """The events of a streamed message: what went in stands in the first, what came out in the last but one."""
-    whole = message(asked, model, answer)
+    whole = message(asked, model, answer, number)
     usage = _usage(answer)
-    yield "message_start", {"type": "message_start", "message": {
-        **whole, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}}
+    yield (
+        "message_start",
+        {
+            "type": "message_start",
+            "message": {**whole, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}},
+        },
+    )
     block = whole["content"][0]
     if block["type"] == "text":
-        yield "content_block_start", {"type": "content_block_start", "index": 0,
-                                      "content_block": {"type": "text", "text": ""}}
+        yield (
+            "content_block_start",
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        )
         for word in answer.text.split(" "):
-            yield "content_block_delta", {"type": "content_block_delta", "index": 0,
-                                          "delta": {"type": "text_delta", "text": word + " "}}
+            yield (
+                "content_block_delta",
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word + " "}},
+            )
     else:
-        yield "content_block_start", {"type": "content_block_start", "index": 0,
-                                      "content_block": {**block, "input": {}}}
-        yield "content_block_delta", {"type": "content_block_delta", "index": 0,
-                                      "delta": {"type": "input_json_delta", "partial_json": ARGUMENTS}}
+        yield (
+            "content_block_start",
+            {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}},
+        )
+        yield (
+            "content_block_delta",
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "input_json_delta", "partial_json": ARGUMENTS},
+            },
+        )
     yield "content_block_stop", {"type": "content_block_stop", "index": 0}
-    yield "message_delta", {"type": "message_delta", "usage": {"output_tokens": usage["output_tokens"]},
-                            "delta": {"stop_reason": whole["stop_reason"], "stop_sequence": None}}
+    yield (
+        "message_delta",
+        {
+            "type": "message_delta",
+            "usage": {"output_tokens": usage["output_tokens"]},
+            "delta": {"stop_reason": whole["stop_reason"], "stop_sequence": None},
+        },
+    )
     yield "message_stop", {"type": "message_stop"}

@@ -1,7 +1,8 @@
 """Makes the corpus anew: `python tests/corpus/genai/make/make.py [--work FOLDER] [DIALECT ...]`.
 
-For each dialect an environment of its own with the exact versions of `versions/`, one program, one local server; what
-the program exported becomes `<dialect>/<case>.json`, what it served and the golden form `<dialect>/<case>.expected.json`.
+For each dialect an environment of its own with the exact versions of `versions/`, one program, one local server. What
+the program exported becomes `<dialect>/<case>.json`; what it was served, and the golden form,
+`<dialect>/<case>.expected.json`.
 Needs the network (package indexes of Python and Node.js), Node.js for `vercel`, and the project's own environment.
 """
 
@@ -36,8 +37,10 @@ def _python(dialect: str, work: Path) -> list[str]:
     wanted = PYTHON[dialect].read_text()
     if not stamp.exists() or stamp.read_text() != wanted:
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "-r",
-                        PYTHON[dialect]], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "-r", PYTHON[dialect]],
+            check=True,
+        )
         stamp.write_text(wanted)
     return [str(python), str(HERE / "programs" / f"with_{dialect}.py")]
 

@@ -1,4 +1,4 @@
-"""A model on this machine that always says the same: OpenAI's and Anthropic's interfaces, and a catcher of what SDKs export.
+"""A model on this machine that always says the same, by OpenAI's and Anthropic's interfaces, and a catcher of exports.
 
 One server for all: the model (`/v1/chat/completions`, `/v1/responses`, `/v1/embeddings`, `/v1/messages`), what takes
 spans (any path ending in `/v1/traces`, and OpenAI's `/v1/traces/ingest`), and `/case/<name>`, by which a program says
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ from answers import DATED, EMBEDDING, Usage
 
 @dataclass
 class Case:
-    """What happened in one case: calls served (as the books count them), OTLP bodies and ingest items in order of arrival."""
+    """What happened in one case: calls served (as the books count them), OTLP bodies and ingest items as they came."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     refused: int = 0
@@ -41,15 +42,21 @@ class ModelServer(ThreadingHTTPServer):
         self.case = Case()
         self.lock = threading.Lock()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients hang up when their program ends: that is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
     def begin(self, name: str) -> None:
         """From here on everything belongs to the case `name`; anything before the first belongs to none."""
         with self.lock:
             self.case = self.cases.setdefault(name, Case()) if name else Case()
 
-    def served(self, provider: str, model: str, usage: Usage, kind: str) -> None:
-        """Notes one call that was answered."""
+    def served(self, provider: str, model: str, usage: Usage, kind: str) -> int:
+        """Notes one call that was answered, and gives its number in the case."""
         with self.lock:
             self.case.calls.append({"provider": provider, "model": model, "kind": kind, **asdict(usage)})
+            return len(self.case.calls)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -107,14 +114,24 @@ class _Handler(BaseHTTPRequestHandler):
         if answer is None:
             with self.server.lock:
                 self.server.case.refused += 1
-            self._json(400, {"type": "error", "error": {"message": "The prompt is too long for this model.",
-                             "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}})
+            self._json(
+                400,
+                {
+                    "type": "error",
+                    "error": {
+                        "message": "The prompt is too long for this model.",
+                        "type": "invalid_request_error",
+                        "param": "messages",
+                        "code": "context_length_exceeded",
+                    },
+                },
+            )
             return
-        self.server.served(provider, model, answer.usage, "llm")
+        number = self.server.served(provider, model, answer.usage, "llm")
         if asked.get("stream"):
-            self._events(streamed(asked, model, answer))
+            self._events(streamed(asked, model, answer, number))
         else:
-            self._json(200, whole(asked, model, answer))
+            self._json(200, whole(asked, model, answer, number))
 
     def _json(self, status: int, value: object) -> None:
         self._answer(status, json.dumps(value).encode(), "application/json")

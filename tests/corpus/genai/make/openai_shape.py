@@ -1,6 +1,7 @@
 """OpenAI's answers: chat completions, responses, embeddings, whole and streamed.
 
-Shapes: the official Python client's types `ChatCompletion`, `ChatCompletionChunk`, `Response`, `CreateEmbeddingResponse`.
+Shapes: the official Python client's types `ChatCompletion`, `ChatCompletionChunk`, `Response`,
+`CreateEmbeddingResponse`.
 """
 
 from __future__ import annotations
@@ -33,10 +34,16 @@ def choose(asked: dict[str, Any]) -> Answer | None:
 def _chat_usage(answer: Answer) -> dict[str, Any]:
     used = answer.usage
     return {
-        "prompt_tokens": used.input, "completion_tokens": used.output, "total_tokens": used.input + used.output,
+        "prompt_tokens": used.input,
+        "completion_tokens": used.output,
+        "total_tokens": used.input + used.output,
         "prompt_tokens_details": {"cached_tokens": used.cache_read, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": used.reasoning, "audio_tokens": 0,
-                                      "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": used.reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
     }
 
 
@@ -44,24 +51,36 @@ def _call() -> dict[str, Any]:
     return {"id": "call_corpus1", "type": "function", "function": {"name": TOOL, "arguments": ARGUMENTS}}
 
 
-def chat(asked: dict[str, Any], model: str, answer: Answer) -> dict[str, Any]:
+def chat(asked: dict[str, Any], model: str, answer: Answer, number: int) -> dict[str, Any]:
     """The body of a chat completion."""
     message: dict[str, Any] = {"role": "assistant", "content": answer.text or None, "refusal": None}
     if answer.calls_tool:
         message["tool_calls"] = [_call()]
     return {
-        "id": "chatcmpl-corpus", "object": "chat.completion", "created": _MADE, "model": model,
+        "id": f"chatcmpl-corpus{number}",
+        "object": "chat.completion",
+        "created": _MADE,
+        "model": model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish}],
-        "usage": _chat_usage(answer), "service_tier": "default", "system_fingerprint": "fp_corpus",
+        "usage": _chat_usage(answer),
+        "service_tier": "default",
+        "system_fingerprint": "fp_corpus",
     }
 
 
-def chat_stream(asked: dict[str, Any], model: str, answer: Answer) -> Iterator[tuple[str, Any]]:
+def chat_stream(asked: dict[str, Any], model: str, answer: Answer, number: int) -> Iterator[tuple[str, Any]]:
     """The events of a streamed chat completion; the usage only where `stream_options` asks for it."""
+
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {"id": "chatcmpl-corpus", "object": "chat.completion.chunk", "created": _MADE, "model": model,
-                "service_tier": "default", "system_fingerprint": "fp_corpus",
-                "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+        return {
+            "id": f"chatcmpl-corpus{number}",
+            "object": "chat.completion.chunk",
+            "created": _MADE,
+            "model": model,
+            "service_tier": "default",
+            "system_fingerprint": "fp_corpus",
+            "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
+        }
 
     yield "", chunk({"role": "assistant", "content": ""})
     if answer.calls_tool:
@@ -75,41 +94,81 @@ def chat_stream(asked: dict[str, Any], model: str, answer: Answer) -> Iterator[t
     yield "", "[DONE]"
 
 
-def response(asked: dict[str, Any], model: str, answer: Answer) -> dict[str, Any]:
+def response(asked: dict[str, Any], model: str, answer: Answer, number: int) -> dict[str, Any]:
     """The body of a response."""
     used = answer.usage
     output: list[dict[str, Any]] = []
     if answer.thought:
-        output.append({"id": "rs_corpus", "type": "reasoning", "content": [],
-                       "summary": [{"type": "summary_text", "text": answer.thought}]})
+        output.append(
+            {
+                "id": f"rs_corpus{number}",
+                "type": "reasoning",
+                "content": [],
+                "summary": [{"type": "summary_text", "text": answer.thought}],
+            }
+        )
     if answer.calls_tool:
-        output.append({"id": "fc_corpus", "type": "function_call", "status": "completed", "call_id": "call_corpus1",
-                       "name": TOOL, "arguments": ARGUMENTS})
+        output.append(
+            {
+                "id": f"fc_corpus{number}",
+                "type": "function_call",
+                "status": "completed",
+                "call_id": "call_corpus1",
+                "name": TOOL,
+                "arguments": ARGUMENTS,
+            }
+        )
     else:
-        output.append({"id": "msg_corpus", "type": "message", "status": "completed", "role": "assistant",
-                       "content": [{"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}]})
+        output.append(
+            {
+                "id": f"msg_corpus{number}",
+                "type": "message",
+                "status": "completed",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}],
+            }
+        )
     short = answer.finish == "length"
     return {
-        "id": "resp_corpus", "object": "response", "created_at": _MADE, "error": None, "instructions": None,
+        "id": f"resp_corpus{number}",
+        "object": "response",
+        "created_at": _MADE,
+        "error": None,
+        "instructions": None,
         "status": "incomplete" if short else "completed",
-        "incomplete_details": {"reason": "max_output_tokens"} if short else None, "max_output_tokens": None,
-        "model": model, "output": output, "parallel_tool_calls": True, "previous_response_id": None, "metadata": {},
-        "reasoning": {"effort": None, "summary": None}, "service_tier": "default", "store": True, "temperature": 1.0,
-        "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": asked.get("tools") or [], "top_p": 1.0,
-        "truncation": "disabled", "user": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if short else None,
+        "max_output_tokens": None,
+        "model": model,
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "metadata": {},
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "default",
+        "store": True,
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": asked.get("tools") or [],
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "user": None,
         "usage": {
-            "input_tokens": used.input, "input_tokens_details": {"cached_tokens": used.cache_read},
-            "output_tokens": used.output, "output_tokens_details": {"reasoning_tokens": used.reasoning},
+            "input_tokens": used.input,
+            "input_tokens_details": {"cached_tokens": used.cache_read},
+            "output_tokens": used.output,
+            "output_tokens_details": {"reasoning_tokens": used.reasoning},
             "total_tokens": used.input + used.output,
         },
     }
 
 
-def response_stream(asked: dict[str, Any], model: str, answer: Answer) -> Iterator[tuple[str, Any]]:
+def response_stream(asked: dict[str, Any], model: str, answer: Answer, number: int) -> Iterator[tuple[str, Any]]:
     """The events of a streamed response."""
-    whole = response(asked, model, answer)
+    whole = response(asked, model, answer, number)
     events: list[dict[str, Any]] = [
-        {"type": "response.created", "response": {**whole, "status": "in_progress", "output": [], "usage": None}}]
+        {"type": "response.created", "response": {**whole, "status": "in_progress", "output": [], "usage": None}}
+    ]
     for index, item in enumerate(whole["output"]):
         started = {**item, "status": "in_progress", **({"content": []} if item["type"] == "message" else {})}
         events.append({"type": "response.output_item.added", "output_index": index, "item": started})
@@ -117,15 +176,17 @@ def response_stream(asked: dict[str, Any], model: str, answer: Answer) -> Iterat
             at = {"item_id": item["id"], "output_index": index, "content_index": 0}
             part = item["content"][0]
             events.append({"type": "response.content_part.added", **at, "part": {**part, "text": ""}})
-            for word in answer.text.split(" "):
-                events.append({"type": "response.output_text.delta", **at, "delta": word + " ", "logprobs": []})
+            events.extend(
+                {"type": "response.output_text.delta", **at, "delta": word + " ", "logprobs": []}
+                for word in answer.text.split(" ")
+            )
             events.append({"type": "response.output_text.done", **at, "text": answer.text, "logprobs": []})
             events.append({"type": "response.content_part.done", **at, "part": part})
         events.append({"type": "response.output_item.done", "output_index": index, "item": item})
     last = "response.incomplete" if whole["status"] == "incomplete" else "response.completed"
     events.append({"type": last, "response": whole})
-    for number, event in enumerate(events):
-        yield event["type"], {**event, "sequence_number": number}
+    for place, event in enumerate(events):
+        yield event["type"], {**event, "sequence_number": place}
 
 
 def embedding(asked: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +196,9 @@ def embedding(asked: dict[str, Any]) -> dict[str, Any]:
     vector: Any = VECTOR
     if asked.get("encoding_format") == "base64":
         vector = base64.b64encode(struct.pack(f"<{len(VECTOR)}f", *VECTOR)).decode()
-    return {"object": "list", "model": asked["model"],
-            "data": [{"object": "embedding", "index": index, "embedding": vector} for index in range(count)],
-            "usage": {"prompt_tokens": EMBEDDING.input, "total_tokens": EMBEDDING.input}}
+    return {
+        "object": "list",
+        "model": asked["model"],
+        "data": [{"object": "embedding", "index": index, "embedding": vector} for index in range(count)],
+        "usage": {"prompt_tokens": EMBEDDING.input, "total_tokens": EMBEDDING.input},
+    }

@@ -12,8 +12,12 @@ from model_server import Case
 
 def cost(call: dict[str, Any]) -> Decimal:
     """US dollars for one call as the server noted it."""
-    usage = genai_prices.Usage(input_tokens=call["input"], output_tokens=call["output"],
-                               cache_read_tokens=call["cache_read"], cache_write_tokens=call["cache_write"])
+    usage = genai_prices.Usage(
+        input_tokens=call["input"],
+        output_tokens=call["output"],
+        cache_read_tokens=call["cache_read"],
+        cache_write_tokens=call["cache_write"],
+    )
     return genai_prices.calc_price(usage, model_ref=call["model"], provider_id=call["provider"]).total_price
 
 
@@ -21,6 +25,8 @@ def priced(case: Case) -> dict[str, Any]:
     """The calls of a case with the cost of each, and the sums."""
     told = asdict(case)
     calls = [{**call, "cost": str(cost(call))} for call in told["calls"]]
-    sums = {key: sum(call[key] for call in calls) for key in ("input", "output", "cache_read", "cache_write", "reasoning")}
+    sums = {
+        key: sum(call[key] for call in calls) for key in ("input", "output", "cache_read", "cache_write", "reasoning")
+    }
     total = sum((Decimal(call["cost"]) for call in calls), Decimal(0))
     return {"calls": calls, "refused": told["refused"], "total": {**sums, "cost": str(total)}}

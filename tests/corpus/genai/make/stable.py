@@ -39,7 +39,8 @@ def otlp(bodies: Iterable[bytes], seed: str, places: Iterable[str]) -> dict[str,
             about = {"resource": resource.get("resource", {})}
             about["resource"]["attributes"] = sorted(
                 (item for item in about["resource"].get("attributes", []) if not item["key"].startswith(_MACHINE)),
-                key=lambda item: item["key"])
+                key=lambda item: item["key"],
+            )
             if "schemaUrl" in resource:
                 about["schemaUrl"] = resource["schemaUrl"]
             mark = json.dumps(about, sort_keys=True)
@@ -72,8 +73,14 @@ def ingest(items: list[Any], seed: str, places: Iterable[str]) -> dict[str, Any]
         size = 32 if kind == "trace" else 24
         renamed[item["id"]] = f"{kind}_{_hash(seed, len(renamed))[:size]}"
         if "started_at" in item:
-            spans.append({"spanId": item["id"], "parentSpanId": item["parent_id"], "item": item,
-                          "startTimeUnixNano": datetime.fromisoformat(item["started_at"]).timestamp() * 1_000_000})
+            spans.append(
+                {
+                    "spanId": item["id"],
+                    "parentSpanId": item["parent_id"],
+                    "item": item,
+                    "startTimeUnixNano": datetime.fromisoformat(item["started_at"]).timestamp() * 1_000_000,
+                }
+            )
     _times(spans)
     for span in spans:
         for key, time in (("started_at", "startTimeUnixNano"), ("ended_at", "endTimeUnixNano")):
@@ -140,8 +147,9 @@ def scrubbed(value: Any, renamed: dict[str, str], places: Iterable[str], dates: 
         told = _MADE_ID.sub(number("{:024d}".format), told)
         told = _ADDRESS.sub("0x0", told)
         if dates:
-            told = _DATE.sub(lambda found: "2026-01-01T00:00:00" + ("." + "0" * (len(found[1]) - 1) if found[1] else ""),
-                             told)
+            told = _DATE.sub(
+                lambda found: "2026-01-01T00:00:00" + ("." + "0" * (len(found[1]) - 1) if found[1] else ""), told
+            )
         return told
 
     def walk(thing: Any) -> Any:
@@ -152,8 +160,10 @@ def scrubbed(value: Any, renamed: dict[str, str], places: Iterable[str], dates: 
         if isinstance(thing, dict):
             if _MEASURED.search(str(thing.get("key", ""))) and "doubleValue" in thing.get("value", {}):
                 return {**thing, "value": {"doubleValue": 0.25}}
-            return {key: item if key.endswith("UnixNano") or key.endswith("_at") else walk(item)
-                    for key, item in thing.items()}
+            return {
+                key: item if key.endswith("UnixNano") or key.endswith("_at") else walk(item)
+                for key, item in thing.items()
+            }
         return thing
 
     known = {part for new in renamed.values() for part in new.split("_")}

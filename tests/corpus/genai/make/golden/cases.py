@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from answers import ANTHROPIC, EMBEDDING, OPENAI
-from golden.spans import CLAUDE, GPT, MINI, Case, call, embedding
+from golden.spans import CLAUDE, GPT, MINI, VECTORS, Case, call, embedding
 
 
 def openai_calls(chat: str, embed: str, respond: str | None, **more: Any) -> dict[str, Case]:
     """Cases of `openai_calls.py`; the names may hold `{model}`. `more` goes to every call."""
+
     def said(case: str, model: str = GPT, name: str = chat, **other: Any) -> Any:
         usage = OPENAI[case].usage if case in OPENAI else None
         return call(name.format(model=model), usage, model, **{**more, **other})
@@ -21,7 +22,7 @@ def openai_calls(chat: str, embed: str, respond: str | None, **more: Any) -> dic
         "chat_tool": [said("weather"), said("after tool")],
         "chat_length": [said("poem")],
         "chat_error": [said("fail")],
-        "embeddings": [embedding(embed, EMBEDDING, **{**more, "answered": more.get("embedded", "text-embedding-3-small")})],
+        "embeddings": [embedding(embed, EMBEDDING, **{**more, "answered": VECTORS})],
     }
     if respond is not None:
         cases["responses_think"] = [said("think", MINI, respond)]
@@ -30,9 +31,11 @@ def openai_calls(chat: str, embed: str, respond: str | None, **more: Any) -> dic
 
 def anthropic_calls(name: str, **more: Any) -> dict[str, Case]:
     """Cases of `anthropic_calls.py`."""
+
     def said(case: str) -> Any:
-        return call(name, ANTHROPIC[case].usage if case in ANTHROPIC else None, CLAUDE,
-                    **{"provider": "anthropic", **more})
+        return call(
+            name, ANTHROPIC[case].usage if case in ANTHROPIC else None, CLAUDE, **{"provider": "anthropic", **more}
+        )
 
     return {
         "anthropic_chat": [said("hello")],

@@ -39,8 +39,12 @@ def cost(span: Span) -> Decimal | None:
     model = span.get("response_model", span.get("request_model"))
     if "input" not in span or model is None:
         return None
-    usage = genai_prices.Usage(input_tokens=span["input"], output_tokens=span.get("output", 0),
-                               cache_read_tokens=span.get("cache_read", 0), cache_write_tokens=span.get("cache_write", 0))
+    usage = genai_prices.Usage(
+        input_tokens=span["input"],
+        output_tokens=span.get("output", 0),
+        cache_read_tokens=span.get("cache_read", 0),
+        cache_write_tokens=span.get("cache_write", 0),
+    )
     try:
         return genai_prices.calc_price(usage, model_ref=model, provider_id=span.get("provider")).total_price
     except LookupError:

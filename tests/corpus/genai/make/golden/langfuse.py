@@ -23,12 +23,22 @@ def _by_one_name(cases: dict[str, Case]) -> dict[str, Case]:
 CASES: dict[str, Case] = {
     **_by_one_name(openai_calls(_NAME, "OpenAI-embedding", _NAME)),
     "chat_error": [call(_NAME, None, GPT, provider=None, reported=0.0)],
-    "agent": with_all([
-        call(_NAME, _FIRST, _DATED, provider=None, answered=None), call(_NAME, _SECOND, _DATED, provider=None, answered=None),
-        tool("get_weather"), pipeline("answer"), agent("weather-agent", "weather-agent"),
-    ], workflow="weather-desk", conversation="session-7", user="user-3"),
+    "agent": with_all(
+        [
+            call(_NAME, _FIRST, _DATED, provider=None, answered=None),
+            call(_NAME, _SECOND, _DATED, provider=None, answered=None),
+            tool("get_weather"),
+            pipeline("answer"),
+            agent("weather-agent", "weather-agent"),
+        ],
+        workflow="weather-desk",
+        conversation="session-7",
+        user="user-3",
+    ),
     "generation": [
         call("anthropic.messages.create", _CACHED, CLAUDE, provider="anthropic"),
-        call("claude", _CACHED, CLAUDE, provider=None, answered=None, basis="exclusive", repeated=True, reported=0.003111),
+        call(
+            "claude", _CACHED, CLAUDE, provider=None, answered=None, basis="exclusive", repeated=True, reported=0.003111
+        ),
     ],
 }

@@ -44,14 +44,31 @@ _AGENT = agent(f"invoke_agent {_WHO}", _WHO)
 _TOOL = tool("execute_tool get_weather")
 
 CASES: dict[str, Case] = {
-    "tool": _run(span("guardrail no_secrets", "guardrail"), _chat(_FIRST), _TOOL, _turn(1, _WHO, _FIRST), _chat(_SECOND),
-                 _turn(2, _WHO, _SECOND), _AGENT, _task(_SUM)),
-    "responses": _run(_respond(_FIRST), _TOOL, _turn(1, _WHO, _FIRST), _respond(_SECOND), _turn(2, _WHO, _SECOND), _AGENT,
-                      _task(_SUM)),
-    "think": _run(_respond(_THINK), _turn(1, "thinker", _THINK), agent("invoke_agent thinker", "thinker"), _task(_THINK)),
+    "tool": _run(
+        span("guardrail no_secrets", "guardrail"),
+        _chat(_FIRST),
+        _TOOL,
+        _turn(1, _WHO, _FIRST),
+        _chat(_SECOND),
+        _turn(2, _WHO, _SECOND),
+        _AGENT,
+        _task(_SUM),
+    ),
+    "responses": _run(
+        _respond(_FIRST), _TOOL, _turn(1, _WHO, _FIRST), _respond(_SECOND), _turn(2, _WHO, _SECOND), _AGENT, _task(_SUM)
+    ),
+    "think": _run(
+        _respond(_THINK), _turn(1, "thinker", _THINK), agent("invoke_agent thinker", "thinker"), _task(_THINK)
+    ),
     "handoff": _run(
-        _chat(_FIRST), span("handoff front-desk to harbour-master", "handoff"), _turn(1, "front-desk", _FIRST),
-        agent("invoke_agent front-desk", "front-desk"), _chat(_SECOND), _turn(2, "harbour-master", _SECOND),
-        agent("invoke_agent harbour-master", "harbour-master"), _task(_SUM)),
+        _chat(_FIRST),
+        span("handoff front-desk to harbour-master", "handoff"),
+        _turn(1, "front-desk", _FIRST),
+        agent("invoke_agent front-desk", "front-desk"),
+        _chat(_SECOND),
+        _turn(2, "harbour-master", _SECOND),
+        agent("invoke_agent harbour-master", "harbour-master"),
+        _task(_SUM),
+    ),
     "error": _run(_chat(None), _turn(1, _WHO, None), _AGENT, _task(None)),
 }

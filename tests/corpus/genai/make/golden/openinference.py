@@ -14,30 +14,60 @@ def _twice(cases: dict[str, Case]) -> dict[str, Case]:
     for name, case in cases.items():
         doubled[name] = []
         for each in case:
-            outer = {**each, "name": "messages.create", "repeated": True}
+            outer = {**each, "name": "messages.create", **({"repeated": True} if "input" in each else {})}
             doubled[name] += [each, outer]
     return doubled
 
 
+_LANGCHAIN = [
+    call("ChatOpenAI", _FIRST, GPT),
+    pipeline("model"),
+    tool("get_weather"),
+    pipeline("tools"),
+    call("ChatOpenAI", _SECOND, GPT),
+    pipeline("model"),
+    agent("weather-agent", None),
+]
+
 CASES: dict[str, Case] = {
     **openai_calls("ChatCompletion", "CreateEmbeddings", "Response"),
-    "embeddings": [{"name": "CreateEmbeddings", "kind": "embedding", "operation": "embeddings", "provider": "openai",
-                    "request_model": "text-embedding-3-small", "input": 8}],
+    "embeddings": [
+        {
+            "name": "CreateEmbeddings",
+            "kind": "embedding",
+            "operation": "embeddings",
+            "provider": "openai",
+            "request_model": "text-embedding-3-small",
+            "input": 8,
+        }
+    ],
     **_twice(anthropic_calls("anthropic.messages.create")),
     "session": [call("ChatCompletion", OPENAI["hello"].usage, GPT, conversation="session-7", user="user-3")],
     "agent": [
-        call("ChatCompletion", _FIRST, GPT), call("ChatCompletion", _SECOND, GPT), tool("get_weather"),
-        pipeline("answer"), agent("weather-agent", None),
+        call("ChatCompletion", _FIRST, GPT),
+        call("ChatCompletion", _SECOND, GPT),
+        tool("get_weather"),
+        pipeline("answer"),
+        agent("weather-agent", None),
     ],
-    "langchain_agent": with_all([
-        call("ChatOpenAI", _FIRST, GPT), pipeline("model"), tool("get_weather"), pipeline("tools"),
-        call("ChatOpenAI", _SECOND, GPT), pipeline("model"), agent("weather-agent", None),
-    ], conversation="session-7"),
+    "langchain_agent": with_all(_LANGCHAIN, conversation="session-7"),
+    # LangChain's instrumentation does not make its spans current: those of OpenAI's client begin traces of their own,
+    # and nothing says that they are the same calls.
+    "langchain_twice": [
+        *with_all(_LANGCHAIN, conversation="session-7"),
+        call("ChatCompletion", _FIRST, GPT),
+        call("ChatCompletion", _SECOND, GPT),
+    ],
     # The Agents SDK tells its processors only the sums, and the model asked.
     "openai_agents": [
         span("no_secrets", "guardrail"),
-        call("generation", _FIRST, GPT, answered=None), tool("get_weather"), pipeline("turn"),
-        call("generation", _SECOND, GPT, answered=None, lost=("cache_read",)), pipeline("turn"),
-        agent("weather-agent", "weather-agent"), pipeline("weather-desk"), agent("weather-desk", None),
+        call("generation", _FIRST, GPT, answered=None),
+        tool("get_weather"),
+        pipeline("turn"),
+        call("generation", _SECOND, GPT, answered=None, lost=("cache_read",)),
+        pipeline("turn"),
+        agent("weather-agent", "weather-agent"),
+        pipeline("weather-desk"),
+        agent("weather-desk", None),
     ],
 }

@@ -37,8 +37,8 @@ def call(
     output: int | None = None,
     **more: Any,
 ) -> Span:
-    """A span that calls a model. `lost` names parts of the usage that the SDK does not report, `answered` the model that
-    has answered (`dated`: the dated name of the one asked), `output` what it reports in place of the truth."""
+    """A span that calls a model. `lost` names parts of the usage that the SDK does not report, `answered` the model
+    that has answered (`dated`: the dated name of the one asked), `output` what it reports in place of the truth."""
     tokens: dict[str, Any] = {}
     if usage is not None:
         parts = {part: getattr(usage, part) or None for part in PARTS if part not in lost}
@@ -48,8 +48,18 @@ def call(
         if any(parts.values()):
             tokens["basis"] = basis
     model = DATED.get(request or "") if answered == "dated" and usage is not None else answered
-    return _said({"name": name, "kind": kind, "operation": operation, "provider": provider, "request_model": request,
-                  "response_model": None if model == "dated" else model, **tokens, **more})
+    return _said(
+        {
+            "name": name,
+            "kind": kind,
+            "operation": operation,
+            "provider": provider,
+            "request_model": request,
+            "response_model": None if model == "dated" else model,
+            **tokens,
+            **more,
+        }
+    )
 
 
 def embedding(name: str, usage: Usage | None, **more: Any) -> Span:

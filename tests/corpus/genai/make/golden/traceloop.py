@@ -17,15 +17,27 @@ def _cases(below: str, claude: dict[str, Any]) -> dict[str, Case]:
     return {
         **openai_calls("openai.chat", "openai.embeddings", "openai.response"),
         **anthropic_calls("anthropic.chat", **claude),
-        "anthropic_stream": [call("anthropic.chat", ANTHROPIC["stream"].usage, CLAUDE, provider="anthropic", output=13,
-                                  **claude)],
+        "anthropic_stream": [
+            call("anthropic.chat", ANTHROPIC["stream"].usage, CLAUDE, provider="anthropic", output=13, **claude)
+        ],
         "workflow": [
-            *with_all([
-                call("openai.chat", _FIRST, GPT), call("openai.chat", _SECOND, GPT), tool("get_weather.tool"),
-                pipeline("answer.task"), agent("weather-agent.agent", "weather-agent"),
-            ], **inside),
-            pipeline("weather-desk.workflow", "invoke_workflow", workflow="weather-desk", conversation="session-7",
-                     user="user-3"),
+            *with_all(
+                [
+                    call("openai.chat", _FIRST, GPT),
+                    call("openai.chat", _SECOND, GPT),
+                    tool("get_weather.tool"),
+                    pipeline("answer.task"),
+                    agent("weather-agent.agent", "weather-agent"),
+                ],
+                **inside,
+            ),
+            pipeline(
+                "weather-desk.workflow",
+                "invoke_workflow",
+                workflow="weather-desk",
+                conversation="session-7",
+                user="user-3",
+            ),
         ],
     }
 

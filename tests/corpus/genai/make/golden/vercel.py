@@ -1,5 +1,8 @@
-"""Vercel's AI SDK. Version 5 repeats on its outer span the usage of the last step, and does not report caches; version 7
-speaks OpenTelemetry's names, with the sum of all steps on the agent's span."""
+"""Vercel's AI SDK.
+
+Version 5 repeats on its outer span the usage of the last step, and reports caches only of streams, and of Anthropic's in
+what the provider said. Version 7 speaks OpenTelemetry's names, with the sum of all steps on the agent's span.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,14 @@ from typing import Any
 from answers import ANTHROPIC, EMBEDDING, OPENAI, Usage
 from golden.spans import CLAUDE, GPT, MINI, VECTORS, Case, Span, agent, call, embedding, pipeline, tool, with_all
 
-_OPENAI = {"chat": (GPT, "hello"), "chat_stream": (GPT, "stream"), "chat_think": (MINI, "think"),
-           "chat_length": (GPT, "poem"), "chat_error": (GPT, "fail"), "responses_think": (MINI, "think")}
+_OPENAI = {
+    "chat": (GPT, "hello"),
+    "chat_stream": (GPT, "stream"),
+    "chat_think": (MINI, "think"),
+    "chat_length": (GPT, "poem"),
+    "chat_error": (GPT, "fail"),
+    "responses_think": (MINI, "think"),
+}
 _CLAUDE = {"anthropic_cached": "cached", "anthropic_partly": "partly"}
 _NO_PARTS = ("cache_read", "cache_write", "reasoning")
 
@@ -35,7 +44,9 @@ def _five() -> dict[str, Case]:
         cases[name] = [inner, _outer5(outer, inner)]
     for name, model, of in (("agent_tool", GPT, OPENAI), ("anthropic_tool", CLAUDE, ANTHROPIC)):
         provider = "openai" if model == GPT else "anthropic"
-        steps = [call(do, of[step].usage, model, provider=provider, lost=_NO_PARTS) for step in ("weather", "after tool")]
+        steps = [
+            call(do, of[step].usage, model, provider=provider, lost=_NO_PARTS) for step in ("weather", "after tool")
+        ]
         cases[name] = [steps[0], tool("ai.toolCall"), steps[1], _outer5(outer, steps[1])]
     vectors = embedding("ai.embed.doEmbed", EMBEDDING, answered=None)
     cases["embeddings"] = [vectors, _outer5("ai.embed", vectors)]
@@ -66,11 +77,19 @@ def _seven() -> dict[str, Case]:
         first, second = of["weather"].usage, of["after tool"].usage
         total = Usage(first.input + second.input, first.output + second.output, first.cache_read + second.cache_read)
         steps = [call(f"chat {model}", usage, model, provider=provider) for usage in (first, second)]
-        cases[name] = [steps[0], tool("execute_tool get_weather"), _step(1), steps[1], _step(2),
-                       _agent7(model, provider, total, steps)]
+        cases[name] = [
+            steps[0],
+            tool("execute_tool get_weather"),
+            _step(1),
+            steps[1],
+            _step(2),
+            _agent7(model, provider, total, steps),
+        ]
     # The outer one of the two has no usage.
-    cases["embeddings"] = [embedding(f"embeddings {VECTORS}", EMBEDDING, answered=None),
-                           embedding(f"embeddings {VECTORS}", None, answered=None)]
+    cases["embeddings"] = [
+        embedding(f"embeddings {VECTORS}", EMBEDDING, answered=None),
+        embedding(f"embeddings {VECTORS}", None, answered=None, repeated=True),
+    ]
     return cases
 
 

@@ -39,15 +39,26 @@ def workflow() -> None:
     """An agent with a tool, a guardrail and somebody to hand over to, by chat completions."""
     model = OpenAIChatCompletionsModel("gpt-4o", async_openai_client())
     other = Agent[None](name="harbour-master", model=model)
-    _run(Agent(name="weather-agent", instructions="You are brief.", model=model, tools=[get_weather],
-               handoffs=[handoff(other)], input_guardrails=[no_secrets]), "What is the weather in Lyon?")
+    _run(
+        Agent(
+            name="weather-agent",
+            instructions="You are brief.",
+            model=model,
+            tools=[get_weather],
+            handoffs=[handoff(other)],
+            input_guardrails=[no_secrets],
+        ),
+        "What is the weather in Lyon?",
+    )
 
 
 def responses() -> None:
     """The same by responses."""
     model = OpenAIResponsesModel("gpt-4o", async_openai_client())
-    _run(Agent(name="weather-agent", instructions="You are brief.", model=model, tools=[get_weather]),
-         "What is the weather in Lyon?")
+    _run(
+        Agent(name="weather-agent", instructions="You are brief.", model=model, tools=[get_weather]),
+        "What is the weather in Lyon?",
+    )
 
 
 def think() -> None:
@@ -59,8 +70,10 @@ def passed_on() -> None:
     """An agent that hands over to another one."""
     model = OpenAIChatCompletionsModel("gpt-4o", async_openai_client())
     other = Agent[None](name="harbour-master", model=model)
-    _run(Agent(name="front-desk", model=model, handoffs=[handoff(other, tool_name_override="get_weather")]),
-         "What is the weather in Lyon?")
+    _run(
+        Agent(name="front-desk", model=model, handoffs=[handoff(other, tool_name_override="get_weather")]),
+        "What is the weather in Lyon?",
+    )
 
 
 def error() -> None:

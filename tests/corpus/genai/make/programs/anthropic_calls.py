@@ -8,8 +8,11 @@ from typing import Any
 from local import refused
 
 MODEL = "claude-sonnet-4-5"
-TOOL = {"name": "get_weather", "description": "The weather in a city now.",
-        "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+TOOL = {
+    "name": "get_weather",
+    "description": "The weather in a city now.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
 
 
 def _ask(client: Any, text: str, **more: Any) -> Any:
@@ -43,10 +46,12 @@ def tool_call(client: Any) -> None:
     messages: list[Any] = [{"role": "user", "content": "What is the weather in Lyon?"}]
     first = client.messages.create(model=MODEL, max_tokens=64, messages=messages, tools=[TOOL])
     call = first.content[0]
-    messages.append({"role": "assistant", "content": [
-        {"type": "tool_use", "id": call.id, "name": call.name, "input": call.input}]})
-    messages.append({"role": "user", "content": [
-        {"type": "tool_result", "tool_use_id": call.id, "content": "18 degrees, cloudy"}]})
+    messages.append(
+        {"role": "assistant", "content": [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.input}]}
+    )
+    messages.append(
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "18 degrees, cloudy"}]}
+    )
     client.messages.create(model=MODEL, max_tokens=64, messages=messages, tools=[TOOL])
 
 
@@ -62,7 +67,13 @@ def error(client: Any) -> None:
 
 def cases(client: Any) -> dict[str, Callable[[], object]]:
     """All of them with this client, by name."""
-    calls = {"anthropic_chat": plain, "anthropic_cached": cached, "anthropic_partly": partly,
-             "anthropic_stream": stream, "anthropic_tool": tool_call, "anthropic_length": length,
-             "anthropic_error": error}
+    calls = {
+        "anthropic_chat": plain,
+        "anthropic_cached": cached,
+        "anthropic_partly": partly,
+        "anthropic_stream": stream,
+        "anthropic_tool": tool_call,
+        "anthropic_length": length,
+        "anthropic_error": error,
+    }
     return {name: (lambda call=call: call(client)) for name, call in calls.items()}

@@ -1,4 +1,4 @@
-"""What every Python program of the corpus uses: clients that reach the local model under the real host names, and cases.
+"""What every Python program uses: clients that reach the local model under the vendors' addresses, and cases.
 
 The clients keep the vendor's base URL, because instrumentations read it (provider, server address); only the transport
 goes to the local server.

@@ -7,9 +7,14 @@ from typing import Any
 
 from local import refused
 
-TOOL = {"type": "function", "function": {
-    "name": "get_weather", "description": "The weather in a city now.",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city now.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
 FLAT_TOOL = {"type": "function", "strict": False, **TOOL["function"]}
 
 
@@ -39,9 +44,18 @@ def tool_call(client: Any) -> None:
     messages: list[Any] = [{"role": "user", "content": "What is the weather in Lyon?"}]
     first = client.chat.completions.create(model="gpt-4o", messages=messages, tools=[TOOL])
     call = first.choices[0].message.tool_calls[0]
-    messages.append({"role": "assistant", "tool_calls": [
-        {"id": call.id, "type": "function",
-         "function": {"name": call.function.name, "arguments": call.function.arguments}}]})
+    messages.append(
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.function.name, "arguments": call.function.arguments},
+                }
+            ],
+        }
+    )
     messages.append({"role": "tool", "tool_call_id": call.id, "content": "18 degrees, cloudy"})
     client.chat.completions.create(model="gpt-4o", messages=messages, tools=[TOOL])
 
@@ -68,6 +82,14 @@ def responses(client: Any) -> None:
 
 def cases(client: Any, but: tuple[str, ...] = ()) -> dict[str, Callable[[], object]]:
     """All of them with this client, by name, without those named in `but`."""
-    calls = {"chat": plain, "chat_stream": stream, "chat_think": think, "chat_tool": tool_call,
-             "chat_length": length, "chat_error": error, "embeddings": embeddings, "responses_think": responses}
+    calls = {
+        "chat": plain,
+        "chat_stream": stream,
+        "chat_think": think,
+        "chat_tool": tool_call,
+        "chat_length": length,
+        "chat_error": error,
+        "embeddings": embeddings,
+        "responses_think": responses,
+    }
     return {name: (lambda call=call: call(client)) for name, call in calls.items() if name not in but}

@@ -41,13 +41,19 @@ def by_hand() -> None:
     """A generation of Anthropic's model whose usage the program gives itself, in Langfuse's own (exclusive) buckets."""
     with langfuse.start_as_current_observation(as_type="generation", name="claude", model="claude-sonnet-4-5") as made:
         answer = anthropic_client().messages.create(
-            model="claude-sonnet-4-5", max_tokens=64, messages=[{"role": "user", "content": "Use what is cached."}])
+            model="claude-sonnet-4-5", max_tokens=64, messages=[{"role": "user", "content": "Use what is cached."}]
+        )
         used = answer.usage
-        made.update(output=answer.content[0].text, usage_details={
-            "input": used.input_tokens, "output": used.output_tokens,
-            "cache_read_input_tokens": used.cache_read_input_tokens,
-            "cache_creation_input_tokens": used.cache_creation_input_tokens,
-        }, cost_details={"total": 0.003111})
+        made.update(
+            output=answer.content[0].text,
+            usage_details={
+                "input": used.input_tokens,
+                "output": used.output_tokens,
+                "cache_read_input_tokens": used.cache_read_input_tokens,
+                "cache_creation_input_tokens": used.cache_creation_input_tokens,
+            },
+            cost_details={"total": 0.003111},
+        )
 
 
 run({**openai_calls.cases(client), "agent": agent, "generation": by_hand}, langfuse.flush)

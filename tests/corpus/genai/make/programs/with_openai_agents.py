@@ -10,5 +10,13 @@ from local import LOCAL, run
 processor = BatchTraceProcessor(BackendSpanExporter(api_key="sk-corpus", endpoint=f"{LOCAL}/v1/traces/ingest"))
 set_trace_processors([processor])
 
-run({"tool": agents_calls.workflow, "responses": agents_calls.responses, "think": agents_calls.think,
-     "handoff": agents_calls.passed_on, "error": agents_calls.error}, processor.force_flush)
+run(
+    {
+        "tool": agents_calls.workflow,
+        "responses": agents_calls.responses,
+        "think": agents_calls.think,
+        "handoff": agents_calls.passed_on,
+        "error": agents_calls.error,
+    },
+    processor.force_flush,
+)

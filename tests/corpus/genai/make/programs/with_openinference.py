@@ -6,10 +6,10 @@ import agents_calls
 import anthropic_calls
 import openai
 import openai_calls
+from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
-from langchain.agents import create_agent
 from local import anthropic_client, client_of, library_of, openai_client, run
 from openinference.instrumentation import OITracer, TraceConfig, using_attributes
 from openinference.instrumentation.anthropic import AnthropicInstrumentor
@@ -51,15 +51,17 @@ def agent_run(question: str) -> str:
     return answer(question)
 
 
-def langchain() -> None:
-    """LangChain's agent with a tool, recorded by LangChain's instrumentation alone."""
-    OpenAIInstrumentor().uninstrument()
+def langchain(alone: bool) -> None:
+    """LangChain's agent with a tool, recorded by LangChain's instrumentation, and unless `alone` by OpenAI's, too."""
+    if alone:
+        OpenAIInstrumentor().uninstrument()
     LangChainInstrumentor().instrument(tracer_provider=made)
     try:
         model = ChatOpenAI(model="gpt-4o", api_key="sk-corpus", http_client=client_of(library_of(openai)))
         made_agent = create_agent(model, [tool(_weather)], name="weather-agent")
-        made_agent.invoke({"messages": [HumanMessage("What is the weather in Lyon?")]},
-                          {"metadata": {"session_id": "session-7"}})
+        made_agent.invoke(
+            {"messages": [HumanMessage("What is the weather in Lyon?")]}, {"metadata": {"session_id": "session-7"}}
+        )
     finally:
         LangChainInstrumentor().uninstrument()
 
@@ -78,7 +80,13 @@ def agents_sdk() -> None:
     agents_calls.workflow()
 
 
-cases = {**openai_calls.cases(client), **anthropic_calls.cases(anthropic_client()), "session": session,
-         "agent": lambda: agent_run("What is the weather in Lyon?"), "langchain_agent": langchain,
-         "openai_agents": agents_sdk}
+cases = {
+    **openai_calls.cases(client),
+    **anthropic_calls.cases(anthropic_client()),
+    "session": session,
+    "agent": lambda: agent_run("What is the weather in Lyon?"),
+    "langchain_twice": lambda: langchain(False),
+    "langchain_agent": lambda: langchain(True),
+    "openai_agents": agents_sdk,
+}
 run(cases, made.force_flush)

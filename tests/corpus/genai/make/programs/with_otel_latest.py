@@ -5,7 +5,7 @@ import os
 os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "gen_ai_latest_experimental"
 os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "SPAN_ONLY"
 
-import otel_calls  # noqa: E402
-from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor  # noqa: E402
+import otel_calls
+from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 
 otel_calls.main(OpenAIInstrumentor)

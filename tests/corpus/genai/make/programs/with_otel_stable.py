@@ -4,7 +4,7 @@ import os
 
 os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "true"
 
-import otel_calls  # noqa: E402
-from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor  # noqa: E402
+import otel_calls
+from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
 
 otel_calls.main(OpenAIInstrumentor)

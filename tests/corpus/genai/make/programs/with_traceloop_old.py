@@ -1,4 +1,4 @@
-"""Traceloop's SDK (OpenLLMetry) a year older, with the names it had then: its instrumentations of OpenAI and Anthropic and its decorators."""
+"""Traceloop's SDK (OpenLLMetry) a year older, with the names that it had then."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from traceloop.sdk import Traceloop
 from traceloop.sdk.decorators import agent, task, tool, workflow
 from traceloop.sdk.instruments import Instruments
 
-Traceloop.init(app_name="corpus", api_endpoint=LOCAL, telemetry_enabled=False,
-               instruments={Instruments.OPENAI, Instruments.ANTHROPIC})
+Traceloop.init(
+    app_name="corpus",
+    api_endpoint=LOCAL,
+    telemetry_enabled=False,
+    instruments={Instruments.OPENAI, Instruments.ANTHROPIC},
+)
 client = openai_client()
 
 
@@ -41,6 +45,9 @@ def run_workflow(question: str) -> str:
     return run_agent(question)
 
 
-cases = {**openai_calls.cases(client), **anthropic_calls.cases(anthropic_client()),
-         "workflow": lambda: run_workflow("What is the weather in Lyon?")}
+cases = {
+    **openai_calls.cases(client),
+    **anthropic_calls.cases(anthropic_client()),
+    "workflow": lambda: run_workflow("What is the weather in Lyon?"),
+}
 run(cases, trace.get_tracer_provider().force_flush)  # type: ignore[attr-defined]
