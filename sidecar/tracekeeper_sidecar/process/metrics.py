@@ -11,6 +11,7 @@ from tracekeeper_sidecar.metrics import Metric, counter
 from tracekeeper_sidecar.process.custom import metrics as custom
 from tracekeeper_sidecar.process.detect import metrics as detect
 from tracekeeper_sidecar.process.normalize import metrics as normalize
+from tracekeeper_sidecar.process.price import metrics as price
 from tracekeeper_sidecar.process.redact import metrics as redact
 
 SPANS: Final = counter("tracekeeper_processor_spans_total", "Spans that the step was given.", "processor", "type")
@@ -37,6 +38,7 @@ TABLE: Final[tuple[Metric, ...]] = (
     SECONDS,
     *normalize.TABLE,
     *redact.TABLE,
+    *price.TABLE,
     *detect.TABLE,
     *custom.TABLE,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from math import isfinite
+from typing import cast
 
 from tracekeeper_sidecar.wire import component, labels, native
 from tracekeeper_sidecar.wire.component import Component
@@ -54,7 +55,7 @@ class Calls(Component):
 
     def __init__(self) -> None:
         Component.__init__(self)
-        self._tariffs: Tariffs | None = None
+        self._tariffs = cast("Tariffs", None)
         self._nano = 0
         """Nanodollars that the span says."""
         self._forgotten = 0

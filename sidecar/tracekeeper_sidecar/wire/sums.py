@@ -65,8 +65,7 @@ class Sums(Slabs):
         self._spent_state[slab] = 1
         return 0
 
-    def _drop(self, slab: int) -> int:
+    def _drop(self, slab: int) -> None:
         self._spent_state[slab] = 0
         self._spent_buffers.pop(slab, None)
         Slabs._drop(self, slab)
-        return 0
