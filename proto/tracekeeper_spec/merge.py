@@ -17,7 +17,7 @@ SUSPEND = "suspend"
 SELECTOR = "selector"
 ABOUT_CONFIGS = ("allowedNamespaces", "enforced")
 """Sections that no sidecar hears of."""
-FOR_OPERATOR = {Section.SIDECAR.field: ("repair", "imageUpdate")}
+FOR_OPERATOR = {Section.SIDECAR.field: ("receivers", "repair", "imageUpdate")}
 """Fields that no sidecar hears of, by section: those of earlier versions would refuse the whole entry."""
 ONLY_OPERATOR = (Section.ROLLOUT.field,)
 """Whole sections of that kind."""

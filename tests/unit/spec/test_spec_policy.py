@@ -106,7 +106,7 @@ def test_an_entry_holds_what_was_written() -> None:
     made = PolicyEntry.of(merge([config]), Aliases("shop", ()))
     about = {"allowedNamespaces": FULL["allowedNamespaces"], "enforced": FULL["enforced"]}
     # A sidecar of an earlier version would not know what is said about configs, or to the operator.
-    operator = {"repair": "Evict", "imageUpdate": "InPlace"}
+    operator = {"receivers": FULL["sidecar"]["receivers"], "repair": "Evict", "imageUpdate": "InPlace"}
     sidecar = {**made.spec["sidecar"], **operator}
     whole = {**made.spec, **about, "sidecar": sidecar, "suspend": False, "rollout": made.operator["rollout"]}
     assert whole == FULL and "enforced" not in made.spec and "rollout" not in made.spec
