@@ -14,6 +14,7 @@ from pathlib import Path
 import generate_crd
 import generate_dashboard
 import generate_detectors
+import generate_dialects
 import generate_metrics
 import generate_prices
 import generate_redaction
@@ -31,6 +32,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/chart-values.md": generate_values.render,
     "docs/reference/metrics.md": generate_metrics.render,
     "docs/reference/processors/redact.md": generate_redaction.render,
+    "docs/reference/processors/normalize.md": generate_dialects.render,
     "docs/reference/tracingconfig.md": generate_reference.render,
     "proto/tracekeeper_spec/prices.json": generate_prices.render,
 }

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tracekeeper_sidecar.process.normalize.dialects import DIALECTS, TELLING
-from tracekeeper_sidecar.process.normalize.row import SPAN_NAME, Dialect, How, KindRow, MessageRow, Row
+from tracekeeper_sidecar.process.normalize.dialects import DIALECTS
+from tracekeeper_sidecar.process.normalize.row import SPAN_NAME, Dialect, KindRow, MessageRow, Row
 from tracekeeper_sidecar.process.normalize.values import PROVIDERS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/reference/processors/normalize.md"
@@ -27,8 +27,7 @@ def render() -> str:
 
 
 def _tables() -> Iterator[str]:
-    for name in TELLING:
-        (dialect,) = (each for each in DIALECTS if each.name == name)
+    for dialect in DIALECTS:
         yield from ("", f"### `{dialect.name}`: {dialect.title}", "")
         yield from _about(dialect)
     yield from ("", "### Providers that have another name now", "", "| as it came | canonical |", "|---|---|")
@@ -47,7 +46,8 @@ def _about(dialect: Dialect) -> Iterator[str]:
     if dialect.exclusive:
         providers = ", ".join(f"`{name}`" for name in dialect.exclusive)
         unless = ", ".join(f"`{key}`" for key in dialect.inclusive_marks)
-        yield f"Tokens of input are without the cached ones for {providers}{f', unless there is {unless}' if unless else ''}."
+        but = f", unless there is {unless}" if unless else ""
+        yield f"Tokens of input are without the cached ones for {providers}{but}."
     if dialect.silent:
         yield "Only on spans that something else has told: " + ", ".join(f"`{key}`" for key in dialect.silent) + "."
     yield from ("", "| canonical | from | how |", "|---|---|---|")
@@ -61,7 +61,7 @@ def _about(dialect: Dialect) -> Iterator[str]:
 
 def _row(row: Row) -> str:
     source = row.source if row.source == SPAN_NAME else f"`{row.source}`"
-    how = [row.how if row.how is not How.TEXT else "text"]
+    how = [str(row.how)]
     if row.member:
         how.insert(0, f"member `{row.member}` of its JSON")
     if row.exclusive:

@@ -18,15 +18,15 @@ NORMALIZE = Object(
         Field(
             "keepOriginals",
             Boolean(),
-            "Whether attributes that were translated stay under their own names, too. Without them spans are about as large "
-            "as they came, and whoever reads the dialect alone finds less.",
+            "Whether attributes that were translated stay under their own names, too. Without them spans are about as "
+            "large as they came, and whoever reads the dialect alone finds less.",
             default=True,
         ),
         Field(
             "messages",
             Boolean(),
-            "Whether prompts and answers are translated, too. Every message is stored twice then, unless `keepOriginals` is "
-            "false.",
+            "Whether prompts and answers are translated, too. Every message is stored twice then, unless "
+            "`keepOriginals` is false.",
             default=True,
         ),
     ),

@@ -94,8 +94,8 @@ class Normalizer(Walker):
         return found
 
     def repeated(self, now: int) -> list[tuple[int, int]]:
-        """Where the spans of the request that `look` saw last begin and end whose usage is that of others once more. What
-        they have used is known for later requests from now on, `now` in Unix nanoseconds."""
+        """Where the spans of the request that `look` saw last begin and end whose usage is that of others once more.
+        What they have used is known for later requests from now on, `now` in Unix nanoseconds."""
         return self._repeats.repeated(now)
 
     def _resource_spans(self, data: bytes, begin: int, end: int, found: list[Work]) -> None:

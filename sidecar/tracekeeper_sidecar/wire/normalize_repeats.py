@@ -1,9 +1,9 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """Finds the spans of a request whose usage repeats that of others; compiled with the types in normalize_repeats.pxd.
 
-Parents mostly come in the request of their children, or later: what was used below a span that has not come yet is known
-for a while (see `normalize_usage`). Within a request the order does not matter. A span is known by 64 bits of its trace's
-id and its own, with a seed of this process.
+Parents mostly come in the request of their children, or later: what was used below a span that has not come yet is
+known for a while (see `normalize_usage`). Within a request the order does not matter. A span is known by 64 bits of its
+trace's id and its own, with a seed of this process.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _ROUNDS = 16
 _WORDS = 10
 _BELOW = 8
 _ABOVE = 9
-"""In a record, after the marks of span, parent and answer, what it is, begin and end of its bytes, and of its time: what is
-used below it, and where its parent's record is."""
+"""In a record, after the marks of span, parent and answer, what it is, begin and end of its bytes, and of its time:
+what is used below it, and where its parent's record is."""
 _OUTSIDE = 0xFFFFFFFFFFFFFFFF
 _BESIDE = 1 << 40
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
@@ -54,12 +54,10 @@ class Repeats:
         self._room = bytearray(8 * _WORDS * spans + 64)
         self._count = self._any = 0
 
-    def _note(
-        self, data: bytes, begin: int, end: int, trace: int, span: int, parent: int, kinds: int, answer: int, start: int,
-        finish: int,
-    ) -> None:  # fmt: skip
-        """A span at [begin, end), with its ids' offsets, -1 where there is none; `answer` is 0 or 64 bits for what it was
-        answered, and the times are in Unix nanoseconds."""
+    def _note(self, data: bytes, begin: int, end: int, trace: int, span: int, parent: int, kinds: int, answer: int,
+              start: int, finish: int) -> None:  # fmt: skip
+        """A span at [begin, end), with its ids' offsets, -1 where there is none; `answer` is 0 or 64 bits for what it
+        was answered, and the times are in Unix nanoseconds."""
         words = native.words(self._room)
         at = self._count * _WORDS
         self._count += 1
@@ -90,8 +88,8 @@ class Repeats:
         return self._repeating()
 
     def _spread(self) -> None:
-        """Tells parents what is used below them: over the request, one way and the other, until nothing is news, or it was
-        tried often enough. Parents mostly come after their children."""
+        """Tells parents what is used below them: over the request, one way and the other, until nothing is news, or it
+        was tried often enough. Parents mostly come after their children."""
         words = native.words(self._room)
         self._find_parents()
         turn = 0
@@ -127,7 +125,8 @@ class Repeats:
                 self.usage._add(words[at + 1], rises)
 
     def _find_parents(self) -> None:
-        """Notes of each span where its parent's record is, if that is in the request, and what was known of it before."""
+        """Notes of each span where its parent's record is, if that is in the request, and what was known of it
+        before."""
         words = native.words(self._room)
         size = 16
         while size < 2 * self._count:
@@ -180,9 +179,9 @@ class Repeats:
         return found
 
     def _is_other(self, answer: int, span: int, start: int, end: int) -> int:
-        """Whether another span at the same time had the same answer: in the same trace, by its id and its tokens. Else it is
-        this one's from now on. Two instrumentations at once make such spans, one beside the other; servers that give all
-        answers one id do not."""
+        """Whether another span at the same time had the same answer: in the same trace, by its id and its tokens. Else
+        it is this one's from now on. Two instrumentations at once make such spans, one beside the other; servers that
+        give all answers one id do not."""
         owner = self.usage._get(answer)
         if owner == 0:
             self.usage._add(answer, span & _OWNER | start << _OWNED | 1)

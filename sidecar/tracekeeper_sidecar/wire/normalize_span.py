@@ -16,9 +16,9 @@ class Parts(Walker):
         """After `attributes`: where the contents of the span's events begin and end, in their order."""
 
     def attributes(self, body: bytes, begin: int, end: int, field: int = 9) -> dict[str, tuple[int, int, int, int]]:
-        """By key: where the attribute begins, tag and all, and ends, and where its AnyValue begins and ends. `field` is the
-        number that attributes have in the message at [begin, end): 9 in a span, 3 in an event, 1 in a resource. Of two of
-        one key the first counts."""
+        """By key: where the attribute begins, tag and all, and ends, and where its AnyValue begins and ends. `field` is
+        the number that attributes have in the message at [begin, end): 9 in a span, 3 in an event, 1 in a resource. Of
+        two of one key the first counts."""
         found: dict[str, tuple[int, int, int, int]] = {}
         self.events = []
         pos = begin

@@ -12,6 +12,7 @@ from normalize_world import NOW, Told
 from tracekeeper_sidecar.process.build import Means
 from tracekeeper_sidecar.process.normalize import make
 from tracekeeper_sidecar.process.normalize.row import Kind
+from tracekeeper_sidecar.process.normalize.step import Normalize
 from tracekeeper_sidecar.process.step import Request
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.processor_fields import PROCESSOR
@@ -102,7 +103,8 @@ def test_a_config_makes_the_step() -> None:
 
     assert faults == []
     assert (by.name, by.kind, by.fails_closed) == ("n", "Normalize", False)
-    assert world.new(FOREIGN, by) == {}  # type: ignore[arg-type] # it is one
+    assert isinstance(by, Normalize)
+    assert world.new(FOREIGN, by) == {}
     assert make(configured({})[0], Means()).name == "n"
 
 

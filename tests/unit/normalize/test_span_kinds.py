@@ -1,4 +1,5 @@
-"""What a span is, by who says it: the dialect itself, OpenInference, the operation's name, frameworks, a tool's name."""
+"""What a span is, by who says it: the dialect itself, OpenInference, the operation's name, frameworks, a tool's
+name."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def make(processor: Processor, means: Means) -> Step:
     """The step that the config asks for."""
     # Only who normalises needs the table of dialects: it takes time to read, and memory.
-    from tracekeeper_sidecar.process.normalize.step import Normalize
-    from tracekeeper_sidecar.process.normalize.table import Table
+    from tracekeeper_sidecar.process.normalize.step import Normalize  # noqa: PLC0415 - see above
+    from tracekeeper_sidecar.process.normalize.table import Table  # noqa: PLC0415 - see above
 
     wanted = processor.normalize
     assert wanted is not None

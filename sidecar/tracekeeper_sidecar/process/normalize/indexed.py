@@ -13,8 +13,8 @@ _MOST = 4096
 
 
 def tree(attributes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Nested objects of keys with dots: {"0": {"message": {"role": …}}}. A key that goes on where another has ended, or the
-    other way round, is left out."""
+    """Nested objects of keys with dots: {"0": {"message": {"role": …}}}. A key that goes on where another has ended, or
+    the other way round, is left out."""
     root: dict[str, Any] = {}
     for key, value in attributes:
         at = root
@@ -116,14 +116,14 @@ def texts(nodes: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
 
 
 def answer(nodes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The message of Vercel's `ai.response.*`: text, object, reasoning and toolCalls; none where there is nothing of it."""
+    """The message of Vercel's `ai.response.*`: text, object, reasoning and toolCalls; none where there is nothing of
+    it."""
     parts: list[dict[str, Any]] = []
     thought = nodes.get("reasoning", nodes.get("reasoningText"))
     if isinstance(thought, str) and thought:
         parts.append({"type": "reasoning", "content": thought})
-    for name in ("text", "object"):
-        if isinstance(nodes.get(name), str) and nodes[name]:
-            parts.append({"type": "text", "content": nodes[name]})
+    texts_of_it = (nodes.get("text"), nodes.get("object"))
+    parts += [{"type": "text", "content": said} for said in texts_of_it if isinstance(said, str) and said]
     calls = nodes.get("toolCalls")
     if isinstance(calls, str) and calls:
         found = parsed(calls)

@@ -1,7 +1,7 @@
 """Messages of any form, as OpenTelemetry's conventions have them: {role, parts}.
 
-Nothing that a message says is lost: members and parts that are not understood stay as they are. What a model has thought is
-a part of its own, of the type `reasoning`.
+Nothing that a message says is lost: members and parts that are not understood stay as they are. What a model has
+thought is a part of its own, of the type `reasoning`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _KNOWN_TYPES: Final = frozenset(
 
 
 def listed(value: Any, role: str) -> list[dict[str, Any]]:
-    """The messages of a list of them, of an object that has one, of an answer of OpenAI's or Anthropic's API, or of text,
-    which is `role`'s. Raises UnusableError where nothing of that is there."""
+    """The messages of a list of them, of an object that has one, of an answer of OpenAI's or Anthropic's API, or of
+    text, which is `role`'s. Raises UnusableError where nothing of that is there."""
     if isinstance(value, str):
         return [{"role": role, "parts": [_text(value)]}]
     if isinstance(value, Mapping):
@@ -148,7 +148,7 @@ def _thought(rest: dict[str, Any]) -> str:
     if isinstance(found, list):
         texts = [item.get("text") for item in found if isinstance(item, Mapping)]
         if all(isinstance(text, str) for text in texts):
-            return "\n".join(texts)
+            return "\n".join(map(str, texts))
     return "" if found is None else dumped(found)
 
 

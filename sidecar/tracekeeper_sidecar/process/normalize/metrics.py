@@ -19,9 +19,9 @@ REPEATED: Final = counter(
 )
 UNUSABLE: Final = counter(
     "tracekeeper_normalize_unusable_total",
-    "Attributes that are not what their key says; they stay as they came and are not translated. Reasons: type, negative,"
-    " absurd (more than a thousand million tokens), fraction, not_finite, json (cut off, or none), messages (JSON that has"
-    " none), too_large.",
+    "Attributes that are not what their key says; they stay as they came and are not translated. Reasons: type, "
+    "negative, absurd (more than a thousand million tokens), fraction, not_finite, json (cut off, or none), messages "
+    "(JSON that has none), too_large.",
     "processor",
     "dialect",
     "reason",

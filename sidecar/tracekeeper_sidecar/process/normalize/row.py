@@ -119,7 +119,8 @@ class MessageRow:
 
     canonical: str
     source: str
-    """A key; one that ends with a dot begins keys that go on with an index; with `event ` before it, an event's name."""
+    """A key; one that ends with a dot begins keys that go on with an index; with `event ` before it, an event's
+    name."""
     form: Form
     role: str = "user"
     """Whose a text is that does not say it."""

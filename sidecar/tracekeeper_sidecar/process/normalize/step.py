@@ -22,8 +22,8 @@ _SCOPE_NAME = 1
 
 
 class Normalize(Plain):
-    """Has spans speak the canonical names, and marks usage that is told twice. What fails in it leaves the request as it
-    was, and is counted by the pipeline."""
+    """Has spans speak the canonical names, and marks usage that is told twice. What fails in it leaves the request as
+    it was, and is counted by the pipeline."""
 
     def __init__(self, name: str, kind: str, table: Table, keep_originals: bool = True) -> None:
         super().__init__(name, kind)

@@ -1,7 +1,7 @@
 """What numbers of tokens contain: worked out once, so that all who count or price them afterwards need not ask.
 
-Canonical numbers are inclusive: tokens of input contain those read from a cache and written to one, tokens of output those
-of reasoning. What comes otherwise (`exclusive`) is added up.
+Canonical numbers are inclusive: tokens of input contain those read from a cache and written to one, tokens of output
+those of reasoning. What comes otherwise (`exclusive`) is added up.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The OpenAI Agents SDK's own spans. The receiver of OpenAI's trace ingest says what it can by the canonical names on the way
-in, and marks them with this dialect; nothing is left to be translated."""
+"""The OpenAI Agents SDK's own spans. The receiver of OpenAI's trace ingest says what it can by the canonical names on
+the way in, and marks them with this dialect; nothing is left to be translated."""
 
 from __future__ import annotations
 
