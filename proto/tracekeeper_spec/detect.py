@@ -1,7 +1,7 @@
 """What troubles of agents are looked for: `processors[].detect`.
 
 Detect
-  off: tuple[Detector, …]             keep, link_conversations: bool
+  disabled: tuple[Detector, …]        keep, link_conversations: bool
   handoffs: tuple[Handoffs, …]        from, to: who may hand over to whom
   loop, context, tokens, tool_failures, ping_pong, fan_out, cut_off: where each trouble begins
 """
@@ -93,7 +93,7 @@ class Handoffs:
 
 @dataclass(frozen=True, slots=True)
 class Detect:
-    off: tuple[Detector, ...] = ()
+    disabled: tuple[Detector, ...] = ()
     keep: bool = True
     """Whether sampling keeps traces in which something was detected."""
     link_conversations: bool = True

@@ -39,11 +39,11 @@ def _make(**values: Any) -> Detect:
     return Detect(**{name: value for name, value in values.items() if value is not None})
 
 
-def _off_differ(values: Values) -> Iterator[Finding]:
-    off = values.get("off") or ()
-    for index, name in enumerate(off):
-        if name in off[:index]:
-            yield f"off[{index}]", f"{show(str(name))} is in this list already", "remove it"
+def _disabled_differ(values: Values) -> Iterator[Finding]:
+    disabled = values.get("disabled") or ()
+    for index, name in enumerate(disabled):
+        if name in disabled[:index]:
+            yield f"disabled[{index}]", f"{show(str(name))} is in this list already", "remove it"
 
 
 LOOP = Object(
@@ -138,7 +138,7 @@ HANDOFFS = Object(
 DETECT = Object(
     _make,
     (
-        Field("off", ListOf(Choice(Detector), 9), "Detectors that do not look.", default_note="they all look"),
+        Field("disabled", ListOf(Choice(Detector), 9), "Detectors that do not look.", default_note="they all look"),
         Field(
             "keep",
             Boolean(),
@@ -170,8 +170,8 @@ DETECT = Object(
     ),
     checks=(
         Check(
-            _off_differ,
-            "!has(self.off) || self.off.all(d, self.off.exists_one(x, x == d))",
+            _disabled_differ,
+            "!has(self.disabled) || self.disabled.all(d, self.disabled.exists_one(x, x == d))",
             "a detector may be named only once",
         ),
     ),

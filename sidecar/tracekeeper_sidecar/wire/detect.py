@@ -156,7 +156,7 @@ class Watch(Calls):
         self, data: bytes, begin: int, end: int, detector: int, seen: int, limit: int, subject: str, other: str
     ) -> None:
         agent = self._decoded(data, _AGENT)
-        self.found.append(Found(begin, end, detector, seen, limit, agent, subject, other))
+        self.found.append(Found(begin, end, self._end, detector, seen, limit, agent, subject, other))
 
     # Calls of models.
 

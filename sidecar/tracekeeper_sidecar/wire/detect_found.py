@@ -38,6 +38,8 @@ class Found(NamedTuple):
     begin: int
     """Where the span is whose coming has completed it."""
     end: int
+    ended: int
+    """When it has ended: Unix nanoseconds."""
     detector: int
     seen: int
     limit: int

@@ -87,13 +87,13 @@ def test_where_nothing_is_detected_the_request_is_the_same_object() -> None:
 
 def test_detectors_that_are_off_say_nothing() -> None:
     for case in cases():
-        step = _step(off=tuple(Detector), link_conversations=False)
+        step = _step(disabled=tuple(Detector), link_conversations=False)
         assert [_named(span) for span in _run(step, case.story, case.name) if _named(span)] == []
 
 
 def test_several_detectors_share_a_span_and_an_earlier_step_is_not_written_over() -> None:
     story = Story().tool("search", '{"q":"same"}', failed=True, times=5)
-    first, second = _step(), _step(off=(Detector.TOOL_FAILURES,), loop=DETECT_LOOP)
+    first, second = _step(), _step(disabled=(Detector.TOOL_FAILURES,), loop=DETECT_LOOP)
     (body,) = requests("both", story)
     request = Request(body, 5, BEGIN)
     first.run(request)
@@ -221,8 +221,8 @@ def test_an_alias_is_no_other_model(one: str, other: str, same: bool) -> None:
 @pytest.mark.parametrize(
     ("written", "path", "problem"),
     [
-        ({"off": ["Loop", "Loop"]}, "detect.off[1]", "'Loop' is in this list already"),
-        ({"off": ["Lop"]}, "detect.off[0]", ""),
+        ({"disabled": ["Loop", "Loop"]}, "detect.disabled[1]", "'Loop' is in this list already"),
+        ({"disabled": ["Lop"]}, "detect.disabled[0]", ""),
         ({"loop": {"repeats": 1}}, "detect.loop.repeats", "must be from 2 to 1000000, not 1"),
         ({"toolFailures": {"share": 2}}, "detect.toolFailures.share", ""),
         ({"handoffs": [{"to": ["a"]}]}, "detect.handoffs[0].from", ""),
@@ -238,7 +238,7 @@ def test_faults_are_named_where_they_are(written: dict[str, object], path: str, 
 
 
 def test_what_a_config_says_is_what_the_step_does() -> None:
-    spec = read(DETECT, {"handoffs": [{"from": "triage", "to": []}], "off": ["Loop"]}, "detect", [])
+    spec = read(DETECT, {"handoffs": [{"from": "triage", "to": []}], "disabled": ["Loop"]}, "detect", [])
     assert spec.handoffs == (Handoffs("triage", ()),)
     pipeline = build([Processor("watch", ProcessorType.DETECT, detect=spec)], Means())
     (step,) = pipeline.steps

@@ -10,7 +10,7 @@ def limits_of(spec: Detect) -> Limits:
     """Those of `spec`; NEVER for what is off."""
 
     def on(detector: Detector, limit: int | None) -> int:
-        return NEVER if limit is None or detector in spec.off else limit
+        return NEVER if limit is None or detector in spec.disabled else limit
 
     return Limits(
         repeats=on(Detector.LOOP, spec.loop.repeats),

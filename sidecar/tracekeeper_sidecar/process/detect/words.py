@@ -32,26 +32,34 @@ RELATION: Final = "tracekeeper.link"
 DETECTORS: Final = tuple(str(detector) for detector in Detector)
 """Names by the numbers that `wire.detect` has."""
 
-_ATTRIBUTE, _END, _MOST = 9, 8, 32
+_ATTRIBUTE, _MOST = 9, 32
 _KEY = DETECTED.encode()
 
 
 def written(span: bytes, found: Sequence[Found], links: Sequence[Link]) -> bytes:
     """The content of the span with what was found, and with links. What an earlier Detect has written stays."""
-    if not found:
-        return span + b"".join(_link(link) for link in links)
-    names, kept, end = [DETECTORS[one.detector] for one in found], [], 0
+    names = [DETECTORS[one.detector] for one in found]
+    if names and _KEY in span:
+        span, before = _without(span)
+        names = [*before, *names]
+    made = [span]
+    if names:
+        made.append(otlp_build.texts(DETECTED, list(dict.fromkeys(names))[:_MOST]))
+    made += [otlp_build.event(one.ended, DETECTED, _attributes(one)) for one in found]
+    made += [_link(link) for link in links]
+    return b"".join(made)
+
+
+def _without(span: bytes) -> tuple[bytes, list[str]]:
+    """The span without the attribute, and what that said."""
+    kept, names = [], []
     for part in fields(span, 0, len(span)):
-        if part.number == _ATTRIBUTE and part.wire == 2 and (told := _told(span, part.value, part.end)) is not None:
-            names = [*told, *names]
-            continue
-        if part.number == _END and part.wire == 1:
-            end = int.from_bytes(span[part.value : part.end], "little")
-        kept.append(span[part.start : part.end])
-    kept.append(otlp_build.texts(DETECTED, list(dict.fromkeys(names))[:_MOST]))
-    kept += [otlp_build.event(end, DETECTED, _attributes(one)) for one in found]
-    kept += [_link(link) for link in links]
-    return b"".join(kept)
+        told = _told(span, part.value, part.end) if part.number == _ATTRIBUTE and part.wire == 2 else None
+        if told is None:
+            kept.append(span[part.start : part.end])
+        else:
+            names += told
+    return b"".join(kept), names
 
 
 def _told(data: bytes, begin: int, end: int) -> list[str] | None:
