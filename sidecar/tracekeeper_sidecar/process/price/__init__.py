@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from tracekeeper_sidecar.process.build import Means
+from typing import TYPE_CHECKING
+
 from tracekeeper_sidecar.process.price.step import PriceStep
-from tracekeeper_spec.processor import Processor
+
+if TYPE_CHECKING:
+    from tracekeeper_sidecar.process.build import Means
+    from tracekeeper_spec.processor import Processor
 
 
 def make(processor: Processor, means: Means) -> PriceStep:
