@@ -27,7 +27,7 @@ _KINDS: Final = {
     "CONSUMER": otlp_build.CONSUMER,
 }
 _STATUS: Final = {"OK": otlp_build.OK, "ERROR": otlp_build.ERROR}
-_EVENT: Final = re.compile(r'"(?P<name>(?:[^"\\]|\\.)*)":\s*(?P<attributes>\{.*\})', re.DOTALL)
+_EVENT: Final = re.compile(r'"(?:[^"\\]|\\.)*":\s*\{.*\}', re.DOTALL)
 _MOST: Final = otlp_build.MOST_TIME // 1000
 """Microseconds whose nanoseconds fit into 64 bits."""
 _KNOWN: Final = frozenset(
@@ -195,16 +195,18 @@ def _annotations(item: dict[str, object]) -> tuple[bytes, int]:
 
 
 def _event(time: int, value: str) -> bytes:
-    """An event; OpenTelemetry's exporters write one with attributes as `"name": {"key": value}`."""
-    found = _EVENT.fullmatch(value)
-    if found is not None:
+    """An event. One with attributes is `"name": {"key": value}` by OpenTelemetry's mapping, and in braces as its Python
+    exporter writes it."""
+    written = value if value.startswith("{") else f"{{{value}}}" if _EVENT.fullmatch(value) else ""
+    if written:
         try:
-            parsed = json_text.parse(otlp_build.utf8(f'[{{"name":"{found["name"]}"}},{found["attributes"]}]'))
+            parsed = json_text.parse(otlp_build.utf8(written))
         except WireError:
             parsed = None
-        if isinstance(parsed, list) and len(parsed) == 2 and parsed[0].keys() == {"name"}:
-            named = parsed[0]["name"]
-            return otlp_build.event(time, named, b"".join(_value(key, one) for key, one in parsed[1].items()))
+        if isinstance(parsed, dict) and len(parsed) == 1:
+            ((name, attributes),) = parsed.items()
+            if isinstance(attributes, dict):
+                return otlp_build.event(time, name, b"".join(_value(key, one) for key, one in attributes.items()))
     return otlp_build.event(time, value)
 
 
