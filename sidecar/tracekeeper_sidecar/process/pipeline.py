@@ -42,6 +42,8 @@ class Pipeline:
         """Names of headers that must be in the context."""
         self._clock = clock
         self._counts = {step.name: Counts() for step in steps}
+        self._detours = tuple(step if isinstance(step, Detour) else None for step in steps)
+        """Asked once: to look for a protocol's members takes 30 µs."""
 
     def process(
         self, body: bytes, spans: int, context: Mapping[str, str], done: Callable[[Request, Exception | None], None]
@@ -58,10 +60,10 @@ class Pipeline:
     def _go_on(self, request: Request, index: int, done: Done) -> None:
         steps = self.steps
         while index < len(steps) and request.spans:
-            step = steps[index]
+            step, detour = steps[index], self._detours[index]
             index += 1
-            if isinstance(step, Detour):
-                self._detour(step, request, index, done)
+            if detour is not None:
+                self._turn_off(step, detour, request, index, done)
                 return
             began, before, spans = self._clock(), request.body, request.spans
             counts = self._counts[step.name]
@@ -73,14 +75,14 @@ class Pipeline:
                 if step.fails_closed:
                     done(error)
                     return
-                request.body = before
+                request.restore(step.name, before, spans)
             counts.spans += spans
             if request.body is not before:
                 counts.changed += spans
             counts.seconds += self._clock() - began
         done(None)
 
-    def _detour(self, step: Step, request: Request, index: int, done: Done) -> None:
+    def _turn_off(self, step: Step, detour: Detour, request: Request, index: int, done: Done) -> None:
         before, spans = request.body, request.spans
         counts = self._counts[step.name]
 
@@ -91,13 +93,12 @@ class Pipeline:
                 if step.fails_closed:
                     done(error)
                     return
-                request.body = before
+                request.restore(step.name, before, spans)
             elif request.body is not before:
                 counts.changed += spans
             self._go_on(request, index, done)
 
-        assert isinstance(step, Detour)
-        step.start(request, back)
+        detour.start(request, back)
 
     def keep(self, older: Pipeline) -> None:
         """Take over what the steps of `older` know and have counted, by their names and types; let go of those that are

@@ -39,6 +39,11 @@ class Request:
         self.spans -= gone
         self.filtered[step] += gone
 
+    def restore(self, step: str, body: bytes, spans: int) -> None:
+        """`step` has failed on the way, and the request goes on as it was before it."""
+        self.body, self.spans = body, spans
+        self.filtered.pop(step, None)
+
     def refuse(self, reason: str, body: bytes, gone: int, problem: str) -> None:
         """`gone` spans are not stored for this `reason`, and the client is told that with `problem`, a sentence without
         a full stop, by OTLP's partial success; `body` is what is left."""

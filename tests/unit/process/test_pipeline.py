@@ -212,3 +212,13 @@ def test_samples_of_a_step_are_shown_with_those_of_all() -> None:
             return [Sample(SPANS, ("own", "Told"), 7)]
 
     assert Sample(SPANS, ("own", "Told"), 7) in list(Pipeline([Counting(lambda request: None)]).samples())
+
+
+async def test_a_step_that_fails_when_it_has_thrown_spans_away_has_thrown_none_away() -> None:
+    def half(request: Request) -> None:
+        request.filter("told", otlp_requests.body(1), 1)
+        raise RuntimeError("a step that fails")
+
+    rig, body = Rig(Told(half)), otlp_requests.body(2)
+    assert await rig.export(body) == Accepted(2)
+    assert (rig.store.payloads, rig.ledger.filtered) == ([body], {})
