@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import processors
 from spans import Template
 
+from tracekeeper_sidecar.memory import keep_some
 from tracekeeper_sidecar.process.build import Means, build
 from tracekeeper_sidecar.process.step import Request, Step
 from tracekeeper_sidecar.wire.scan import look
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--only", help="one processor, by its name or type")
     parser.add_argument("--seconds", type=float, default=0.0, help="to go on for, at least")
     options = parser.parse_args()
+    keep_some()  # As the sidecar does: requests are written into memory that others have left.
     template = Template(options.spans, options.prompt, bare=options.bare)
     made = steps(options.only)
     rounds: list[list[float]] = []
