@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+from tracekeeper_sidecar.process.redact.exact import TooLongError
 from tracekeeper_sidecar.process.redact.matcher import UNKNOWN_LABEL, Matcher, Note, Report
 from tracekeeper_sidecar.process.redact.prefilter import Aim, Prefilter, Suspicion
 from tracekeeper_sidecar.process.redact.texts import DroppedError, Texts, TooDeepError
@@ -18,7 +19,7 @@ from tracekeeper_spec.redact import MessageContent, Redact
 
 _ATTRIBUTES: Final = range(1, 6)
 _OF_EVENTS: Final = PLACES.index("events.attributes")
-MOST_SECONDS: Final = 5.0
+MOST_SECONDS: Final = 2.0
 """For one request: what has not been looked at by then is refused. Linear work on the largest request takes less."""
 _REMEMBERED: Final = 4096
 _MOST_REMEMBERED: Final = 512
@@ -67,6 +68,10 @@ class Engine:
             return Outcome(body)
         return self._changed(body, suspicion, parts, tell)
 
+    def forget(self) -> None:
+        """Look anew at what has been seen before."""
+        self._remembered.clear()
+
     def text(self, text: bytes) -> bytes:
         """A text, looked at for everything."""
         try:
@@ -79,7 +84,7 @@ class Engine:
         edits: list[Edit] = []
         gone: set[tuple[int, int]] = set()
         spans: set[int] = set()
-        until = time.perf_counter() + MOST_SECONDS
+        until = self._matcher.until = time.perf_counter() + MOST_SECONDS
         for part in parts:
             owner = part[5], part[6]
             if owner in gone:
@@ -88,7 +93,7 @@ class Engine:
             was = body[begin:end]
             try:
                 if time.perf_counter() > until:
-                    raise TimeoutError(f"it takes longer than {MOST_SECONDS:g} seconds")
+                    raise TooLongError
                 found = self._part(part, was, suspicion, outcome, tell)
             except Exception as error:
                 # Whatever it is: what has not been looked at is not stored.

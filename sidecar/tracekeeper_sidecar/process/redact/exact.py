@@ -6,6 +6,7 @@ against each other. RE2 has no look-around: what must not stand before is matche
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -64,6 +65,8 @@ def _followed(text: bytes, end: int, by: bytes) -> bool:
 
 
 _NUMERALS: Final = b"0123456789"
+_LEAST_CARD, _MOST_CARD = 13, 19
+_LAST_GROUP: Final = compiled(rb"[^0-9]+[0-9]+$")
 _WORD: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 
 
@@ -99,16 +102,18 @@ def _told(text: bytes, begin: int, end: int) -> int:
 
 
 def _card(text: bytes, begin: int, end: int) -> int:
-    """The longest card among the digits that begin there and end before something that is none."""
-    while end > begin:
-        found = checks.digits_of(text[begin:end])
-        if len(found) < 13:
-            return 0
-        if not _followed(text, end, _NUMERALS) and checks.is_card(found):
+    """The longest card among the groups of digits that begin there."""
+    part = text[begin:end]
+    found = checks.digits_of(part)
+    while len(found) >= _LEAST_CARD:
+        if len(found) <= _MOST_CARD and not _followed(text, end, _NUMERALS) and checks.is_card(found):
             return end
-        end -= 1
-        while end > begin and text[end - 1] not in _NUMERALS:
-            end -= 1
+        last = _LAST_GROUP.search(part)
+        if last is None:
+            return 0
+        part = part[: last.start()]
+        end = begin + len(part)
+        found = checks.digits_of(part)
     return 0
 
 
@@ -212,7 +217,9 @@ _DECLARED: Final[dict[Detector, tuple[tuple[bytes, Callable[[bytes, int, int], i
             b"",
         ),
     ),
-    Detector.CREDIT_CARD: ((rb"(?:^|[^0-9A-Za-z.])([2-68](?:" + _DASH + rb"?[0-9]){12,18})", _card, b""),),
+    Detector.CREDIT_CARD: (
+        (rb"(?:^|[^0-9A-Za-z.])([2-68][0-9]{2,18}(?:" + _DASH + rb"[0-9]{1,18}){0,5})", _card, b""),
+    ),
     Detector.SSN: (
         (
             rb"(?:^|[^0-9A-Za-z.+-])([0-9]{3}(?:-[0-9]{2}-| [0-9]{2} |" + _WIDE + rb"[0-9]{2}" + _WIDE + rb")[0-9]{4})",
@@ -243,11 +250,22 @@ _DECLARED: Final[dict[Detector, tuple[tuple[bytes, Callable[[bytes, int, int], i
 }
 _PEM: Final = compiled(rb"-----BEGIN [0-9A-Z ]{0,40}PRIVATE KEY-----")
 _PEM_END: Final = compiled(rb"-----END [0-9A-Z ]{0,40}PRIVATE KEY-----")
+MOST_FINDINGS: Final = 10_000
+_LOOK: Final = 63
+"""After so many tries it is looked at the clock."""
 _COMPILED: dict[Detector, tuple[_Pattern, ...]] = {}
 
 
-def find(detector: Detector, text: bytes) -> list[tuple[int, int]]:
-    """Where `detector` finds something in `text`; findings of several of its patterns may overlap."""
+class TooLongError(Exception):
+    """It takes longer than it may."""
+
+    def __init__(self) -> None:
+        super().__init__("it takes too long")
+
+
+def find(detector: Detector, text: bytes, until: float = float("inf")) -> list[tuple[int, int]]:
+    """Where `detector` finds something in `text`; findings of several of its patterns may overlap. Where there are more
+    than MOST_FINDINGS, all of it is one. Raises TooLongError when it is not done by `until` (time.perf_counter)."""
     patterns = _COMPILED.get(detector)
     if patterns is None:
         patterns = tuple(_Pattern(compiled(pattern), holds, needs) for pattern, holds, needs in _DECLARED[detector])
@@ -255,14 +273,14 @@ def find(detector: Detector, text: bytes) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for pattern in patterns:
         if pattern.needs in text:
-            _search(pattern, text, found)
+            _search(pattern, text, found, until)
     if detector is Detector.SECRET and b"PRIVATE KEY-----" in text:
         found.extend(_private_keys(text))
     return found
 
 
-def _search(pattern: _Pattern, text: bytes, found: list[tuple[int, int]]) -> None:
-    at, last = 0, len(text)
+def _search(pattern: _Pattern, text: bytes, found: list[tuple[int, int]], until: float) -> None:
+    at, last, tries = 0, len(text), 0
     search, holds = pattern.search.search, pattern.holds
     while at < last and (match := search(text, at)) is not None:
         begin, stop = match.span(1)
@@ -273,6 +291,13 @@ def _search(pattern: _Pattern, text: bytes, found: list[tuple[int, int]]) -> Non
         else:
             # Patterns whose findings may be of any length are not tried again within one: that would take for ever.
             at = begin + 1 if end == 0 else stop
+        tries += 1
+        if tries & _LOOK == 0:
+            if len(found) > MOST_FINDINGS:
+                found[:] = [(0, last)]
+                return
+            if time.perf_counter() > until:
+                raise TooLongError
 
 
 def _private_keys(text: bytes) -> Found:

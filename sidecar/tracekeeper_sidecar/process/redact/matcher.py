@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
@@ -25,8 +26,6 @@ CONTENT_LABEL: Final = "MessageContent"
 UNKNOWN_LABEL: Final = "UnknownField"
 _MARK: Final = exact.compiled(rb"\[(?:REDACTED|sha256:[a-p]{16})\]")
 _LETTERS: Final = bytes.maketrans(b"0123456789abcdef", b"abcdefghijklmnop")
-_MOST_FINDINGS: Final = 10_000
-"""In one text: with more of them, all of it is hidden."""
 
 
 class Finding(NamedTuple):
@@ -67,6 +66,8 @@ class Matcher:
 
     def __init__(self, wish: Redact, hash_key: bytes | None) -> None:
         self.action = wish.action
+        self.until = float("inf")
+        """When (time.perf_counter) it is to give up."""
         self._hash_key = hash_key
         self._detectors = tuple(wish.detectors)
         options = _quiet()
@@ -97,15 +98,17 @@ class Matcher:
         found: list[Finding] = []
         for detector in self._detectors:
             if aims is None or detector in aims:
-                found.extend(Finding(begin, end, str(detector)) for begin, end in exact.find(detector, text))
+                found.extend(
+                    Finding(begin, end, str(detector)) for begin, end in exact.find(detector, text, self.until)
+                )
         for name, pattern in self._own:
             if aims is None or name in aims:
-                found.extend(Finding(begin, end, name) for begin, end in _spans(pattern, text))
+                found.extend(Finding(begin, end, name) for begin, end in _spans(pattern, text, self.until))
         if self._names is not None and (aims is None or NAMES in aims):
-            found.extend(Finding(begin, end, NAMES_LABEL) for begin, end in _words(self._names, text))
+            found.extend(Finding(begin, end, NAMES_LABEL) for begin, end in _words(self._names, text, self.until))
         if not found:
             return found
-        if len(found) > _MOST_FINDINGS:
+        if len(found) > exact.MOST_FINDINGS:
             return [Finding(0, len(text), found[0].label)]
         return _merged(found, text)
 
@@ -127,18 +130,20 @@ def _quiet() -> Any:
     return options
 
 
-def _spans(pattern: Any, text: bytes) -> list[tuple[int, int]]:
+def _spans(pattern: Any, text: bytes, until: float) -> list[tuple[int, int]]:
     found = []
     for match in pattern.finditer(text):
         begin, end = match.span()
         if begin < end:
             found.append((begin, end))
-        if len(found) > _MOST_FINDINGS:
+        if len(found) > exact.MOST_FINDINGS:
             break
+        if time.perf_counter() > until:
+            raise exact.TooLongError
     return found
 
 
-def _words(pattern: Any, text: bytes) -> list[tuple[int, int]]:
+def _words(pattern: Any, text: bytes, until: float) -> list[tuple[int, int]]:
     """Matches that stand alone: neither in front nor behind is a letter or a digit."""
     found = []
     at = 0
@@ -151,8 +156,10 @@ def _words(pattern: Any, text: bytes) -> list[tuple[int, int]]:
         else:
             found.append((begin, end))
             at = end
-        if len(found) > _MOST_FINDINGS:
+        if len(found) > exact.MOST_FINDINGS:
             break
+        if time.perf_counter() > until:
+            raise exact.TooLongError
     return found
 
 
