@@ -235,6 +235,17 @@ FAULTY = [
     Faulty(
         "sidecar.ports.metrics", 15001, "spec.sidecar.receivers.otlp.grpcPort", "15001 is already ports.metrics", False
     ),
+    Faulty(
+        "sidecar.receivers.zipkin.port",
+        15002,
+        "spec.sidecar.receivers.zipkin.port",
+        "15002 is already receivers.otlp.httpPort",
+        False,
+    ),
+    Faulty("sidecar.receivers.zipkin.port", "9411", "spec.sidecar.receivers.zipkin.port", "leave the quotes out"),
+    Faulty("sidecar.receivers.zipkin", True, "spec.sidecar.receivers.zipkin", "must be an object"),
+    Faulty("sidecar.receivers.jaeger", {}, "spec.sidecar.receivers.jaeger", "is not a known field"),
+    Faulty("sidecar.receivers.openai.parentFrom", "Header", "spec.sidecar.receivers.openai.parentFrom", "must be"),
     Faulty("sidecar.storage.size", "1", "spec.sidecar.storage.size", "must be from 1Mi to 1Ti", False),
     Faulty("sidecar.storage.size", "1 GB", "spec.sidecar.storage.size", "is not a quantity"),
     Faulty("sidecar.storage.size", 1.5, "spec.sidecar.storage.size", "must be a size such as 512Mi"),

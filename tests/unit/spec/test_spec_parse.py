@@ -20,12 +20,14 @@ from tracekeeper_spec.config import (
     Ephemeral,
     From,
     Guarantee,
+    ParentFrom,
     Protocol,
     Retry,
     ShardBy,
     Spans,
     StorageType,
     WhenFull,
+    ZipkinReceiver,
 )
 from tracekeeper_spec.faults import MAX_FAULTS, Fault
 from tracekeeper_spec.parse import parse_manifest, parse_spec
@@ -61,6 +63,8 @@ def test_a_config_with_every_field_is_read_as_written() -> None:
     assert spec.sidecar is not None and spec.backends is not None and spec.selector is not None
     assert spec.sidecar.drain_timeout == 90 and spec.sidecar.ports.metrics == 15000
     assert (spec.sidecar.receivers.otlp.grpc_port, spec.sidecar.receivers.otlp.http_port) == (15001, 15002)
+    assert spec.sidecar.receivers.openai.parent_from is ParentFrom.METADATA_OR_REQUEST
+    assert spec.sidecar.receivers.zipkin == ZipkinReceiver(15003)
     assert (spec.sidecar.storage.type, spec.sidecar.storage.size) == (StorageType.EPHEMERAL, 2 * 1024**3)
     assert spec.sidecar.storage.history == 512 * 1024**2
     assert spec.sidecar.storage.ephemeral == Ephemeral("fast.example")
