@@ -243,7 +243,7 @@ FAULTY = [
         False,
     ),
     Faulty("sidecar.receivers.zipkin.port", "9411", "spec.sidecar.receivers.zipkin.port", "leave the quotes out"),
-    Faulty("sidecar.receivers.zipkin", True, "spec.sidecar.receivers.zipkin", "must be an object"),
+    Faulty("sidecar.receivers.zipkin", True, "spec.sidecar.receivers.zipkin", "must be a mapping, not True"),
     Faulty("sidecar.receivers.jaeger", {}, "spec.sidecar.receivers.jaeger", "is not a known field"),
     Faulty("sidecar.receivers.openai.parentFrom", "Header", "spec.sidecar.receivers.openai.parentFrom", "must be"),
     Faulty("sidecar.storage.size", "1", "spec.sidecar.storage.size", "must be from 1Mi to 1Ti", False),
