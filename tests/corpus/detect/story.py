@@ -55,21 +55,16 @@ class Story:
     ) -> Story:
         """Calls of the model. `names` may have `model` and `answered`."""
         for _ in range(times):
-            self._add(
-                f"chat {self.model}",
-                {
-                    "gen_ai.operation.name": "chat",
-                    "gen_ai.provider.name": self.provider,
-                    "gen_ai.request.model": names.get("model", self.model),
-                    "gen_ai.response.model": names.get("answered", self.answered),
-                    "gen_ai.usage.input_tokens": sent,
-                    "gen_ai.usage.output_tokens": said,
-                    "gen_ai.response.finish_reasons": [reason],
-                }
-                | self._own(agent),
-                seconds=seconds,
-                kind=Span.SPAN_KIND_CLIENT,
-            )
+            call: dict[str, Value] = {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": self.provider,
+                "gen_ai.request.model": names.get("model", self.model),
+                "gen_ai.response.model": names.get("answered", self.answered),
+                "gen_ai.usage.input_tokens": sent,
+                "gen_ai.usage.output_tokens": said,
+                "gen_ai.response.finish_reasons": [reason],
+            }
+            self._add(f"chat {self.model}", call | self._own(agent), seconds=seconds, kind=Span.SPAN_KIND_CLIENT)
         return self
 
     def tool(
