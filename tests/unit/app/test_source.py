@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tracekeeper_sidecar.control.goal import Goal
-from tracekeeper_sidecar.control.source import ManifestSource, PolicySource, parse_downward_map
+from tracekeeper_sidecar.control.source import ManifestSource, PolicySource, parse_downward_map, service_of
 from tracekeeper_sidecar.errors import PolicyError
 from tracekeeper_sidecar.model import Pod
 from tracekeeper_spec.policy import Control, PolicyDocument
@@ -216,3 +216,23 @@ def test_a_policy_says_where_metrics_go_and_whose_they_are(tmp_path: Path, metri
     assert [push.name for push in instruction.pushes] == pushed
     assert instruction.pod == Pod("shop", "job-1", "u-1")
     assert [backend.name for backend in instruction.spec.backends] == ["a"], "spans go on whatever that says"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "labels", "service"),
+    [
+        ('resource.opentelemetry.io/service.name="shop"\n', 'app.kubernetes.io/name="a"\napp="b"\n', "shop"),
+        ('other="x"\n', 'app="b"\napp.kubernetes.io/name="a"\n', "a"),
+        ("", 'app="b"\n', "b"),
+        ("", 'app=""\n', ""),
+        (None, None, ""),
+    ],
+)
+def test_what_the_pod_says_that_its_service_is_called(
+    tmp_path: Path, annotations: str | None, labels: str | None, service: str
+) -> None:
+    for name, text in (("annotations", annotations), ("labels", labels)):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    assert service_of(str(tmp_path)) == service
+    assert service_of(None) == ""
