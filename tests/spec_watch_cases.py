@@ -29,7 +29,37 @@ WATCHED: dict[str, Any] = {
                     }
                 ]
             },
-        }
+        },
+        {"name": "noise", "type": "Filter", "filter": {"drop": ["span.duration < 100ms", "span.is_root"]}},
+        {
+            "name": "tags",
+            "type": "Attributes",
+            "attributes": {
+                "target": "Span",
+                "match": 'span.kind == "server"',
+                "copy": [{"from": "enduser.id", "to": "user.id"}],
+                "rename": [{"from": "http.url", "to": "url.full"}],
+                "delete": ["db.statement"],
+                "set": [
+                    {"key": "tenant", "value": "7", "valueType": "Integer", "ifMissing": True},
+                    {"key": "k8s.pod.name", "fromPod": "Name"},
+                    {"key": "app", "fromLabel": "app.kubernetes.io/name"},
+                    {"key": "team", "fromAnnotation": "example.com/team"},
+                    {"key": "caller", "fromContext": "x-caller"},
+                ],
+            },
+        },
+        {
+            "name": "mine",
+            "type": "Custom",
+            "custom": {
+                "entryPoint": "team-from-route",
+                "config": {"teams": {"/pay": "billing"}, "limits": [1, 0.5, True, None]},
+                "onError": "Refuse",
+                "timeout": "500ms",
+                "memory": "256Mi",
+            },
+        },
     ],
     "metrics": {
         "push": [
