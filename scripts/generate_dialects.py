@@ -66,8 +66,8 @@ def _row(row: Row) -> str:
         how.insert(0, f"member `{row.member}` of its JSON")
     if row.exclusive:
         how.append("exclusive")
-    if row.unlike:
-        how.append(f"where it is not `{row.unlike}`")
+    if row.beside:
+        how.append(f"where there is `{row.beside}`")
     if row.kinds:
         how.append(f"on spans of kind {' or '.join(row.kinds)}")
     return f"| `{row.canonical}` | {source} | {'; '.join(how)} |"

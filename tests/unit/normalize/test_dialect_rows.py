@@ -44,8 +44,8 @@ def span_of(dialect: Dialect, row: Row, value: Any) -> dict[str, Any]:
         for name in reversed(row.member.split(".")):
             value = {name: value}
         value = json.dumps(value)
-    if row.unlike:
-        made[row.unlike] = "another"
+    if row.beside:
+        made[row.beside] = 1
     if row.source != SPAN_NAME:
         made[row.source] = value
     return made

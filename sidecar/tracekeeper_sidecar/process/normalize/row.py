@@ -84,8 +84,8 @@ class Row:
     """The value is JSON, and this is the path to the member that is meant, its names separated by dots."""
     kinds: tuple[Kind, ...] = ()
     """Only on spans of these kinds; of all, where there are none."""
-    unlike: str = ""
-    """A canonical attribute: the value says something only where it is another."""
+    beside: str = ""
+    """A canonical attribute: the row serves only where that is known by now."""
     exclusive: bool = False
     """Tokens that do not contain the cached ones (of input), or those of reasoning (of output)."""
 

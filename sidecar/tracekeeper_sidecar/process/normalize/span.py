@@ -159,6 +159,8 @@ class _Span:
                 continue
             if row.kinds and self._kind not in row.kinds:
                 continue
+            if row.beside and self._known(row.beside) is None:
+                continue
             try:
                 value = self._value(each)
             except UnusableError as error:
@@ -168,7 +170,7 @@ class _Span:
                 if row.member and error.reason == "json":
                     self._json[row.source] = error
                 continue
-            if value is None or (row.unlike and value == self._known(row.unlike)):
+            if value is None:
                 continue
             if value == 0 and row.canonical in keys.SUB_COUNTS:
                 continue

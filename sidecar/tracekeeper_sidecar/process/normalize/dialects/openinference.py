@@ -72,10 +72,11 @@ OPENINFERENCE: Final = Dialect(
         Row(keys.REQUEST_MODEL, _EMBEDDING_PARAMETERS, member="model"),
         Row(keys.REQUEST_MODEL, "reranker.model_name"),
         Row(keys.RESPONSE_MODEL, "llm.response.model_name"),
-        Row(keys.RESPONSE_MODEL, "llm.model_name", kinds=(Kind.LLM,), unlike=keys.REQUEST_MODEL),
         Row(keys.RESPONSE_ID, "output.value", member="id", kinds=(Kind.LLM,)),
         Row(keys.INPUT, "llm.token_count.prompt", How.TOKENS),
         Row(keys.OUTPUT, "llm.token_count.completion", How.TOKENS),
+        # Before there is an answer, it is the model that was asked for.
+        Row(keys.RESPONSE_MODEL, "llm.model_name", kinds=(Kind.LLM,), beside=keys.OUTPUT),
         Row(keys.CACHE_READ, "llm.token_count.prompt_details.cache_read", How.TOKENS),
         Row(keys.CACHE_READ, "llm.token_count.prompt_details.cache_input", How.TOKENS),
         Row(keys.CACHE_WRITE, "llm.token_count.prompt_details.cache_write", How.TOKENS),
