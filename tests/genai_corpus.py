@@ -39,6 +39,8 @@ _FIELDS = {
     "cache_read": "gen_ai.usage.cache_read.input_tokens",
     "cache_write": "gen_ai.usage.cache_write.input_tokens",
     "reasoning": "gen_ai.usage.reasoning.output_tokens",
+    "input_audio": "gen_ai.usage.audio.input_tokens",
+    "output_audio": "gen_ai.usage.audio.output_tokens",
     "basis": "tracekeeper.token_basis",
     "agent": "gen_ai.agent.name",
     "tool": "gen_ai.tool.name",
@@ -47,7 +49,7 @@ _FIELDS = {
     "user": "user.id",
     "repeated": "tracekeeper.usage.repeated",
 }
-_PARTS = ("cache_read", "cache_write", "reasoning")
+_PARTS = ("cache_read", "cache_write", "reasoning", "input_audio", "output_audio")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from genai_corpus import Case, cases, counted, form, normalizer, one_by_one, spa
 ALL = cases()
 CANONICAL = ("gen_ai.", "tracekeeper.")
 """What may be replaced."""
-PARTS = ("input", "output", "cache_read", "cache_write", "reasoning")
+PARTS = ("input", "output", "cache_read", "cache_write", "reasoning", "input_audio", "output_audio")
 
 
 def forms(body: bytes) -> list[dict[str, Any]]:

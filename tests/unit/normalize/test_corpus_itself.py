@@ -13,21 +13,24 @@ from tracekeeper_sidecar.process.normalize.dialects import DIALECTS
 
 ALL = cases()
 MOST_BYTES = 1_500_000
+SOUND = {"input_audio", "output_audio"}
 UNTRUE = {
     "otel_stable": {
         "chat_stream": {"cache_read"},
         "chat_think": {"cache_read", "reasoning"},
         "chat_tool": {"cache_read"},
+        "chat_audio": SOUND,
     },
     "otel_opt_in": {
         "chat_stream": {"cache_read"},
         "chat_think": {"cache_read", "reasoning"},
         "chat_tool": {"cache_read"},
+        "chat_audio": SOUND,
     },
     "openinference": {"openai_agents": {"cache_read"}, "langchain_twice": {"input", "output", "cache_read"}},
-    "openlit": {"chat_think": {"reasoning"}},
-    "traceloop": {"anthropic_stream": {"output"}},
-    "traceloop_old": {"anthropic_stream": {"output"}},
+    "openlit": {"chat_think": {"reasoning"}, "chat_audio": SOUND},
+    "traceloop": {"anthropic_stream": {"output"}, "chat_audio": SOUND},
+    "traceloop_old": {"anthropic_stream": {"output"}, "chat_audio": SOUND},
     "vercel5": {
         "chat_think": {"cache_read", "reasoning"},
         "responses_think": {"cache_read", "reasoning"},

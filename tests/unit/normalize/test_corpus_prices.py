@@ -21,6 +21,8 @@ def test_the_golden_costs_are_those_of_the_book(case: Case) -> None:
             output_tokens=call["output"],
             cache_read_tokens=call["cache_read"],
             cache_write_tokens=call["cache_write"],
+            input_audio_tokens=call["input_audio"],
+            output_audio_tokens=call["output_audio"],
         )
         by_book = genai_prices.calc_price(usage, model_ref=call["model"], provider_id=call["provider"])
         assert Decimal(call["cost"]) == by_book.total_price

@@ -6,7 +6,7 @@ The case is chosen by a word in the last message of the user, so that one server
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 CITY = "Lyon"
 TOOL = "get_weather"
@@ -25,6 +25,8 @@ class Usage:
     cache_read: int = 0
     cache_write: int = 0
     reasoning: int = 0
+    input_audio: int = 0
+    output_audio: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ OPENAI = {
     "think": Answer(
         HELLO, Usage(2048, 640, cache_read=1024, reasoning=512), thought="The user greets me; I greet back."
     ),
+    "listen": Answer(HELLO, Usage(120, 60, input_audio=80, output_audio=40)),
     "weather": Answer("", Usage(82, 17), finish="tool_calls", calls_tool=True),
     "after tool": Answer(WEATHER, Usage(117, 12, cache_read=64)),
     "poem": Answer(POEM, Usage(31, 16), finish="length"),
@@ -58,6 +61,7 @@ ANTHROPIC = {
     "poem": Answer(POEM, Usage(27, 16), finish="length"),
 }
 EMBEDDING = Usage(8, 0)
+PARTS = tuple(part.name for part in fields(Usage))
 ARGUMENTS = json.dumps({"city": CITY})
 DATED = {
     "gpt-4o": "gpt-4o-2024-08-06",

@@ -37,10 +37,10 @@ def _chat_usage(answer: Answer) -> dict[str, Any]:
         "prompt_tokens": used.input,
         "completion_tokens": used.output,
         "total_tokens": used.input + used.output,
-        "prompt_tokens_details": {"cached_tokens": used.cache_read, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": used.cache_read, "audio_tokens": used.input_audio},
         "completion_tokens_details": {
             "reasoning_tokens": used.reasoning,
-            "audio_tokens": 0,
+            "audio_tokens": used.output_audio,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },

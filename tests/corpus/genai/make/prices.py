@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import genai_prices
+from answers import PARTS
 from model_server import Case
 
 
@@ -17,6 +18,8 @@ def cost(call: dict[str, Any]) -> Decimal:
         output_tokens=call["output"],
         cache_read_tokens=call["cache_read"],
         cache_write_tokens=call["cache_write"],
+        input_audio_tokens=call["input_audio"],
+        output_audio_tokens=call["output_audio"],
     )
     return genai_prices.calc_price(usage, model_ref=call["model"], provider_id=call["provider"]).total_price
 
@@ -25,8 +28,6 @@ def priced(case: Case) -> dict[str, Any]:
     """The calls of a case with the cost of each, and the sums."""
     told = asdict(case)
     calls = [{**call, "cost": str(cost(call))} for call in told["calls"]]
-    sums = {
-        key: sum(call[key] for call in calls) for key in ("input", "output", "cache_read", "cache_write", "reasoning")
-    }
+    sums = {part: sum(call[part] for call in calls) for part in PARTS}
     total = sum((Decimal(call["cost"]) for call in calls), Decimal(0))
     return {"calls": calls, "refused": told["refused"], "total": {**sums, "cost": str(total)}}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from answers import ANTHROPIC, EMBEDDING, OPENAI
-from golden.spans import CLAUDE, GPT, MINI, VECTORS, Case, call, embedding
+from golden.spans import AUDIO, CLAUDE, GPT, MINI, SOUND, VECTORS, Case, call, embedding
 
 
-def openai_calls(chat: str, embed: str, respond: str | None, **more: Any) -> dict[str, Case]:
-    """Cases of `openai_calls.py`; the names may hold `{model}`. `more` goes to every call."""
+def openai_calls(chat: str, embed: str, respond: str | None, deaf: bool = False, **more: Any) -> dict[str, Case]:
+    """Cases of `openai_calls.py`; the names may hold `{model}`. One that is `deaf` does not tell tokens of sound. `more`
+    goes to every call."""
 
     def said(case: str, model: str = GPT, name: str = chat, **other: Any) -> Any:
         usage = OPENAI[case].usage if case in OPENAI else None
@@ -20,6 +21,7 @@ def openai_calls(chat: str, embed: str, respond: str | None, **more: Any) -> dic
         "chat_stream": [said("stream")],
         "chat_think": [said("think", MINI)],
         "chat_tool": [said("weather"), said("after tool")],
+        "chat_audio": [said("listen", AUDIO, answered=AUDIO, lost=SOUND if deaf else ())],
         "chat_length": [said("poem")],
         "chat_error": [said("fail")],
         "embeddings": [embedding(embed, EMBEDDING, **{**more, "answered": VECTORS})],

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import genai_prices
+from answers import PARTS
 from golden import langfuse, openai_agents, openinference, openlit, otel, pydantic_ai, traceloop, vercel
 from golden.spans import Case, Span
 
@@ -23,7 +24,6 @@ FORMS: dict[str, dict[str, Case]] = {
     "vercel5": vercel.FIVE,
     "vercel7": vercel.SEVEN,
 }
-PARTS = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 
 def counted(case: Case) -> Case:
@@ -44,6 +44,8 @@ def cost(span: Span) -> Decimal | None:
         output_tokens=span.get("output", 0),
         cache_read_tokens=span.get("cache_read", 0),
         cache_write_tokens=span.get("cache_write", 0),
+        input_audio_tokens=span.get("input_audio", 0),
+        output_audio_tokens=span.get("output_audio", 0),
     )
     try:
         return genai_prices.calc_price(usage, model_ref=model, provider_id=span.get("provider")).total_price

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from answers import OPENAI
 from golden.cases import anthropic_calls, openai_calls
-from golden.spans import GPT, Case, agent, call, pipeline, span, tool, with_all
+from golden.spans import AUDIO, GPT, Case, agent, call, pipeline, span, tool, with_all
 
 _FIRST, _SECOND = OPENAI["weather"].usage, OPENAI["after tool"].usage
 
@@ -31,6 +31,7 @@ _LANGCHAIN = [
 
 CASES: dict[str, Case] = {
     **openai_calls("ChatCompletion", "CreateEmbeddings", "Response"),
+    "chat_audio": [call("ChatCompletion", OPENAI["listen"].usage, AUDIO, answered=None)],
     "embeddings": [
         {
             "name": "CreateEmbeddings",

@@ -29,7 +29,7 @@ _CLAUDE["anthropic_error"] = [span("chat claude-sonnet-4-5", None)]
 
 CASES: dict[str, Case] = _priced(
     {
-        **openai_calls("chat {model}", "embeddings text-embedding-3-small", "chat {model}"),
+        **openai_calls("chat {model}", "embeddings text-embedding-3-small", "chat {model}", deaf=True),
         "chat_think": [call("chat o4-mini", OPENAI["think"].usage, MINI, lost=("reasoning",))],
         "chat_tool": _AGENT,
         **_CLAUDE,

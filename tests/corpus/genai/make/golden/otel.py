@@ -7,6 +7,8 @@ from golden.spans import Case
 
 _NO_PARTS = ("cache_read", "reasoning")
 
-STABLE: dict[str, Case] = openai_calls("chat {model}", "embeddings text-embedding-3-small", None, lost=_NO_PARTS)
+STABLE: dict[str, Case] = openai_calls(
+    "chat {model}", "embeddings text-embedding-3-small", None, deaf=True, lost=_NO_PARTS
+)
 OPT_IN: dict[str, Case] = STABLE
 LATEST: dict[str, Case] = openai_calls("chat {model}", "embeddings text-embedding-3-small", "chat {model}")

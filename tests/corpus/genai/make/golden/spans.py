@@ -14,8 +14,10 @@ from answers import ANTHROPIC, DATED, OPENAI, Usage
 Span = dict[str, Any]
 Case = list[Span]
 
-GPT, MINI, CLAUDE, VECTORS = "gpt-4o", "o4-mini", "claude-sonnet-4-5", "text-embedding-3-small"
-PARTS = ("cache_read", "cache_write", "reasoning")
+GPT, MINI, AUDIO = "gpt-4o", "o4-mini", "gpt-audio"
+CLAUDE, VECTORS = "claude-sonnet-4-5", "text-embedding-3-small"
+CACHED = ("cache_read", "cache_write", "reasoning")
+SOUND = ("input_audio", "output_audio")
 
 
 def span(name: str, kind: str | None, operation: str | None = None, **more: Any) -> Span:
@@ -41,11 +43,11 @@ def call(
     that has answered (`dated`: the dated name of the one asked), `output` what it reports in place of the truth."""
     tokens: dict[str, Any] = {}
     if usage is not None:
-        parts = {part: getattr(usage, part) or None for part in PARTS if part not in lost}
+        parts = {part: getattr(usage, part) or None for part in (*CACHED, *SOUND) if part not in lost}
         tokens = {"input": usage.input, "output": usage.output if output is None else output, **parts}
         if kind == "embedding":
             tokens.pop("output")
-        if any(parts.values()):
+        if any(parts.get(part) for part in CACHED):
             tokens["basis"] = basis
     model = DATED.get(request or "") if answered == "dated" and usage is not None else answered
     return _said(

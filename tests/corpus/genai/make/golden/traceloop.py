@@ -15,7 +15,7 @@ def _cases(below: str, claude: dict[str, Any]) -> dict[str, Case]:
     """`below` is what it calls the workflow on spans inside of the agent."""
     inside = {"agent": "weather-agent", "workflow": below, "conversation": "session-7", "user": "user-3"}
     return {
-        **openai_calls("openai.chat", "openai.embeddings", "openai.response"),
+        **openai_calls("openai.chat", "openai.embeddings", "openai.response", deaf=True),
         **anthropic_calls("anthropic.chat", **claude),
         "anthropic_stream": [
             call("anthropic.chat", ANTHROPIC["stream"].usage, CLAUDE, provider="anthropic", output=13, **claude)

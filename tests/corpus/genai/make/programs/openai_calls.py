@@ -60,6 +60,13 @@ def tool_call(client: Any) -> None:
     client.chat.completions.create(model="gpt-4o", messages=messages, tools=[TOOL])
 
 
+def audio(client: Any) -> None:
+    """Tokens of sound among those that went in and came out."""
+    sound = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "Listen."}, sound]}]
+    client.chat.completions.create(model="gpt-audio", messages=messages)
+
+
 def length(client: Any) -> None:
     """An answer that was cut off."""
     _ask(client, "Write a poem.", max_tokens=16)
@@ -87,6 +94,7 @@ def cases(client: Any, but: tuple[str, ...] = ()) -> dict[str, Callable[[], obje
         "chat_stream": stream,
         "chat_think": think,
         "chat_tool": tool_call,
+        "chat_audio": audio,
         "chat_length": length,
         "chat_error": error,
         "embeddings": embeddings,
