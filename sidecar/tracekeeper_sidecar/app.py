@@ -32,7 +32,6 @@ from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.log.files import Files, SystemFiles
 from tracekeeper_sidecar.model import DumpAsked
-from tracekeeper_sidecar.process.stage import Stage as Processing
 from tracekeeper_sidecar.receive import dialects
 from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Receiver
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.admin.snapshot import Snapshot
     from tracekeeper_sidecar.delivery import Delivery
     from tracekeeper_sidecar.meter.reading import Reading
+    from tracekeeper_sidecar.process.anteroom import Anteroom
     from tracekeeper_sidecar.push.page import Page
     from tracekeeper_sidecar.recorder import Recorder
 
@@ -80,7 +80,9 @@ class App:
             self._suspended,
             meter=self.meter,
         )
-        self.processing = Processing(self._receiver, waits=_may_process(settings))
+        self._anteroom = _anteroom(settings)
+        if self._anteroom is not None:
+            self._receiver.lead_through(self._anteroom.process, frozenset())
         taken = dialects.of(
             self._service, zipkin=settings.zipkin, parent_from_request=settings.openai_parent_from_request
         )
@@ -248,7 +250,7 @@ class App:
                 SystemFolders(),
                 self._scrapes,
                 self._receiver,
-                self.processing,
+                self._anteroom,
                 self.page,
             )
             self._delivering.set()
@@ -290,18 +292,20 @@ class App:
         if self.delivery is not None:
             await self.delivery.close()
         await self.buffer.close()
-        self.processing.close()
         await self._admin.stop()
 
 
-def _may_process(settings: Settings) -> bool:
-    """Whether requests must wait until the policy is read: it may say what is to be done with them before they are
-    stored. To look for a word takes no time, and most policies have none of it."""
+def _anteroom(settings: Settings) -> Anteroom | None:
+    """Where requests wait until the policy is read, if it may say what is to be done with them before they are stored.
+    To look for a word takes no time, and most policies have none of it."""
     try:
-        text = Path(settings.config_file or settings.policy_file or "").read_bytes()
+        if b"processors" not in Path(settings.config_file or settings.policy_file or "").read_bytes():
+            return None
     except OSError:
-        return True
-    return b"processors" in text
+        pass  # It may be there when it is read.
+    from tracekeeper_sidecar.process.anteroom import Anteroom  # noqa: PLC0415 - not on the way to the ports
+
+    return Anteroom()
 
 
 def serve(settings: Settings, admin: socket.socket) -> int:

@@ -41,6 +41,7 @@ from tracekeeper_sidecar.log.log import Log
 from tracekeeper_sidecar.meter.checkpoint import CheckpointFile
 from tracekeeper_sidecar.meter.stage import Stage as Metering
 from tracekeeper_sidecar.process.build import Means as ProcessingMeans
+from tracekeeper_sidecar.process.stage import Stage as Processing
 from tracekeeper_sidecar.push.page import Page
 from tracekeeper_sidecar.push.pushers import Pushers
 from tracekeeper_sidecar.recent import RecentCalls
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.forward.backend import BackendHealth
     from tracekeeper_sidecar.forward.entry import EntryHealth
     from tracekeeper_sidecar.prober import Prober
-    from tracekeeper_sidecar.process.stage import Stage as Processing
+    from tracekeeper_sidecar.process.anteroom import Anteroom
     from tracekeeper_sidecar.receive.intake import Receiver
     from tracekeeper_sidecar.tapper import Tapper
 
@@ -90,7 +91,7 @@ class Delivery:
         folders: Folders,
         scrapes: Scrapes,
         receiver: Receiver,
-        processing: Processing,
+        anteroom: Anteroom | None,
         page: Callable[[], Page],
     ) -> None:
         self.routes: Routes | None = None
@@ -115,7 +116,7 @@ class Delivery:
         self._cursors = CursorStore(settings.data_dir, buffer.files)
         self.letters = DeadLetters(settings.data_dir, buffer.files)
         self._folders, self._scrapes, self._receiver = folders, scrapes, receiver
-        self._processing = processing
+        self.processing = Processing(receiver, anteroom)
         self.adopter = self._adopter(settings.adopt_from) if settings.adopt_from else None
         """For folders on the node whose pods are gone, where there are any to share."""
         self._claimed = False
@@ -145,7 +146,7 @@ class Delivery:
         watcher = self.watcher = Watcher(source, self._apply, self._clock, settings.poll_interval)
         await watcher.look()
         if watcher.state.instruction is None:
-            await self._processing.without_policy()
+            await self.processing.without_policy()
         self._instructed.set()
         if self.metering is not None and not self._counting:
             # Not before: what is read again after a start is to be counted by the prices of the policy.
@@ -217,6 +218,7 @@ class Delivery:
 
     async def close(self) -> None:
         """Stop at once. Cursors and the receivers' counts are saved; nothing may be received any more."""
+        self.processing.close()
         if self.routes is None:
             return
         await self._stop_errands()
@@ -264,7 +266,7 @@ class Delivery:
         pod, secrets = instruction.pod, instruction.secrets
         means = ProcessingMeans(secrets, pod, instruction.labels, instruction.annotations, instruction.facts)
         try:
-            await self._processing.follow(instruction.spec.processors, means)
+            await self.processing.follow(instruction.spec.processors, means)
         except Exception as error:
             logger.exception("the processors of the policy cannot be made")
             raise PolicyError(instruction.config, [f"spec.processors: {error}"]) from error

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tracekeeper_sidecar.ledger import Intake
     from tracekeeper_sidecar.log.log import Log
     from tracekeeper_sidecar.meter.reading import Reading
-    from tracekeeper_sidecar.process.stage import Stage as Processing
     from tracekeeper_sidecar.wire.meter import Meter
 
 OPENING = "it is still being opened"
@@ -40,7 +39,6 @@ class Parts(Protocol):
     buffer: Buffer
     keeper: Keeper
     delivery: Delivery | None
-    processing: Processing
     draining: bool
 
 
@@ -74,8 +72,8 @@ def take(app: Parts) -> Snapshot:
         recent_calls=delivery.recent_calls.since_window(delivery.calls()) if delivery else {},
         pushes=delivery.pushers.facts if delivery else (),
         draining=app.draining,
-        steps=tuple(app.processing.samples()),
-        step_problems=tuple(app.processing.problems()),
+        steps=tuple(delivery.processing.samples()) if delivery else (),
+        step_problems=tuple(delivery.processing.problems()) if delivery else (),
         link=delivery.link.health() if delivery and delivery.link else None,
         adoption=_adoption(delivery.adopter) if delivery and delivery.adopter else None,
     )

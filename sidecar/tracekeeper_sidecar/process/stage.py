@@ -27,13 +27,11 @@ class Door(Protocol):
 class Stage:
     """Owned by the receivers' event loop."""
 
-    def __init__(self, door: Door, *, waits: bool) -> None:
-        """`waits`: a policy may say what is to be done with requests, so none is stored before that is known."""
+    def __init__(self, door: Door, anteroom: Anteroom | None = None) -> None:
+        """Requests wait in the `anteroom`, if there is one, until it is known what is to be done with them."""
         self.pipeline = Pipeline()
         self._door = door
-        self._anteroom = Anteroom() if waits else None
-        if self._anteroom is not None:
-            door.lead_through(self._anteroom.process, frozenset())
+        self._anteroom = anteroom
 
     async def follow(self, processors: Sequence[Processor], means: Means) -> None:
         """Do from now on what `processors` say. What is being done with requests that take their time is ended as it

@@ -29,7 +29,7 @@ def test_that_nobody_scrapes_is_told(tmp_path: Path) -> None:
     intake = Intake()
     receiver = Receiver(buffer.submit, intake, Admission(1 << 20), lambda: False)
     delivery = Delivery(
-        Settings(str(tmp_path), 1 << 20), buffer, intake, clock, SystemFolders(), scrapes, receiver, nothing
+        Settings(str(tmp_path), 1 << 20), buffer, intake, clock, SystemFolders(), scrapes, receiver, None, nothing
     )
     assert delivery.standing() == Standing()
     clock.advance(PATIENCE)
