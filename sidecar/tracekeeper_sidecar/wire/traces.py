@@ -16,9 +16,9 @@ A *verdict* is one number: the threshold in the low 57 bits, then five bits for 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from tracekeeper_sidecar.wire import native, probability
+from tracekeeper_sidecar.wire.summary import Summary
 from tracekeeper_sidecar.wire.sums import Sums
 
 KEEP = 1 << 62
@@ -72,31 +72,6 @@ def verdict(rule: int, threshold: int, *, keep: bool, erase: bool = False) -> in
 def rule_of(verdict: int) -> int:
     """The number of the rule in a verdict."""
     return verdict >> 57 & RULES - 1
-
-
-class Summary(NamedTuple):
-    """What is known of a trace, for people and tests."""
-
-    trace_id: bytes
-    randomness: int
-    start: int
-    """Unix time in nanoseconds of its earliest span that says when it started, or 0. So is `end`."""
-    end: int
-    first_seen: int
-    """Unix time in milliseconds."""
-    spans: int
-    errors: int
-    span_tests: int
-    """A bit for each that held for some span."""
-    root_tests: int
-    rank: int
-    """Of the root: 0 there is none, 1 a local one (its parent is in another process), 2 it has no parent."""
-    root_status: int
-    """By its number in OTLP."""
-    critical: bool
-    key: int
-    verdict: int | None
-    """None while it is open."""
 
 
 class Traces(Sums):
