@@ -1,7 +1,7 @@
 """Vercel's AI SDK.
 
-Version 5 repeats on its outer span the usage of the last step, and reports caches only of streams, and of Anthropic's in
-what the provider said. Version 7 speaks OpenTelemetry's names, with the sum of all steps on the agent's span.
+Version 5 repeats on its outer span the usage of the last step, and reports caches only of streams, and of Anthropic's
+in what the provider said. Version 7 speaks OpenTelemetry's names, with the sum of all steps on the agent's span.
 """
 
 from __future__ import annotations
