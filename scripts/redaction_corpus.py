@@ -83,9 +83,9 @@ def _score(detector: Detector, corpus: list[Line]) -> Score:
 def table(corpus: list[Line]) -> str:
     """The table of the reference page, and the lists of what is missed and of false alarms, in Markdown."""
     made = [
-        f"{len(corpus)} texts, {sum(len(line.labels) for line in corpus)} values labelled in them. *Recall*: of the labelled "
-        "values, so many are hidden. *Precision*: of what is hidden, so much is labelled. Each detector runs alone over all "
-        "of it.",
+        f"{len(corpus)} texts, {sum(len(line.labels) for line in corpus)} values labelled in them.",
+        "*Recall*: of the labelled values, so many are hidden. *Precision*: of what is hidden, so much is labelled.",
+        "Each detector runs alone over all of it.",
         "",
         "| detector | labelled | recall | precision |",
         "|---|---|---|---|",

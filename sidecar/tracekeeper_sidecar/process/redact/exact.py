@@ -75,20 +75,36 @@ def _run(text: bytes, begin: int, end: int) -> bool:
     return _RUN.search(part) is not None or _SPLIT_RUN.search(part) is not None
 
 
+def _groups(text: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int]]:
+    """What lies in [begin, end), and shorter by a group of digits, and by two: other numbers may stand behind."""
+    part = text[begin:end]
+    for _ in range(6):
+        if not _followed(text, begin + len(part), _NUMERALS):
+            yield part, begin + len(part)
+        last = _LAST_GROUP.search(part)
+        if last is None:
+            return
+        part = part[: last.start()]
+
+
 def _international(text: bytes, begin: int, end: int) -> int:
-    found = checks.digits_of(text[begin:end])
-    if found.startswith("00"):
-        found = found[2:]
-    return end if checks.has_code(found) and not _followed(text, end, _NUMERALS) else 0
+    for part, stop in _groups(text, begin, end):
+        found = checks.digits_of(part)
+        if checks.has_code(found.removeprefix("00")) and _run(text, begin, stop):
+            return stop
+    return 0
 
 
 def _national(text: bytes, begin: int, end: int) -> int:
-    part = text[begin:end]
-    if _followed(text, end, _WORD) or part.isdigit() or checks.is_date(part) or not _run(text, begin, end):
-        return 0
-    if _followed(text, end, b"-./:") and _followed(text, end + 1, _NUMERALS):
-        return 0
-    return end if 9 <= len(checks.digits_of(part)) <= 11 else 0
+    for part, stop in _groups(text, begin, end):
+        if not 9 <= len(checks.digits_of(part)) <= 11 or part.isdigit() or not _run(text, begin, stop):
+            return 0
+        if checks.is_date(part):
+            return 0
+        joined = _followed(text, stop, b"-./:") and _followed(text, stop + 1, _NUMERALS)
+        if not joined and not _followed(text, stop, _WORD):
+            return stop
+    return 0
 
 
 def _american(text: bytes, begin: int, end: int) -> int:
@@ -98,7 +114,9 @@ def _american(text: bytes, begin: int, end: int) -> int:
 
 
 def _told(text: bytes, begin: int, end: int) -> int:
-    return end if not _followed(text, end, _NUMERALS) and _run(text, begin, end) else 0
+    for _, stop in _groups(text, begin, end):
+        return stop if _run(text, begin, stop) else 0
+    return 0
 
 
 def _card(text: bytes, begin: int, end: int) -> int:

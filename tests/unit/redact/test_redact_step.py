@@ -1,0 +1,174 @@
+"""The step: what it counts, what it refuses, what it takes over, and what it does when it cannot."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from redaction_requests import empty, put, slow, wish
+from tracekeeper_sidecar.process.build import Means
+from tracekeeper_sidecar.process.redact import engine as engines
+from tracekeeper_sidecar.process.redact import make, metrics
+from tracekeeper_sidecar.process.redact.engine import Engine
+from tracekeeper_sidecar.process.redact.step import REASON, Redacting
+from tracekeeper_sidecar.process.step import Request
+from tracekeeper_sidecar.wire.scan import look
+from tracekeeper_sidecar.wire.varint import delimited
+from tracekeeper_spec.processor import Processor, ProcessorType
+from tracekeeper_spec.secrets import DocumentSecrets
+
+HASHED = {"action": "Hash", "hashKey": {"secretKeyRef": {"name": "redaction", "key": "hash"}}}
+
+
+def step(secrets: dict[str, dict[str, bytes]] | None = None, **written: Any) -> Redacting:
+    processor = Processor("redact", ProcessorType.REDACT, redact=wish(**written))
+    made = make(processor, Means(secrets=DocumentSecrets(secrets or {})))
+    assert isinstance(made, Redacting)
+    return made
+
+
+def request(*said: tuple[int, str], spans: int = 2) -> Request:
+    made = empty(spans)
+    for place, text in said:
+        put(made, place, text)
+    return Request(made.SerializeToString(), spans)
+
+
+def shown(of: Redacting) -> dict[tuple[str, ...], float]:
+    return {(sample.metric.name, *sample.labels): sample.value for sample in of.samples()}
+
+
+def test_what_has_nothing_in_it_stays_the_same_object() -> None:
+    given = request()
+    before = given.body
+    step().run(given)
+    assert given.body is before
+
+
+def test_values_and_spans_are_counted_by_what_has_found_them() -> None:
+    made = step()
+    made.run(request((0, "mail a@example.com or b@example.com"), (5, "call +49 30 12345678")))
+    assert shown(made)[metrics.VALUES.name, "redact", "Email", "Mask"] == 2
+    assert shown(made)[metrics.VALUES.name, "redact", "Phone", "Mask"] == 1
+    assert shown(made)[metrics.SPANS.name, "redact"] == 1
+    assert shown(made)[metrics.FAST.name, "redact"] == 1
+    newer = step()
+    newer.keep(made)
+    assert shown(newer) == shown(made)
+
+
+def test_a_span_that_cannot_be_redacted_is_refused_and_the_rest_goes_on() -> None:
+    nested = '"a@example.com"'
+    for _ in range(14):
+        nested = '["' + nested.replace("\\", "\\\\").replace('"', '\\"') + '"]'
+    given = request((0, nested), spans=3)
+    step().run(given)
+    assert given.spans == look(given.body).spans == 2
+    assert given.refused == {REASON: 1}
+    assert "attributes" in given.problem
+    assert b"example.com" not in given.body
+
+
+def test_where_a_resource_cannot_be_redacted_all_of_its_spans_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "MOST_SECONDS", -1.0)
+    given = request((14, "a@example.com"), spans=3)
+    step().run(given)
+    assert given.spans == look(given.body).spans == 0
+    assert given.refused == {REASON: 3}
+
+
+def test_without_the_key_for_hashes_nothing_is_stored_and_it_is_said_why() -> None:
+    for secrets in ({}, {"redaction": {"other": b"x"}}, {"redaction": {"hash": b""}}):
+        made = step(secrets, **HASHED)
+        given = request()
+        made.run(given)
+        assert given.spans == 0
+        assert given.body == b""
+        assert given.refused == {REASON: 2}
+        assert "redaction" in "".join(made.problems())
+    made = step({"redaction": {"hash": b"k"}}, **HASHED)
+    assert not list(made.problems())
+
+
+def test_the_same_value_has_the_same_hash_and_another_key_another() -> None:
+    bodies = []
+    for key in (b"one", b"one", b"two"):
+        given = request((0, "a@example.com"), (5, "to a@example.com"))
+        step({"redaction": {"hash": key}}, **HASHED).run(given)
+        assert b"a@example.com" not in given.body
+        at = given.body.index(b"[sha256:")
+        assert given.body.count(given.body[at : at + 25]) == 2
+        bodies.append(given.body)
+    assert bodies[0] == bodies[1] != bodies[2]
+
+
+def test_drop_takes_the_attribute_and_leaves_the_rest() -> None:
+    given = request((0, "a@example.com"), (3, "b@example.com"), (4, "c@example.com"), (17, "d@example.com"))
+    step(action="Drop").run(given)
+    assert b"example.com" not in given.body
+    assert b"said" not in given.body
+    assert b"[REDACTED]" in given.body, "a span must have some name"
+    assert b"server.address" in given.body
+
+
+def test_fields_that_nobody_knows_go_where_something_is_in_them() -> None:
+    harmless, harmful = delimited(77, b"harmless"), delimited(78, b"a@example.com")
+    by_key = delimited(79, b"\x0a\x08password\x12\x05\x0a\x03abc")
+    body = empty(1).SerializeToString() + harmless + harmful + by_key
+    given = Request(body, 1)
+    step().run(given)
+    assert given.body == empty(1).SerializeToString() + harmless
+
+
+def test_an_id_of_a_link_that_is_none_is_not_a_hiding_place() -> None:
+    made = empty(1)
+    made.resource_spans[0].scope_spans[0].spans[0].links.add(trace_id=b"mail to a@example.com", span_id=b"2" * 8)
+    given = Request(made.SerializeToString(), 1)
+    step().run(given)
+    assert b"example" not in given.body
+
+
+def test_of_two_keys_or_values_in_one_attribute_none_hides_the_other() -> None:
+    twice = (
+        delimited(1, b"first")
+        + delimited(1, b"second")
+        + delimited(2, delimited(1, b"a@example.com") + delimited(1, b"x"))
+    )
+    span = empty(1).resource_spans[0].scope_spans[0].spans[0].SerializeToString() + delimited(9, twice)
+    given = Request(delimited(1, delimited(2, delimited(2, span))), 1)
+    step().run(given)
+    assert b"example" not in given.body
+    look(given.body)
+
+
+def test_without_hyperscan_it_does_the_same_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = request((0, "a@example.com"), (5, '{"password":"x"}'))
+    slowly = request((0, "a@example.com"), (5, '{"password":"x"}'))
+    step().run(quick)
+    monkeypatch.setitem(sys.modules, "hyperscan", None)
+    made = step()
+    made.run(slowly)
+    assert slowly.body == quick.body != request((0, "a@example.com"), (5, '{"password":"x"}')).body
+    assert "Hyperscan" in "".join(made.problems())
+    assert shown(made)[metrics.FAST.name, "redact"] == 0
+
+
+def test_a_pattern_that_the_pass_cannot_have_is_looked_for_all_the_same() -> None:
+    made = step(patterns=[{"name": "odd", "pattern": r"\Qa.b\E"}])
+    given = request((0, "see a.b here"))
+    made.run(given)
+    assert b"a.b" not in given.body
+    assert "odd" in "".join(made.problems())
+
+
+def test_too_many_hits_are_one_look_at_everything() -> None:
+    text = "a@b " * 20_000 + "x@example.com"
+    made = empty(1)
+    put(made, 0, text)
+    body = made.SerializeToString()
+    wanted = wish()
+    assert Engine(wanted).prefilter.suspect(body).every
+    assert Engine(wanted).redact(body).body == slow(wanted).redact(body).body
+    assert b"example" not in Engine(wanted).redact(body).body
