@@ -11,7 +11,7 @@ from tracekeeper_cli import cli_people
 if TYPE_CHECKING:
     from tracekeeper_proto.budget.v1.budget_pb2 import StatusReply, TopReply
 
-DIMENSIONS = ("agent", "model", "user", "project", "conversation")
+DIMENSIONS = ("agent", "model", "user", "project", "environment", "conversation")
 DONE, EXCEEDED = 0, 1
 SECONDS = 30.0
 """That an answer may take."""

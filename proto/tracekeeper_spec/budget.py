@@ -19,6 +19,7 @@ class GroupBy(StrEnum):
     MODEL = "Model"
     USER = "User"
     PROJECT = "Project"
+    ENVIRONMENT = "Environment"
 
 
 class Severity(StrEnum):

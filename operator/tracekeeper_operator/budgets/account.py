@@ -17,7 +17,7 @@ from .ranking import Key, Ranking
 
 MOST_KEYS, FEW_KEYS = 1000, 100
 """Keys of a budget with groups, in its period; and where very many budgets have keys."""
-DIMENSIONS = ("Agent", "Model", "User", "Project", "Conversation")
+DIMENSIONS = ("Agent", "Model", "User", "Project", "Environment", "Conversation")
 """What the dearest are known of, whatever a budget is grouped by."""
 MOST_RANKED = 100
 """Of each of these."""
@@ -53,6 +53,7 @@ class Row(NamedTuple):
     tokens: int
     unpriced: int
     """Calls without a known price."""
+    environment: str = ""
 
 
 class Talk(NamedTuple):
@@ -159,6 +160,7 @@ class Account:
                 ("Model", row.model),
                 ("User", row.user),
                 ("Project", row.project),
+                ("Environment", row.environment),
             ):
                 ledger.rank(dimension, name, row.nano)
             recent = int(now // QUARTER) - row.quarter < RECENT
@@ -173,7 +175,13 @@ class Account:
 
 def key_of(budget: Budget, row: Row) -> Key:
     """The values of the budget's groups."""
-    values = {"Agent": row.agent, "Model": row.model, "User": row.user, "Project": row.project}
+    values = {
+        "Agent": row.agent,
+        "Model": row.model,
+        "User": row.user,
+        "Project": row.project,
+        "Environment": row.environment,
+    }
     return tuple(values[group] for group in budget.groups)
 
 

@@ -191,7 +191,13 @@ def _budget(facts: ConfigFacts, name: str) -> Budget:
 
 def _key(budget: Budget, asked: pb.DecideRequest) -> tuple[str, ...]:
     """Raises Refused where one of the budget's groups is not said."""
-    values = {"Agent": asked.agent, "Model": asked.model, "User": asked.user, "Project": asked.project}
+    values = {
+        "Agent": asked.agent,
+        "Model": asked.model,
+        "User": asked.user,
+        "Project": asked.project,
+        "Environment": asked.environment,
+    }
     missing = [group.lower() for group in budget.groups if not values[group]]
     if missing:
         text = f"{', '.join(missing)}: the limit of budget {budget.name} is for each, so it must be said"

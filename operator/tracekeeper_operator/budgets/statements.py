@@ -225,6 +225,7 @@ def _told(namespace: str, statement: pb.Statement) -> Told:
             row.nano_dollars,
             row.tokens,
             row.unpriced_calls,
+            row.environment,
         )
         for row in statement.rows
     ]

@@ -26,7 +26,7 @@ def problem(statement: pb.Statement) -> str:
     if len(statement.rows) > MOST_ROWS or len(statement.conversations) > MOST_TALKS:
         return f"Statement: more than {MOST_ROWS} rows, or than {MOST_TALKS} conversations"
     for row in statement.rows:
-        if max(len(text.encode()) for text in (row.agent, row.model, row.user, row.project)) > LONGEST:
+        if max(len(text.encode()) for text in _names(row)) > LONGEST:
             return f"Statement: a name has more than {LONGEST} bytes"
         if row.nano_dollars > MOST_NANO or max(row.tokens, row.unpriced_calls) > MOST_COUNT:
             return "Statement: a row has spent more than there is"
@@ -39,3 +39,7 @@ def problem(statement: pb.Statement) -> str:
 def work(statement: pb.Statement) -> int:
     """Units for counting it, besides those for its bytes."""
     return ROW * (len(statement.rows) + len(statement.conversations))
+
+
+def _names(row: pb.SpendRow) -> tuple[str, ...]:
+    return row.agent, row.model, row.user, row.project, row.environment

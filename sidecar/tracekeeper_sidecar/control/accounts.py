@@ -184,6 +184,7 @@ def _message(statement: Statement, stored: int, *, last: bool) -> pb.FromSidecar
             nano_dollars=row.nano,
             tokens=row.tokens,
             unpriced_calls=row.unpriced,
+            environment=row.environment,
         )
         for row in statement.rows
     ]

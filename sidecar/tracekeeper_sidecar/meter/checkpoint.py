@@ -54,7 +54,7 @@ class Kept:
     """As `Spend.dump` makes it."""
     labels: Mapping[str, Sequence[str | None]]
     families: Mapping[str, Mapping[str, Any]]
-    names: Sequence[tuple[str, str, str] | None]
+    names: Sequence[tuple[str, ...] | None]
     packed: bytes
 
 

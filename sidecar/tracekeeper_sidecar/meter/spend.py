@@ -36,8 +36,8 @@ LONGEST = 128
 """Bytes of a name in UTF-8."""
 FORMAT = 1
 
-Names = tuple[int, str, str, str, str]
-"""Quarter of an hour since 1970, agent, model, user, project."""
+Names = tuple[int, str, str, str, str, str]
+"""Quarter of an hour since 1970, agent, model, user, project, environment."""
 
 
 class SpendRow(NamedTuple):
@@ -54,6 +54,7 @@ class SpendRow(NamedTuple):
     tokens: int
     unpriced: int
     """Calls without a known price."""
+    environment: str = ""
 
 
 class ConversationSpend(NamedTuple):
@@ -110,6 +111,7 @@ class Spend:
         nano: int,
         tokens: int,
         unpriced: int,
+        environment: str = "",
     ) -> None:
         """A call of a model that ended `at` (Unix time) has cost `nano` billionths of a dollar; with an unknown price
         that is 0, and `unpriced` is 1. Names may be empty."""
@@ -117,8 +119,8 @@ class Spend:
             return
         now = self._now()
         quarter = int((at if now - OLDEST <= at <= now + AHEAD else now) // QUARTER)
-        key = quarter, agent, model, user, project
-        row = self._rows.get(key) or self._row(quarter, *map(_cut, (agent, model, user, project)))
+        key = quarter, agent, model, user, project, environment
+        row = self._rows.get(key) or self._row(quarter, *map(_cut, (agent, model, user, project, environment)))
         row[0] += nano
         row[1] += tokens
         row[2] += unpriced
@@ -140,7 +142,7 @@ class Spend:
                 "log": self.log_id,
                 "number": self._number,
                 "sealed": [[each.rows, each.conversations, each.missed] for each in self._sealed],
-                "rows": [[*key, *row] for key, row in self._rows.items()],
+                "rows": [[*key[:5], *row, key[5]] for key, row in self._rows.items()],
                 "conversations": [[*key, *row] for key, row in self._conversations.items()],
                 "missed": self._missed,
             },
@@ -190,12 +192,12 @@ class Spend:
         """Whether something is counted that is in no statement which may be told."""
         return bool(self._rows or self._missed or len(self._sealed) > self._on_disk)
 
-    def _row(self, quarter: int, agent: str, model: str, user: str, project: str) -> list[int]:
+    def _row(self, quarter: int, agent: str, model: str, user: str, project: str, environment: str) -> list[int]:
         """Where that is counted: where there is no more room, with fewer names."""
         for key in (
-            (quarter, agent, model, user, project),
-            (quarter, agent, model, OTHER, project),
-            (quarter, OTHER, OTHER, OTHER, OTHER),
+            (quarter, agent, model, user, project, environment),
+            (quarter, agent, model, OTHER, project, environment),
+            (quarter, OTHER, OTHER, OTHER, OTHER, OTHER),
         ):
             row = self._rows.get(key)
             if row is not None:
@@ -216,7 +218,7 @@ class Spend:
         dearest = sorted(self._rows.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))
         rows = dict(dearest[:MOST_STATED])
         for (quarter, *_), row in dearest[MOST_STATED:]:
-            rest = rows.setdefault((quarter, OTHER, OTHER, OTHER, OTHER), [0, 0, 0])
+            rest = rows.setdefault((quarter, OTHER, OTHER, OTHER, OTHER, OTHER), [0, 0, 0])
             rest[:] = [mine + more for mine, more in zip(rest, row, strict=True)]
         talks = sorted(self._conversations.items(), key=lambda item: (-item[1][0], item[0]))[:CONVERSATIONS_STATED]
         self._number += 1
@@ -224,7 +226,7 @@ class Spend:
             Statement(
                 self.log_id,
                 self._number,
-                tuple(SpendRow(*key, *row) for key, row in rows.items()),
+                tuple(_row(key, row) for key, row in rows.items()),
                 tuple(ConversationSpend(*key, *row) for key, row in talks),
                 self._missed,
             )
@@ -234,17 +236,23 @@ class Spend:
 
 def _names(row: list[object]) -> Names:
     quarter, agent, model, user, project = row[:5]
-    return int(str(quarter)), str(agent), str(model), str(user), str(project)
+    # What an earlier version has written has no environment.
+    return int(str(quarter)), str(agent), str(model), str(user), str(project), str(row[8]) if len(row) > 8 else ""
 
 
 def _statement(log_id: str, number: int, rows: list[list[object]], talks: list[list[object]], missed: int) -> Statement:
     return Statement(
         log_id,
         number,
-        tuple(SpendRow(*_names(row), *(int(str(each)) for each in row[5:8])) for row in rows),
+        tuple(_row(_names(row), [int(str(each)) for each in row[5:8]]) for row in rows),
         tuple(ConversationSpend(str(a), str(b), int(str(c)), int(str(d))) for a, b, c, d in talks),
         missed,
     )
+
+
+def _row(names: Names, numbers: list[int]) -> SpendRow:
+    nano, tokens, unpriced = numbers
+    return SpendRow(*names[:5], nano, tokens, unpriced, names[5])
 
 
 def _cut(name: str) -> str:

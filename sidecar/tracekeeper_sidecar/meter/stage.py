@@ -304,10 +304,12 @@ class Stage:
             self._spend.missed(spans)
 
     def _note(
-        self, ended: float, agent: int, model: int, names: tuple[str, str, str], nano: int, tokens: int, unpriced: int
+        self, ended: float, agent: int, model: int, names: tuple[str, ...], nano: int, tokens: int, unpriced: int
     ) -> None:
         agents, models = self._tally.labels["agent"].texts, self._tally.labels["model"].texts
-        self._spend.note(ended, agents[agent] or "", models[model] or "", *names, nano, tokens, unpriced)
+        user, project, conversation, environment = (*names, "")[:4]  # An earlier version has kept three.
+        called = agents[agent] or "", models[model] or ""
+        self._spend.note(ended, *called, user, project, conversation, nano, tokens, unpriced, environment)
 
     # Keeping.
 

@@ -27,8 +27,8 @@ FAMILIES = (
 """What is counted in, by the names under which it is given."""
 LABELS = ("service", "agent", "workflow", "operation", "provider", "model", "error_type", "tool", "reason", "detector")
 """Labels whose values come from spans."""
-Note = Callable[[float, int, int, "tuple[str, str, str]", int, int, int], None]
-"""A call of a model: Unix time of its end, numbers of agent and model, then user, project and conversation,
+Note = Callable[[float, int, int, "tuple[str, ...]", int, int, int], None]
+"""A call of a model: Unix time of its end, numbers of agent and model, then user, project, conversation and environment,
 nanodollars, tokens, and 1 if its price is unknown."""
 
 _TYPE_INPUT, _TYPE_OUTPUT, _TYPE_CACHE_READ, _TYPE_CACHE_WRITE, _TYPE_REASONING = 2, 3, 4, 5, 6
@@ -55,8 +55,8 @@ class Counts(Calls):
         self._note: Note | None = None
         self._tick = 0
         self._record = [0] * 16
-        self._said_by: tuple[str, str, str] = ("", "", "")
-        """User, project and conversation of the record, while somebody wants to know."""
+        self._said_by: tuple[str, ...] = ("", "", "", "")
+        """User, project, conversation and environment of the record, while somebody wants to know."""
         self._bind(self.families, self.labels)
 
     def _bind(self, families: Mapping[str, Family], known: Mapping[str, Labels]) -> None:

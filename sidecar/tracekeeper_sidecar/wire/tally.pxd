@@ -8,7 +8,7 @@ from tracekeeper_sidecar.wire.tariffs cimport Tariffs
 from tracekeeper_sidecar.wire.waiting cimport Waiting
 
 cdef int _AGENT, _ANSWERED, _CONVERSATION, _ERROR_TYPE, _MODEL, _OPERATION, _PROJECT, _PROVIDER, _REASONS
-cdef int _DETECTED
+cdef int _DETECTED, _ENVIRONMENT
 cdef int _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP
 cdef int _SILENT, _PRICED
 cdef int _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS, _SERVER, _CLIENT, _CONSUMER, _REMOTE, _ERROR_CODE, _CHILDREN

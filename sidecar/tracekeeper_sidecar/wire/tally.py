@@ -25,7 +25,7 @@ _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP = (
     component.SERVICE, component.TOOL, component.USER, component.WORKFLOW, component.MCP
 )  # fmt: skip
 _SILENT, _PRICED = calls.SILENT, calls.PRICED
-_DETECTED = component.DETECTED
+_DETECTED, _ENVIRONMENT = component.DETECTED, component.ENVIRONMENT
 _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS = (
     component.OTHER, component.LLM, component.EMBEDDING, component.TOOLS, component.AGENTS
 )  # fmt: skip
@@ -352,9 +352,15 @@ class Tally(Waiting):
             if before != 0:
                 self._changes.add(key, 1, self._tick)
 
-    def _names_of(self, data: bytes) -> tuple[str, str, str]:
+    def _names_of(self, data: bytes) -> tuple[str, ...]:
         self._inherit(_PROJECT)
-        return self._name(data, _USER), self._name(data, _PROJECT), self._name(data, _CONVERSATION)
+        self._inherit(_ENVIRONMENT)
+        return (
+            self._name(data, _USER),
+            self._name(data, _PROJECT),
+            self._name(data, _CONVERSATION),
+            self._name(data, _ENVIRONMENT),
+        )
 
     def _name(self, data: bytes, slot: int) -> str:
         """As `_decoded`, cut after 128 bytes before anything is made of it."""

@@ -52,8 +52,8 @@ class Waiting(Counts):
         self._traces = Table(MOST_TRACES, seed ^ 1)
         self._held = Held(MOST_HELD)
         self._spare = [0] * 16
-        self._names: dict[int, tuple[str, str, str]] = {}
-        """User, project and conversation of held calls, by their place, while somebody wants to know."""
+        self._names: dict[int, tuple[str, ...]] = {}
+        """User, project, conversation and environment of held calls, by their place, while somebody wants to know."""
         self._hi = self._lo = 0
         self._slot = _NONE
 
@@ -157,7 +157,7 @@ class Waiting(Counts):
                     self._record[word] = words[at + word]
                     word += 1
                 if self._note is not None:
-                    self._said_by = self._names.pop(place, ("", "", ""))
+                    self._said_by = self._names.pop(place, ("", "", "", ""))
                 if which == _EVERYTHING:
                     agent = self._agent_of(who)
                 self._held._give_back(place)
@@ -228,8 +228,8 @@ class Waiting(Counts):
             slot = self._talks._next(_LATEST)
         return bytes(out)
 
-    def names(self) -> list[tuple[str, str, str] | None]:
-        """User, project and conversation of each held record, in the order of `pack`."""
+    def names(self) -> list[tuple[str, ...] | None]:
+        """User, project, conversation and environment of each held record, in the order of `pack`."""
         found = []
         self._traces._begin()
         slot = self._traces._next(_LATEST)
@@ -241,7 +241,7 @@ class Waiting(Counts):
             slot = self._traces._next(_LATEST)
         return found
 
-    def unpack(self, packed: bytes, names: list[tuple[str, str, str] | None]) -> None:
+    def unpack(self, packed: bytes, names: list[tuple[str, ...] | None]) -> None:
         """Go on with what an earlier process had packed, before anything is counted. Raises ValueError where that
         cannot be."""
         traces, records, talks = [int.from_bytes(packed[at : at + 4], "little") for at in (0, 4, 8)]

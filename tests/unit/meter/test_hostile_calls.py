@@ -166,3 +166,12 @@ def test_a_span_that_does_not_say_when_it_began_has_taken_no_time() -> None:
     (found,) = values(tally, "request_duration")
     assert isinstance(found, Histogram)
     assert (sum(found.counts), found.total) == (13, 0)
+
+
+def test_the_environment_of_a_call_is_its_spans_or_its_resources() -> None:
+    tally, told = make(), list[tuple[str, ...]]()
+    tally.tell(lambda at, agent, model, names, *rest: told.append(names))
+    message = ExportTraceServiceRequest.FromString(body(CALL, CALL | {"deployment.environment.name": "canary"}))
+    fill(message.resource_spans[0].resource.attributes, {"deployment.environment": "production"})
+    tally.take(message.SerializeToString(), NOW * 1000)
+    assert [names[3] for names in told] == ["production", "canary"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tracekeeper_sidecar.meter.spend import LONGEST, MOST_ROWS, MOST_STATED, OTHER, Spend, SpendRow
@@ -111,3 +113,22 @@ def test_nothing_is_noted_where_nobody_asks() -> None:
     found.wanted = False
     note(found)
     assert not found.pending
+
+
+def test_environments_are_told_apart_and_older_rows_have_none() -> None:
+    found = spend()
+    for environment in ("production", "staging", "production"):
+        found.note(NOW, "a", "m", "u", "p", "", 5, 10, 0, environment)
+    dump = found.dump()
+    found.written()
+    (statement,) = found.statements()
+    assert {(row.environment, row.nano) for row in statement.rows} == {("production", 10), ("staging", 5)}
+    again = spend("b" * 32)
+    again.load(dump)
+    again.written()
+    assert again.statements() == (statement,)
+    told = json.loads(dump)
+    told["sealed"][0][0] = [row[:8] for row in told["sealed"][0][0]]
+    again.load(json.dumps(told).encode())
+    again.written()
+    assert {row.environment for row in again.statements()[0].rows} == {""}

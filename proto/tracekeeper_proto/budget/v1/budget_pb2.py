@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tracekeeper_proto/budget/v1/budget.proto\x12\x15tracekeeper.budget.v1\"\x7f\n\rDecideRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x0e\n\x06\x62udget\x18\x03 \x01(\t\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0c\n\x04user\x18\x06 \x01(\t\x12\x0f\n\x07project\x18\x07 \x01(\t\"\xa0\x01\n\x08\x44\x65\x63ision\x12\r\n\x05spent\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x05 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x06 \x01(\x08\x12\r\n\x05\x61s_of\x18\x07 \x01(\x01\x12\x13\n\x0bperiod_ends\x18\x08 \x01(\x01\x12\x0e\n\x06reason\x18\t \x01(\t\"2\n\rStatusRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\"=\n\x0bStatusReply\x12.\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x1d.tracekeeper.budget.v1.Budget\"\xb3\x03\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0e\n\x06period\x18\x04 \x01(\t\x12\x15\n\rperiod_begins\x18\x05 \x01(\x01\x12\x13\n\x0bperiod_ends\x18\x06 \x01(\x01\x12\r\n\x05spent\x18\x07 \x01(\t\x12\r\n\x05limit\x18\x08 \x01(\t\x12\x10\n\x08\x63urrency\x18\t \x01(\t\x12\x10\n\x08\x66orecast\x18\n \x01(\t\x12\r\n\x05state\x18\x0b \x01(\t\x12\x0f\n\x07\x61llowed\x18\x0c \x01(\x08\x12\x12\n\nincomplete\x18\r \x01(\t\x12\x10\n\x08group_by\x18\x0e \x03(\t\x12(\n\x04keys\x18\x0f \x03(\x0b\x32\x1a.tracekeeper.budget.v1.Key\x12\x35\n\x04\x62urn\x18\x10 \x03(\x0b\x32\'.tracekeeper.budget.v1.Budget.BurnEntry\x12\x0e\n\x06tokens\x18\x11 \x01(\x04\x12\x16\n\x0eunpriced_calls\x18\x12 \x01(\x04\x1a+\n\tBurnEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"S\n\x03Key\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\r\n\x05spent\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x04 \x01(\x08\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"Z\n\nTopRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x0e\n\x06\x62udget\x18\x03 \x01(\t\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\r\"l\n\x08TopReply\x12(\n\x04keys\x18\x01 \x03(\x0b\x32\x1a.tracekeeper.budget.v1.Key\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\t\x12\x15\n\rperiod_begins\x18\x04 \x01(\x01\x32\xf9\x01\n\x07\x42udgets\x12O\n\x06\x44\x65\x63ide\x12$.tracekeeper.budget.v1.DecideRequest\x1a\x1f.tracekeeper.budget.v1.Decision\x12R\n\x06Status\x12$.tracekeeper.budget.v1.StatusRequest\x1a\".tracekeeper.budget.v1.StatusReply\x12I\n\x03Top\x12!.tracekeeper.budget.v1.TopRequest\x1a\x1f.tracekeeper.budget.v1.TopReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tracekeeper_proto/budget/v1/budget.proto\x12\x15tracekeeper.budget.v1\"\x94\x01\n\rDecideRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x0e\n\x06\x62udget\x18\x03 \x01(\t\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0c\n\x04user\x18\x06 \x01(\t\x12\x0f\n\x07project\x18\x07 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x08 \x01(\t\"\xa0\x01\n\x08\x44\x65\x63ision\x12\r\n\x05spent\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x05 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x06 \x01(\x08\x12\r\n\x05\x61s_of\x18\x07 \x01(\x01\x12\x13\n\x0bperiod_ends\x18\x08 \x01(\x01\x12\x0e\n\x06reason\x18\t \x01(\t\"2\n\rStatusRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\"=\n\x0bStatusReply\x12.\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x1d.tracekeeper.budget.v1.Budget\"\xb3\x03\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0e\n\x06period\x18\x04 \x01(\t\x12\x15\n\rperiod_begins\x18\x05 \x01(\x01\x12\x13\n\x0bperiod_ends\x18\x06 \x01(\x01\x12\r\n\x05spent\x18\x07 \x01(\t\x12\r\n\x05limit\x18\x08 \x01(\t\x12\x10\n\x08\x63urrency\x18\t \x01(\t\x12\x10\n\x08\x66orecast\x18\n \x01(\t\x12\r\n\x05state\x18\x0b \x01(\t\x12\x0f\n\x07\x61llowed\x18\x0c \x01(\x08\x12\x12\n\nincomplete\x18\r \x01(\t\x12\x10\n\x08group_by\x18\x0e \x03(\t\x12(\n\x04keys\x18\x0f \x03(\x0b\x32\x1a.tracekeeper.budget.v1.Key\x12\x35\n\x04\x62urn\x18\x10 \x03(\x0b\x32\'.tracekeeper.budget.v1.Budget.BurnEntry\x12\x0e\n\x06tokens\x18\x11 \x01(\x04\x12\x16\n\x0eunpriced_calls\x18\x12 \x01(\x04\x1a+\n\tBurnEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"S\n\x03Key\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\r\n\x05spent\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x04 \x01(\x08\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"Z\n\nTopRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x0e\n\x06\x62udget\x18\x03 \x01(\t\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\r\"l\n\x08TopReply\x12(\n\x04keys\x18\x01 \x03(\x0b\x32\x1a.tracekeeper.budget.v1.Key\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\t\x12\x15\n\rperiod_begins\x18\x04 \x01(\x01\x32\xf9\x01\n\x07\x42udgets\x12O\n\x06\x44\x65\x63ide\x12$.tracekeeper.budget.v1.DecideRequest\x1a\x1f.tracekeeper.budget.v1.Decision\x12R\n\x06Status\x12$.tracekeeper.budget.v1.StatusRequest\x1a\".tracekeeper.budget.v1.StatusReply\x12I\n\x03Top\x12!.tracekeeper.budget.v1.TopRequest\x1a\x1f.tracekeeper.budget.v1.TopReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,24 +33,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BUDGET_BURNENTRY']._loaded_options = None
   _globals['_BUDGET_BURNENTRY']._serialized_options = b'8\001'
-  _globals['_DECIDEREQUEST']._serialized_start=67
-  _globals['_DECIDEREQUEST']._serialized_end=194
-  _globals['_DECISION']._serialized_start=197
-  _globals['_DECISION']._serialized_end=357
-  _globals['_STATUSREQUEST']._serialized_start=359
-  _globals['_STATUSREQUEST']._serialized_end=409
-  _globals['_STATUSREPLY']._serialized_start=411
-  _globals['_STATUSREPLY']._serialized_end=472
-  _globals['_BUDGET']._serialized_start=475
-  _globals['_BUDGET']._serialized_end=910
-  _globals['_BUDGET_BURNENTRY']._serialized_start=867
-  _globals['_BUDGET_BURNENTRY']._serialized_end=910
-  _globals['_KEY']._serialized_start=912
-  _globals['_KEY']._serialized_end=995
-  _globals['_TOPREQUEST']._serialized_start=997
-  _globals['_TOPREQUEST']._serialized_end=1087
-  _globals['_TOPREPLY']._serialized_start=1089
-  _globals['_TOPREPLY']._serialized_end=1197
-  _globals['_BUDGETS']._serialized_start=1200
-  _globals['_BUDGETS']._serialized_end=1449
+  _globals['_DECIDEREQUEST']._serialized_start=68
+  _globals['_DECIDEREQUEST']._serialized_end=216
+  _globals['_DECISION']._serialized_start=219
+  _globals['_DECISION']._serialized_end=379
+  _globals['_STATUSREQUEST']._serialized_start=381
+  _globals['_STATUSREQUEST']._serialized_end=431
+  _globals['_STATUSREPLY']._serialized_start=433
+  _globals['_STATUSREPLY']._serialized_end=494
+  _globals['_BUDGET']._serialized_start=497
+  _globals['_BUDGET']._serialized_end=932
+  _globals['_BUDGET_BURNENTRY']._serialized_start=889
+  _globals['_BUDGET_BURNENTRY']._serialized_end=932
+  _globals['_KEY']._serialized_start=934
+  _globals['_KEY']._serialized_end=1017
+  _globals['_TOPREQUEST']._serialized_start=1019
+  _globals['_TOPREQUEST']._serialized_end=1109
+  _globals['_TOPREPLY']._serialized_start=1111
+  _globals['_TOPREPLY']._serialized_end=1219
+  _globals['_BUDGETS']._serialized_start=1222
+  _globals['_BUDGETS']._serialized_end=1471
 # @@protoc_insertion_point(module_scope)

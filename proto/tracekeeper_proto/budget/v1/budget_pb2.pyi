@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DecideRequest(_message.Message):
-    __slots__ = ("namespace", "config", "budget", "agent", "model", "user", "project")
+    __slots__ = ("namespace", "config", "budget", "agent", "model", "user", "project", "environment")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +15,7 @@ class DecideRequest(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     config: str
     budget: str
@@ -22,7 +23,8 @@ class DecideRequest(_message.Message):
     model: str
     user: str
     project: str
-    def __init__(self, namespace: _Optional[str] = ..., config: _Optional[str] = ..., budget: _Optional[str] = ..., agent: _Optional[str] = ..., model: _Optional[str] = ..., user: _Optional[str] = ..., project: _Optional[str] = ...) -> None: ...
+    environment: str
+    def __init__(self, namespace: _Optional[str] = ..., config: _Optional[str] = ..., budget: _Optional[str] = ..., agent: _Optional[str] = ..., model: _Optional[str] = ..., user: _Optional[str] = ..., project: _Optional[str] = ..., environment: _Optional[str] = ...) -> None: ...
 
 class Decision(_message.Message):
     __slots__ = ("spent", "limit", "currency", "state", "allowed", "complete", "as_of", "period_ends", "reason")

@@ -203,7 +203,7 @@ class Statement(_message.Message):
     def __init__(self, log_id: _Optional[str] = ..., number: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[SpendRow, _Mapping]]] = ..., conversations: _Optional[_Iterable[_Union[ConversationSpend, _Mapping]]] = ..., missed_spans: _Optional[int] = ..., last: _Optional[bool] = ..., stored: _Optional[int] = ...) -> None: ...
 
 class SpendRow(_message.Message):
-    __slots__ = ("quarter_hour", "agent", "model", "user", "project", "nano_dollars", "tokens", "unpriced_calls")
+    __slots__ = ("quarter_hour", "agent", "model", "user", "project", "nano_dollars", "tokens", "unpriced_calls", "environment")
     QUARTER_HOUR_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -212,6 +212,7 @@ class SpendRow(_message.Message):
     NANO_DOLLARS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     UNPRICED_CALLS_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     quarter_hour: int
     agent: str
     model: str
@@ -220,7 +221,8 @@ class SpendRow(_message.Message):
     nano_dollars: int
     tokens: int
     unpriced_calls: int
-    def __init__(self, quarter_hour: _Optional[int] = ..., agent: _Optional[str] = ..., model: _Optional[str] = ..., user: _Optional[str] = ..., project: _Optional[str] = ..., nano_dollars: _Optional[int] = ..., tokens: _Optional[int] = ..., unpriced_calls: _Optional[int] = ...) -> None: ...
+    environment: str
+    def __init__(self, quarter_hour: _Optional[int] = ..., agent: _Optional[str] = ..., model: _Optional[str] = ..., user: _Optional[str] = ..., project: _Optional[str] = ..., nano_dollars: _Optional[int] = ..., tokens: _Optional[int] = ..., unpriced_calls: _Optional[int] = ..., environment: _Optional[str] = ...) -> None: ...
 
 class ConversationSpend(_message.Message):
     __slots__ = ("id", "agent", "nano_dollars", "tokens")
