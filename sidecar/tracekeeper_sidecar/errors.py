@@ -4,6 +4,7 @@
     ├── PolicyError            the policy or manifest cannot be used: names the file and every fault
     ├── SecretError            a referenced secret or key is missing: names both
     ├── NotReady               it is not known yet what is to be done with a request
+    ├── StepUnavailable        a step that requests must not pass without cannot work at the moment
     ├── WireError              a request is not valid OTLP: names the path inside it
     ├── LogError               the segment log
     │   ├── LogFull            no room within the quota or on the volume; the sender should come back
@@ -37,6 +38,10 @@ class SecretError(SidecarError):
     def __init__(self, name: str, key: str, where: str) -> None:
         self.name, self.key, self.where = name, key, where
         super().__init__(f"secret {name!r} has no key {key!r} in {where}")
+
+
+class StepUnavailable(SidecarError):
+    """A step that requests must not pass without cannot work at the moment; the sender should come back."""
 
 
 class NotReady(SidecarError):

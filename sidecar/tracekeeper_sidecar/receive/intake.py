@@ -14,7 +14,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
-from tracekeeper_sidecar.errors import LogError, LogFull, LogTooLarge, LogUnavailable, NotReady, WireError
+from tracekeeper_sidecar.errors import (
+    LogError,
+    LogFull,
+    LogTooLarge,
+    LogUnavailable,
+    NotReady,
+    StepUnavailable,
+    WireError,
+)
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.receive import outcome
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
@@ -138,8 +146,7 @@ class Receiver:
                 logger.error("what processors have made of a request of %d spans cannot be stored: %s", came, fault)
                 error = fault
         if error is not None:
-            refusal = outcome.not_ready(error) if isinstance(error, NotReady) else outcome.internal()
-            return reply(self.refuse(refusal, came))
+            return reply(self.refuse(_refusal(error), came))
         if not made.spans:
             return reply(self._account(made))
         self._append(made.body, _Append(self, sight, reply, self._monotonic() + self._append_timeout, made, came))
@@ -277,6 +284,13 @@ class _Append:
         if not self.answered:
             self.answered = True
             self._reply(self._receiver.refuse(outcome.internal(), self.came))
+
+
+def _refusal(error: Exception) -> Refused:
+    """What the sender is told of an error out of the steps."""
+    if isinstance(error, NotReady):
+        return outcome.not_ready(error)
+    return outcome.step_unavailable(error) if isinstance(error, StepUnavailable) else outcome.internal()
 
 
 def _giving_back(admission: Admission, size: int, reply: Reply) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable, NotReady, WireError
+from tracekeeper_sidecar.errors import LogFull, LogTooLarge, LogUnavailable, NotReady, StepUnavailable, WireError
 from tracekeeper_sidecar.wire import status
 
 Reason = Literal[
@@ -114,6 +114,11 @@ def unavailable(error: LogUnavailable) -> Refused:
 def not_ready(error: NotReady) -> Refused:
     """It is too early."""
     return Refused("unavailable", status.UNAVAILABLE, 503, str(error), RETRY_AFTER)
+
+
+def step_unavailable(error: StepUnavailable) -> Refused:
+    """A processor that spans must not pass without does not work at the moment."""
+    return Refused("processor", status.UNAVAILABLE, 503, str(error), RETRY_AFTER)
 
 
 def timed_out(seconds: float) -> Refused:

@@ -102,8 +102,13 @@ async def test_harm_costs_one_request_and_the_next_is_served(
 ) -> None:
     odd, body = make(on_error=on_error), named(deed)
     found = await through(odd, body, 4)
-    assert isinstance(found.error, Failed) and found.error.failure == failure, found.error
-    assert found.request.body is body and found.request.spans == 4 and not found.request.filtered
+    if on_error is OnError.REFUSE and failure in (Failure.RAISED, Failure.INVALID):
+        assert found.error is None and found.request.refused == {"processor": 4} and not found.request.spans
+        assert found.request.problem.startswith("processor mine: ")
+    else:
+        assert isinstance(found.error, Failed) and found.error.failure == failure, found.error
+        assert found.request.body is body and found.request.spans == 4
+    assert not found.request.filtered
     assert odd.fails_closed == (on_error is OnError.REFUSE)
     assert sample(odd, REQUESTS, failure) == 1
     assert sample(odd, BYPASSED) == (4 if on_error is OnError.BYPASS else 0)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias, cast
 
+from tracekeeper_sidecar.errors import StepUnavailable
 from tracekeeper_sidecar.process.custom.messages import Garbage, Message, Unpacker, What, pack
 from tracekeeper_sidecar.process.custom.output import Output
 from tracekeeper_sidecar.process.custom.usage import Usage, usage_of
@@ -45,7 +46,7 @@ class Failure(StrEnum):
     """The process does not run: it is about to be started again, or cannot be."""
 
 
-class Failed(Exception):
+class Failed(StepUnavailable):
     """There is no answer; the text says why."""
 
     def __init__(self, failure: Failure, text: str) -> None:

@@ -16,6 +16,8 @@ from tracekeeper_sidecar.wire.scan import look
 from tracekeeper_spec.custom import Custom, OnError
 
 ANSWERED: Final = "answered"
+AGAIN: Final = frozenset({Failure.TIMED_OUT, Failure.DIED, Failure.OVERLOADED, Failure.UNUSABLE})
+"""What may go better when the spans are sent again."""
 OUTCOMES: Final = (ANSWERED, *Failure)
 
 
@@ -50,11 +52,20 @@ class CustomStep(Plain):
         def answered(what: Message | Failed) -> None:
             problem = what if isinstance(what, Failed) else self._take(request, what)
             child.counts.outcomes[problem.failure if problem is not None else ANSWERED] += 1
-            if problem is not None and not self.fails_closed:
-                child.counts.bypassed += request.spans
-            done(problem)
+            done(self._judge(request, child, problem) if problem is not None else None)
 
         child.ask(request.body, answered)
+
+    def _judge(self, request: Request, child: Child, problem: Failed) -> Failed | None:
+        """What becomes of a request that the class has failed on; None when it has been seen to here."""
+        if not self.fails_closed:
+            child.counts.bypassed += request.spans
+            return problem
+        if problem.failure not in AGAIN:
+            # The same spans would come to the same end: their sender is told not to try them again.
+            request.refuse("processor", b"", request.spans, f"processor {self.name}: {problem}")
+            return None
+        return Failed(problem.failure, f"processor {self.name}: {problem}")
 
     def _take(self, request: Request, answer: Message) -> Failed | None:
         """Takes the answer; where it is no request with the spans that it says it has, nothing has changed."""
