@@ -9,8 +9,8 @@ from golden.spans import AUDIO, CLAUDE, GPT, MINI, SOUND, VECTORS, Case, call, e
 
 
 def openai_calls(chat: str, embed: str, respond: str | None, deaf: bool = False, **more: Any) -> dict[str, Case]:
-    """Cases of `openai_calls.py`; the names may hold `{model}`. Who is `deaf` does not tell tokens of sound. `more` goes
-    to every call."""
+    """Cases of `openai_calls.py`; the names may hold `{model}`. Who is `deaf` does not tell tokens of sound. `more`
+    goes to every call."""
 
     def said(case: str, model: str = GPT, name: str = chat, **other: Any) -> Any:
         usage = OPENAI[case].usage if case in OPENAI else None

@@ -31,7 +31,7 @@ _LANGCHAIN = [
 
 CASES: dict[str, Case] = {
     **openai_calls("ChatCompletion", "CreateEmbeddings", "Response"),
-    "chat_audio": [call("ChatCompletion", OPENAI["listen"].usage, AUDIO, answered=None)],
+    "chat_audio": [call("ChatCompletion", OPENAI["listen"].usage, AUDIO, answered=AUDIO)],
     "embeddings": [
         {
             "name": "CreateEmbeddings",
@@ -59,13 +59,13 @@ CASES: dict[str, Case] = {
         call("ChatCompletion", _FIRST, GPT),
         call("ChatCompletion", _SECOND, GPT),
     ],
-    # The Agents SDK tells its processors only the sums, and the model asked.
+    # The Agents SDK tells its processors only the sums, and the model asked for.
     "openai_agents": [
         span("no_secrets", "guardrail"),
-        call("generation", _FIRST, GPT, answered=None),
+        call("generation", _FIRST, GPT, answered=GPT),
         tool("get_weather"),
         pipeline("turn"),
-        call("generation", _SECOND, GPT, answered=None, lost=("cache_read",)),
+        call("generation", _SECOND, GPT, answered=GPT, lost=("cache_read",)),
         pipeline("turn"),
         agent("weather-agent", "weather-agent"),
         pipeline("weather-desk"),
