@@ -346,7 +346,7 @@ class Budgets(RuleBasedStateMachine):
             for key in self.keys(pod, call):
                 found[key] += call.nano
         dumped = json.loads(pod.spend.dump(last=True))
-        for quarter, *_, nano, _, _ in [*(row for each in dumped["sealed"] for row in each[0]), *dumped["rows"]]:
+        for quarter, _, _, _, _, nano, *_ in [*(row for each in dumped["sealed"] for row in each[0]), *dumped["rows"]]:
             for budget in BUDGETS:
                 found[budget.name, label(budget, quarter * 900), pod.namespace] -= nano
         return found
