@@ -152,6 +152,7 @@ def test_filters_and_attributes_with_the_context_of_the_request(
             },
         },
     )
+    until(lambda: sidecar.health()["config"], "the policy is in force")
     export = urllib.request.Request(
         f"http://127.0.0.1:{sidecar.http}/v1/traces",
         request(5).SerializeToString(),
