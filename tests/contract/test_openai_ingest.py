@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import logging
@@ -13,8 +14,9 @@ import pytest
 
 import otlp_requests
 from openai_items import SPAN, TRACE, body, span, spans, trace, values
-from receivers import Serving, serving
+from receivers import Gate, Serving, serving
 from tracekeeper_sidecar.errors import LogFull, LogUnavailable
+from waiting import until
 
 PATH = "/v1/traces/ingest"
 JSON = "application/json"
@@ -125,15 +127,28 @@ async def test_what_the_head_alone_refuses() -> None:
         assert (await send(running, body(span(STEP)), path=PATH + "?a=1")).status == 200
 
 
-@pytest.mark.parametrize(
-    ("fault", "status"), [(LogFull("quota", "no room", 2.5), 429), (LogUnavailable("read-only", 2.5), 503)]
-)
-async def test_come_back_later(fault: Exception, status: int) -> None:
+@pytest.mark.parametrize("fault", [LogFull("quota", "no room", 2.5), LogUnavailable("read-only", 2.5)])
+async def test_come_back_later(fault: Exception) -> None:
+    """Never 429, after which older SDKs give up."""
     async with serving() as running:
         running.store.fault = fault
         answer = await send(running, body(span(STEP)))
-        assert (answer.status, answer.headers["Retry-After"]) == (status, "3")
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "3")
         assert sum(running.ledger.refused.values()) == 1
+
+
+async def test_too_much_in_flight() -> None:
+    async with serving(admission=8000) as running:
+        running.store.gate = Gate()
+        first = asyncio.create_task(send(running, body(span(STEP))))
+        await until(lambda: running.store.waiting, "the first request waits for the disk")
+        for content in (body(span(STEP)), body(*[span(STEP)] * 2)):
+            answer = await send(running, content)
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert running.ledger.refused_requests == {"overloaded": 2}
+        running.store.gate.set()
+        assert (await first).status == 200
+        assert running.receiver.admission.in_flight == 0
 
 
 async def test_too_much_for_memory() -> None:

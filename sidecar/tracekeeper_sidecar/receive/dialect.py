@@ -42,6 +42,10 @@ class Dialect:
             return Answer(self.status, media.JSON, b"{}")
         return Answer(self.status, media.JSON, partial_success_json(accepted.rejected, accepted.problem))
 
+    def refusal(self, refused: Refused) -> Refused:
+        """The refusal as the protocol's clients understand it."""
+        return refused
+
     def malformed(self, problem: str) -> Refused:
         """A body, or a part of one, that is not in the protocol; sending it again changes nothing."""
         return Refused("malformed", INVALID_ARGUMENT, 400, f"not valid as {self.name}: {problem}")

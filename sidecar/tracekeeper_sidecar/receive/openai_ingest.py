@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tracekeeper_sidecar.http.head import Head
 from tracekeeper_sidecar.receive.dialect import Convert, Dialect
 from tracekeeper_sidecar.receive.known_traces import KnownTraces
+from tracekeeper_sidecar.receive.outcome import Refused
 from tracekeeper_sidecar.wire import openai_json, propagation
 from tracekeeper_sidecar.wire.converted import Converted
 
@@ -36,6 +38,10 @@ class OpenAiIngest(Dialect):
             parent = propagation.parse({name: value for name, value in headers.items() if value})
         known, service = self._known.get, self._service()
         return self.guarded(lambda body: openai_json.convert(body, known, parent=parent, service=service))
+
+    def refusal(self, refused: Refused) -> Refused:
+        """As Dialect.refusal: 503 in place of 429, after which the SDK's earlier versions do not try again."""
+        return replace(refused, http_status=503) if refused.http_status == 429 else refused
 
     def learn(self, converted: Converted) -> None:
         """As Dialect.learn."""

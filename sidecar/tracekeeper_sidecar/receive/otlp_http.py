@@ -79,7 +79,10 @@ class _Otlp:
             make = self._dialects.get(head.path)
         if (refused := self._objection(head, kind, encoding, make)) is not None:
             headers = (("Allow", "POST"),) if refused.reason == "method" else ()
-            exchange.reply(media.refusal(self._receiver.refuse(refused), kind, headers))
+            self._receiver.refuse(refused)
+            if make is not None:
+                refused = make().refusal(refused)
+            exchange.reply(media.refusal(refused, kind, headers))
             return None
         assert kind is not None
         context = _context(head, self._receiver.wants) if self._receiver.wants else NO_CONTEXT

@@ -223,7 +223,8 @@ class Upload:
             success = media.success(self._kind, outcome) if self._dialect is None else self._dialect.success(outcome)
             self._exchange.reply(success)
         else:
-            self._exchange.reply(media.refusal(outcome, self._kind))
+            refused = outcome if self._dialect is None else self._dialect.refusal(outcome)
+            self._exchange.reply(media.refusal(refused, self._kind))
 
 
 def _result(done: asyncio.Future[bytes | Converted | Refused]) -> bytes | Converted | Refused:
