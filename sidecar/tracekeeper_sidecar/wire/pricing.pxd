@@ -15,6 +15,7 @@ cdef int _COST, _COST_SOURCE, _COST_REPORTED, _COST_PRICE, _TRACE_COST, _TRACE_U
 cdef unsigned long long _UNKNOWN, _LOW_32
 cdef long long _NANOSECONDS
 cdef double _NANO
+cdef int _NOT_KNOWN, _NEW, _AGAIN
 cdef int _INPUT_TOKENS, _OUTPUT_TOKENS, _PRICED, _UNPRICED, _SOURCE_OWN, _SOURCE_REPORTED, _SOURCE_COMPUTED, _SOURCE_UNKNOWN
 cdef int _EDIT, _BEGIN, _END, _FROM, _TO, _AROUND, _COME, _GO, _SORT
 cdef int _TEXT, _HEAD, _ROOT, _NOTHING
@@ -33,6 +34,8 @@ cdef class Pricer(Calls):
     cdef Words _edits
     cdef Py_ssize_t _most_edits, _count, _filled, _around, _grown, _last_ask, _row
     cdef unsigned int _tick, _swept
+    cdef unsigned long long _size
+    cdef int _again
     cdef readonly Py_ssize_t own, reported, computed, unknown, before, left, forgotten
 
     cpdef keep(self, Pricer older)
@@ -66,7 +69,9 @@ cdef class Pricer(Calls):
 
     cdef bytes _note(self, Py_ssize_t number)
 
-    @cython.locals(hi=cython.ulonglong, lo=cython.ulonglong, mark=cython.ulonglong, slot=Py_ssize_t, known=cython.ulonglong)
+    cdef int _came(self, unsigned long long mark) except -1
+
+    @cython.locals(hi=cython.ulonglong, lo=cython.ulonglong, slot=Py_ssize_t, known=cython.ulonglong)
     cdef int _add_up(self, const unsigned char* data, int priced, unsigned long long cost) except -1
 
     @cython.locals(slot=Py_ssize_t)

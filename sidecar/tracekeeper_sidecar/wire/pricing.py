@@ -9,12 +9,11 @@ made for a span. What needs nothing is given back as it came.
 
 from __future__ import annotations
 
-from tracekeeper_sidecar.wire import calls, component, labels, native
+from tracekeeper_sidecar.wire import calls, component, labels, native, price_texts
 from tracekeeper_sidecar.wire.calls import Calls
 from tracekeeper_sidecar.wire.rows import Index
 from tracekeeper_sidecar.wire.table import Table
 from tracekeeper_sidecar.wire.tariffs import Tariffs
-from tracekeeper_sidecar.wire.varint import delimited, encode
 
 MOST_TRACES = 20_000
 """Traces whose calls are added up at a time."""
@@ -26,7 +25,7 @@ _MOST_TRACES, _IDLE, _ASKS = MOST_TRACES, IDLE, ASKS
 _SWEEP = 60
 _MINUTE = 60
 _SEEN = 32_768
-"""Calls by whose ids those that come again are known, twice: a request that was refused comes again."""
+"""Requests by which those that come again are known, twice: one that was refused comes again as it was."""
 
 _OPERATION, _PROVIDER, _MODEL, _ANSWERED = (
     component.OPERATION, component.PROVIDER, component.MODEL, component.ANSWERED
@@ -46,6 +45,7 @@ _NANOSECONDS = 1_000_000_000
 _NANO = 1e9
 _PRICED, _UNPRICED = calls.PRICED, calls.UNPRICED
 _INPUT_TOKENS, _OUTPUT_TOKENS = 0, 1
+_NOT_KNOWN, _NEW, _AGAIN = range(3)
 _SOURCE_OWN, _SOURCE_REPORTED, _SOURCE_COMPUTED, _SOURCE_UNKNOWN = 1, 2, 3, 4
 
 # An edit has eight words: where it begins and ends in the body, and two more by its sort; the number of the edit that
@@ -69,22 +69,11 @@ _CALLS = 3
 """Calls with a price, and from bit 32 on those without."""
 
 
-def _attribute(name: str, value: bytes) -> bytes:
-    return delimited(9, delimited(1, name.encode()) + delimited(2, value))
-
-
-def _head(name: str) -> bytes:
-    """An attribute that is a double, up to its eight bytes."""
-    return _attribute(name, b"\x21" + bytes(8))[:-8]
-
-
-_COST_HEAD = _head("gen_ai.usage.cost")
-_TRACE_HEAD = _head("tracekeeper.trace.cost")
-_REPORTED_HEAD = _head("tracekeeper.cost.reported")
+_COST_HEAD, _TRACE_HEAD, _REPORTED_HEAD = price_texts.COST, price_texts.TRACE_COST, price_texts.REPORTED
 _COST_SIZE, _TRACE_SIZE, _REPORTED_SIZE = len(_COST_HEAD), len(_TRACE_HEAD), len(_REPORTED_HEAD)
-_REPORTED_KEY = delimited(1, b"tracekeeper.cost.reported")
+_REPORTED_KEY = price_texts.REPORTED_KEY
 _REPORTED_KEY_SIZE = len(_REPORTED_KEY)
-_TOLD = [_attribute("tracekeeper.cost.source", delimited(1, source)) if source else b"" for source in calls.SOURCES]
+_TOLD = price_texts.SOURCES
 
 
 class Pricer(Calls):
@@ -104,7 +93,8 @@ class Pricer(Calls):
         self._count = 0
         self._scratch = bytearray(4 * _ROOM)
         self._filled = 0
-        self._around = self._grown = 0
+        self._around = self._grown = self._size = 0
+        self._again = _NOT_KNOWN
         self._tick = self._swept = 0
         self._last_ask = 0
         self._row = _NONE
@@ -138,6 +128,8 @@ class Pricer(Calls):
         """The request that came at `now` (Unix nanoseconds) with prices; the same object where there are none."""
         size = len(body)
         self._count = self._filled = self._around = 0
+        self._size = size
+        self._again = _NOT_KNOWN
         self._tick = min(now // _NANOSECONDS, _LOW_32 - _IDLE - 1)
         if self._tick > self._swept + _SWEEP or self._tick < self._swept:
             self._sweep()
@@ -339,22 +331,29 @@ class Pricer(Calls):
         found = self._tariffs._notes[number]
         if found is None:
             text = self._tariffs._texts[number].encode()[:_LONGEST_KEPT]
-            found = self._tariffs._notes[number] = _attribute("tracekeeper.cost.price", delimited(1, text))
+            found = self._tariffs._notes[number] = price_texts.price(text)
         return found
 
     # Sums of traces.
 
-    def _add_up(self, data: bytes, priced: int, cost: int) -> int:
-        """Adds a call to its trace, unless it was added before."""
-        hi = native.word(data, self._trace)
-        lo = native.word(data, self._trace + 8)
-        mark = self._sums._hash(hi, lo) ^ native.word(data, self._span_id)
+    def _came(self, mark: int) -> int:
+        """Whether a request has come before, by its first call and its size; it has from now on."""
         if self._seen.get(mark) >= 0 or self._seen_before.get(mark) >= 0:
-            return 0
+            return _AGAIN
         if self._seen.put(mark, 0) == 0:
             self._seen, self._seen_before = self._seen_before, self._seen
             self._seen.clear()
             self._seen.put(mark, 0)
+        return _NEW
+
+    def _add_up(self, data: bytes, priced: int, cost: int) -> int:
+        """Adds a call to its trace, unless its request has come before."""
+        hi = native.word(data, self._trace)
+        lo = native.word(data, self._trace + 8)
+        if self._again == _NOT_KNOWN:
+            self._again = self._came(self._sums._hash(hi, lo) ^ native.word(data, self._span_id) ^ self._size << 32)
+        if self._again == _AGAIN:
+            return 0
         slot = self._sums._locate(hi, lo)
         if slot < 0:
             if self._sums.count >= self._sums.limit:
@@ -398,7 +397,7 @@ class Pricer(Calls):
             at = native.copy(scratch, at, _TRACE_HEAD, 0, _TRACE_SIZE)
             at = native.put_double(scratch, at, self._sums._get(slot, _SUM) / _NANO)
         if known >> 32:
-            note = _attribute("tracekeeper.trace.cost.unknown", b"\x18" + encode(known >> 32))
+            note = price_texts.unknown_calls(known >> 32)
             at = native.copy(scratch, at, note, 0, len(note))
         self._edits[place + _TO] = at
         self._edits[place + _SORT] = _TEXT
