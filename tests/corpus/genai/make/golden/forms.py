@@ -12,8 +12,10 @@ from golden.spans import Case, Span
 
 FORMS: dict[str, dict[str, Case]] = {
     "langfuse": langfuse.CASES,
+    "langfuse_old": langfuse.OLD,
     "openai_agents": openai_agents.CASES,
     "openinference": openinference.CASES,
+    "openinference_old": openinference.OLD,
     "openlit": openlit.CASES,
     "otel_latest": otel.LATEST,
     "otel_opt_in": otel.OPT_IN,

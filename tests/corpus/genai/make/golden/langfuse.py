@@ -42,3 +42,11 @@ CASES: dict[str, Case] = {
         ),
     ],
 }
+
+OLD: dict[str, Case] = {
+    **CASES,
+    # Anthropic's client of that time does not record itself.
+    "generation": [
+        call("claude", _CACHED, CLAUDE, provider=None, answered=None, basis="exclusive", reported=0.003111),
+    ],
+}

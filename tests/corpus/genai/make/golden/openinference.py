@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from answers import OPENAI
+from answers import ANTHROPIC, EMBEDDING, OPENAI
 from golden.cases import anthropic_calls, openai_calls
-from golden.spans import AUDIO, GPT, Case, agent, call, pipeline, span, tool, with_all
+from golden.spans import AUDIO, CLAUDE, GPT, Case, agent, call, embedding, pipeline, span, tool, with_all
 
 _FIRST, _SECOND = OPENAI["weather"].usage, OPENAI["after tool"].usage
 
@@ -29,19 +29,23 @@ _LANGCHAIN = [
     agent("weather-agent", None),
 ]
 
+_VECTORS = embedding("CreateEmbeddings", EMBEDDING, answered=None)
+
+OLD: dict[str, Case] = {
+    **openai_calls("ChatCompletion", "", "Response"),
+    **anthropic_calls("Messages"),
+    "embeddings": [{**_VECTORS, "name": "CreateEmbeddingResponse"}],
+    # Of a stream it tells the model that was asked for.
+    "anthropic_stream": [
+        call("Messages", ANTHROPIC["stream"].usage, CLAUDE, provider="anthropic", answered=CLAUDE),
+    ],
+}
+del OLD["anthropic_error"]
+
 CASES: dict[str, Case] = {
     **openai_calls("ChatCompletion", "CreateEmbeddings", "Response"),
     "chat_audio": [call("ChatCompletion", OPENAI["listen"].usage, AUDIO, answered=AUDIO)],
-    "embeddings": [
-        {
-            "name": "CreateEmbeddings",
-            "kind": "embedding",
-            "operation": "embeddings",
-            "provider": "openai",
-            "request_model": "text-embedding-3-small",
-            "input": 8,
-        }
-    ],
+    "embeddings": [_VECTORS],
     **_twice(anthropic_calls("anthropic.messages.create")),
     "session": [call("ChatCompletion", OPENAI["hello"].usage, GPT, conversation="session-7", user="user-3")],
     "agent": [
