@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
@@ -14,42 +13,48 @@ NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
 """Nothing that the transport said is wanted."""
 
 
-@dataclass(slots=True)
+_NONE: Final[Counter[str]] = Counter()
+"""Stays empty. Few requests have anything to count, and a Counter takes half a microsecond to make."""
+
+
 class Request:
     """One request on its way through the steps, which change it in place. For one step at a time."""
 
-    body: bytes
-    """A serialised ExportTraceServiceRequest that the scanner has accepted."""
-    spans: int
-    """Spans in it now."""
-    now: int = 0
-    """When it came: Unix time in nanoseconds."""
-    context: Mapping[str, str] = field(default_factory=lambda: NO_CONTEXT)
-    """What the transport said: values of headers or metadata by their lower-case names, of those that steps want."""
-    filtered: Counter[str] = field(default_factory=Counter)
-    """Spans answered OK and thrown away, by step."""
-    refused: Counter[str] = field(default_factory=Counter)
-    """Spans not stored, by reason."""
-    problem: str = ""
-    """What the client is told of those that are refused."""
+    __slots__ = ("body", "context", "filtered", "now", "problem", "refused", "spans")
+
+    def __init__(self, body: bytes, spans: int, now: int = 0, context: Mapping[str, str] = NO_CONTEXT) -> None:
+        self.body = body
+        """A serialised ExportTraceServiceRequest that the scanner has accepted."""
+        self.spans = spans
+        """Spans in it now."""
+        self.now = now
+        """When it came: Unix time in nanoseconds."""
+        self.context = context
+        """What the transport said: values of headers or metadata by their lower-case names, of those that steps want."""
+        self.filtered = _NONE
+        """Spans answered OK and thrown away, by step. To be read: `filter` counts."""
+        self.refused = _NONE
+        """Spans not stored, by reason. To be read: `refuse` counts."""
+        self.problem = ""
+        """What the client is told of those that are refused."""
 
     def filter(self, step: str, body: bytes, gone: int) -> None:
         """`step` has thrown `gone` spans away, which are answered OK; `body` is what is left."""
         self.body = body
         self.spans -= gone
-        self.filtered[step] += gone
+        self.filtered = self.filtered + Counter({step: gone})
 
     def restore(self, step: str, body: bytes, spans: int) -> None:
         """`step` has failed on the way, and the request goes on as it was before it."""
         self.body, self.spans = body, spans
-        self.filtered.pop(step, None)
+        self.filtered = Counter({name: gone for name, gone in self.filtered.items() if name != step})
 
     def refuse(self, reason: str, body: bytes, gone: int, problem: str) -> None:
         """`gone` spans are not stored for this `reason`, and the client is told that with `problem`, a sentence without
         a full stop, by OTLP's partial success; `body` is what is left."""
         self.body = body
         self.spans -= gone
-        self.refused[reason] += gone
+        self.refused = self.refused + Counter({reason: gone})
         self.problem = self.problem or problem
 
 
