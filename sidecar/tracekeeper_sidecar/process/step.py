@@ -30,7 +30,7 @@ class Request:
         self.now = now
         """When it came: Unix time in nanoseconds."""
         self.context = context
-        """What the transport said: values of headers or metadata by their lower-case names, of those that steps want."""
+        """What the transport said: headers or metadata by their lower-case names, of those that steps want."""
         self.filtered = _NONE
         """Spans answered OK and thrown away, by step. To be read: `filter` counts."""
         self.refused = _NONE
