@@ -9,6 +9,8 @@ import pytest
 from genai_corpus import Case, cases, counted, form, normalizer, one_by_one, spans_of, through
 
 ALL = cases()
+TWICE = {"langfuse-generation"}
+"""Where the outer span of the two comes first and has no response's id, both count."""
 CANONICAL = ("gen_ai.", "tracekeeper.")
 """What may be replaced."""
 PARTS = ("input", "output", "cache_read", "cache_write", "reasoning", "input_audio", "output_audio")
@@ -59,3 +61,14 @@ def test_originals_are_kept(case: Case) -> None:
         assert (new.name, new.status, list(new.events), list(new.links)) == (
             old.name, old.status, list(old.events), list(old.links)
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_tokens_are_the_same_when_spans_come_in_the_wrong_order(case: Case) -> None:
+    step = normalizer()
+    said = []
+    for body in reversed(list(one_by_one(case.body()))):
+        said += forms(through(body, step))
+    told = {part: sum(span.get(part, 0) for span in counted(said)) for part in PARTS}
+    times = 2 if str(case) in TWICE else 1
+    assert told == {part: case.golden["told"][part] * times for part in PARTS}
