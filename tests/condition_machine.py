@@ -26,6 +26,8 @@ _FIELDS = {
     Place.TRACE_ERRORS: "trace.errors",
     Place.TRACE_DURATION: "trace.duration",
     Place.TRACE_SPANS: "trace.spans",
+    Place.TRACE_COST: "trace.cost",
+    Place.TRACE_TOKENS: "trace.tokens",
     Place.TRACE_PRIORITY: "trace.priority",
     Place.TRACE_DETECTED: "trace.detected",
 }

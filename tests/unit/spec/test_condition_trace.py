@@ -162,8 +162,8 @@ def test_the_page_names_every_field_and_its_examples_compile() -> None:
         assert wanted <= names
     examples = page.split("```")[1].strip().splitlines()
     examples += [row.strip(" `").replace("\\|", "|") for row in rows if " == " in row]
-    assert len(examples) == 11
-    assert [find_trace_problems(example) for example in examples] == [[]] * 11
+    assert len(examples) == 12
+    assert [find_trace_problems(example) for example in examples] == [[]] * 12
     told = re.findall(r"^spec\.sampling\.rules\[0\]\.match: (.*)$", page, re.MULTILINE)
     assert len(told) == 2
     assert set(told) <= {str(problem) for faulty, _ in FAULTS for problem in find_trace_problems(faulty)}

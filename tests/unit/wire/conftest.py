@@ -71,8 +71,30 @@ def plain_shard() -> ModuleType:
     return modules[-1]
 
 
+@pytest.fixture(scope="session")
+def plain_pricing() -> tuple[ModuleType, ModuleType]:
+    """The modules `pricing` and `tariffs` from their .py files, and what they are built on."""
+    names = ("walker", "component", "rows", "tariffs", "calls", "slabs", "table", "pricing")
+    (modules,) = plain_modules(*names)
+    return modules[-1], modules[names.index("tariffs")]
+
+
 SAMPLING = (
-    *("walker", "component", "calls", "program", "match", "probability", "slabs", "sums", "traces", "keys", "fold", "keep", "verdict"),
+    *(
+        "walker",
+        "component",
+        "calls",
+        "program",
+        "match",
+        "probability",
+        "slabs",
+        "sums",
+        "traces",
+        "keys",
+        "fold",
+        "keep",
+        "verdict",
+    ),
     *("remembered", "told", "pick"),
 )
 
