@@ -84,7 +84,7 @@ class Engine:
         edits: list[Edit] = []
         gone: set[tuple[int, int]] = set()
         spans: set[int] = set()
-        until = self._matcher.until = time.perf_counter() + MOST_SECONDS
+        until = self._matcher.until = time.thread_time() + MOST_SECONDS
         for part in parts:
             owner = part[5], part[6]
             if owner in gone:
@@ -92,7 +92,7 @@ class Engine:
             begin, end = part[1], part[2]
             was = body[begin:end]
             try:
-                if time.perf_counter() > until:
+                if time.thread_time() > until:
                     raise TooLongError
                 found = self._part(part, was, suspicion, outcome, tell)
             except Exception as error:

@@ -157,12 +157,9 @@ _VERSIONED: Final = compiled(
 def _four(text: bytes, begin: int, end: int) -> int:
     if _followed(text, end, _WORD) or (_followed(text, end, b".-+") and _followed(text, end + 1, _WORD)):
         return 0
-    if (
-        not checks.is_address(text[begin:end].decode())
-        or _VERSIONED.search(text[max(0, begin - 24) : begin]) is not None
-    ):
+    if text.startswith((b"127.", b"255.", b"0.0.0.0"), begin):
         return 0
-    return end
+    return end if _VERSIONED.search(text[max(0, begin - 24) : begin]) is None else 0
 
 
 def _six(text: bytes, begin: int, end: int) -> int:
@@ -283,7 +280,7 @@ class TooLongError(Exception):
 
 def find(detector: Detector, text: bytes, until: float = float("inf")) -> list[tuple[int, int]]:
     """Where `detector` finds something in `text`; findings of several of its patterns may overlap. Where there are more
-    than MOST_FINDINGS, all of it is one. Raises TooLongError when it is not done by `until` (time.perf_counter)."""
+    than MOST_FINDINGS, all of it is one. Raises TooLongError when it is not done by `until` (time.thread_time)."""
     patterns = _COMPILED.get(detector)
     if patterns is None:
         patterns = tuple(_Pattern(compiled(pattern), holds, needs) for pattern, holds, needs in _DECLARED[detector])
@@ -314,7 +311,7 @@ def _search(pattern: _Pattern, text: bytes, found: list[tuple[int, int]], until:
             if len(found) > MOST_FINDINGS:
                 found[:] = [(0, last)]
                 return
-            if time.perf_counter() > until:
+            if time.thread_time() > until:
                 raise TooLongError
 
 

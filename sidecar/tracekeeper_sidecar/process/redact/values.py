@@ -51,6 +51,13 @@ class Values:
 
     def attribute(self, data: bytes, aims: Aims, report: Report, of_event: bool = False) -> bytes | None:
         """The content of the KeyValue `data` without what is to be hidden; None: it goes."""
+        size = len(data)
+        if 6 < size < 128 and data[0] == 10 and (middle := 2 + data[1]) < size - 4 and self._keeps:
+            # Nearly all are a short key and a short text, written one after the other.
+            if data[middle] == 18 and data[middle + 1] == size - middle - 2 and data[middle + 2] == 10:
+                key = data[2:middle]
+                if data[middle + 3] == size - middle - 4 and not self.pattern_of(key):
+                    return self._short(data, middle, key, aims, report)
         key = value = b""
         has_value = twice = False
         for field in fields(data, 0, len(data)):
@@ -75,6 +82,18 @@ class Values:
         if name == key and found == value and not twice:
             return data
         return delimited(_KEY, name) + (delimited(_VALUE, found) if has_value else b"")
+
+    def _short(self, data: bytes, middle: int, key: bytes, aims: Aims, report: Report) -> bytes | None:
+        """The same, where the key ends at `middle` and its value is a text."""
+        text = data[middle + 4 :]
+        try:
+            found = self._texts.redact(text, aims, report)
+            name = self._name(key, report)
+        except DroppedError:
+            return None
+        if found is text and name is key:
+            return data
+        return delimited(_KEY, name) + delimited(_VALUE, delimited(_STRING, found))
 
     def _name(self, key: bytes, report: Report) -> bytes:
         """The key itself, which may hold something, too. It is looked at for everything, once."""
