@@ -145,7 +145,7 @@ def form(span: Span) -> dict[str, Any]:
     """What the span says in the words of the golden forms; a part of usage that is 0 is as good as none."""
     has = attributes(span)
     operation = has.get("gen_ai.operation.name")
-    said = {"name": span.name, "kind": has.get("tracekeeper.kind", _KINDS.get(operation)), "operation": operation}
+    said = {"name": span.name, "kind": has.get("tracekeeper.kind", _KINDS.get(operation or "")), "operation": operation}
     said |= {field: has.get(key) for field, key in _FIELDS.items()}
     return {field: value for field, value in said.items() if value is not None and not (field in _PARTS and value == 0)}
 

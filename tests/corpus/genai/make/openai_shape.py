@@ -18,7 +18,7 @@ _MADE = 1_760_000_000
 
 def choose(asked: dict[str, Any]) -> Answer | None:
     """The answer to a request for a chat completion or a response; None: refuse it."""
-    messages = asked.get("messages", asked.get("input"))
+    messages = asked["messages"] if "messages" in asked else asked["input"]
     if isinstance(messages, str):
         name = which(messages, False, OPENAI)
     else:

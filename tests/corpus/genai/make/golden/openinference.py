@@ -10,7 +10,7 @@ _FIRST, _SECOND = OPENAI["weather"].usage, OPENAI["after tool"].usage
 
 
 def _twice(cases: dict[str, Case]) -> dict[str, Case]:
-    doubled = {}
+    doubled: dict[str, Case] = {}
     for name, case in cases.items():
         doubled[name] = []
         for each in case:

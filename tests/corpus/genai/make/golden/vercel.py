@@ -26,7 +26,7 @@ _NO_PARTS = ("cache_read", "cache_write", "reasoning")
 def _outer5(name: str, last: Span) -> Span:
     """What repeats the last step."""
     kept = ("provider", "request_model", "input", "output", "cache_read", "cache_write", "basis")
-    repeated = {"repeated": True} if "input" in last else {}
+    repeated: dict[str, Any] = {"repeated": True} if "input" in last else {}
     return pipeline(name, **{key: last[key] for key in kept if key in last}, **repeated)
 
 
