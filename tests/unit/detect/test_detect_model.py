@@ -131,9 +131,8 @@ steps = st.lists(
 )
 
 
-@property_test
-@given(steps=steps, talk=st.booleans(), most=st.integers(1, 50))
-def test_many_traces_at_a_time_are_told_as_a_plain_account_does(steps: list[Any], talk: bool, most: int) -> None:
+def _play(steps: list[Any], talk: bool, most: int) -> Counter[str]:
+    """Fails unless both say the same of each span; how often each detector has spoken."""
     story = Story(conversation="talk" if talk else "")
     for trace, agent, (what, *how) in steps:
         story.trace = trace
@@ -148,6 +147,35 @@ def test_many_traces_at_a_time_are_told_as_a_plain_account_does(steps: list[Any]
     expected = [sorted(said) for span in story.spans if (said := plain.see(span))]
     found = [sorted(said) for body in requests("model", story, most) for said in _told(watch, body)]
     assert found == expected
+    return Counter(name for said in expected for name in said)
+
+
+@property_test
+@given(steps=steps, talk=st.booleans(), most=st.integers(1, 50))
+def test_many_traces_at_a_time_are_told_as_a_plain_account_does(steps: list[Any], talk: bool, most: int) -> None:
+    _play(steps, talk, most)
+
+
+@pytest.mark.parametrize("talk", [False, True])
+def test_long_runs_that_reach_every_limit_are_told_as_a_plain_account_does(talk: bool) -> None:
+    said: Counter[str] = Counter()
+    for seed in range(40):
+        chance = random.Random(seed)
+        size, steps = 500, []
+        for _ in range(400):
+            match chance.randrange(3):
+                case 0:
+                    size = max(1, round(size * chance.choice([0.5, 1.05, 1.15, 1.25, 1.4, 2.0]))) % 200_000
+                    step: tuple[Any, ...] = ("chat", size, chance.randrange(30), chance.choice(["stop", "length"]))
+                case 1:
+                    arguments = chance.choice([None, "{}", '{"q":1}', f'{{"q":{chance.random()}}}'])
+                    step = ("tool", chance.choice("xyz"), arguments, chance.random() < 0.6)
+                case _:
+                    step = ("pass", *chance.choice(["ab", "ba", "ac", "bb"]))
+            steps.append((chance.randrange(1, 4), chance.choice("aaab"), step))
+        said += _play(steps, talk, 64)
+    expected = set(DETECTORS) - {"UndeclaredHandoff", "ResponseModelChanged"}
+    assert {name for name, count in said.items() if count >= 20} == expected, said
 
 
 NAMES = (
