@@ -200,7 +200,7 @@ def test_no_canary_is_left_anywhere(sidecars: Sidecars, wire: Wire) -> None:
     answers = [send(sidecar, body, kind="application/x-protobuf"), send(sidecar, as_json(request))]
     answers += [send(sidecar, agents_sdk(), "/v1/traces/ingest"), send(sidecar, zipkin(), "/api/v2/spans")]
     with grpc.insecure_channel(f"127.0.0.1:{sidecar.grpc}") as channel:
-        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        export: Any = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
         answers.append(export(body, timeout=20))
     # What is malformed is answered with words: those must not repeat it either.
     answers += [
