@@ -40,7 +40,7 @@ REQUEST_DURATION: Final = _histogram(
 OPERATIONS: Final = _family(
     "counter",
     "tracekeeper_operations_total",
-    "Operations of agents: spans with gen_ai.operation.name.",
+    "Operations of agents: spans with gen_ai.operation.name, or with a tracekeeper.kind that is known.",
     "service agent kind operation provider model status error_type",
 )
 OPERATION_DURATION: Final = _histogram(

@@ -175,3 +175,27 @@ def test_the_environment_of_a_call_is_its_spans_or_its_resources() -> None:
     fill(message.resource_spans[0].resource.attributes, {"deployment.environment": "production"})
     tally.take(message.SerializeToString(), NOW * 1000)
     assert [names[3] for names in told] == ["production", "canary"]
+
+
+@pytest.mark.parametrize(
+    ("also", "kind"),
+    [
+        ({"tracekeeper.kind": "handoff"}, "handoff"),
+        ({"tracekeeper.kind": "guardrail", "gen_ai.operation.name": "framework"}, "guardrail"),
+        ({"tracekeeper.kind": "runner", "gen_ai.operation.name": "chat"}, "llm"),
+        ({"tracekeeper.kind": "x" * 40, "gen_ai.operation.name": "framework"}, "other"),
+        ({"tracekeeper.usage.repeated": True, "gen_ai.operation.name": "chat"}, "other"),
+    ],
+)
+def test_kinds_are_those_of_operations_and_else_what_the_span_says(also: Said, kind: str) -> None:
+    tally = make()
+    said = {name: value for name, value in CALL.items() if name != "gen_ai.operation.name"} | also
+    message = ExportTraceServiceRequest.FromString(
+        body({key: value for key, value in said.items() if value is not True})
+    )
+    for key in (key for key, value in said.items() if value is True):
+        message.resource_spans[0].scope_spans[0].spans[0].attributes.add(key=key).value.bool_value = True
+    tally.take(message.SerializeToString(), NOW * 1000)
+    (row,) = reading(tally).families[COUNTED["operations"]]
+    assert row.labels[COUNTED["operations"].labels.index("kind")] == kind
+    assert bool(values(tally, "cost")) == (kind == "llm")
