@@ -13,5 +13,7 @@ for extra in sidecar operator cli; do
   compile "$extra.txt" pyproject.toml --extra "$extra" -c requirements/dev.txt
 done
 compile build.txt --group build -c requirements/dev.txt
-"$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-  examples/demo/requirements.in -c requirements/dev.txt -o examples/demo/requirements.txt
+for example in demo openai-agents; do
+  "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+    "examples/$example/requirements.in" -c requirements/dev.txt -o "examples/$example/requirements.txt"
+done
