@@ -20,7 +20,7 @@ find "$site" -name '*.so' -delete
 
 include=$(python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
-modules=(wire/{walker,meter,program,scan,match}.py wire/{probability,slabs,traces,keys,fold,keep,shard,verdict}.py
+modules=(wire/{walker,meter,program,scan,match}.py wire/{attributes,drop,probability,slabs,traces,keys,fold,keep,shard,verdict}.py
   log/{codec,tail}.py receive/h2/session.pyx)
 for source in "${modules[@]}"; do
   (

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.wire import scan
+from tracekeeper_sidecar.wire.attributes import Changes
 from tracekeeper_sidecar.wire.cut import NO_LIMIT, cut
+from tracekeeper_sidecar.wire.drop import Drop
 from tracekeeper_sidecar.wire.fold import Folder
 from tracekeeper_sidecar.wire.keep import Keep
 from tracekeeper_sidecar.wire.keys import Keys
@@ -140,9 +142,34 @@ def exercise(body: bytes, matchers: list[Matcher]) -> str:
             assert (kept + others, scan.count_spans(rest)) == (spans, kept), body.hex()
     sampled(body, found)
     sharded(body, found)
+    processed(body, found)
     if found.startswith("holds"):
         assert sum(spans for _, spans in cut(body, 1, NO_LIMIT)) == scan.count_spans(body)
     return found
+
+
+def processed(body: bytes, found: str) -> None:
+    """Drops spans of it, and changes attributes of its spans and resources in all ways."""
+    for step in steps():
+        try:
+            rest, *gone = step(body)
+        except ValueError:
+            assert not found.startswith("holds"), (body.hex(), "was refused after it had passed")
+            continue
+        if found.startswith("holds"):
+            assert scan.count_spans(rest) + sum(gone) == scan.count_spans(body), body.hex()
+
+
+@cache
+def steps() -> list[Callable[[bytes], tuple[bytes, int] | tuple[bytes]]]:
+    put = delimited(1, b"a") + delimited(2, delimited(1, b"new"))
+    drop = Drop([Matcher(compile_condition(text)) for text in CONDITIONS])
+    changes = [
+        Changes([("n", "m", False), ("list", "other", True)], [""], [("a", missing)], matcher, of_resource)
+        for missing in (False, True)
+        for matcher, of_resource in ((None, False), (None, True), (Matcher(compile_condition(CONDITIONS[0])), False))
+    ]
+    return [drop.run, *(lambda body, each=each: (each.run(body, (put,))[0],) for each in changes)]  # type: ignore[misc]
 
 
 def sharded(body: bytes, found: str) -> None:
