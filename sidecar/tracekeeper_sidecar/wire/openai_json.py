@@ -29,6 +29,10 @@ DIALECT: Final = otlp_build.text("tracekeeper.dialect", "openai_agents")
 SERVICE: Final = "unknown_service:openai-agents"
 """`service.name` where nobody has said it: every backend wants one, and this is how OpenTelemetry says that."""
 
+LEAST_ROOM: Final = 4 << 20
+ROOM_FACTOR: Final = 8
+"""Bytes that a request may become, at least and in sizes of its JSON: what a trace says comes back with each span."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ERROR_TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}")
@@ -55,6 +59,7 @@ def convert(
     groups: dict[str, list[bytes]] = {}
     heard: set[str] = set()
     refused = 0
+    room = max(LEAST_ROOM, ROOM_FACTOR * len(body))
     for index, item in spans:
         try:
             of, owner, made = _span(item, traces, known)
@@ -66,6 +71,9 @@ def convert(
             problems.append(f"data[{index}]: nested too deeply")
         else:
             heard.add(of)
+            room -= len(made)
+            if room < 0:
+                raise WireError("data", "becomes too large with what its traces say; send smaller batches")
             groups.setdefault(owner or service or SERVICE, []).append(made)
     payload = b"".join(
         otlp_build.resource_spans(otlp_build.text("service.name", owner), SCOPE, made) for owner, made in groups.items()

@@ -21,7 +21,7 @@ LONGEST_ID: Final = 256
 """Characters of an id; the SDK's have 38 and 29."""
 SMALL: Final = 2048
 """Characters of a trace's metadata up to which it is on every span; larger ones are on spans without a parent alone."""
-LARGEST: Final = 64 * 1024
+LARGEST: Final = 16 * 1024
 """Characters of a trace's metadata beyond which it is left out, and its size said instead."""
 
 _TRACE: Final = re.compile(r"trace_([0-9a-fA-F]{32})")
@@ -87,8 +87,7 @@ def read(item: Mapping[str, object]) -> tuple[str, Trace]:
     """A trace item's id, and what it says; raises WireError naming the member. What has an unexpected type is kept as
     JSON, under its own name."""
     name = identifier(item, "id")
-    common = _text_or_json("gen_ai.workflow.name", "openai.agents.workflow_name", item.get("workflow_name"))
-    common += _text_or_json("gen_ai.conversation.id", "openai.agents.group_id", item.get("group_id"))
+    common = _name(item, "workflow_name", "gen_ai.workflow.name") + _name(item, "group_id", "gen_ai.conversation.id")
     known = {"object", "id", "workflow_name", "group_id", "metadata", "tracing_api_key"}
     rest = {key: value for key, value in item.items() if key not in known and value is not None}
     top = otlp_build.text("openai.agents.trace", otlp_build.compact(rest)) if rest else b""
@@ -119,9 +118,12 @@ def _carried(metadata: Mapping[str, object]) -> Parent | None:
     return propagation.parse(headers) if headers else None
 
 
-def _text_or_json(canonical: str, original: str, value: object) -> bytes:
+def _name(item: Mapping[str, object], member: str, canonical: str) -> bytes:
+    """Raises WireError where it is too long to be on every span."""
+    value = item.get(member)
     if value is None or value == "":
         return b""
-    if isinstance(value, str):
-        return otlp_build.text(canonical, value)
-    return otlp_build.text(original, otlp_build.compact(value))
+    written = value if isinstance(value, str) else otlp_build.compact(value)
+    if len(written) > SMALL:
+        raise WireError(member, f"{len(written)} characters; must be at most {SMALL}")
+    return otlp_build.text(canonical if isinstance(value, str) else f"openai.agents.{member}", written)

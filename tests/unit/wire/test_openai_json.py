@@ -345,6 +345,17 @@ def test_a_trace_item_that_is_not_understood_is_named() -> None:
     assert len(spans(made.payload)) == 1
 
 
+def test_what_traces_say_cannot_blow_a_request_up() -> None:
+    metadata = {"a": "x" * 16_000}
+    tops = [span({"type": "custom", "name": "a"}) for _ in range(100)]
+    assert len(spans(converted(trace(metadata=metadata), *tops).payload)) == 100
+    with pytest.raises(WireError, match="data: becomes too large"):
+        converted(trace(metadata=metadata), *tops, *tops, *tops)
+    made = converted(trace(workflow_name="x" * 2049), tops[0])
+    assert (made.problem, made.traces) == ("data[0].workflow_name: 2049 characters; must be at most 2048", {})
+    assert len(spans(made.payload)) == 1
+
+
 def test_many_problems_are_counted() -> None:
     made = converted(*[3] * 7)
     assert made.refused == 7
