@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from tracekeeper_sidecar.process.normalize import indexed, keys
@@ -40,6 +40,7 @@ OWN: Final = "opentelemetry"
 _NAME: Final = 5
 _EVENT_NAME: Final = 2
 _EVENT_ATTRIBUTES: Final = 3
+_PARTS: Final = frozenset((keys.CACHE_READ, keys.CACHE_WRITE, keys.CACHE_CREATION, keys.REASONING))
 _MESSAGES: Final = (keys.INPUT_MESSAGES, keys.OUTPUT_MESSAGES)
 
 Count = Callable[[str, str], None]
@@ -80,6 +81,8 @@ class _Span:
         self._served: set[str] = set()
         self._kind: Kind | None = None
         self._exclusive: set[str] = set()
+        self._below: dict[str, list[str]] = {}
+        """Keys by what they begin with, of messages with an index."""
 
     def run(self, why: int) -> tuple[bytes, str] | None:
         self._component()
@@ -228,7 +231,7 @@ class _Span:
                 self._count(dialect, error.reason)
 
     def _basis(self, dialect: Dialect | None) -> None:
-        if keys.BASIS in self._has:
+        if keys.BASIS in self._has or not (self._has.keys() & _PARTS or self._made.keys() & _PARTS):
             return
         counted = Counted(
             self._tokens(keys.INPUT),
@@ -259,9 +262,10 @@ class _Span:
         for canonical in _MESSAGES:
             if canonical in self._has:
                 self._flat(canonical)
-        for canonical in _MESSAGES:
+        sources = self._sources()
+        for canonical in _MESSAGES if sources else ():
             if canonical not in self._has:
-                self._translated(canonical)
+                self._translated(canonical, sources)
 
     def _flat(self, canonical: str) -> None:
         """Gives messages of {role, content} their parts."""
@@ -281,24 +285,40 @@ class _Span:
         except UnusableError as error:
             self._count(OWN, error.reason)
 
-    def _translated(self, canonical: str) -> None:
-        for source, rows in self._table.messages.items():
-            for row, dialect in rows:
-                if row.canonical != canonical or (row.kinds and self._kind not in row.kinds):
+    def _translated(self, canonical: str, sources: Sequence[tuple[str, MessageRow, Dialect]]) -> None:
+        for source, row, dialect in sources:
+            if row.canonical != canonical or (row.kinds and self._kind not in row.kinds):
+                continue
+            try:
+                found = self._found(source, row)
+                if not found:
                     continue
-                try:
-                    found = self._found(source, row)
-                    if not found:
-                        continue
-                    text = dumped(found)
-                except (UnusableError, RecursionError) as error:
-                    self._count(dialect.name, getattr(error, "reason", "messages"))
-                    continue
-                self._made[canonical] = text
-                self._served.add(dialect.name)
-                if canonical == keys.OUTPUT_MESSAGES:
-                    self._reasons(found)
-                return
+                text = dumped(found)
+            except (UnusableError, RecursionError) as error:
+                self._count(dialect.name, getattr(error, "reason", "messages"))
+                continue
+            self._made[canonical] = text
+            self._served.add(dialect.name)
+            if canonical == keys.OUTPUT_MESSAGES:
+                self._reasons(found)
+            return
+
+    def _sources(self) -> list[tuple[str, MessageRow, Dialect]]:
+        """Where the span may have messages, in the order in which they count; keys with an index are sorted out."""
+        table = self._table
+        exact = self._has.keys() & table.messages.keys()
+        for key in self._has:
+            if key.startswith(table.indexed):
+                for source in table.indexed:
+                    if key.startswith(source):
+                        self._below.setdefault(source, []).append(key)
+        if not (exact or self._below or self._events):
+            return []
+        return [
+            each
+            for each in table.sources
+            if each[0] in exact or each[0] in self._below or (self._events and each[0].startswith(EVENT))
+        ]
 
     def _reasons(self, answers: list[dict[str, Any]]) -> None:
         reasons = [answer["finish_reason"] for answer in answers if isinstance(answer.get("finish_reason"), str)]
@@ -315,9 +335,7 @@ class _Span:
             if found:
                 self._used.add(source)
             return found
-        below = [key for key in self._has if key.startswith(source)]
-        if not below:
-            return []
+        below = self._below[source]
         if sum(self._has[key][1] - self._has[key][0] for key in below) > MOST_BYTES:
             raise UnusableError("too_large")
         nodes = indexed.tree((key[len(source) :], self._plain(key)) for key in below)

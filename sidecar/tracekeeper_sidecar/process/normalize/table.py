@@ -68,6 +68,8 @@ class Table:
                 self.kinds.setdefault(kind.source, []).append((kind, dialect))
             for message in dialect.messages if messages else ():
                 self.messages.setdefault(message.source, []).append((message, dialect))
+        self.sources = [(source, *each) for source, rows in self.messages.items() for each in rows]
+        """The same in their order."""
         self.indexed = tuple(source for source in self.messages if source.endswith("."))
         self._parts = {
             key for key, found in self.rows.items() if all(each.row.canonical in keys.SUB_COUNTS for each in found)

@@ -17,6 +17,12 @@ from tracekeeper_sidecar.wire.varint import delimited, encode, fields
 MOST_TOKENS: Final = 1_000_000_000
 _LOW: Final = (1 << 64) - 1
 _DEEP: Final = 64
+_SHORT: Final = 128
+_FIELD: Final = [bytes((74, size)) for size in range(_SHORT)]
+_VALUE: Final = [bytes((18, size)) for size in range(_SHORT)]
+_TEXT: Final = [bytes((10, size)) for size in range(_SHORT)]
+"""Tags with sizes of one byte."""
+_HEADS: Final[dict[str, bytes]] = {}
 
 PROVIDERS: Final[Mapping[str, str]] = {
     "az.ai.inference": "azure.ai.inference",
@@ -102,7 +108,8 @@ def _signed(data: bytes, pos: int, end: int) -> int:
 def any_value(value: str | bool | int | float | list[str]) -> bytes:
     """The AnyValue of it. Text that is not Unicode loses what is not."""
     if isinstance(value, str):
-        return delimited(1, value.encode(errors="replace"))
+        text = value.encode(errors="replace")
+        return _TEXT[len(text)] + text if len(text) < _SHORT else delimited(1, text)
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, int):
@@ -113,8 +120,14 @@ def any_value(value: str | bool | int | float | list[str]) -> bytes:
 
 
 def attribute(key: str, value: bytes) -> bytes:
-    """The field of a span that has this attribute; `value` is an AnyValue."""
-    return delimited(9, delimited(1, key.encode()) + delimited(2, value))
+    """The field of a span that has this attribute; `value` is an AnyValue. Keys are of the table: there are few."""
+    head = _HEADS.get(key)
+    if head is None:
+        head = _HEADS[key] = delimited(1, key.encode())
+    size = len(head) + 2 + len(value)
+    if size < _SHORT:  # Nearly always.
+        return _FIELD[size] + head + _VALUE[len(value)] + value
+    return delimited(9, head + delimited(2, value))
 
 
 def parsed(text: str) -> Any:
