@@ -106,7 +106,7 @@ def planted() -> tuple[ExportTraceServiceRequest, list[str]]:
     span.attributes.add(key="cut").value.string_value = '{"a": 1, "password": "' + BY_KEY
     span.attributes.add(key="escaped").value.string_value = '{"m": "' + mail(152).replace("@", "\\u0040") + '"}'
     canaries += [mail(150), mail(151), mail(152), mail(152).replace("@", "\\u0040"), "canary152"]
-    span.status.code = 2
+    span.status.code = span.status.STATUS_CODE_ERROR
     return request, canaries
 
 
