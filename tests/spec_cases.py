@@ -8,6 +8,7 @@ from typing import Any
 
 from spec_budget_cases import FAULTY_BUDGETS
 from spec_channel_cases import FAULTY_CHANNELS
+from spec_receiver_cases import FAULTY_RECEIVERS, RECEIVERS
 
 BACKEND: dict[str, Any] = {
     "name": "a",
@@ -37,11 +38,7 @@ FULL: dict[str, Any] = {
             "limits": {"cpu": 1, "memory": "512Mi", "ephemeral-storage": "2Gi"},
         },
         "ports": {"metrics": 15000},
-        "receivers": {
-            "otlp": {"grpcPort": 15001, "httpPort": 15002},
-            "openai": {"parentFrom": "MetadataOrRequest"},
-            "zipkin": {"port": 15003},
-        },
+        "receivers": RECEIVERS,
         "storage": {
             "type": "Ephemeral",
             "size": "2Gi",
@@ -232,20 +229,6 @@ FAULTY = [
     Faulty("sidecar.ports.grpcPort", 4317, "spec.sidecar.ports.grpcPort", "is not a known field"),
     Faulty("sidecar.grpcPort", 4317, "spec.sidecar.grpcPort", "the fields here are resources, ports"),
     Faulty("sidecar.size", "1Gi", "spec.sidecar.size", "it belongs in storage"),
-    Faulty(
-        "sidecar.ports.metrics", 15001, "spec.sidecar.receivers.otlp.grpcPort", "15001 is already ports.metrics", False
-    ),
-    Faulty(
-        "sidecar.receivers.zipkin.port",
-        15002,
-        "spec.sidecar.receivers.zipkin.port",
-        "15002 is already receivers.otlp.httpPort",
-        False,
-    ),
-    Faulty("sidecar.receivers.zipkin.port", "9411", "spec.sidecar.receivers.zipkin.port", "leave the quotes out"),
-    Faulty("sidecar.receivers.zipkin", True, "spec.sidecar.receivers.zipkin", "must be a mapping, not True"),
-    Faulty("sidecar.receivers.jaeger", {}, "spec.sidecar.receivers.jaeger", "is not a known field"),
-    Faulty("sidecar.receivers.openai.parentFrom", "Header", "spec.sidecar.receivers.openai.parentFrom", "must be"),
     Faulty("sidecar.storage.size", "1", "spec.sidecar.storage.size", "must be from 1Mi to 1Ti", False),
     Faulty("sidecar.storage.size", "1 GB", "spec.sidecar.storage.size", "is not a quantity"),
     Faulty("sidecar.storage.size", 1.5, "spec.sidecar.storage.size", "must be a size such as 512Mi"),
@@ -512,4 +495,5 @@ FAULTY = [
     Faulty("delivery", [], "spec.delivery", "at least one item"),
     *(Faulty("alerts", *case) for case in FAULTY_CHANNELS),
     *(Faulty("budgets", *case) for case in FAULTY_BUDGETS),
+    *(Faulty(*case) for case in FAULTY_RECEIVERS),
 ]

@@ -19,11 +19,7 @@ from tracekeeper_spec.config import (
     HaltOn,
     ImageUpdate,
     LogLevel,
-    OpenAiReceiver,
-    OtlpReceiver,
-    ParentFrom,
     Ports,
-    Receivers,
     Repair,
     Rollout,
     Section,
@@ -31,11 +27,11 @@ from tracekeeper_spec.config import (
     Spans,
     StorageType,
     WhenFull,
-    ZipkinReceiver,
 )
 from tracekeeper_spec.consent import AllowedNamespaces, NamespacesFrom
 from tracekeeper_spec.metering_fields import METRICS
 from tracekeeper_spec.processor_fields import PROCESSORS
+from tracekeeper_spec.receiver_fields import PORT, RECEIVERS
 from tracekeeper_spec.sampling_fields import SAMPLING
 from tracekeeper_spec.schema import (
     Amount,
@@ -53,8 +49,6 @@ from tracekeeper_spec.schema import (
 )
 from tracekeeper_spec.selector import Operator, Selector
 from tracekeeper_spec.texts import DNS_LABEL, DNS_SUBDOMAIN, LABEL_KEY, LABEL_VALUE
-
-PORT = Integer(1024, 65535)
 
 EXPRESSION = Object(
     checks.make_expression,
@@ -147,59 +141,6 @@ RESOURCES = Object(
 PORTS = Object(
     Ports,
     (Field("metrics", PORT, "Metrics, probes and health, on all of the pod's addresses.", default=14316),),
-)
-
-OTLP_RECEIVER = Object(
-    OtlpReceiver,
-    (
-        Field("grpcPort", PORT, "OTLP over gRPC, on localhost.", default=4317),
-        Field("httpPort", PORT, "OTLP over HTTP, on localhost.", default=4318),
-    ),
-)
-
-OPENAI_RECEIVER = Object(
-    OpenAiReceiver,
-    (
-        Field(
-            "parentFrom",
-            Choice(ParentFrom),
-            "What may name the span of another service that a trace hangs below, by `traceparent`, `b3` or "
-            "`uber-trace-id`: the trace's `Metadata` alone, or else also the headers of the request that brings it. "
-            "Such headers may name the request itself, where the application's HTTP client is traced.",
-            default="Metadata",
-        ),
-    ),
-)
-
-ZIPKIN_RECEIVER = Object(
-    ZipkinReceiver,
-    (
-        Field(
-            "port",
-            PORT,
-            "A port of its own, on localhost. Zipkin's is 9411.",
-            default_note="only the port of OTLP over HTTP",
-        ),
-    ),
-)
-
-RECEIVERS = Object(
-    Receivers,
-    (
-        Field("otlp", OTLP_RECEIVER, "OpenTelemetry's own protocol.", default={}),
-        Field(
-            "openai",
-            OPENAI_RECEIVER,
-            "OpenAI's trace ingest, which the OpenAI Agents SDK sends to: `POST /v1/traces/ingest` on `otlp.httpPort`.",
-            default={},
-        ),
-        Field(
-            "zipkin",
-            ZIPKIN_RECEIVER,
-            "Zipkin's API: `POST /api/v2/spans`, JSON, on `otlp.httpPort`.",
-            default_note="not served",
-        ),
-    ),
 )
 
 EPHEMERAL = Object(
