@@ -16,7 +16,7 @@ from tracekeeper_sidecar.process.redact.superset import superset
 
 PATTERNS = (
     r"EMP-\d{6}",
-    r"(?i)\bproj(?:ect)?[\s_-]+x\b",
+    r"(?i)\bproj(?:ekt)?[\s_-]+x\b",
     r"^\s*secret: .+$",
     r"[^\"\\]{3}\"x",
     r"é+z|ß{2}",

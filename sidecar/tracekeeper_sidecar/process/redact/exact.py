@@ -34,7 +34,7 @@ _ALONE: Final = rb"(?:^|[^0-9A-Za-z])"
 _RUN: Final = compiled(prefilter_shapes.DIGITS)
 _SPLIT_RUN: Final = compiled(prefilter_shapes.SHAPES[1].pattern)
 _CALLED: Final = (
-    rb"(?i:tel(?:e(?:phone|fon[eo]?)|[\xc3e]\xa9?fono?)?|(?:tele)?phones?|mobile?|cell(?:ular)?|fax|whats "
+    rb"(?i:tel(?:e(?:phone|fon[eo]?)|[\xc3e]\xa9?fono?)?|(?:tele)?phones?|mobile?|cell(?:ular)?|fax|what[s] "
     rb"?app|handy|sms|call"
     rb"|rufnummer|portable|m\xc3\xb3vil|celular)"
 )
