@@ -57,8 +57,9 @@ def otlp(bodies: Iterable[bytes], seed: str, places: Iterable[str]) -> dict[str,
             for key in ("traceId", "spanId", "parentSpanId"):
                 if key in thing:
                     thing[key] = base64.b64decode(thing[key]).hex()
-    renamed = _ids(spans, seed)
+    # In this order: Node.js counts milliseconds, so that a span may begin with the one inside it.
     _times(spans)
+    renamed = _ids(spans, seed)
     for group in groups.values():
         group["spans"].sort(key=lambda span: int(span["endTimeUnixNano"]))
     return scrubbed({"resourceSpans": list(resources.values())}, renamed, places)  # type: ignore[no-any-return]
@@ -111,7 +112,7 @@ def _times(spans: list[dict[str, Any]]) -> None:
     """A walk over the trees gives the times: a step for each start, event and end."""
     here = {span["spanId"] for span in spans}
     below: dict[str, list[dict[str, Any]]] = {}
-    for span in sorted(spans, key=lambda span: int(span["startTimeUnixNano"])):
+    for span in sorted(spans, key=lambda span: (int(span["startTimeUnixNano"]), int(span.get("endTimeUnixNano", 0)))):
         parent = span.get("parentSpanId", "")
         below.setdefault(parent if parent in here else "", []).append(span)
     clock = iter(range(_EPOCH, _EPOCH + 10**15, _STEP))
