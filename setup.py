@@ -18,9 +18,15 @@ HOT = [
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("match", "meter", "program", "scan", "walker")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("fold", "keep", "keys", "probability", "remembered", "traces")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("pick", "shard", "slabs", "sums", "told", "verdict")),
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("calls", "component", "counts", "held", "labels", "rows", "table")),
+    *(
+        f"tracekeeper_sidecar.wire.{name}"
+        for name in ("calls", "component", "counts", "held", "labels", "rows", "table")
+    ),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("pricing", "redact", "splice", "tally", "tariffs", "waiting")),
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("normalize", "normalize_repeats", "normalize_span", "normalize_usage")),
+    *(
+        f"tracekeeper_sidecar.wire.{name}"
+        for name in ("normalize", "normalize_repeats", "normalize_span", "normalize_usage")
+    ),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("attributes", "drop")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("detect", "detect_calls", "detect_known", "detect_span")),
 ]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The scanner, the evaluator of conditions, what folds and cuts for sampling, the log's codec and the glue to libnghttp2 under
+# The scanner, the evaluator of conditions, what processors change, what folds and cuts for sampling, the log's codec and the glue to libnghttp2 under
 # AddressSanitizer: compiled anew, run on the kept corpus, damaged requests and commits, and HTTP/2 that is right, wrong and out
 # of order. Ends with 1 and a report at the first byte that is read or written where it should not be.
 #
@@ -21,6 +21,8 @@ find "$site" -name '*.so' -delete
 include=$(python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 modules=(wire/{walker,meter,program,scan,match}.py wire/{attributes,drop,probability,slabs,traces,keys,fold,keep,shard,verdict}.py
+  wire/{calls,component,labels,rows,splice,sums,tariffs,pricing,redact,remembered,table}.py
+  wire/normalize{,_repeats,_span,_usage}.py wire/detect{,_calls,_known,_span}.py
   log/{codec,tail}.py receive/h2/session.pyx)
 for source in "${modules[@]}"; do
   (

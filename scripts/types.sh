@@ -25,5 +25,7 @@ mapfile -t files < <(python_in tests/corpus/genai/make | grep -v /programs/)
 strict corpus tests/corpus/genai/make "${files[@]}"
 mapfile -t files < <(python_in bench tests/unit/demo/test_bench_*.py)
 strict bench bench:tests "${files[@]}"
-mapfile -t files < <(python_in examples charts)
-strict examples examples/demo "${files[@]}"
+mapfile -t files < <(python_in examples charts | grep -v openai-agents)
+strict examples examples/demo:examples/processors/team_from_route "${files[@]}"
+mapfile -t files < <(python_in examples/openai-agents)
+strict openai-agents examples/openai-agents "${files[@]}"

@@ -12,7 +12,7 @@ import tracekeeper_sidecar.wire as wire
 
 def plain(*names: str) -> list[ModuleType]:
     """Modules of `wire` run from their sources, in this order; those that come later see those before."""
-    kept = {name: sys.modules.get(f"{wire.__name__}.{name}") for name in names}
+    kept: dict[str, ModuleType | None] = {name: sys.modules.get(f"{wire.__name__}.{name}") for name in names}
     found = []
     try:
         for name in names:
@@ -24,9 +24,9 @@ def plain(*names: str) -> list[ModuleType]:
             spec.loader.exec_module(module)
             found.append(module)
     finally:
-        for name, module in kept.items():
-            if module is None:
+        for name, before in kept.items():
+            if before is None:
                 sys.modules.pop(f"{wire.__name__}.{name}", None)
             else:
-                sys.modules[f"{wire.__name__}.{name}"] = module
+                sys.modules[f"{wire.__name__}.{name}"] = before
     return found

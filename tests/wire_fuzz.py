@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 
 from tracekeeper_sidecar.errors import WireError
+from tracekeeper_sidecar.process.build import Means, build
+from tracekeeper_sidecar.process.step import Request, Step
 from tracekeeper_sidecar.wire import scan
 from tracekeeper_sidecar.wire.attributes import Changes
 from tracekeeper_sidecar.wire.cut import NO_LIMIT, cut
@@ -35,6 +37,10 @@ from tracekeeper_sidecar.wire.verdict import Judge
 from tracekeeper_spec.condition import compile_condition, compile_trace
 from tracekeeper_spec.condition.code import TraceCodes
 from tracekeeper_spec.condition.trace import combine
+from tracekeeper_spec.faults import Fault
+from tracekeeper_spec.processor import ProcessorType
+from tracekeeper_spec.processor_fields import PROCESSORS
+from tracekeeper_spec.walk import read
 
 CORPUS = Path(__file__).parent / "unit/wire/corpus.txt"
 LONGEST = 400
@@ -143,6 +149,7 @@ def exercise(body: bytes, matchers: list[Matcher]) -> str:
     sampled(body, found)
     sharded(body, found)
     processed(body, found)
+    taken_through(body, found)
     if found.startswith("holds"):
         assert sum(spans for _, spans in cut(body, 1, NO_LIMIT)) == scan.count_spans(body)
     return found
@@ -160,6 +167,27 @@ def processed(body: bytes, found: str) -> None:
             assert scan.count_spans(rest) + sum(gone) == scan.count_spans(body), body.hex()
 
 
+def taken_through(body: bytes, found: str) -> None:
+    """Has the steps of a pipeline change it that know generative AI; they get only what the scanner lets pass."""
+    if not found.startswith("holds"):
+        return
+    spans = scan.count_spans(body)
+    for step in pipeline():
+        request = Request(body, spans, 1_760_000_000_000_000_000)
+        step.run(request)
+        assert scan.count_spans(request.body) == request.spans, body.hex()
+        assert request.spans + sum(request.refused.values()) == spans, body.hex()
+
+
+@cache
+def pipeline() -> tuple[Step, ...]:
+    kinds = (ProcessorType.NORMALIZE, ProcessorType.PRICE, ProcessorType.DETECT, ProcessorType.REDACT)
+    faults: list[Fault] = []
+    processors = read(PROCESSORS, [{"name": str(kind).lower(), "type": str(kind)} for kind in kinds], "", faults)
+    assert not faults
+    return build(processors, Means()).steps
+
+
 @cache
 def steps() -> list[Callable[[bytes], tuple[bytes, int] | tuple[bytes]]]:
     put = delimited(1, b"a") + delimited(2, delimited(1, b"new"))
@@ -169,7 +197,7 @@ def steps() -> list[Callable[[bytes], tuple[bytes, int] | tuple[bytes]]]:
         for missing in (False, True)
         for matcher, of_resource in ((None, False), (None, True), (Matcher(compile_condition(CONDITIONS[0])), False))
     ]
-    return [drop.run, *(lambda body, each=each: (each.run(body, (put,))[0],) for each in changes)]  # type: ignore[misc]
+    return [drop.run, *(lambda body, each=each: (each.run(body, (put,))[0],) for each in changes)]
 
 
 def sharded(body: bytes, found: str) -> None:

@@ -39,9 +39,10 @@ PROCESSOR = Object(
         Field(
             "type",
             Choice(ProcessorType),
-            "What it does. `Normalize` has spans of all dialects of generative AI speak OpenTelemetry's; `Redact` hides what "
-            "nobody may read; `Filter` throws spans away; `Attributes` sets, renames, copies and deletes attributes; `Price` "
-            "says what calls of models cost; `Detect` looks for agents in trouble; `Custom` is a Python class of your own.",
+            "What it does. `Normalize` has spans of all dialects of generative AI speak OpenTelemetry's; `Redact` "
+            "hides what nobody may read; `Filter` throws spans away; `Attributes` sets, renames, copies and deletes "
+            "attributes; `Price` says what calls of models cost; `Detect` looks for agents in trouble; `Custom` is a "
+            "Python class of your own.",
             required=True,
         ),
         Field("normalize", NORMALIZE, "For `type: Normalize`.", default_note="all dialects"),

@@ -50,8 +50,8 @@ DURATION = 1_000_000
 SUSPENDED = "the config in force is suspended (spec.suspend): spans are answered OK and not stored"
 NO_ENTRIES = "no config is in force that names a backend: nothing is delivered; what is sent waits in the buffer"
 NOT_FOUND = (
-    "it was acknowledged, and is not in the log: a processor (type Filter or Custom) has thrown it away, as it would the "
-    "application's, or else the sidecar's log and /health say why"
+    "it was acknowledged, and is not in the log: a processor (type Filter or Custom) has thrown it away, as it would "
+    "the application's, or else the sidecar's log and /health say why"
 )
 TIME_UP = "time was up; what waits goes on waiting, and is delivered when that can be"
 

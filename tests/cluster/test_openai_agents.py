@@ -19,7 +19,7 @@ pytestmark = pytest.mark.cluster
 IMAGE = "localhost/openai-agents-example:test"
 SPANS = 12
 """Of one run of the example."""
-RUN = {
+RUN: dict[str, Any] = {
     "run Weather": {
         "invoke_agent triage": {
             "turn 1": {"guardrail polite": {}, "chat gpt-4o": {}, "execute_tool weather": {}},

@@ -43,7 +43,7 @@ async def traced(running: Serving, work: Callable[[], None], attempts: int = 3) 
     def all_of_it() -> None:
         work()
         get_trace_provider().shutdown()
-        exporter.close()
+        exporter.close()  # type: ignore[no-untyped-call]
 
     await asyncio.to_thread(all_of_it)
 

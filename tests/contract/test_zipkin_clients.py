@@ -10,7 +10,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
-from py_zipkin import Encoding, Kind
+from py_zipkin.encoding._types import Encoding, Kind
 from py_zipkin.zipkin import zipkin_span
 
 from openai_items import services, spans, values
@@ -54,8 +54,9 @@ async def test_py_zipkin() -> None:
     async with serving() as running:
         answers = []
 
-        def transport(encoded: str) -> None:
-            request = urllib.request.Request(url(running), encoded.encode(), {"Content-Type": "application/json"})
+        def transport(encoded: str | bytes) -> None:
+            body = encoded.encode() if isinstance(encoded, str) else encoded
+            request = urllib.request.Request(url(running), body, {"Content-Type": "application/json"})
             with urllib.request.urlopen(request, timeout=20) as answer:
                 answers.append(answer.status)
 
@@ -69,7 +70,7 @@ async def test_py_zipkin() -> None:
                 port=8080,
                 kind=Kind.SERVER,
             )
-            tags = {"a": "b"}
+            tags: dict[str, str | None] = {"a": "b"}
             with (
                 outer,
                 zipkin_span(service_name="shop", span_name="inner", kind=Kind.CLIENT, binary_annotations=tags) as inner,

@@ -52,7 +52,7 @@ PROCESSORS = [
     {"name": "normalize", "type": "Normalize"},
     {"name": "price", "type": "Price", "price": {"overrides": [PRICE]}},
 ]
-RUN = {
+RUN: dict[str, Any] = {
     "run Weather": {
         "invoke_agent triage": {
             "turn 1": {"guardrail polite": {}, "chat gpt-4o": {}, "execute_tool weather": {}},

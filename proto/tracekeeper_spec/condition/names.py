@@ -58,7 +58,8 @@ class Place(IntEnum):
     ROOT_TEST = 16
     """A truth: whether the test with this number held for the root, or one of them; false without a root."""
     TRACE_COST = 17
-    """A number of dollars; missing where no call of the trace has a price. Of these two, sums are made as spans come."""
+    """A number of dollars; missing where no call of the trace has a price. Of these two, sums are made as spans
+    come."""
     TRACE_TOKENS = 18
     """A number; missing where no call of the trace tells any."""
     TRACE_DETECTED = 19

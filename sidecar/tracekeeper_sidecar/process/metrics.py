@@ -23,7 +23,7 @@ CHANGED_SPANS: Final = counter(
 )
 ERRORS: Final = counter(
     "tracekeeper_processor_errors_total",
-    "Requests that the step has failed on. What that means depends on the step: redaction refuses them, most let them pass.",
+    "Requests that the step has failed on. What that means depends on it: redaction refuses them, most let them pass.",
     "processor",
     "type",
 )

@@ -28,8 +28,8 @@ FAMILIES = (
 LABELS = ("service", "agent", "workflow", "operation", "provider", "model", "error_type", "tool", "reason", "detector")
 """Labels whose values come from spans."""
 Note = Callable[[float, int, int, "tuple[str, ...]", int, int, int], None]
-"""A call of a model: Unix time of its end, numbers of agent and model, then user, project, conversation and environment,
-nanodollars, tokens, and 1 if its price is unknown."""
+"""A call of a model: Unix time of its end, numbers of agent and model, then user, project, conversation and
+environment, nanodollars, tokens, and 1 if its price is unknown."""
 
 _TYPE_INPUT, _TYPE_OUTPUT, _TYPE_CACHE_READ, _TYPE_CACHE_WRITE, _TYPE_REASONING = 2, 3, 4, 5, 6
 _LOW_32 = 0xFFFFFFFF

@@ -11,6 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import condition_oracle
 import otlp_requests
@@ -139,7 +140,7 @@ def test_resources_change_as_the_model_says(
     matcher = matching.Matcher(compile_condition(condition)) if condition else None
     found, changed = changing.Changes(moves, deleted, [put[:2] for put in puts], matcher, True).run(body, encoded(puts))
     for group in message.resource_spans:
-        if condition and not condition_oracle.holds(condition, otlp_requests.Span(), group.resource):
+        if condition and not condition_oracle.holds(condition, Span(), group.resource):
             continue
         new = model(group.resource.attributes, moves, deleted, puts)
         if group.HasField("resource") or new:

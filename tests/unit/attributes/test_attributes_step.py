@@ -157,7 +157,7 @@ def test_resources_get_what_their_spans_share() -> None:
         ),
         ({"rename": [{"from": "a", "to": "b"}], "delete": ["a"]}, "delete[0]: 'a' is renamed by rename[0] already"),
         ({"delete": ["a", "a"]}, "delete[1]: 'a' is deleted by delete[0] already"),
-        ({"delete": ["a"], "match": "span.nam == 1"}, "match: at character 6: span has no field nam"),
+        ({"delete": ["a"], "match": "span.colour == 1"}, "match: at character 6: span has no field colour"),
         (
             {"delete": ["a"], "target": "Resource", "match": "span.is_root"},
             "match: speaks of a span, and target is",

@@ -36,8 +36,9 @@ def test_tables_align_words_left_and_numbers_right() -> None:
 
 
 def test_what_was_detected_is_told_by_detector_and_agent() -> None:
-    loop = {"tracekeeper.detected": ["Loop", "FanOut"], "gen_ai.agent.name": "weather"}
-    spans = [span("a", "1", **{"gen_ai.agent.name": "weather"}), span("b", "2", **loop), span("c", "3", **loop)]
+    named: dict[str, Any] = {"gen_ai.agent.name": "weather"}
+    loop: dict[str, Any] = {"tracekeeper.detected": ["Loop", "FanOut"], "gen_ai.agent.name": "weather"}
+    spans = [span("a", "1", **named), span("b", "2", **loop), span("c", "3", **loop)]
     assert detections(spans) == [
         "the detector FanOut names the agent weather, on 2 of the newest 3 spans",
         "the detector Loop names the agent weather, on 2 of the newest 3 spans",
