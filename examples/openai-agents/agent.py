@@ -46,7 +46,7 @@ class NameModels(TracingProcessor):
     def on_span_end(self, span: Span[Any]) -> None:
         data = span.span_data
         if isinstance(data, ResponseSpanData) and data.response is not None:
-            data.metadata = {"model": data.response.model}
+            data.metadata = {"model": data.response.model}  # type: ignore[attr-defined] # any attribute is told
 
     def on_span_start(self, span: Span[Any]) -> None: ...
     def on_trace_start(self, trace: Any) -> None: ...

@@ -51,6 +51,12 @@ cdef inline Py_ssize_t move(unsigned char* data, Py_ssize_t to, Py_ssize_t begin
     memmove(data + to, data + begin, end - begin)
     return to + end - begin
 
+cdef inline Py_ssize_t index(const unsigned char* data, int byte, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    if begin >= end:
+        return -1
+    cdef const void* found = memchr(data + begin, byte, end - begin)
+    return <const unsigned char*>found - data if found != NULL else -1
+
 cdef inline int same(const unsigned char* left, Py_ssize_t at, const unsigned char* right, Py_ssize_t size) noexcept nogil:
     return memcmp(left + at, right, size) == 0
 

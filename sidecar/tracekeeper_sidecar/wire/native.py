@@ -55,6 +55,11 @@ def move(data: bytearray, to: int, begin: int, end: int) -> int:
     return to + end - begin
 
 
+def index(data: bytes, byte: int, begin: int, end: int) -> int:
+    """Where the first such byte in [begin, end) is; -1 if none is."""
+    return data.find(byte, begin, end)
+
+
 def same(left: bytes, at: int, right: bytes, size: int) -> int:
     """Whether the `size` bytes at `at` are those that `right` begins with."""
     return left[at : at + size] == right[:size]

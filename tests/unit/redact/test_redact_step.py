@@ -164,7 +164,7 @@ def test_a_pattern_that_the_pass_cannot_have_is_looked_for_all_the_same() -> Non
 
 
 def test_too_many_hits_are_one_look_at_everything() -> None:
-    text = "a@b " * 20_000 + "x@example.com"
+    text = "a@b. " * 20_000 + "x@example.com"
     made = empty(1)
     put(made, 0, text)
     body = made.SerializeToString()

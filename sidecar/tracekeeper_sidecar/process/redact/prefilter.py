@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from tracekeeper_sidecar.process.redact import prefilter_shapes
 from tracekeeper_sidecar.process.redact.superset import superset
+from tracekeeper_sidecar.wire.addresses import mail_ends
+from tracekeeper_sidecar.wire.redact import HIT_BITS
 from tracekeeper_spec.redact import Detector, Redact
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Prefilter:
         patterns = _patterns(wish)
         self.aims = [pattern.aims for pattern in patterns]
         """By the numbers of the patterns."""
+        self._mail = next((at for at, pattern in enumerate(patterns) if Detector.EMAIL in pattern.aims), -1)
         self._key = next((at for at, pattern in enumerate(patterns) if KEY in pattern.aims), -1)
         self._hits: list[int] = []
         self._most = 0
@@ -95,6 +98,10 @@ class Prefilter:
             self._database.scan(body, match_event_handler=self._hit)
         except self._terminated:
             return EVERYTHING
+        if self._mail >= 0:
+            self._hits += [end << HIT_BITS | self._mail for end in mail_ends(body)]
+            if len(self._hits) > self._most:
+                return EVERYTHING
         if not self._hits:
             return Suspicion([], True, False) if self._by_key else NOTHING
         self._hits.sort()
@@ -104,7 +111,7 @@ class Prefilter:
         if pattern == self._key:
             self._by_key = True
             return None
-        self._hits.append(end << 10 | pattern)
+        self._hits.append(end << HIT_BITS | pattern)
         return True if len(self._hits) > self._most else None
 
 

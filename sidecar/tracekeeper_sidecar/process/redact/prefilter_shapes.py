@@ -34,7 +34,7 @@ SHAPES: Final = (
     Shape(DIGITS, _DIGITS),
     Shape(rb"[0-9)]" + WIDE + rb"[0-9(]", _DIGITS),
     Shape(rb"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]{3,4}:[0-9a-fA-F]{0,4}:", (Detector.IP_ADDRESS,)),
-    Shape(rb"[0-9A-Za-z._%+'\x80-\xbf-](?:@|%40)[0-9A-Za-z\xc2-\xf4\\]", (Detector.EMAIL,)),
+    Shape(rb"[0-9A-Za-z._%+'\x80-\xbf-]%40[0-9A-Za-z\xc2-\xf4\\]", (Detector.EMAIL,)),  # `@`: see wire.addresses
     Shape(rb"eyJ[0-9A-Za-z_-]{8}", (Detector.JWT,)),
     Shape(
         rb"sk-[0-9A-Za-z_-]{20}|gh[oprsu]_[0-9A-Za-z]{20}|github_pat_|glpat-[0-9A-Za-z_-]{8}"
