@@ -1,8 +1,9 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """Where raw bytes may hold addresses of e-mail; compiled with the types in addresses.pxd.
 
-A pattern of the pass would do, and did: but times of spans are full of `@` (an even number of microseconds is a multiple
-of eight), and each false hit costs a call into Python. Here the domain is followed to its first dot, which times have not.
+A pattern of the pass would do, and did: but times of spans are full of `@` (an even number of microseconds is a
+multiple of eight), and each false hit costs a call into Python. Here the domain is followed to its first dot, which
+times have not.
 """
 
 from __future__ import annotations
