@@ -16,10 +16,9 @@ from tracekeeper_sidecar.wire.walker import Walker
 
 Part = tuple[int, int, int, int, int, int, int, int, int]
 """What it is (a place in PLACES), where its content begins and ends, its first and one past its last hit, where the
-content
-of what holds it begins and ends (a span; the ResourceSpans for a resource; the ScopeSpans for a scope), its number
-among
-the events or links of its span (else -1), and the number of the span in the request (-1 for resources and scopes)."""
+content of what holds it begins and ends (a span; the ResourceSpans for a resource; the ScopeSpans for a scope), its
+number among the events or links of its span (else -1), and the number of the span in the request (-1 for resources and
+scopes)."""
 Edit = tuple[int, int, "bytes | None"]
 """Where the content of a field begins and ends, and what it is to be; None: the field goes."""
 
@@ -52,8 +51,7 @@ HIT_BITS = 10
 """A hit is where it ends, and in so many low bits the pattern."""
 
 # A rule for each field of each message: 0 what OTLP does not know, 1 nothing to see, from 32 on a part (32 plus its
-# place),
-# from 64 on a message (64 plus its kind).
+# place), from 64 on a message (64 plus its kind).
 _NOTHING = 1
 _PART = 32
 _MESSAGE = 64
@@ -122,8 +120,7 @@ _PRIME = 0x5851F42D4C957F2D
 
 class Finder(Walker):
     """For one thread at a time. `judge` says of a key whether what it names must be looked at (1) or not (0); it is
-    asked
-    once for each key, until there have been many."""
+    asked once for each key, until there have been many."""
 
     def __init__(self, judge: Callable[[bytes], int]) -> None:
         Walker.__init__(self)
@@ -138,9 +135,8 @@ class Finder(Walker):
         self._from = self._until = 0
 
     def find(self, body: bytes, hits: list[int], by_key: bool, every: bool) -> list[Part]:
-        """The parts of `body` in which one of the `hits` ends (ascending); `by_key`: and KeyValues that their keys,
-        or keys
-        in them, may say must be looked at, and unknown fields; `every`: all parts."""
+        """The parts of `body` in which one of the `hits` ends (ascending); `by_key`: and KeyValues that their keys, or
+        keys in them, may say must be looked at, and unknown fields; `every`: all parts."""
         self._hits = hits
         self._count = len(hits)
         self._next = self._spans = 0
@@ -299,8 +295,7 @@ class Finder(Walker):
 
     def rebuild(self, data: bytes, edits: list[Edit]) -> bytes:
         """`data` with the contents of these fields changed (ascending, disjoint), and the lengths of what is around
-        made
-        right. Fields that are not around an edit stay as they are, byte by byte."""
+        made right. Fields that are not around an edit stay as they are, byte by byte."""
         return self._rebuild(data, 0, len(data), edits, 0, len(edits))
 
     def _rebuild(self, data: bytes, begin: int, end: int, edits: list[Edit], at: int, last: int) -> bytes:

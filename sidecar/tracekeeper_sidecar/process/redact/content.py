@@ -1,6 +1,5 @@
 """Which attributes hold what was said to models and tools and what they answered, in every dialect, and what of it
-stays when
-the rest is blanked.
+stays when the rest is blanked.
 
 One table: adding a dialect is adding rows. Keys are compared exactly, or by what they begin with, where an index
 follows.

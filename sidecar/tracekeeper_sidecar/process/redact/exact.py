@@ -45,14 +45,12 @@ NEVER: Final = -1
 
 class _Pattern(NamedTuple):
     """One way in which a detector finds: group 1 is the finding, if `holds` says so of it. Only where the text has
-    `needs`
-    in it."""
+    `needs` in it."""
 
     search: Any
     holds: Callable[[bytes, int, int], int]
     """The text, and where the finding may begin and end; says where it ends, or 0 (then what begins behind is tried),
-    or
-    NEVER (then what ends behind is)."""
+    or NEVER (then what ends behind is)."""
     needs: bytes
 
 

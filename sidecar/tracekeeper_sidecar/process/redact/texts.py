@@ -34,8 +34,7 @@ class Texts:
 
     def redact(self, text: bytes, aims: Collection[Aim] | None, report: Report, depth: int = 0) -> bytes:
         """`text` without what is aimed at (None: everything that is looked for), or the same object. Raises
-        DroppedError
-        where the action is Drop, and TooDeepError."""
+        DroppedError where the action is Drop, and TooDeepError."""
         if aims is not None and TRAPPED in aims:
             aims = None
         findings = self._matcher.findings(text, aims)
