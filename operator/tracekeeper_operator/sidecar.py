@@ -60,7 +60,7 @@ def container(spec: ResolvedSpec, options: Options, storage: Storage, fit: Fit) 
         "imagePullPolicy": options.pull_policy,
         "restartPolicy": "Always",
         "args": arguments(spec, storage),
-        "env": [*_pod_facts(), *storage.environment],
+        "env": [*_pod_facts(), *storage.environment, *_receivers(spec)],
         "ports": [{"name": "tk-metrics", "containerPort": spec.sidecar.ports.metrics, "protocol": "TCP"}],
         **probes(spec, inside=fit.probe_inside),
         "resources": fit.resources,
@@ -87,21 +87,25 @@ def arguments(spec: ResolvedSpec, storage: Storage) -> list[str]:
         *storage.arguments,
         f"--grpc-listen=127.0.0.1:{otlp.grpc_port}",
         f"--http-listen=127.0.0.1:{otlp.http_port}",
-        *_receivers(spec),
         f"--metrics-listen=:{ports.metrics}",
         f"--log-level={spec.log_level}",
         f"--drain-timeout={format_duration(spec.sidecar.drain_timeout)}",
     ]
 
 
-def _receivers(spec: ResolvedSpec) -> list[str]:
-    """What is taken besides OTLP, as far as it must be said."""
+def _receivers(spec: ResolvedSpec) -> list[Object]:
+    """What is taken besides OTLP, as far as it must be said. In the environment, because an image of an earlier
+    version, to which pods may fall back, would not start with a flag that it does not know.
+    """
     receivers = spec.sidecar.receivers
-    asked = ["--openai-parent-from-request"] if receivers.openai.parent_from is ParentFrom.METADATA_OR_REQUEST else []
-    if receivers.zipkin is None:
-        return asked
-    port = receivers.zipkin.port
-    return [*asked, "--zipkin" if port is None else f"--zipkin-listen=127.0.0.1:{port}"]
+    found = {}
+    if receivers.openai.parent_from is ParentFrom.METADATA_OR_REQUEST:
+        found[names.OPENAI_PARENT_FROM_REQUEST] = "true"
+    if receivers.zipkin is not None:
+        found[names.ZIPKIN] = "true"
+        if receivers.zipkin.port is not None:
+            found[names.ZIPKIN_LISTEN] = f"127.0.0.1:{receivers.zipkin.port}"
+    return [{"name": name, "value": value} for name, value in found.items()]
 
 
 def probes(spec: ResolvedSpec, *, inside: bool) -> Object:

@@ -6,6 +6,7 @@ Only what the chosen command needs is imported.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -127,13 +128,24 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--http-listen", type=_address, metavar="HOST:PORT", help="OTLP over HTTP (default 127.0.0.1:4318)"
     )
-    run.add_argument("--zipkin", action="store_true", help="take Zipkin's JSON too, on the port of OTLP over HTTP")
+    # The operator says these by the environment: earlier versions, to which pods may fall back, would refuse the flags.
     run.add_argument(
-        "--zipkin-listen", type=_address, metavar="HOST:PORT", help="and on a port of its own (usually 9411)"
+        "--zipkin",
+        action="store_true",
+        default=os.environ.get("TRACEKEEPER_ZIPKIN") == "true",
+        help="take Zipkin's JSON too, on the port of OTLP over HTTP",
+    )
+    run.add_argument(
+        "--zipkin-listen",
+        type=_address,
+        metavar="HOST:PORT",
+        default=os.environ.get("TRACEKEEPER_ZIPKIN_LISTEN"),
+        help="and on a port of its own (usually 9411)",
     )
     run.add_argument(
         "--openai-parent-from-request",
         action="store_true",
+        default=os.environ.get("TRACEKEEPER_OPENAI_PARENT_FROM_REQUEST") == "true",
         help="headers of an export to OpenAI's trace ingest may name the parent of its trace",
     )
     run.add_argument("--metrics-listen", type=_address, metavar="HOST:PORT", help="metrics, health (default :14316)")

@@ -31,6 +31,9 @@ MOST_ROWS = 1000
 MOST_STATED = 200
 """Rows of one statement that have names; the dearest."""
 MOST_CONVERSATIONS, CONVERSATIONS_STATED = 1000, 50
+MOST_NANO, MOST_COUNTED = 10**9 * 10**9, 1 << 48
+"""What a row may say: a billion dollars, and so many tokens or calls. The operator takes no statement with more, and
+what spans say of their cost may be anything."""
 OTHER = "other"
 LONGEST = 128
 """Bytes of a name in UTF-8."""
@@ -227,7 +230,7 @@ class Spend:
                 self.log_id,
                 self._number,
                 tuple(_row(key, row) for key, row in rows.items()),
-                tuple(ConversationSpend(*key, *row) for key, row in talks),
+                tuple(_talk(*key, *row) for key, row in talks),
                 self._missed,
             )
         )
@@ -245,14 +248,18 @@ def _statement(log_id: str, number: int, rows: list[list[object]], talks: list[l
         log_id,
         number,
         tuple(_row(_names(row), [int(str(each)) for each in row[5:8]]) for row in rows),
-        tuple(ConversationSpend(str(a), str(b), int(str(c)), int(str(d))) for a, b, c, d in talks),
+        tuple(_talk(str(a), str(b), int(str(c)), int(str(d))) for a, b, c, d in talks),
         missed,
     )
 
 
 def _row(names: Names, numbers: list[int]) -> SpendRow:
     nano, tokens, unpriced = numbers
-    return SpendRow(*names[:5], nano, tokens, unpriced, names[5])
+    return SpendRow(*names[:5], min(nano, MOST_NANO), min(tokens, MOST_COUNTED), min(unpriced, MOST_COUNTED), names[5])
+
+
+def _talk(conversation: str, agent: str, nano: int, tokens: int) -> ConversationSpend:
+    return ConversationSpend(conversation, agent, min(nano, MOST_NANO), min(tokens, MOST_COUNTED))
 
 
 def _cut(name: str) -> str:

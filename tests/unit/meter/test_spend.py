@@ -132,3 +132,21 @@ def test_environments_are_told_apart_and_older_rows_have_none() -> None:
     again.load(json.dumps(told).encode())
     again.written()
     assert {row.environment for row in again.statements()[0].rows} == {""}
+
+
+def test_no_statement_says_more_than_the_operator_takes() -> None:
+    from tracekeeper_operator.control import statement as operator
+    from tracekeeper_sidecar.meter.spend import MOST_COUNTED, MOST_NANO
+
+    assert (MOST_NANO, MOST_COUNTED) == (operator.MOST_NANO, operator.MOST_COUNT)
+    found = spend()
+    for _ in range(2):
+        found.note(NOW, "a", "m", "", "p", "talk", MOST_NANO, MOST_COUNTED, MOST_COUNTED)
+    dump = found.dump()
+    found.written()
+    again = spend()
+    again.load(dump)
+    for each in (found, again):
+        (stated,) = each.statements()
+        row, talk = stated.rows[0], stated.conversations[0]
+        assert (row.nano, row.tokens, row.unpriced, talk.nano) == (MOST_NANO, MOST_COUNTED, MOST_COUNTED, MOST_NANO)
