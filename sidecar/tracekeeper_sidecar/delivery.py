@@ -145,7 +145,7 @@ class Delivery:
         )
         watcher = self.watcher = Watcher(source, self._apply, self._clock, settings.poll_interval)
         await watcher.look()
-        if watcher.state.instruction is None:
+        if watcher.state.instruction is None and not watcher.state.faults:
             await self.processing.without_policy()
         self._instructed.set()
         if self.metering is not None and not self._counting:
@@ -242,6 +242,8 @@ class Delivery:
     async def _apply(self, instruction: Instruction) -> None:
         assert self.routes is not None
         spec = instruction.spec
+        # Before requests go on that have waited for the policy: it may say that they are not to be stored.
+        self.suspended = self.suspended or spec.suspend
         await self._process(instruction)
         self.letters.limit = min(spec.buffer.dead_letter_size, self._settings.storage_bytes // LETTERS_SHARE)
         if self._buffer.log is not None:

@@ -26,6 +26,7 @@ class _Waiting(NamedTuple):
     spans: int
     context: Mapping[str, str]
     done: Done
+    due: float
 
 
 class Anteroom:
@@ -34,26 +35,32 @@ class Anteroom:
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
         self._waiting: deque[_Waiting] = deque()
-        self._opened = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def process(self, body: bytes, spans: int, context: Mapping[str, str], done: Done) -> None:
         """Keep a request until `open`, or until its sender has waited too long: then it is given back with NotReady."""
-        waiting = _Waiting(body, spans, context, done)
-        self._waiting.append(waiting)
-        asyncio.get_running_loop().call_later(self._patience, self._give_up, waiting)
+        loop = asyncio.get_running_loop()
+        self._waiting.append(_Waiting(body, spans, context, done, loop.time() + self._patience))
+        if self._timer is None:
+            self._timer = loop.call_later(self._patience, self._give_up)
 
     def open(self, process: Process | None) -> None:
         """Send all that wait on, through `process` or as they are."""
-        self._opened = True
+        if self._timer is not None:
+            self._timer.cancel()
         while self._waiting:
-            body, spans, context, done = self._waiting.popleft()
+            body, spans, context, done, _ = self._waiting.popleft()
             if process is None:
                 done(Request(body, spans), None)
             else:
                 process(body, spans, context, done)
 
-    def _give_up(self, waiting: _Waiting) -> None:
-        # They wait in the order in which they came, and all equally long.
-        if not self._opened and self._waiting and self._waiting[0] is waiting:
-            self._waiting.popleft()
-            waiting.done(Request(waiting.body, waiting.spans), NotReady("the sidecar has not read its policy yet"))
+    def _give_up(self) -> None:
+        """Answer those that have waited too long: they wait in the order in which they came, and all equally long."""
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        while self._waiting and self._waiting[0].due <= loop.time():
+            gone = self._waiting.popleft()
+            gone.done(Request(gone.body, gone.spans), NotReady("the sidecar has not read its policy yet"))
+        if self._waiting:
+            self._timer = loop.call_at(self._waiting[0].due, self._give_up)

@@ -137,6 +137,9 @@ class Receiver:
     def _processed(self, body: bytes, sight: Sight, made: Processed, error: Exception | None, reply: Reply) -> None:
         """What the steps have made of a request is stored, if it is a request still."""
         came = sight.spans
+        if error is None and self._suspended():  # Since it came.
+            self._ledger.suspended += came
+            return reply(Accepted(came))
         if error is None and made.body is not body:
             try:
                 sight = look(made.body)

@@ -19,7 +19,7 @@ cdef int _NOT_KNOWN, _NEW, _AGAIN
 cdef int _INPUT_TOKENS, _OUTPUT_TOKENS, _PRICED, _UNPRICED, _SOURCE_OWN, _SOURCE_REPORTED, _SOURCE_COMPUTED, _SOURCE_UNKNOWN
 cdef int _EDIT, _BEGIN, _END, _FROM, _TO, _AROUND, _COME, _GO, _SORT
 cdef int _TEXT, _HEAD, _ROOT, _NOTHING
-cdef Py_ssize_t _FIRST_EDITS, _ROOM, _LONGEST_KEPT
+cdef Py_ssize_t _FIRST_EDITS, _KEPT_EDITS, _ROOM, _LONGEST_KEPT
 cdef int _RESOURCE_TAG, _SCOPE_TAG, _SPAN_TAG, _SUM, _CALLS
 cdef bytes _COST_HEAD, _TRACE_HEAD, _REPORTED_HEAD, _REPORTED_KEY
 cdef Py_ssize_t _COST_SIZE, _TRACE_SIZE, _REPORTED_SIZE, _REPORTED_KEY_SIZE
@@ -86,6 +86,8 @@ cdef class Pricer(Calls):
 
     @cython.locals(old=Words, before=bytearray, words=Py_ssize_t, at=Py_ssize_t)
     cdef int _grow(self) except -1
+
+    cdef int _begin_anew(self) except -1
 
     @cython.locals(larger=bytearray)
     cdef bytearray _room(self, Py_ssize_t size)

@@ -22,8 +22,7 @@ IDLE = 3600
 ASKS = 64
 """Questions for prices in one request, each of some hundred microseconds: what is beyond waits for the next one."""
 _MOST_TRACES, _IDLE, _ASKS = MOST_TRACES, IDLE, ASKS
-_SWEEP = 60
-_MINUTE = 60
+_SWEEP, _MINUTE = 60, 60
 _SEEN = 32_768
 """Requests by which those that come again are known, twice: one that was refused comes again as it was."""
 
@@ -55,7 +54,7 @@ _BEGIN, _END, _FROM, _TO, _AROUND, _COME, _GO, _SORT = range(_EDIT)
 _TEXT, _HEAD, _ROOT, _NOTHING = range(4)
 """Sorts: text of the scratch at [_FROM, _TO) instead; a head, which has the tag _TO and a content up to _FROM; the
 place on a root for its trace's cost, whose id begins at _FROM; nothing at all."""
-_FIRST_EDITS = 256
+_FIRST_EDITS, _KEPT_EDITS = 256, 16384
 _RESOURCE_TAG, _SCOPE_TAG, _SPAN_TAG = 10, 18, 18
 _ROOM = 1024
 """Bytes of scratch that one span takes at the most."""
@@ -67,7 +66,6 @@ _SUM = 2
 """Nanodollars."""
 _CALLS = 3
 """Calls with a price, and from bit 32 on those without."""
-
 
 _COST_HEAD, _TRACE_HEAD, _REPORTED_HEAD = price_texts.COST, price_texts.TRACE_COST, price_texts.REPORTED
 _COST_SIZE, _TRACE_SIZE, _REPORTED_SIZE = len(_COST_HEAD), len(_TRACE_HEAD), len(_REPORTED_HEAD)
@@ -87,13 +85,10 @@ class Pricer(Calls):
         self._sums = Table(_MOST_TRACES, seed)
         self._seen = Index(_SEEN, seed ^ 1)
         self._seen_before = Index(_SEEN, seed ^ 1)
-        self._edits_buffer = bytearray(8 * _EDIT * _FIRST_EDITS + 64)
-        self._edits = native.words(self._edits_buffer)
-        self._most_edits = _FIRST_EDITS
+        self._begin_anew()
         self._count = 0
         self._scratch = bytearray(4 * _ROOM)
-        self._filled = 0
-        self._around = self._grown = self._size = 0
+        self._filled = self._around = self._grown = self._size = 0
         self._again = _NOT_KNOWN
         self._tick = self._swept = 0
         self._last_ask = 0
@@ -126,9 +121,10 @@ class Pricer(Calls):
 
     def price(self, body: bytes, now: int) -> bytes:
         """The request that came at `now` (Unix nanoseconds) with prices; the same object where there are none."""
-        size = len(body)
+        if self._most_edits > _KEPT_EDITS:  # The last request wanted room for many, which is rare.
+            self._begin_anew()
+        self._size = size = len(body)
         self._count = self._filled = self._around = 0
-        self._size = size
         self._again = _NOT_KNOWN
         self._tick = min(now // _NANOSECONDS, _LOW_32 - _IDLE - 1)
         if self._tick > self._swept + _SWEEP or self._tick < self._swept:
@@ -145,6 +141,12 @@ class Pricer(Calls):
         if self._count == 0 or not self._measure(body):
             return body
         return self._written(body, size + self._grown)
+
+    def _begin_anew(self) -> int:
+        self._edits_buffer = bytearray(8 * _EDIT * _FIRST_EDITS + 64)
+        self._edits = native.words(self._edits_buffer)
+        self._most_edits = _FIRST_EDITS
+        return 0
 
     # Reading, and noting edits.
 

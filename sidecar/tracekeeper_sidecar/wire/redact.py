@@ -238,8 +238,8 @@ class Finder(Walker):
             if self.next(data, stop, end) != end:
                 return 1
             pos = self.value
-        if pos < end and (data[pos] == 42 or data[pos] == 50):
-            return 1  # Arrays and lists, in which there may be keys.
+        if pos < end and (self.next(data, pos, end) != end or self.number == 5 or self.number == 6):
+            return 1  # Arrays and lists, in which there may be keys, however they are written.
         return self._verdict(data, begin + 2, stop)
 
     def _verdict(self, data: bytes, begin: int, end: int) -> int:

@@ -205,6 +205,14 @@ BOUNDARIES: dict[str, list[Boundary]] = {
             {"model": "m1"},
         )
     ],
+    "detections": [
+        Boundary(
+            "detections > 37.5",
+            lambda n: [counter("detections_total", (1 + n / 4) / 16, detector="Loop")],
+            ("Detector",),
+            {"detector": "Loop"},
+        )
+    ],
 }
 
 ONE = {"config": CONFIG, "budget": "daily"}

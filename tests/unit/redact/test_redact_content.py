@@ -7,7 +7,7 @@ import json
 import pytest
 
 from redaction_requests import empty, wish
-from tracekeeper_sidecar.process.redact.content import BEGINNINGS, KEYS
+from tracekeeper_sidecar.process.redact.content import BEGINNINGS, KEYS, blanked
 from tracekeeper_sidecar.process.redact.engine import Engine
 
 SAID = "the moon is made of cheese"
@@ -83,3 +83,12 @@ def test_structured_values_are_blanked_too() -> None:
 
 def test_json_that_is_cut_off_is_blanked_whole() -> None:
     assert b"cheese" not in REDACTING.redact(body("input.value", '{"a": "cheese", "b')).body
+
+
+def test_an_id_is_one_word_whatever_is_beside_it() -> None:
+    said = (
+        b'[{"role":"user","parts":[{"type":"text","id":"Ada has cancer","content":"hello","index":4111111111111111}]}]'
+    )
+    hidden = blanked(said, b"[REDACTED]")
+    for text in (b"Ada", b"hello", b"4111"):
+        assert text not in hidden

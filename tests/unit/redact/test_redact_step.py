@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
 import pytest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from redaction_requests import empty, put, slow, wish
 from tracekeeper_sidecar.process.build import Means
@@ -15,6 +17,7 @@ from tracekeeper_sidecar.process.redact.engine import Engine
 from tracekeeper_sidecar.process.redact.step import REASON, Redacting
 from tracekeeper_sidecar.process.step import Request
 from tracekeeper_sidecar.wire.scan import look
+from tracekeeper_sidecar.wire.splice import places, splice
 from tracekeeper_sidecar.wire.varint import delimited
 from tracekeeper_spec.processor import Processor, ProcessorType
 from tracekeeper_spec.secrets import DocumentSecrets
@@ -172,3 +175,32 @@ def test_too_many_hits_are_one_look_at_everything() -> None:
     assert Engine(wanted).prefilter.suspect(body).every
     assert Engine(wanted).redact(body).body == slow(wanted).redact(body).body
     assert b"example" not in Engine(wanted).redact(body).body
+
+
+def test_a_key_in_a_list_is_judged_however_the_list_is_written() -> None:
+    inner = KeyValue(key="password", value=AnyValue(string_value="hunter2")).SerializeToString()
+    listed = delimited(6, delimited(1, inner))
+    for value in (delimited(1, b"") + listed, delimited(15, b"new") + listed, b"\xb2\x00" + listed[1:]):
+        made = empty(1)
+        attribute = delimited(9, delimited(1, b"x") + delimited(2, value))
+        place = places(made.SerializeToString())[0]
+        body = made.SerializeToString()
+        body = splice(body, [(place.span, place.span_end, body[place.span : place.span_end] + attribute)])
+        assert look(body).spans == 1
+        assert b"hunter2" not in Engine(wish()).redact(body).body
+
+
+def test_a_pattern_of_ones_own_may_have_any_name() -> None:
+    for name in ("key", "names", "trap"):
+        found = wish(keyPatterns=[], patterns=[{"name": name, "pattern": "PAT-[0-9]{4}"}])
+        made = empty(1)
+        put(made, 0, "PAT-1234")
+        assert b"PAT-1234" not in Engine(found).redact(made.SerializeToString()).body
+
+
+def test_many_strings_in_one_text_take_time_that_grows_with_it() -> None:
+    text = json.dumps([""] * 200_000 + ["ada@example.com"] * 9_000)
+    made = empty(1)
+    put(made, 0, text)
+    found = Engine(wish()).redact(made.SerializeToString())
+    assert b"ada@" not in found.body

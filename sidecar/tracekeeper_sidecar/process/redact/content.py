@@ -134,6 +134,8 @@ _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./+:-]{0,63}")
 _KIND: Final = re.compile(r"[a-z][a-z0-9_/+.-]{0,31}")
 _KINDS: Final = frozenset(("role", "type", "finish_reason", "stop_reason", "modality", "mime_type"))
 _IDS: Final = frozenset(("id", "tool_call_id", "call_id"))
+_MOST_INDEX: Final = 100_000
+"""What is greater is no place in a list."""
 _CALLS: Final = frozenset(("tool_call", "function", "server_tool_call", "function_call", "tool_use", "tool-call"))
 _MOST_DEPTH: Final = 64
 
@@ -187,13 +189,13 @@ def _blank(value: Any, mask: str, depth: int) -> Any:
 
 def _stays(key: str, each: Any, around: dict[str, Any]) -> bool:
     if key == "index" and isinstance(each, int):
-        return True
+        return 0 <= each < _MOST_INDEX
     if not isinstance(each, str):
         return False
     if key in _KINDS:
         return _KIND.fullmatch(each) is not None
     if key in _IDS:
-        return (_WORD.fullmatch(each) is not None and "role" in around) or "type" in around
+        return _WORD.fullmatch(each) is not None and ("role" in around or "type" in around)
     return (
         key == "name" and (around.get("type") in _CALLS or "arguments" in around) and _WORD.fullmatch(each) is not None
     )

@@ -14,11 +14,11 @@ from tracekeeper_spec.redact import Detector, Redact
 
 logger = logging.getLogger(__name__)
 
-KEY: Final = "key"
+KEY: Final = "\0key"
 """A key is what it says it is, somewhere: all keys must be judged."""
-JSON_KEY: Final = "JSON key"
-NAMES: Final = "names"
-TRAPPED: Final = "trap"
+JSON_KEY: Final = "\0JSON key"
+NAMES: Final = "\0names"
+TRAPPED: Final = "\0trap"
 Aim = Detector | str
 """What a pattern of the pass is there for: a detector, one of those above, or the name of a pattern of the user's
 own."""

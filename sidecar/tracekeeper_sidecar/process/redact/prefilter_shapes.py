@@ -35,7 +35,7 @@ SHAPES: Final = (
     Shape(rb"[0-9A-Za-z._%+'\x80-\xbf-]%40[0-9A-Za-z\xc2-\xf4\\]", (Detector.EMAIL,)),  # `@`: see wire.addresses
     Shape(rb"eyJ[0-9A-Za-z_-]{8}", (Detector.JWT,)),
     Shape(
-        rb"sk-[0-9A-Za-z_-]{20}|gh[oprsu]_[0-9A-Za-z]{20}|github_pat_|glpat-[0-9A-Za-z_-]{8}"
+        rb"sk-[0-9A-Za-z_-]{19}|gh[oprsu]_[0-9A-Za-z]{20}|github_pat_|glpat-[0-9A-Za-z_-]{8}"
         rb"|A[BCKS][CI]A[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{20}|ya29\.[0-9A-Za-z_-]{8}|GOCSPX-[0-9A-Za-z_-]{8}"
         rb"|xox[a-z]-|xapp-[0-9]|hooks\.slack\.com|[rs]k_(?:live|test)_|whsec_|hf_[0-9A-Za-z]{20}"
         rb"|SG\.[0-9A-Za-z_-]{16}|dop_v1_|dapi[0-9a-f]{20}|gsk_[0-9A-Za-z]{20}|xai-[0-9A-Za-z]{20}|r8_[0-9A-Za-z]{20}"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Collection
 from typing import Final
 
 from tracekeeper_sidecar.process.redact import json_text
+from tracekeeper_sidecar.process.redact.exact import TooLongError
 from tracekeeper_sidecar.process.redact.matcher import KEYS_LABEL, Finding, Matcher, Report
 from tracekeeper_sidecar.process.redact.prefilter import JSON_KEY, TRAPPED, Aim
 from tracekeeper_spec.redact import Action
 
 MOST_DEPTH: Final = 12
 """Strings of JSON in strings of JSON: each doubles its backslashes."""
+_LOOK: Final = 63
+"""After so many strings it is looked at the clock."""
 _KEPT: Final = frozenset((b"null", b"true", b"false", b""))
 
 Edits = list[tuple[int, int, bytes]]
@@ -88,15 +93,18 @@ class Texts:
         depth: int,
     ) -> Edits:
         edits: Edits = []
-        left = findings
+        left = deque(findings)
         at = until = 0  # Behind what has been dealt with, and behind what a key has hidden.
-        for string in json_text.strings(text, begin):
+        for number, string in enumerate(json_text.strings(text, begin)):
+            if number & _LOOK == 0 and time.thread_time() > self._matcher.until:
+                raise TooLongError
             if string.begin <= until:
                 continue
-            left = self._between(text, at, string.begin - 1, begin, left, edits, report)
+            self._between(text, at, string.begin - 1, begin, left, edits, report)
             self._escapes(text, at, string.begin - 1, aims, edits, report)
-            inside = _before(left, string.end)
-            left = left[len(inside) :]
+            inside = []
+            while left and left[0].end <= string.end:
+                inside.append(left.popleft())
             if left and left[0].begin < string.end:
                 inside.append(left[0])
             content = text[string.begin : string.end]
@@ -113,7 +121,8 @@ class Texts:
             at = string.after
             if string.value >= 0 and keys and (why := self._matcher.key_pattern(whole)):
                 until = at = self._named(text, string.value, why, edits, report)
-                left = [each for each in left if each.end > until]
+                while left and left[0].end <= until:
+                    left.popleft()
         self._between(text, at, len(text), begin, left, edits, report)
         self._escapes(text, at, len(text), aims, edits, report)
         return edits
@@ -127,9 +136,9 @@ class Texts:
             edits.append((low, high, self._matcher.mask(text[low:high])))
 
     def _between(
-        self, text: bytes, low: int, high: int, begin: int, left: list[Finding], edits: Edits, report: Report
-    ) -> list[Finding]:
-        """Hides what is found outside of strings, in [low, high); returns the findings that are left."""
+        self, text: bytes, low: int, high: int, begin: int, left: deque[Finding], edits: Edits, report: Report
+    ) -> None:
+        """Hides what is found outside of strings, in [low, high), and takes those findings away."""
         while left and left[0].begin < high:
             found = left[0]
             first, last = max(found.begin, low), min(found.end, high)
@@ -145,8 +154,7 @@ class Texts:
                 low = last
             if found.end > high:
                 break
-            left = left[1:]
-        return left
+            left.popleft()
 
     def _named(self, text: bytes, at: int, why: str, edits: Edits, report: Report) -> int:
         """Hides the value at `at`; returns where it ends."""
@@ -163,13 +171,6 @@ class Texts:
             report.tell(KEYS_LABEL, end - at, why)
             edits.append((at, end, b'"' + self._matcher.mask(text[at:end]) + b'"'))
         return end
-
-
-def _before(findings: list[Finding], end: int) -> list[Finding]:
-    count = 0
-    while count < len(findings) and findings[count].end <= end:
-        count += 1
-    return findings[:count]
 
 
 def _applied(text: bytes, edits: Edits) -> bytes:
