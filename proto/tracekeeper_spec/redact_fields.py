@@ -87,7 +87,7 @@ REDACT = Object(
         ),
         Field(
             "exceptKeys",
-            ListOf(KEY, 256),
+            ListOf(KEY, 64),
             "Keys that hold hosts or machines and not people: their name alone hides nothing. What is in them is "
             "looked "
             "at all the same.",
@@ -105,7 +105,7 @@ REDACT = Object(
         ),
         Field(
             "names",
-            ListOf(NAME, 1000),
+            ListOf(NAME, 64),
             "Words to hide wherever they stand alone, in any case: people, customers, projects.",
             default=[],
         ),

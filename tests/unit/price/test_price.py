@@ -219,7 +219,8 @@ def test_a_wrong_override_is_a_fault_at_its_field(field: str, value: object, pro
 
 def test_the_example_of_the_reference_does_what_it_says() -> None:
     page = (Path(__file__).parents[3] / "docs/reference/prices.md").read_text(encoding="utf-8")
-    spec, faults = parse_spec(yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])["spec"])
+    (example,) = [each.partition("```")[0] for each in page.split("```yaml")[1:] if "house-model" in each]
+    spec, faults = parse_spec(yaml.safe_load(example)["spec"])
     assert not faults
     assert spec.processors is not None
     prices = Prices(price_of(spec.processors))

@@ -37,7 +37,7 @@ def test_a_pattern_that_does_not_compile_or_is_too_much_is_named(pattern: object
 
 def test_bounds_and_what_contradicts() -> None:
     assert "keyPatterns" in faults(keyPatterns=["x"] * 65)
-    assert "names" in faults(names=[f"name {number}" for number in range(1001)])
+    assert "names" in faults(names=[f"name {number}" for number in range(65)])
     assert "names[0]" in faults(names=[" x "])
     assert "detectors[0]" in faults(detectors=["Mail"])
     assert "hashKey" in faults(action="Hash")
