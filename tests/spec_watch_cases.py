@@ -11,13 +11,51 @@ WATCHED: dict[str, Any] = {
     "backends": [BACKEND],
     "processors": [
         {
+            "name": "normalize",
+            "type": "Normalize",
+            "normalize": {"dialects": ["openinference"], "keepOriginals": False, "messages": False},
+        },
+        {
+            "name": "redact",
+            "type": "Redact",
+            "redact": {
+                "keyPatterns": ["password"],
+                "exceptKeys": ["server.address"],
+                "detectors": ["Email"],
+                "patterns": [{"name": "ticket", "pattern": "TICKET-[0-9]+"}],
+                "names": ["Ada Lovelace"],
+                "messageContent": "Redact",
+                "action": "Hash",
+                "hashKey": {"secretKeyRef": {"name": "redaction", "key": "hash"}},
+            },
+        },
+        {
+            "name": "detect",
+            "type": "Detect",
+            "detect": {
+                "disabled": ["FanOut"],
+                "keep": False,
+                "linkConversations": False,
+                "handoffs": [{"from": "triage", "to": ["billing"]}],
+                "loop": {"repeats": 5, "withoutArguments": 50},
+                "context": {"tokens": 1000, "times": 2, "calls": 5},
+                "tokens": {"perTrace": 500000, "perMinute": 100000},
+                "toolFailures": {"consecutive": 4, "share": 0.25, "calls": 10},
+                "pingPong": {"handoffs": 5},
+                "fanOut": {"calls": 50},
+                "cutOff": {"answers": 2, "outputTokens": 0},
+            },
+        },
+        {
             "name": "price",
             "type": "Price",
             "price": {
+                "serviceTiers": [{"name": "batch", "times": "0.5"}],
                 "overrides": [
                     {
                         "provider": "openai",
                         "model": "gpt-4o",
+                        "serviceTier": "priority",
                         "from": "2026-01-01",
                         "inputPerMillion": "2.50",
                         "outputPerMillion": "10.00",

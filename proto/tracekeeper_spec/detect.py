@@ -57,7 +57,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class ToolFailures:
-    in_a_row: int = 5
+    consecutive: int = 5
     share: float = 0.5
     """Of `calls` or more."""
     calls: int = 12

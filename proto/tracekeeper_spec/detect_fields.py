@@ -96,7 +96,7 @@ TOKENS = Object(
 TOOL_FAILURES = Object(
     ToolFailures,
     (
-        Field("inARow", Integer(2, 500), "Calls of tools that fail one after another, whichever.", default=5),
+        Field("consecutive", Integer(2, 500), "Calls of tools that fail one after another, whichever.", default=5),
         Field("share", Fraction(0.01), "Share of a trace's calls of tools that fail.", default=0.5),
         Field("calls", Integer(2, 500_000), "How many there must be before the share is looked at.", default=12),
     ),

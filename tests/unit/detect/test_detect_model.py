@@ -84,7 +84,7 @@ class Plain:
             if span.failed:
                 self.counts[trace, "failed"] += 1
                 failed, tools, before = self.counts[trace, "failed"], self.counts[trace, "tools"], len(said)
-                due("ToolFailures", self.runs[trace], spec.tool_failures.in_a_row)
+                due("ToolFailures", self.runs[trace], spec.tool_failures.consecutive)
                 share, calls = spec.tool_failures.share, spec.tool_failures.calls
                 if len(said) == before and tools >= calls and failed >= tools * share:
                     due("ToolFailures", failed, max(1, -(-round(share * 1000) * calls // 1000)))

@@ -81,10 +81,19 @@ def valid(node: schema.Node) -> st.SearchStrategy[Any]:
             return st.dictionaries(st.sampled_from(["a", "b"]), st.none() | st.integers(0, 9) | st.lists(st.text("ab")))
         case schema.ListOf(item=item, min_items=least, max_items=most):
             return st.lists(valid(item), min_size=least, max_size=min(most, 3))
-        case schema.Object(fields=fields):
-            required = {field.name: valid(field.node) for field in fields if field.required}
-            optional = {field.name: valid(field.node) for field in fields if not field.required}
-            return st.fixed_dictionaries(required, optional=optional)
+        case schema.Object(fields=fields, union=union):
+            members = union.members.values() if union else ()
+            required = {field.name: valid(field.node) for field in fields if field.required or field.name in members}
+            optional = {field.name: valid(field.node) for field in fields if field.name not in required}
+            return st.fixed_dictionaries(required, optional=optional).map(lambda found: fitting(found, union))
+
+
+def fitting(found: dict[str, Any], union: schema.Union | None) -> dict[str, Any]:
+    """Without the members that belong to another type than it has."""
+    if union is None:
+        return found
+    others = {member for kind, member in union.members.items() if kind != found[union.tag]}
+    return {name: value for name, value in found.items() if name not in others}
 
 
 @given(ANYTHING)

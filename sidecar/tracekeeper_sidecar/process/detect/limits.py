@@ -20,7 +20,7 @@ def limits_of(spec: Detect) -> Limits:
         context_calls=spec.context.calls,
         tokens=on(Detector.TOKEN_RUNAWAY, spec.tokens.per_trace),
         tokens_per_minute=on(Detector.TOKEN_RUNAWAY, spec.tokens.per_minute),
-        failures=on(Detector.TOOL_FAILURES, spec.tool_failures.in_a_row),
+        failures=on(Detector.TOOL_FAILURES, spec.tool_failures.consecutive),
         failed_share=round(spec.tool_failures.share * 1000),
         failed_calls=on(Detector.TOOL_FAILURES, spec.tool_failures.calls),
         ping_pong=on(Detector.HANDOFF_PING_PONG, spec.ping_pong.handoffs),
