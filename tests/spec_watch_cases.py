@@ -65,7 +65,7 @@ WATCHED: dict[str, Any] = {
                         "inputAudioPerMillion": "40",
                         "outputAudioPerMillion": "80",
                     }
-                ]
+                ],
             },
         },
         {"name": "noise", "type": "Filter", "filter": {"drop": ["span.duration < 100ms", "span.is_root"]}},
