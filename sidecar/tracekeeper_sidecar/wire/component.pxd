@@ -32,7 +32,7 @@ cdef class Component(Walker):
     @cython.locals(stop=Py_ssize_t)
     cdef void _status(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
-    @cython.locals(key=Py_ssize_t, key_end=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t, stop=Py_ssize_t, slot=int)
+    @cython.locals(slot=int)
     cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(place=Py_ssize_t, slot=int, text=bytes, size=cython.ulonglong, mark=cython.ulonglong,

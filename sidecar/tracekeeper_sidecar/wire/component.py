@@ -323,34 +323,12 @@ class Component(Walker):
 
     def _attribute(self, data: bytes, pos: int, end: int) -> None:
         """Notes where the value of the KeyValue at [pos, end) is, if the name is known. Of two the first counts."""
-        key = key_end = value = value_end = 0
-        if end - pos > 3 and data[pos] == 10 and data[pos + 1] < 128 and pos + 2 + data[pos + 1] + 1 < end:
-            # As every library writes it: the key, then the value.
-            key = pos + 2
-            key_end = key + data[pos + 1]
-            if data[key_end] == 18 and data[key_end + 1] < 128 and key_end + 2 + data[key_end + 1] == end:
-                value = key_end + 2
-                value_end = end
-        if value == 0:
-            key = key_end = 0
-            while pos < end:
-                stop = self.next(data, pos, end)
-                if stop < 0:
-                    return
-                if self.wire == 2:
-                    if self.number == 1:
-                        key = self.value
-                        key_end = stop
-                    elif self.number == 2:
-                        value = self.value
-                        value_end = stop
-                pos = stop
-        if value == 0:
+        if self._key_value(data, pos, end) < 0 or self._pair_value == 0:
             return
-        slot = self._slot_for(data, key, key_end)
+        slot = self._slot_for(data, self._pair_key, self._pair_key_end)
         if slot >= 0 and self._value[slot] < 0:
-            self._value[slot] = value
-            self._value_end[slot] = value_end
+            self._value[slot] = self._pair_value
+            self._value_end[slot] = self._pair_value_end
 
     def _slot_for(self, data: bytes, key: int, key_end: int) -> int:
         """The slot of the attribute whose name is at [key, key_end), which something stands before; _NONE for

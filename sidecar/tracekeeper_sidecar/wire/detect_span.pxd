@@ -28,8 +28,7 @@ cdef class Said(Walker):
     @cython.locals(stop=Py_ssize_t)
     cdef void _status(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
-    @cython.locals(key=Py_ssize_t, key_end=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t, stop=Py_ssize_t,
-                   place=Py_ssize_t, slot=int, name=bytes, size=cython.ulonglong, mark=cython.ulonglong,
+    @cython.locals(key=Py_ssize_t, key_end=Py_ssize_t, place=Py_ssize_t, slot=int, name=bytes, size=cython.ulonglong, mark=cython.ulonglong,
                    middle=cython.ulonglong)
     cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 

@@ -211,28 +211,11 @@ class Said(Walker):
 
     def _attribute(self, data: bytes, pos: int, end: int) -> None:
         """Notes where the value of the KeyValue at [pos, end) is, if its name is known. Of two the first counts."""
-        key = key_end = value = value_end = 0
-        if end - pos > 3 and data[pos] == 10 and data[pos + 1] < 128 and pos + 2 + data[pos + 1] + 1 < end:
-            key = pos + 2
-            key_end = key + data[pos + 1]
-            if data[key_end] == 18 and data[key_end + 1] < 128 and key_end + 2 + data[key_end + 1] == end:
-                value = key_end + 2
-                value_end = end
-        if value == 0:
-            key = key_end = 0
-            while pos < end:
-                stop = self.next(data, pos, end)
-                if stop < 0:
-                    return
-                if self.wire == 2:
-                    if self.number == 1:
-                        key = self.value
-                        key_end = stop
-                    elif self.number == 2:
-                        value = self.value
-                        value_end = stop
-                pos = stop
-        if key_end - key < 8 or key_end - key > 62 or value == 0:
+        if self._key_value(data, pos, end) < 0 or self._pair_value == 0:
+            return
+        key = self._pair_key
+        key_end = self._pair_key_end
+        if key_end - key < 8 or key_end - key > 62:
             return
         size = key_end - key
         middle = data[key + (size >> 1)]
@@ -243,8 +226,8 @@ class Said(Walker):
             return
         name = self._names[place]
         if len(name) == size and native.same(data, key, name, size):
-            self._value[slot] = value
-            self._value_end[slot] = value_end
+            self._value[slot] = self._pair_value
+            self._value_end[slot] = self._pair_value_end
 
     def _text(self, data: bytes, slot: int) -> int:
         """Whether the slot has a text that is not empty, which is then at [_said, _until)."""

@@ -27,7 +27,7 @@ cdef class Keys(Walker):
     cdef void _look(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned long long field,
                    int span) except *
 
-    @cython.locals(key=Py_ssize_t, key_end=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t, stop=Py_ssize_t)
+    @cython.locals(key=Py_ssize_t, size=Py_ssize_t)
     cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int span) except *
 
     @cython.locals(name=int, text=bytes)

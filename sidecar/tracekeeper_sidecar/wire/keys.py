@@ -126,21 +126,12 @@ class Keys(Walker):
             pos = stop
 
     def _attribute(self, data: bytes, pos: int, end: int, span: int) -> None:
-        key = key_end = value = value_end = 0
-        while pos < end:
-            stop = self.next(data, pos, end)
-            if stop < 0:
-                return
-            if self.wire == 2:
-                if self.number == 1:
-                    key = self.value
-                    key_end = stop
-                elif self.number == 2:
-                    value = self.value
-                    value_end = stop
-            pos = stop
-        if key_end > key and not (key_end - key == 9 and native.same(data, key, b"operation", 9)):
-            self._take(data, data, key, key_end, value, value_end, span)
+        if self._key_value(data, pos, end) < 0:
+            return
+        key = self._pair_key
+        size = self._pair_key_end - key
+        if size > 0 and not (size == 9 and native.same(data, key, b"operation", 9)):
+            self._take(data, data, key, key + size, self._pair_value, self._pair_value_end, span)
 
     def _take(self, data: bytes, key: bytes, begin: int, end: int, value: int, value_end: int, span: int) -> None:
         """Takes the value if the name at [begin, end) of `key` is wanted. Of one that comes twice the first counts."""

@@ -64,8 +64,7 @@ cdef class Matcher(Program):
     cdef void _attributes(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned long long field,
                           int place) noexcept
 
-    @cython.locals(stop=Py_ssize_t, key=Py_ssize_t, key_size=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t,
-                   slot=int, cell=int)
+    @cython.locals(key=Py_ssize_t, key_size=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t, slot=int, cell=int)
     cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, int place) noexcept
 
     @cython.locals(pos=Py_ssize_t, at=Py_ssize_t, stop=Py_ssize_t, value=Py_ssize_t, index=Py_ssize_t, size=Py_ssize_t)

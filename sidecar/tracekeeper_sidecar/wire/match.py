@@ -278,21 +278,12 @@ class Matcher(Program):
 
     def _attribute(self, data: bytes, pos: int, end: int, place: int) -> None:
         """Takes the KeyValue at [pos, end) if the condition speaks of it. Of a key written twice the first counts."""
-        key = key_size = value = value_end = 0
-        if self.is_unwanted(data, pos, end, self.key_sizes):
+        if self.is_unwanted(data, pos, end, self.key_sizes) or self._key_value(data, pos, end) < 0:
             return
-        while pos < end:
-            stop = self.next(data, pos, end)
-            if stop < 0:
-                return
-            if self.wire == 2:
-                if self.number == 1:
-                    key = self.value
-                    key_size = stop - key
-                elif self.number == 2:
-                    value = self.value
-                    value_end = stop
-            pos = stop
+        key = self._pair_key
+        key_size = self._pair_key_end - key
+        value = self._pair_value
+        value_end = self._pair_value_end
         slot = 0
         while slot < self._slots:
             cell = self._first_slot + slot

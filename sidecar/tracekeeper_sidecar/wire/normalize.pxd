@@ -55,8 +55,7 @@ cdef class Normalizer(Walker):
     @cython.locals(kinds=cython.ulonglong, answer=cython.ulonglong)
     cdef void _keep(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
 
-    @cython.locals(key=Py_ssize_t, key_end=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t, stop=Py_ssize_t,
-                   verdict=int)
+    @cython.locals(value=Py_ssize_t, value_end=Py_ssize_t, verdict=int)
     cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except *
 
     cdef void _note(self, const unsigned char* data, int verdict, Py_ssize_t value, Py_ssize_t end) except *

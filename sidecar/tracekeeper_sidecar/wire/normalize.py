@@ -241,23 +241,13 @@ class Normalizer(Walker):
 
     def _attribute(self, data: bytes, pos: int, end: int) -> None:
         """The same of the KeyValue at [pos, end), however it is written."""
-        key = key_end = value = value_end = 0
-        while pos < end:
-            stop = self.next(data, pos, end)
-            if stop < 0:
-                return
-            if self.wire == 2:
-                if self.number == 1:
-                    key = self.value
-                    key_end = stop
-                elif self.number == 2:
-                    value = self.value
-                    value_end = stop
-            pos = stop
-        if key_end > key and value > 0:
-            verdict = self._verdict_of(data, key, key_end, 0)
-            if verdict:
-                self._note(data, verdict, value, value_end)
+        if self._key_value(data, pos, end) < 0 or self._pair_key_end == self._pair_key or self._pair_value == 0:
+            return
+        value = self._pair_value
+        value_end = self._pair_value_end
+        verdict = self._verdict_of(data, self._pair_key, self._pair_key_end, 0)
+        if verdict:
+            self._note(data, verdict, value, value_end)
 
     def _note(self, data: bytes, verdict: int, value: int, end: int) -> None:
         """Notes an attribute of that verdict whose AnyValue is at [value, end)."""

@@ -12,6 +12,6 @@ cdef class Parts(Walker):
     @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, found=str)
     cpdef str text(self, bytes body, Py_ssize_t begin, Py_ssize_t end, unsigned long long field)
 
-    @cython.locals(key=Py_ssize_t, key_end=Py_ssize_t, value=Py_ssize_t, value_end=Py_ssize_t, stop=Py_ssize_t, name=str)
+    @cython.locals(name=str)
     cdef void _attribute(self, const unsigned char* data, Py_ssize_t at, Py_ssize_t pos, Py_ssize_t end,
                          dict found) except *

@@ -48,20 +48,8 @@ class Parts(Walker):
         return found
 
     def _attribute(self, data: bytes, at: int, pos: int, end: int, found: dict[str, tuple[int, int, int, int]]) -> None:
-        key = key_end = value = value_end = 0
-        while pos < end:
-            stop = self.next(data, pos, end)
-            if stop < 0:
-                return
-            if self.wire == 2:
-                if self.number == 1:
-                    key = self.value
-                    key_end = stop
-                elif self.number == 2:
-                    value = self.value
-                    value_end = stop
-            pos = stop
-        if value:
-            name = bytes(data[key:key_end]).decode(errors="replace")
-            if name not in found:
-                found[name] = (at, end, value, value_end)
+        if self._key_value(data, pos, end) < 0 or self._pair_value == 0:
+            return
+        name = bytes(data[self._pair_key : self._pair_key_end]).decode(errors="replace")
+        if name not in found:
+            found[name] = (at, end, self._pair_value, self._pair_value_end)

@@ -8,7 +8,7 @@ cdef unsigned long long _ALL_64
 cdef class Walker:
     cdef int wire
     cdef unsigned long long read, number
-    cdef Py_ssize_t value, _at
+    cdef Py_ssize_t value, _at, _pair_key, _pair_key_end, _pair_value, _pair_value_end
 
     @cython.locals(tag=cython.ulonglong, stop=Py_ssize_t)
     cdef Py_ssize_t next(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
@@ -23,6 +23,9 @@ cdef class Walker:
 
     cdef int is_unwanted(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end,
                          unsigned long long sizes) noexcept
+
+    @cython.locals(stop=Py_ssize_t)
+    cdef int _key_value(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(stop=Py_ssize_t)
     cdef Py_ssize_t _find(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept

@@ -16,6 +16,7 @@ class Walker:
 
     def __init__(self) -> None:
         self.number = self.wire = self.value = self.read = self._at = 0
+        self._pair_key = self._pair_key_end = self._pair_value = self._pair_value_end = 0
 
     def next(self, data: bytes, pos: int, end: int) -> int:
         """Reads the field at `pos`: its number, wire type, where its value begins, and for a varint the value. Returns
@@ -104,6 +105,33 @@ class Walker:
             return 0
         pos += 2 + data[pos + 1]
         return pos + 1 < end and data[pos] == 18 and data[pos + 1] < 128 and pos + 2 + data[pos + 1] == end
+
+    def _key_value(self, data: bytes, pos: int, end: int) -> int:
+        """Notes where the key of the KeyValue at [pos, end) is, and its value: in `_pair_key`, `_pair_key_end`,
+        `_pair_value` and `_pair_value_end`, 0 for what is not there. Of two the last counts. 0, or _CUT_OFF."""
+        self._pair_key = self._pair_key_end = self._pair_value = self._pair_value_end = 0
+        if end - pos > 3 and data[pos] == 10 and data[pos + 1] < 128 and pos + 2 + data[pos + 1] + 1 < end:
+            # As every library writes it: the key, then the value.
+            stop = pos + 2 + data[pos + 1]
+            if data[stop] == 18 and data[stop + 1] < 128 and stop + 2 + data[stop + 1] == end:
+                self._pair_key = pos + 2
+                self._pair_key_end = stop
+                self._pair_value = stop + 2
+                self._pair_value_end = end
+                return 0
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return _CUT_OFF
+            if self.wire == 2:
+                if self.number == 1:
+                    self._pair_key = self.value
+                    self._pair_key_end = stop
+                elif self.number == 2:
+                    self._pair_value = self.value
+                    self._pair_value_end = stop
+            pos = stop
+        return 0
 
     def _find(self, data: bytes, pos: int, end: int) -> int:
         """Where the trace id of the span at [pos, end) is, or _CUT_OFF if it has none. Of two the first counts."""
