@@ -17,7 +17,7 @@ from tracekeeper_sidecar.process.step import Request
 from tracekeeper_spec.custom import Custom, OnError
 
 MODULE = '''
-    import os, sys, time
+    import os, sys, threading, time
 
     class Tag:
         def __init__(self, config):
@@ -39,6 +39,18 @@ MODULE = '''
         def raises(self, spans):
             spans[1].attributes["half"] = True
             raise RuntimeError("no such\\nluck")
+
+        def repeats(self, spans):
+            {}[spans[0].name + " hunter2"]
+
+        def repeats_elsewhere(self, spans):
+            thread = threading.Thread(target=self.repeats, args=(spans,))
+            thread.start()
+            thread.join()
+            print("it has ended")
+
+        def repeats_at_the_end(self, spans):
+            raise KeyboardInterrupt("hunter2")
 
         def stalls(self, spans):
             while True:

@@ -68,7 +68,7 @@ async def test_spans_that_are_not_understood_are_named_and_counted() -> None:
         assert status == 202
         assert json.loads(said)["partialSuccess"] == {
             "rejectedSpans": "1",
-            "errorMessage": "[1].id: 'x'; must be up to 16 hexadecimal digits",
+            "errorMessage": "[1].id: a string of one character; must be up to 16 hexadecimal digits",
         }
         assert running.ledger.refused == {"malformed": 1}
 

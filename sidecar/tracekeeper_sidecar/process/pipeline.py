@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tracekeeper_sidecar.errors import StepUnavailable
 from tracekeeper_sidecar.process import metrics
 from tracekeeper_sidecar.process.step import Detour, Request, Sample, Step
+from tracekeeper_sidecar.raised import raised
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +73,8 @@ class Pipeline:
                 step.run(request)
             except Exception as error:
                 counts.errors += 1
-                logger.exception("step %s has failed on a request of %d spans", step.name, spans)
+                if not isinstance(error, StepUnavailable):  # Its sender is told, and /health shows why.
+                    logger.error("step %s has failed on a request of %d spans: %s", step.name, spans, raised(error))
                 if step.fails_closed:
                     done(error)
                     return

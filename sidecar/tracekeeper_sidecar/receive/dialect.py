@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.http.answer import Answer
 from tracekeeper_sidecar.http.head import Head
+from tracekeeper_sidecar.raised import raised
 from tracekeeper_sidecar.receive import media, outcome
 from tracekeeper_sidecar.receive.outcome import Accepted, Refused
 from tracekeeper_sidecar.wire.status import INVALID_ARGUMENT, partial_success_json
@@ -58,8 +59,8 @@ class Dialect:
                 return convert(body)
             except WireError as error:
                 return self.malformed(str(error))
-            except Exception:
-                logger.exception("converting %s failed in a way that is not foreseen", self.name)
+            except Exception as error:
+                logger.error("converting %s failed in a way that is not foreseen: %s", self.name, raised(error))
                 return outcome.internal()
 
         return run

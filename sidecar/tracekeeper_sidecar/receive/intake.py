@@ -24,6 +24,7 @@ from tracekeeper_sidecar.errors import (
     WireError,
 )
 from tracekeeper_sidecar.ledger import Intake
+from tracekeeper_sidecar.raised import raised
 from tracekeeper_sidecar.receive import outcome
 from tracekeeper_sidecar.receive.admission import OVERHEAD, Admission
 from tracekeeper_sidecar.receive.notices import Notices
@@ -130,8 +131,8 @@ class Receiver:
 
         try:
             self._process(body, spans, context, processed)
-        except Exception:
-            logger.exception("processing %d spans failed in a way that is not foreseen", spans)
+        except Exception as error:
+            logger.error("processing %d spans failed in a way that is not foreseen: %s", spans, raised(error))
             reply(self.refuse(outcome.internal(), spans))
 
     def _processed(self, body: bytes, sight: Sight, made: Processed, error: Exception | None, reply: Reply) -> None:

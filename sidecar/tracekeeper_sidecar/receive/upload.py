@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.http.exchange import Exchange, Loss
+from tracekeeper_sidecar.raised import raised
 from tracekeeper_sidecar.receive import media, outcome
 from tracekeeper_sidecar.receive.inflate import Inflater
 from tracekeeper_sidecar.receive.intake import NO_CONTEXT, Receiver
@@ -228,7 +229,9 @@ class Upload:
 
 
 def _result(done: asyncio.Future[bytes | Converted | Refused]) -> bytes | Converted | Refused:
-    if not done.cancelled() and done.exception() is None:
+    error = None if done.cancelled() else done.exception()
+    if error is None and not done.cancelled():
         return done.result()
-    logger.error("converting JSON failed in a way that is not foreseen: %s", done)
+    said = "it was cancelled" if error is None else raised(error)
+    logger.error("converting JSON failed in a way that is not foreseen: %s", said)
     return outcome.internal()

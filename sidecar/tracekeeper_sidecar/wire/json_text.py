@@ -49,5 +49,8 @@ def kind(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value in an error text: a string cut short, anything else as what it is."""
-    return repr(value[:40]) if isinstance(value, str) else kind(value)
+    """A value in an error text: what it is, and never what it says. It may be what must not be seen, and error texts go
+    to logs."""
+    if not isinstance(value, str):
+        return kind(value)
+    return f"a string of {len(value)} characters" if len(value) != 1 else "a string of one character"

@@ -18,6 +18,7 @@ from typing import Final, NoReturn
 
 from tracekeeper_sidecar.errors import WireError
 from tracekeeper_sidecar.wire import schema
+from tracekeeper_sidecar.wire.json_text import kind, shown
 from tracekeeper_sidecar.wire.varint import delimited, encode
 
 _INTEGER: Final = re.compile(r"-?\d{1,20}")
@@ -54,7 +55,7 @@ _BY_NAME: Final = {
 
 def _message(value: object, message: str, path: str, depth: int) -> bytes:
     if not isinstance(value, dict):
-        raise WireError(path or "JSON", f"{_kind(value)}; must be an object")
+        raise WireError(path or "JSON", f"{kind(value)}; must be an object")
     if depth == 0:
         raise WireError(path, f"objects nested deeper than {schema.MAX_DEPTH} levels")
     known = _BY_NAME[message]
@@ -78,7 +79,7 @@ def _message(value: object, message: str, path: str, depth: int) -> bytes:
 
 def _list(value: object, number: int, field: schema.Field, path: str, depth: int) -> bytes:
     if not isinstance(value, list):
-        raise WireError(path, f"{_kind(value)}; must be an array")
+        raise WireError(path, f"{kind(value)}; must be an array")
     return b"".join(_field(item, number, field, f"{path}[{index}]", depth) for index, item in enumerate(value))
 
 
@@ -91,31 +92,16 @@ def _field(value: object, number: int, field: schema.Field, path: str, depth: in
         raise WireError(path, str(error)) from error
 
 
-def _kind(value: object) -> str:
-    names: Mapping[type, str] = {
-        dict: "an object",
-        list: "an array",
-        str: "a string",
-        bool: "a boolean",
-        type(None): "null",
-    }
-    return names.get(type(value), "a number")
-
-
 def _integer(value: object, low: int, high: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     elif isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{_shown(value)}; must be an integer")
+        raise ValueError(f"{shown(value)}; must be an integer")
     if not low <= value <= high:
-        raise ValueError(f"{value} is out of range; must be {low} to {high}")
+        raise ValueError(f"the number is out of range; must be {low} to {high}")
     return value
-
-
-def _shown(value: object) -> str:
-    return repr(value[:40]) if isinstance(value, str) else _kind(value)
 
 
 def _varint(low: int, high: int) -> Callable[[object, int], bytes]:
@@ -134,23 +120,23 @@ def _fixed(low: int, high: int, layout: str, wire: int) -> Callable[[object, int
 
 def _enum(value: object, number: int) -> bytes:
     if isinstance(value, str):
-        raise ValueError(f"{_shown(value)}; OTLP/JSON writes enums as integers")
+        raise ValueError(f"{shown(value)}; OTLP/JSON writes enums as integers")
     return encode(number << 3) + encode(_integer(value, -(2**31), 2**31 - 1) & 0xFFFFFFFFFFFFFFFF)
 
 
 def _bool(value: object, number: int) -> bytes:
     if not isinstance(value, bool):
-        raise ValueError(f"{_shown(value)}; must be true or false")
+        raise ValueError(f"{shown(value)}; must be true or false")
     return encode(number << 3) + (b"\x01" if value else b"\x00")
 
 
 def _double(value: object, number: int) -> bytes:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"{_shown(value)}; must be a number")
+        raise ValueError(f"{shown(value)}; must be a number")
     try:
         parsed = float(value)
     except (ValueError, OverflowError):
-        raise ValueError(f"{_shown(value)}; must be a number") from None
+        raise ValueError(f"{shown(value)}; must be a number") from None
     if math.isinf(parsed) and value not in ("Infinity", "-Infinity"):
         raise ValueError("the number is too large for a double")
     return encode(number << 3 | 1) + struct.pack("<d", parsed)
@@ -158,7 +144,7 @@ def _double(value: object, number: int) -> bytes:
 
 def _string(value: object, number: int) -> bytes:
     if not isinstance(value, str):
-        raise ValueError(f"{_kind(value)}; must be a string")
+        raise ValueError(f"{kind(value)}; must be a string")
     # JavaScript cuts strings inside a surrogate pair and still writes JSON; half a character becomes "?", rather
     # than the whole request being refused for it.
     return delimited(number, value.encode("utf-8", "replace"))
@@ -166,21 +152,21 @@ def _string(value: object, number: int) -> bytes:
 
 def _bytes(value: object, number: int) -> bytes:
     if not isinstance(value, str):
-        raise ValueError(f"{_kind(value)}; must be a string in base64")
+        raise ValueError(f"{kind(value)}; must be a string in base64")
     text = value.replace("-", "+").replace("_", "/")
     try:
         return delimited(number, base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
     except (binascii.Error, ValueError):
-        raise ValueError(f"{_shown(value)} is not base64") from None
+        raise ValueError(f"{shown(value)} is not base64") from None
 
 
 def _hexadecimal(value: object, number: int) -> bytes:
     if not isinstance(value, str):
-        raise ValueError(f"{_kind(value)}; must be a string of hexadecimal digits")
+        raise ValueError(f"{kind(value)}; must be a string of hexadecimal digits")
     try:
         decoded = binascii.unhexlify(value)
     except (binascii.Error, ValueError):
-        raise ValueError(f"{_shown(value)} is not hexadecimal; OTLP/JSON ids are not base64") from None
+        raise ValueError(f"{shown(value)} is not hexadecimal; OTLP/JSON ids are not base64") from None
     return delimited(number, decoded)
 
 

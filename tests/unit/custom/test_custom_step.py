@@ -130,6 +130,28 @@ async def test_what_it_prints_does_no_harm_and_is_logged_in_part(make: Make, cap
     assert caplog.text.count("custom step prints") <= 20
 
 
+@pytest.mark.parametrize(
+    ("deed", "says"),
+    [
+        ("repeats", "KeyError in repeats (spare_parts.py:"),
+        ("repeats_elsewhere", "nobody has caught KeyError in repeats (spare_parts.py:"),
+        ("repeats_at_the_end", "nobody has caught KeyboardInterrupt in repeats_at_the_end (spare_parts.py:"),
+    ],
+)
+async def test_what_it_raises_over_spans_is_told_by_its_place(
+    make: Make, caplog: pytest.LogCaptureFixture, deed: str, says: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    odd = make(on_error=OnError.REFUSE)
+    found = await through(odd, named(deed), 4)
+
+    def said() -> str:
+        return "\n".join([found.request.problem, str(found.calls), *odd.problems(), caplog.text])
+
+    await until(lambda: says in said(), said)
+    assert "hunter2" not in said()
+
+
 async def test_children_of_its_own_do_not_answer_and_end_with_it(make: Make) -> None:
     odd = make()
     for deed in ("forks", "drops", "leaves_a_child", "forks", "drops"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 
 import pytest
 
 import otlp_requests
 from receivers import Store, export
+from tracekeeper_sidecar.errors import StepUnavailable
 from tracekeeper_sidecar.ledger import Intake
 from tracekeeper_sidecar.process.pipeline import Pipeline
 from tracekeeper_sidecar.process.step import Plain, Request, Sample
@@ -103,6 +105,29 @@ async def test_a_step_that_fails_closed_has_the_request_refused(caplog: pytest.L
     assert (result.reason, rig.store.payloads, rig.ledger.refused["internal"]) == ("internal", [], 2)
     assert rig.admission.in_flight == 0
     assert "told has failed" in caplog.text
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_why_a_step_has_failed_is_logged_without_values(caplog: pytest.LogCaptureFixture, closed: bool) -> None:
+    def fail(request: Request) -> None:
+        {}[request.body[:40] + b"hunter2"]
+
+    await Rig(Told(fail, closed=closed)).export(otlp_requests.body(2, text="hunter2"))
+    [record] = [one for one in caplog.records if "told has failed" in one.getMessage()]
+    written = logging.Formatter().format(record)
+    assert "KeyError in fail (test_pipeline.py:" in written and ", called by run (" in written
+    assert "hunter2" not in written
+
+
+async def test_that_a_step_cannot_work_at_the_moment_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(request: Request) -> None:
+        raise StepUnavailable("its key is missing")
+
+    result = await Rig(Told(fail, closed=True)).export(otlp_requests.body(2))
+    assert isinstance(result, Refused)
+    assert (result.reason, result.http_status, result.retry_after) == ("processor", 503, 1.0)
+    assert "its key is missing" in result.message
+    assert "has failed" not in caplog.text
 
 
 async def test_a_step_that_fails_open_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:

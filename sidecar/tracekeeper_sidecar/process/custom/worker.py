@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, TypedDict
@@ -22,11 +23,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tracekeeper_sidecar.process.custom import find
 from tracekeeper_sidecar.process.custom.messages import HEAD, MAX_SENTENCE, What, pack
 from tracekeeper_sidecar.process.custom.spans import spans_of, take_out
+from tracekeeper_sidecar.raised import raised
 
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 _FIRST_TO_GO = "1000"
 """When the container's memory runs out, the kernel ends this process, and not the sidecar."""
+
+
+class Misused(Exception):
+    """The class does not keep to what a step must; the text says in what, and nothing of spans."""
 
 
 class Setup(TypedDict):
@@ -41,6 +47,7 @@ class Setup(TypedDict):
 
 def main(descriptor: int) -> None:
     """Serve requests until the sidecar has gone."""
+    _tell_no_text()
     channel = socket.socket(fileno=descriptor)
     own = os.getpid()
     setup = _receive(channel)
@@ -77,7 +84,7 @@ def answer(processor: Any, number: int, body: bytes) -> bytes:
     try:
         changed, dropped = run(processor, body)
     except Exception as error:
-        return pack(What.RAISED, sentence(error), number, cpu=time.process_time())
+        return pack(What.RAISED, told(error), number, cpu=time.process_time())
     if changed == body:
         return pack(What.SAME, b"", number, cpu=time.process_time())
     return pack(What.CHANGED, changed, number, dropped, time.process_time())
@@ -89,9 +96,7 @@ def run(processor: Any, body: bytes) -> tuple[bytes, int]:
     before = request.SerializeToString()
     spans = list(spans_of(request))
     if (result := processor.process(list(spans))) is not None:
-        raise TypeError(
-            f"process() must change spans in place and return None, and has returned {type(result).__name__}"
-        )
+        raise Misused(f"process() must change spans in place and return None, and has returned {type(result).__name__}")
     dropped = take_out(request, spans)
     after = request.SerializeToString()
     # Other libraries order fields otherwise than protobuf's own: what was not changed goes back as it came.
@@ -99,9 +104,26 @@ def run(processor: Any, body: bytes) -> tuple[bytes, int]:
 
 
 def sentence(error: BaseException) -> bytes:
-    """What was raised, in one line."""
-    text = str(error) if isinstance(error, find.NotInstalled) else f"{type(error).__name__}: {error}"
+    """What was raised before there were any spans, in one line."""
+    text = str(error) if isinstance(error, find.NotInstalled | Misused) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:MAX_SENTENCE].encode(errors="replace")
+
+
+def told(error: BaseException) -> bytes:
+    """What was raised over spans, in one line, without its text: that may repeat what a step behind this one hides."""
+    return sentence(error) if isinstance(error, Misused) else raised(error, run.__name__)[:MAX_SENTENCE].encode()
+
+
+def _tell_no_text() -> None:
+    """What nobody catches is printed, and what is printed is logged: by its place, too."""
+
+    def tell(error: BaseException | None) -> None:
+        if error is not None:
+            print("nobody has caught", raised(error), file=sys.stderr, flush=True)
+
+    sys.excepthook = lambda kind, error, trace: tell(error)
+    sys.unraisablehook = lambda found: tell(found.exc_value)
+    threading.excepthook = lambda found: tell(found.exc_value)
 
 
 def _be_modest(memory: int) -> None:
