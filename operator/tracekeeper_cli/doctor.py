@@ -25,7 +25,7 @@ def examine(world: World, now: float) -> list[Finding]:
     return in_order(
         [
             *of_operator(world, now),
-            *of_configs(world),
+            *of_configs(world, now),
             *of_scrapes(world),
             *of_places(world),
             *grouped(_of_pods(world)),

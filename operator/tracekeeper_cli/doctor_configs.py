@@ -49,8 +49,11 @@ FLOOR = (
     "raise sampling.default.adaptive.targetTracesPerSecond, or lower minProbability, or have applications trace less; "
     "until then more is kept than was asked for, which costs its backends and nothing else"
 )
-BEHIND = "wait a minute; then look at the sidecar's log: kubectl logs POD -c tracekeeper-sidecar"
+BEHIND = "look at the sidecar's log: kubectl logs POD -c tracekeeper-sidecar"
 LATER = "they get the present one when they are made anew; or set spec.sidecar.imageUpdate: InPlace"
+TAKEN_WITHIN = 180.0
+"""Seconds from when a policy is published until the last pod has it and its status says so: the kubelet brings it within a
+minute and a half, the sidecar says so within half a minute, and so does the status."""
 COUNTS = (
     ("silent", Severity.WARNING, "Silent", "have a sidecar to which no span ever came", SILENT),
     ("atFloor", Severity.WARNING, "SamplingAtFloor", "keep more traces than the target, by minProbability", FLOOR),
@@ -62,14 +65,14 @@ COUNTS = (
 """Fields of status.pods that say of something wrong: how bad, the reason, the problem, what to do."""
 
 
-def of_configs(world: World) -> Iterator[Finding]:
-    """Of every TracingConfig of the namespaces that are looked at."""
+def of_configs(world: World, now: float) -> Iterator[Finding]:
+    """Of every TracingConfig of the namespaces that are looked at. `now` is Unix time."""
     for config in world.configs:
         if meta(config).get("namespace") in world.namespaces or not world.namespaces:
-            yield from _one(config)
+            yield from _one(config, now)
 
 
-def _one(config: Object) -> Iterator[Finding]:
+def _one(config: Object, now: float) -> Iterator[Finding]:
     about = f"TracingConfig {name_of(config)}"
     status = config.get("status") or {}
     if not status.get("conditions"):
@@ -93,7 +96,7 @@ def _one(config: Object) -> Iterator[Finding]:
     yield from _rules(about, status)
     yield from _ending(about, status)
     yield from _backends(about, status)
-    yield from _pods(about, status)
+    yield from _pods(about, status, now)
 
 
 def _conditions(about: str, status: Object) -> Iterator[Finding]:
@@ -141,12 +144,14 @@ def _backends(about: str, status: Object) -> Iterator[Finding]:
         )
 
 
-def _pods(about: str, status: Object) -> Iterator[Finding]:
+def _pods(about: str, status: Object, now: float) -> Iterator[Finding]:
     pods = status.get("pods") or {}
+    # A revision is the second in which it was published. Clocks may differ a little, either way.
+    fresh = abs(now - ((status.get("policy") or {}).get("revision") or 0)) < TAKEN_WITHIN
     said = {str(each.get("reason")) for each in status["conditions"] if each.get("status") == "False"}
     for key, severity, reason, problem, following in COUNTS:
         count = pods.get(key) or 0
-        if count and reason not in said:
+        if count and reason not in said and not (key == "stale" and fresh):
             some = pods.get(f"{key}Pods") or ()
             named = f": {', '.join(some)}{' and others' if len(some) < count else ''}" if some else ""
             text = f"{count} of {pods.get('matched', '?')} pods {problem}{named}"

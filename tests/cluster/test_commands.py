@@ -70,7 +70,8 @@ def test_explain_and_doctor_tell_what_runs_what_was_missed_and_which_backend_is_
         return str(items[0]["metadata"]["name"]) if items else None
 
     missed = wait_for(made, 30, "the Deployment makes a pod")
-    assert found(user) == {"AnnotationOnDeployment": f"Deployment {space}/idle"}
+    told = {"AnnotationOnDeployment": f"Deployment {space}/idle"}
+    wait_for(lambda: found(user) == told, 60, lambda: f"that alone is told: {found(user)}", interval=2)
     explained = command(cluster, "explain", "pod", missed, "-n", space)
     assert "has no sidecar" in explained and "move it to spec.template.metadata.annotations" in explained
     cluster.kubectl("annotate", "pod", missed, f"{INJECT}=true", "-n", space)

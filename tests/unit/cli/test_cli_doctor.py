@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -207,6 +208,16 @@ async def test_what_the_status_of_a_config_says(api: Api, run: Run, found: Found
     assert await found() == {"NoStatus": about}
     api.put("tracingconfigs", well(config(), observedGeneration=0))
     assert await found() == {"NotObserved": about}
+
+
+@pytest.mark.parametrize(("seconds", "late"), [(0, False), (100, False), (-30, False), (300, True)])
+async def test_a_policy_that_is_on_its_way_to_the_pods_is_nothing_wrong(
+    api: Api, found: Found, seconds: int, late: bool
+) -> None:
+    """The kubelet takes a minute, and the count that the status has may be half a minute old."""
+    policy = {"revision": int(time.time()) - seconds}
+    api.put("tracingconfigs", well(config(), policy=policy, pods={"matched": 1, "stale": 1}))
+    assert await found() == ({"Stale": "TracingConfig shop/agents"} if late else {})
 
 
 async def test_a_rule_that_is_left_out_is_a_warning(api: Api, run: Run, found: Found) -> None:
