@@ -125,11 +125,22 @@ MODULE = '''
         def __init__(self, config):
             raise ValueError("config.table is missing")
 
+    class Hangs:
+        def __init__(self, config):
+            while True:
+                time.sleep(3600)
+
+    class Late(Tag):
+        def __init__(self, config):
+            super().__init__(config)
+            while not os.path.exists(config["until"]):
+                time.sleep(0.01)
+
     class NoMethod:
         def __init__(self, config):
             pass
 '''
-POINTS = {"tag": "Tag", "odd": "Odd", "unmade": "Unmade", "no-method": "NoMethod"}
+POINTS = {"tag": "Tag", "odd": "Odd", "unmade": "Unmade", "no-method": "NoMethod", "hangs": "Hangs", "late": "Late"}
 
 
 def install(folder: Path, points: Mapping[str, str] = POINTS, module: str = MODULE, name: str = "spare_parts") -> None:

@@ -247,6 +247,40 @@ async def test_a_process_that_never_starts_is_not_waited_for(make: Make, tmp_pat
     assert isinstance(found.error, Failed) and "has not started in time" in str(found.error)
 
 
+async def test_only_the_first_requests_wait_for_a_process_that_hangs_at_its_start(make: Make) -> None:
+    hung = make("hangs", limits=Limits(timeout=0.05, starting=0.3, hopeless=60.0))
+    first = begin(hung, named("x"), 4)
+    assert not first.calls
+    await until(lambda: first.calls, "the first is told")
+    await until(lambda: list(hung.problems()), "it is a problem")
+    [problem] = hung.problems()
+    assert problem == "it has not started within 0.3 s, and is not waited for; its spans go on as they are"
+    later = begin(hung, named("x"), 4)
+    assert isinstance(later.error, Failed) and later.error.failure == Failure.UNUSABLE, "at once"
+    assert hung.pid and sample(hung, STARTS) == 1, "it may come to an end yet"
+
+
+async def test_a_process_that_never_starts_is_killed_and_started_again(make: Make) -> None:
+    hung = make("hangs", limits=Limits(timeout=0.05, starting=0.1, hopeless=0.5, backoff=0.01, max_backoff=0.05))
+    begin(hung, named("x"), 4)
+    await until(lambda: hung.pid, "it runs")
+    pid = hung.pid
+    await until(lambda: sample(hung, STARTS) > 1, "it is started again")
+    later = begin(hung, named("x"), 4)
+    assert isinstance(later.error, Failed), "nobody waits for the second start of what hung at the first"
+    await until(lambda: not living(pid), "the first has been killed")
+
+
+async def test_a_process_that_starts_late_serves_then(make: Make, tmp_path: Path) -> None:
+    late = make("late", {"until": str(tmp_path / "now")}, limits=replace(LIMITS, starting=0.1, hopeless=60.0))
+    begin(late, named("x"), 4)
+    await until(lambda: "not waited for" in str(list(late.problems())), "it is late")
+    (tmp_path / "now").touch()
+    await until(lambda: not list(late.problems()), "it has started")
+    assert (await through(late, named("x"), 4)).error is None
+    assert sample(late, STARTS) == 1
+
+
 async def test_large_requests_go_through(make: Make) -> None:
     message = request(2000, text="x" * 2000)
     found = await through(make("tag"), message.SerializeToString(), 2000)

@@ -65,7 +65,10 @@ class Limits:
     timeout: float
     """For one request in the process, and for its wait before that."""
     starting: float = 4.0
-    """For which requests wait, and not less, while the process is being started: Python and what the class imports."""
+    """For which requests wait, and not less, while the process is being started: Python and what the class imports.
+    Whoever asks later is answered at once, until it has started."""
+    hopeless: float = 60.0
+    """After which a process that has not started is killed."""
     backoff: float = 1.0
     """Before the second start, give or take half; doubled each time."""
     max_backoff: float = 60.0
@@ -115,6 +118,8 @@ class Child:
         self._link: _Link | None = None
         """To a process that is ready, or has not said yet whether it is."""
         self._ready = False
+        self._late = False
+        """It has been waited for long enough, now or the last time: nobody is to wait before it is ready."""
         self._used = Usage(0.0, 0)
         self._bad = 0
         """Starts in a row that have come to nothing."""
@@ -131,7 +136,7 @@ class Child:
     def ask(self, body: bytes, answered: Answered) -> None:
         """Give the process a serialised request. `answered` is called exactly once, on the event loop."""
         limits = self._limits
-        if self._closing or self._down:
+        if self._closing or self._down or self._late:
             return answered(Failed(Failure.UNUSABLE, self.problem or "it is being stopped"))
         if len(self._waiting) >= limits.waiting or self._waiting_bytes + len(body) > limits.waiting_bytes:
             return answered(Failed(Failure.OVERLOADED, f"{len(self._waiting)} requests wait for it already"))
@@ -196,7 +201,7 @@ class Child:
         self._used = Usage(max(self._used.cpu, message.cpu), self._used.resident)
         if not self._ready:
             if message.what == What.READY:
-                self._ready, self.problem = True, ""
+                self._ready, self._late, self.problem = True, False, ""
             elif message.what == What.UNUSABLE:
                 self._kill(message.body.decode(errors="replace"))
             else:
@@ -259,6 +264,10 @@ class Child:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         link = self._link = _Link(self)
+        timers = (
+            loop.call_later(self._limits.starting, self._is_late, link),
+            loop.call_later(self._limits.hopeless, self._is_hopeless, link),
+        )
         try:
             with theirs:
                 process, _ = await loop.subprocess_exec(
@@ -272,6 +281,8 @@ class Child:
                 )
         except BaseException:
             ours.close()
+            for timer in timers:
+                timer.cancel()
             raise
         self.pid, self._used = process.get_pid(), Usage(0.0, 0)
         try:
@@ -279,6 +290,8 @@ class Child:
             link.send(pack(What.SETUP, self._setup))
             await link.exited.wait()
         finally:
+            for timer in timers:
+                timer.cancel()
             self._forget(link, self.problem)
             kill_group(self.pid)
             reap_group(self.pid)
@@ -286,6 +299,19 @@ class Child:
             process.close()
             self.counts.cpu += self._used.cpu
             self.pid, self._used = 0, Usage(0.0, 0)
+
+    def _is_late(self, link: _Link) -> None:
+        if link is not self._link or self._ready:
+            return
+        self._late = True
+        self.problem = f"it has not started within {self._limits.starting:g} s, and is not waited for"
+        while self._waiting:
+            self._next().answered(Failed(Failure.UNUSABLE, self.problem))
+        self._go_on()
+
+    def _is_hopeless(self, link: _Link) -> None:
+        if link is self._link and not self._ready:
+            self._kill(f"it had not started within {self._limits.hopeless:g} s, and was killed")
 
     def _kill(self, problem: str) -> None:
         """End the process that runs; what has become of it is seen in `_run_once`."""

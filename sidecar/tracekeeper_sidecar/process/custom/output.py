@@ -27,30 +27,42 @@ class Output:
 
     def take(self, data: bytes) -> None:
         """Takes what it has printed, in pieces of any size."""
-        *lines, rest = data.split(b"\n")
-        for line in lines:
-            self._add(line)
+        self._look_at_the_time()
+        begin = 0
+        while self._logged < LINES:
+            end = data.find(b"\n", begin)
+            if end < 0:
+                return self._add(data, begin, len(data))
+            self._add(data, begin, end)
             self._log()
-        self._add(rest)
+            begin = end + 1
+        # Lines that nobody sees are only counted: a class may print without end, and the event loop reads it.
+        if ended := data.count(b"\n", begin):
+            self._dropped += ended
+            self._line.clear()
+            begin = data.rfind(b"\n") + 1
+        self._add(data, begin, len(data))
 
     def end(self) -> None:
         """Nothing comes any more."""
-        if self._line:
+        self._look_at_the_time()
+        if self._line and self._logged < LINES:
             self._log()
+        elif self._line:
+            self._dropped += 1
         self._tell()
 
-    def _add(self, part: bytes) -> None:
-        self._line += part[: max(0, LONGEST - len(self._line))]
-
-    def _log(self) -> None:
-        line, self._line = bytes(self._line), bytearray()
+    def _look_at_the_time(self) -> None:
         now = self._monotonic()
         if now - self._since > MINUTE:
             self._tell()
             self._since, self._logged = now, 0
-        if self._logged >= LINES:
-            self._dropped += 1
-            return
+
+    def _add(self, data: bytes, begin: int, end: int) -> None:
+        self._line += data[begin : min(end, begin + max(0, LONGEST - len(self._line)))]
+
+    def _log(self) -> None:
+        line, self._line = bytes(self._line), bytearray()
         self._logged += 1
         logger.info("a custom step prints: %s", line.decode(errors="backslashreplace"))
 

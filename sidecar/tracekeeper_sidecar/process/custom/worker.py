@@ -119,7 +119,7 @@ def _tell_no_text() -> None:
 
     def tell(error: BaseException | None) -> None:
         if error is not None:
-            print("nobody has caught", raised(error), file=sys.stderr, flush=True)
+            sys.stderr.write(f"nobody has caught {raised(error)}\n")
 
     sys.excepthook = lambda kind, error, trace: tell(error)
     sys.unraisablehook = lambda found: tell(found.exc_value)
