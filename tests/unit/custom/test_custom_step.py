@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from custom_world import LIMITS, be_seen, begin, install, step, through
+from custom_world import LIMITS, Answered, be_seen, begin, install, step, through
 from otlp_requests import request, span_ids
 from tracekeeper_sidecar.process.custom.child import Failed, Failure, Limits
 from tracekeeper_sidecar.process.custom.metrics import BYPASSED, CPU, MEMORY, REQUESTS, STARTS
@@ -244,7 +244,7 @@ async def test_a_process_that_never_starts_is_not_waited_for(make: Make, tmp_pat
     install(tmp_path, {"slow": "Slow"}, "import time\ntime.sleep(3600)\nclass Slow: pass", name="slow_parts")
     slow = make("slow", limits=Limits(timeout=0.05, starting=0.2))
     found = await through(slow, named("x"), 4)
-    assert isinstance(found.error, Failed) and "has not started in time" in str(found.error)
+    assert isinstance(found.error, Failed) and "it has not started" in str(found.error)
 
 
 async def test_only_the_first_requests_wait_for_a_process_that_hangs_at_its_start(make: Make) -> None:
@@ -258,6 +258,19 @@ async def test_only_the_first_requests_wait_for_a_process_that_hangs_at_its_star
     later = begin(hung, named("x"), 4)
     assert isinstance(later.error, Failed) and later.error.failure == Failure.UNUSABLE, "at once"
     assert hung.pid and sample(hung, STARTS) == 1, "it may come to an end yet"
+
+
+async def test_a_step_that_goes_while_its_process_is_being_started_takes_it_along(make: Make) -> None:
+    asked: list[Answered] = []
+    steps = [make(limits=Limits(timeout=0.01, starting=0.01)) for _ in range(5)]
+    for step in steps:
+        asked.append(begin(step, named("x"), 4))
+        await asyncio.sleep(0)  # Its process is asked for now, and is not there.
+        step.close()
+    for step in steps:
+        await asyncio.wait_for(step.gone(), 30)
+    assert all(len(each.calls) == 1 for each in asked)
+    assert not any(step.pid for step in steps)
 
 
 async def test_a_process_that_never_starts_is_killed_and_started_again(make: Make) -> None:

@@ -187,7 +187,7 @@ class Child:
     def _too_long(self) -> None:
         now = asyncio.get_running_loop().time()
         while self._waiting and self._waiting[0].deadline <= now:
-            text = "it waited too long for its turn" if self._ready else "the process has not started in time"
+            text = "it waited too long for its turn" if self._ready else "it has not started in time"
             self._next().answered(Failed(Failure.OVERLOADED, text))
         if self._now is not None and self._now.deadline <= now:
             asked, self._now = self._now, None
@@ -285,6 +285,7 @@ class Child:
                 timer.cancel()
             raise
         self.pid, self._used = process.get_pid(), Usage(0.0, 0)
+        self._end_if_idle()
         try:
             await loop.create_unix_connection(lambda: _Channel(link), sock=ours)
             link.send(pack(What.SETUP, self._setup))
@@ -349,8 +350,9 @@ class Child:
             return
         if self.pid:
             self._kill("it is not wanted any more")
-        elif self._task is not None:
+        elif self._down and self._task is not None:
             self._task.cancel()
+        # Else it is being started, and is ended when it has been: half a start is a process that nobody knows.
 
     def _look(self) -> Usage:
         """What the process has used so far; of one that has just ended, what was seen last."""
