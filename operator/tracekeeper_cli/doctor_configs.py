@@ -52,8 +52,8 @@ FLOOR = (
 BEHIND = "look at the sidecar's log: kubectl logs POD -c tracekeeper-sidecar"
 LATER = "they get the present one when they are made anew; or set spec.sidecar.imageUpdate: InPlace"
 TAKEN_WITHIN = 180.0
-"""Seconds from when a policy is published until the last pod has it and its status says so: the kubelet brings it within a
-minute and a half, the sidecar says so within half a minute, and so does the status."""
+"""Seconds from when a policy is published until the last pod has it and the status says so: the kubelet brings it
+within a minute and a half, the sidecar says so within half a minute, and so does the status."""
 COUNTS = (
     ("silent", Severity.WARNING, "Silent", "have a sidecar to which no span ever came", SILENT),
     ("atFloor", Severity.WARNING, "SamplingAtFloor", "keep more traces than the target, by minProbability", FLOOR),
