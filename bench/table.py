@@ -25,6 +25,9 @@ KEPT, MASKED = "kept", "masked"
 """The columns that only tail samplers' tables and redaction's have."""
 Outcomes = list[Mapping[str, Any]]
 
+WORDS = {"must": "reaches what it must", "goal": "reaches its goal"}
+"""For people, of what is not missed; a job without a ratio that it must reach has a bound of memory all the same."""
+
 
 def split(outcomes: Sequence[Mapping[str, Any]]) -> tuple[Outcomes, Outcomes, Outcomes]:
     """The outcomes of jobs in which everything is kept as it is, those of tail samplers, and those of redaction."""
@@ -119,7 +122,7 @@ def verdicts(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for outcome in outcomes:
         steps = f", {outcome['steps']}" if "steps" in outcome else ""
-        lines.append(f"{outcome['title']}{steps}: {outcome['verdict']}")
+        lines.append(f"{outcome['title']}{steps}: {WORDS.get(outcome['verdict'], outcome['verdict'])}")
         lines += [f"    NOT COMPARED, the work differs: {why}" for why in outcome["differs"]]
         for side in ("ours", "theirs"):
             refused = outcome[side]["refused"]

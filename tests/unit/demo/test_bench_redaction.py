@@ -159,7 +159,7 @@ def test_the_table_has_a_row_for_each_pipeline(tmp_path: Path) -> None:
     assert [bool(row[0]) for row in rows] == [True, False, False, False, True, False, False]
     assert [row[-1] for row in rows] == ["0%"] * 4 + ["100%"] * 3
     assert [row[head.index("must")] for row in rows[:4]] == ["", "12x", "8x", ""]
-    assert table.verdicts(found)[1] == f"{CLEAN.title}, redact: must"
+    assert table.verdicts(found)[1] == f"{CLEAN.title}, redact: reaches what it must"
     assert table.split(found) == ([], [], found)
     made = report.parts({"special": {}, "jobs": found, "physical": {}, "machine": MACHINE})
     assert list(made) == ["machine", "redaction"]
