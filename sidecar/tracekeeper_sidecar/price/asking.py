@@ -23,7 +23,8 @@ def asking(prices: Prices) -> Ask:
             return Answer(None, None, always)
         tariff = found.tariff
         text = f"{found.source} {tariff}"
-        return Answer(simple(tariff), lambda tokens: tariff.cost(Usage(*tokens)), always, found.own, text)
+        asked = lambda tokens: tariff.cost(Usage(*tokens))  # noqa: E731
+        return Answer(simple(tariff), asked, always, found.own, text, found.book)
 
     return ask
 

@@ -32,6 +32,8 @@ class Found(NamedTuple):
     """It is an override."""
     source: str
     """`book` and its date, `override` and the day from which it holds, or `own machine`; and the tier of service."""
+    book: str = ""
+    """The book's date, where that and what the span says lead to the price: without a word of the config."""
 
 
 class _Override(NamedTuple):
@@ -124,7 +126,7 @@ class Prices:
             source += f" {tier}"
             if not exact:
                 tariff = _times(tariff, self._times.get(tier))
-        return Found(tariff, own, source)
+        return Found(tariff, own, source, self._book.dated if self._book is not None and not own and not tier else "")
 
     def _look(self, provider: str, model: str) -> _Known:
         key = (provider, model)

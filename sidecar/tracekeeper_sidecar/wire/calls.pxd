@@ -5,11 +5,12 @@ from tracekeeper_sidecar.wire cimport labels, native
 from tracekeeper_sidecar.wire.component cimport Component
 from tracekeeper_sidecar.wire.tariffs cimport Tariffs
 
-cdef int _SILENT, _PRICED, _UNPRICED, _FIRST_SOURCE, _UNKNOWN_SOURCE
+cdef int _SILENT, _FIRST_SOURCE, _UNKNOWN_SOURCE, _NOT_NOW, _NEVER
 cdef double _MOST_DOLLARS, _NANO
 cdef Py_ssize_t _LONGEST_TEXT, _LONGEST_PRICED, _LONGEST_TIER
 cdef long long _MOST_TOKENS, _NONE, _NUMBERLESS
-cdef unsigned long long _MOST_WHOLE, _PER_DOLLAR
+cdef unsigned long long _MOST_WHOLE, _PER_DOLLAR, _NANOSECONDS
+cdef long long _DAY
 cdef int _ANSWERED, _MODEL, _PROVIDER, _TIER, _TIER_ANSWERED, _TIER_ASKED
 cdef int _COST, _COST_SOURCE, _COST_OF_LLM, _COST_DETAILS, _COST_OF_OPERATION
 cdef int _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO
@@ -43,8 +44,11 @@ cdef class Calls(Component):
 
     cdef unsigned long long _tier_mark(self, const unsigned char* data) noexcept
 
+    @cython.locals(end=cython.longlong)
+    cdef long long _moment(self, long long now) noexcept
+
     cdef Py_ssize_t _introduce(self, const unsigned char* data, unsigned long long pair, unsigned int tick,
-                               unsigned int minute) except -2
+                               unsigned int minute) except -9
 
     cdef str _priced(self, const unsigned char* data, int slot)
 

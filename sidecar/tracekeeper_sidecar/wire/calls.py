@@ -15,9 +15,11 @@ from tracekeeper_sidecar.wire import component, labels, native
 from tracekeeper_sidecar.wire.component import Component
 from tracekeeper_sidecar.wire.tariffs import Tariffs
 
-SILENT, PRICED, UNPRICED = 0, 1, 2
-"""What a span says of its price: nothing; a number; that nobody knows."""
-_SILENT, _PRICED, _UNPRICED = SILENT, PRICED, UNPRICED
+SILENT, OWN, REPORTED, COMPUTED, UNKNOWN = range(5)
+"""Where a span says that its price comes from; SILENT where it says nothing that can be."""
+_SILENT, _UNKNOWN_SOURCE = SILENT, UNKNOWN
+SOURCES = (b"", b"own", b"reported", b"computed", b"unknown")
+"""The same as `tracekeeper.cost.source` says it."""
 MOST_DOLLARS = 1e6
 """What no call costs more than: a greater number is a mistake, and is no price."""
 _MOST_DOLLARS = MOST_DOLLARS
@@ -28,11 +30,13 @@ _LONGEST_PRICED = 256
 """Bytes of names that prices are looked up by."""
 _LONGEST_TIER = 64
 _DECIMAL = re.compile(r"[0-9]{0,12}(\.[0-9]{0,30})?([eE]-?[0-9]{1,3})?")
-_MOST_TOKENS = 1_000_000_000
+MOST_TOKENS = 1_000_000_000
+"""What no call uses more of: a greater number is a mistake."""
+_MOST_TOKENS = MOST_TOKENS
 _NONE = -1
 _NUMBERLESS = -2
 _MOST_WHOLE = 1_000_000
-_PER_DOLLAR = 1_000_000_000
+_PER_DOLLAR = _NANOSECONDS = 1_000_000_000
 
 _ANSWERED, _MODEL, _PROVIDER = component.ANSWERED, component.MODEL, component.PROVIDER
 _TIER, _TIER_ANSWERED, _TIER_ASKED = component.TIER, component.TIER_ANSWERED, component.TIER_ASKED
@@ -44,10 +48,12 @@ _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AU
     component.INPUT, component.OUTPUT, component.CACHE_READ, component.CACHE_WRITE, component.REASONING,
     component.INPUT_AUDIO, component.OUTPUT_AUDIO,
 )  # fmt: skip
-SOURCES = (b"", b"own", b"reported", b"computed", b"unknown")
-"""Where a price comes from, as `tracekeeper.cost.source` says it."""
 _SOURCES = [*SOURCES]
-_FIRST_SOURCE, _UNKNOWN_SOURCE = 1, 4
+_FIRST_SOURCE = OWN
+_DAY = 86_400
+NOT_NOW, NEVER = -1, -2
+"""In place of the number of a provider and a model: it is to be asked for later; there is none."""
+_NOT_NOW, _NEVER = NOT_NOW, NEVER
 
 
 class Calls(Component):
@@ -64,7 +70,8 @@ class Calls(Component):
         """Costs that cannot be: negative, no number, or beyond a million dollars."""
 
     def _said_price(self, data: bytes) -> int:
-        """What a price step has said before: PRICED, with the number in `_nano`, UNPRICED, or SILENT."""
+        """Where the price comes from that a price step has written before, with the number in `_nano` where there is
+        one; SILENT where none has, or the number cannot be."""
         if self._value[_COST_SOURCE] < 0 or not self._text(data, _COST_SOURCE):
             return _SILENT
         size = self._until - self._said
@@ -73,14 +80,14 @@ class Calls(Component):
             text = _SOURCES[number]
             if len(text) == size and native.same(data, self._said, text, size):
                 if number == _UNKNOWN_SOURCE:
-                    return _UNPRICED
+                    return number
                 if not self._is_double(data, _COST):
                     return _SILENT
                 found = self._dollars(data, _COST)
                 if found < 0:
                     return _SILENT
                 self._nano = found
-                return _PRICED
+                return number
             number += 1
         return _SILENT
 
@@ -155,10 +162,10 @@ class Calls(Component):
 
     def _sum(self, data: bytes, slot: int, kind: int) -> int:
         """Takes a number of tokens; 1 if it is there, 2 if it is there and none."""
-        found = self._number(data, slot)
         self._tariffs._tokens[kind] = 0
-        if found == _NONE:
+        if self._value[slot] < 0:
             return 0
+        found = self._number(data, slot)
         if found < 0 or found > _MOST_TOKENS:
             return 2
         self._tariffs._tokens[kind] = found
@@ -182,16 +189,23 @@ class Calls(Component):
             return 0
         return labels.hashed(data, self._said, self._until, 4)
 
+    def _moment(self, now: int) -> int:
+        """When the call was done, in Unix time: when its span has ended, or `now` where that cannot be."""
+        end = self._end // _NANOSECONDS
+        if end == 0 or end > now + _DAY:
+            return now
+        return end
+
     def _introduce(self, data: bytes, pair: int, tick: int, minute: int) -> int:
-        """A number for a provider and a model that were not seen together yet; -1 if there are too many, or the name of
-        one is too long. A `minute` is so many ticks."""
+        """A number for a provider and a model that were not seen together yet; NOT_NOW if there are too many, NEVER
+        where the provider's name is too long. A `minute` is so many ticks."""
+        if self._text(data, _PROVIDER) and self._until - self._said > _LONGEST_PRICED:
+            return _NEVER
         if self._tariffs._index.count >= self._tariffs._index.most:
             if tick >= self._forgotten and tick - self._forgotten < minute:
-                return _NONE
+                return _NOT_NOW
             self._forgotten = tick
             self._tariffs._clear()
-        if self._text(data, _PROVIDER) and self._until - self._said > _LONGEST_PRICED:
-            return _NONE
         tier = ""
         if self._tier_slot(data) >= 0:
             tier = (

@@ -9,7 +9,8 @@ cdef long long _NUMBERLESS
 cdef unsigned long long _MOST_NUMBER, _LOW_32, _ALL_64, _FACTOR, _LENGTHS
 cdef list _OPERATION_TEXTS, _KIND_TEXTS
 cdef int _OPERATION_KINDS[16]
-cdef int _OPERATION_COUNT, _KIND_COUNT, _OPERATION, _KIND, _REPEATED, _NO_KIND, _OTHER, _LLM, _EMBEDDING
+cdef int _OPERATION_COUNT, _KIND_COUNT, _OPERATION, _KIND, _REPEATED, _CACHE_WRITE, _COST, _COST_SOURCE
+cdef int _NO_KIND, _OTHER, _LLM, _EMBEDDING
 cdef bytes _TRUE
 
 cdef class Component(Walker):
@@ -17,16 +18,18 @@ cdef class Component(Walker):
     cdef Py_ssize_t _value_end[40]
     cdef Py_ssize_t _resource_value[40]
     cdef Py_ssize_t _resource_end[40]
-    cdef list _texts
     cdef int _slot_of[256]
+    cdef const unsigned char* _slot_names[256]
+    cdef unsigned long long _slot_sizes[256]
     cdef Py_ssize_t _trace, _span_id, _parent, _said, _until
-    cdef int _root, _flags
+    cdef int _root, _flags, _twice
     cdef unsigned long long _kind, _code, _start, _end
 
     @cython.locals(slot=int, pos=Py_ssize_t, stop=Py_ssize_t, at=Py_ssize_t, after=Py_ssize_t)
     cdef void _enter(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
 
-    @cython.locals(slot=int, pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, tag=int, size=int)
+    @cython.locals(slot=int, pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, tag=int, size=int,
+                   value=Py_ssize_t)
     cdef int _read(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
 
     @cython.locals(stop=Py_ssize_t)
@@ -35,7 +38,10 @@ cdef class Component(Walker):
     @cython.locals(slot=int)
     cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
-    @cython.locals(place=Py_ssize_t, slot=int, text=bytes, size=cython.ulonglong, mark=cython.ulonglong,
+    @cython.locals(known=Py_ssize_t)
+    cdef void _store(self, const unsigned char* data, int slot, Py_ssize_t begin, Py_ssize_t end) noexcept
+
+    @cython.locals(place=Py_ssize_t, slot=int, size=cython.ulonglong, mark=cython.ulonglong,
                    middle=cython.ulonglong)
     cdef int _slot_for(self, const unsigned char* data, Py_ssize_t key, Py_ssize_t key_end) noexcept
 

@@ -56,7 +56,9 @@ TIER_ASKED = 34
 ENVIRONMENT = 35
 DETECTED = 36
 """What the step Detect has seen: a list of detectors' names."""
-_SLOTS = 37
+BOOK = 37
+"""Of a resource: the book of prices by which calls that name no price of their own are priced."""
+_SLOTS = 38
 
 _NAMES = (
     (b"gen_ai.operation.name", OPERATION),
@@ -100,6 +102,7 @@ _NAMES = (
     (b"deployment.environment.name", ENVIRONMENT),
     (b"deployment.environment", ENVIRONMENT),
     (b"tracekeeper.detected", DETECTED),
+    (b"tracekeeper.cost.book", BOOK),
 )
 _OF_RESOURCE = (AGENT, PROJECT, SERVICE, ENVIRONMENT)
 
@@ -152,6 +155,7 @@ _KIND_TEXTS = [kind.encode() for kind in KINDS]
 _KIND_COUNT = len(KINDS)
 _OPERATION = OPERATION
 _KIND, _REPEATED = KIND, REPEATED
+_CACHE_WRITE, _COST, _COST_SOURCE = CACHE_WRITE, COST, COST_SOURCE
 _NO_KIND, _OTHER, _LLM, _EMBEDDING = NO_KIND, OTHER, LLM, EMBEDDING
 _TRUE = b"\x10\x01"
 
@@ -198,17 +202,21 @@ class Component(Walker):
         self._value_end = [0] * 40
         self._resource_value = [_ABSENT] * 40
         self._resource_end = [0] * 40
-        self._texts = [b""] * _PROBES
         self._slot_of = [_NONE] * 256
+        self._slot_names = [b""] * 256
+        self._slot_sizes = [0] * 256
         for name, slot in _NAMES:
             place = (_mark(name) * _FACTOR & _ALL_64) >> _PROBE_BITS
-            self._texts[place] = name
             self._slot_of[place] = slot
+            self._slot_names[place] = name
+            self._slot_sizes[place] = len(name)
         self._trace = self._span_id = self._parent = _NONE
         self._root = 1
         self._kind = self._flags = self._code = 0
         self._start = self._end = 0
         self._said = self._until = 0
+        self._twice = 0
+        """Whether the span says its cost more than once, or where that comes from."""
 
     def _enter(self, data: bytes, begin: int, end: int) -> None:
         """Notes what the resource of the ResourceSpans at [begin, end) says."""
@@ -243,6 +251,7 @@ class Component(Walker):
         self._root = 1
         self._kind = self._flags = self._code = 0
         self._start = self._end = 0
+        self._twice = 0
         slot = 0
         while slot < _SLOTS:
             self._value[slot] = _ABSENT
@@ -253,7 +262,13 @@ class Component(Walker):
                 stop = pos + 2 + data[pos + 1]
                 if stop <= end and pos + 3 < stop and data[pos + 2] == 10 and data[pos + 3] < 63:
                     if _LENGTHS >> data[pos + 3] & 1:
-                        self._attribute(data, pos + 2, stop)
+                        value = pos + 6 + data[pos + 3]
+                        if value <= stop and data[value - 2] == 18 and value + data[value - 1] == stop:
+                            slot = self._slot_for(data, pos + 4, value - 2)
+                            if slot >= 0:
+                                self._store(data, slot, value, stop)
+                        else:
+                            self._attribute(data, pos + 2, stop)
                     pos = stop
                     continue
             elif pos + 18 <= end:  # The other fields as every library writes them; what is odd goes the long way.
@@ -286,7 +301,15 @@ class Component(Walker):
             number = self.number
             if self.wire == 2:
                 if number == 9:
-                    self._attribute(data, self.value, stop)
+                    # Of a long one the name comes first, and is nearly always that of a prompt.
+                    value = self.value
+                    if (
+                        stop - value < 64
+                        or data[value] != 10
+                        or data[value + 1] > 62
+                        or _LENGTHS >> data[value + 1] & 1
+                    ):
+                        self._attribute(data, value, stop)
                 elif number == 1:
                     if stop - self.value == 16:
                         self._trace = self.value
@@ -322,13 +345,21 @@ class Component(Walker):
             pos = stop
 
     def _attribute(self, data: bytes, pos: int, end: int) -> None:
-        """Notes where the value of the KeyValue at [pos, end) is, if the name is known. Of two the first counts."""
+        """Notes where the value of the KeyValue at [pos, end) is, if the name is known."""
         if self._key_value(data, pos, end) < 0 or self._pair_value == 0:
             return
         slot = self._slot_for(data, self._pair_key, self._pair_key_end)
-        if slot >= 0 and self._value[slot] < 0:
-            self._value[slot] = self._pair_value
-            self._value_end[slot] = self._pair_value_end
+        if slot >= 0:
+            self._store(data, slot, self._pair_value, self._pair_value_end)
+
+    def _store(self, data: bytes, slot: int, begin: int, end: int) -> None:
+        """Notes where the value of a slot is. Of two the first counts, but for a zero of a slot that has two names."""
+        known = self._value[slot]
+        if known < 0 or (slot == _CACHE_WRITE and self._value_end[slot] - known == 2 and data[known + 1] == 0):
+            self._value[slot] = begin
+            self._value_end[slot] = end
+        elif slot == _COST or slot == _COST_SOURCE:
+            self._twice = 1
 
     def _slot_for(self, data: bytes, key: int, key_end: int) -> int:
         """The slot of the attribute whose name is at [key, key_end), which something stands before; _NONE for
@@ -342,8 +373,7 @@ class Component(Walker):
         slot = self._slot_of[place]
         if slot < 0:
             return _NONE
-        text = self._texts[place]
-        if len(text) == size and native.same(data, key, text, size):
+        if self._slot_sizes[place] == size and native.same(data, key, self._slot_names[place], size):
             return slot
         return _NONE
 

@@ -9,9 +9,10 @@ from tracekeeper_sidecar.wire.probability cimport Tracestate
 from tracekeeper_sidecar.wire.traces cimport Traces
 from tracekeeper_sidecar.wire.walker cimport Walker
 
-cdef int _COST, _INPUT, _OUTPUT, _LLM, _EMBEDDING, _PRICED, _UNPRICED
+cdef int _COST, _INPUT, _OUTPUT, _LLM, _EMBEDDING, _SILENT, _UNKNOWN_SOURCE
 cdef int _ATTRIBUTE, _SERVER, _CONSUMER, _REMOTE, _NONE
 cdef unsigned long long _ERROR, _LOW_32
+cdef long long _MOST_TOKENS
 cdef bytes _CRITICAL
 cdef Py_ssize_t _CRITICAL_SIZE, _DETECTED_SIZE
 cdef bytes _DETECTED

@@ -29,7 +29,8 @@ _NONE = -1
 _ATTRIBUTE = 9 << 3 | 2
 _COST, _INPUT, _OUTPUT = component.COST, component.INPUT, component.OUTPUT
 _LLM, _EMBEDDING = component.LLM, component.EMBEDDING
-_PRICED, _UNPRICED = calls.PRICED, calls.UNPRICED
+_SILENT, _UNKNOWN_SOURCE = calls.SILENT, calls.UNKNOWN
+_MOST_TOKENS = calls.MOST_TOKENS
 
 _CRITICAL = delimited(1, b"tracekeeper.priority") + delimited(2, delimited(1, b"critical"))
 _CRITICAL_SIZE = len(_CRITICAL)
@@ -55,14 +56,14 @@ class Spent(Calls):
             return 0
         said = self._said_price(data)
         self._cost = _NONE
-        if said == _PRICED:
-            self._cost = self._nano
-        elif said != _UNPRICED:
+        if said == _SILENT:
             self._cost = self._dollars(data, _COST)
+        elif said != _UNKNOWN_SOURCE:
+            self._cost = self._nano
         came = self._number(data, _INPUT)
         went = self._number(data, _OUTPUT)
         self._tokens = _NONE
-        if came >= 0 or went >= 0:
+        if (came >= 0 or went >= 0) and came <= _MOST_TOKENS and went <= _MOST_TOKENS:
             self._tokens = max(came, 0) + max(went, 0)
         return 1
 

@@ -32,6 +32,16 @@ def price(text: bytes) -> bytes:
     return _attribute("tracekeeper.cost.price", delimited(1, text))
 
 
+def book(version: str) -> bytes:
+    """An attribute of a resource: the book that calls of it are priced by which name no price."""
+    return delimited(1, delimited(1, b"tracekeeper.cost.book") + delimited(2, delimited(1, version.encode())))
+
+
+def resource(attribute: bytes) -> bytes:
+    """One that has no more to say than that."""
+    return delimited(1, attribute)
+
+
 def unknown_calls(count: int) -> bytes:
     """How many calls of a trace have no price."""
     return _attribute("tracekeeper.trace.cost.unknown", b"\x18" + encode(count))

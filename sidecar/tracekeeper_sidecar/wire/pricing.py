@@ -2,29 +2,24 @@
 """Writes prices into requests: on spans that call a model what the call has cost, and on local roots what their trace
 has; compiled with the types in pricing.pxd.
 
-One pass reads the spans and notes edits: places in the body, and what comes there instead. Then the lengths of what is
-around them are worked out, from the last to the first, and one more pass copies what is between the edits. No object is
-made for a span. What needs nothing is given back as it came.
+One pass reads the spans and notes edits, and another makes the body from them: see `edits`. No object is made for a
+span. What needs nothing is given back as it came.
 """
 
 from __future__ import annotations
 
-from tracekeeper_sidecar.wire import calls, component, labels, native, price_texts
+from tracekeeper_sidecar.wire import calls, component, edits, labels, native, price_texts, trace_costs
 from tracekeeper_sidecar.wire.calls import Calls
-from tracekeeper_sidecar.wire.rows import Index
-from tracekeeper_sidecar.wire.table import Table
+from tracekeeper_sidecar.wire.came import Came
+from tracekeeper_sidecar.wire.edits import Edits
 from tracekeeper_sidecar.wire.tariffs import Tariffs
+from tracekeeper_sidecar.wire.trace_costs import TraceCosts
 
-MOST_TRACES = 20_000
-"""Traces whose calls are added up at a time."""
-IDLE = 3600
-"""Seconds after its last call for which the sum of a trace is remembered."""
+MOST_TRACES, IDLE = trace_costs.MOST, trace_costs.IDLE
 ASKS = 64
-"""Questions for prices in one request, each of some hundred microseconds: what is beyond waits for the next one."""
-_MOST_TRACES, _IDLE, _ASKS = MOST_TRACES, IDLE, ASKS
-_SWEEP, _MINUTE = 60, 60
-_SEEN = 32_768
-"""Requests by which those that come again are known, twice: one that was refused comes again as it was."""
+"""New names of models in one request, each of some hundred microseconds: what is beyond waits for the next one."""
+_ASKS = ASKS
+_MINUTE = 60
 
 _OPERATION, _PROVIDER, _MODEL, _ANSWERED = (
     component.OPERATION, component.PROVIDER, component.MODEL, component.ANSWERED
@@ -32,40 +27,30 @@ _OPERATION, _PROVIDER, _MODEL, _ANSWERED = (
 _COST, _COST_SOURCE, _COST_REPORTED, _COST_PRICE = (
     component.COST, component.COST_SOURCE, component.COST_REPORTED, component.COST_PRICE
 )  # fmt: skip
-_TRACE_COST, _TRACE_UNKNOWN = component.TRACE_COST, component.TRACE_UNKNOWN
+_TRACE_COST, _TRACE_UNKNOWN, _BOOK = component.TRACE_COST, component.TRACE_UNKNOWN, component.BOOK
 _KIND_SLOT = component.KIND
 _LLM, _EMBEDDING = component.LLM, component.EMBEDDING
 _SERVER, _CONSUMER = 2, 5
 _REMOTE = 0x300
+_ABSENT = -1
 _NONE = -1
+_NO_PLACE = -1
 _UNKNOWN = 0xFFFFFFFFFFFFFFFF
-_LOW_32 = 0xFFFFFFFF
 _NANOSECONDS = 1_000_000_000
+_LATEST = 0xFFFFFFFF
 _NANO = 1e9
-_PRICED, _UNPRICED = calls.PRICED, calls.UNPRICED
 _INPUT_TOKENS, _OUTPUT_TOKENS = 0, 1
 _NOT_KNOWN, _NEW, _AGAIN = range(3)
-_SOURCE_OWN, _SOURCE_REPORTED, _SOURCE_COMPUTED, _SOURCE_UNKNOWN = 1, 2, 3, 4
+_SILENT, _SOURCE_OWN, _SOURCE_REPORTED, _SOURCE_COMPUTED, _SOURCE_UNKNOWN = (
+    calls.SILENT, calls.OWN, calls.REPORTED, calls.COMPUTED, calls.UNKNOWN
+)  # fmt: skip
+_NOT_NOW, _NEVER = calls.NOT_NOW, calls.NEVER
 
-# An edit has eight words: where it begins and ends in the body, and two more by its sort; the number of the edit that
-# it is in, and one; the bytes that come and go below it; its sort.
-_EDIT = 8
-_BEGIN, _END, _FROM, _TO, _AROUND, _COME, _GO, _SORT = range(_EDIT)
-_TEXT, _HEAD, _ROOT, _NOTHING = range(4)
-"""Sorts: text of the scratch at [_FROM, _TO) instead; a head, which has the tag _TO and a content up to _FROM; the
-place on a root for its trace's cost, whose id begins at _FROM; nothing at all."""
-_FIRST_EDITS, _KEPT_EDITS = 256, 16384
-_RESOURCE_TAG, _SCOPE_TAG, _SPAN_TAG = 10, 18, 18
-_ROOM = 1024
-"""Bytes of scratch that one span takes at the most."""
+_EDIT, _FROM, _TO, _SORT = edits.EDIT, edits.FROM, edits.TO, edits.SORT
+_TEXT, _HEAD, _PLACE = edits.TEXT, edits.HEAD, edits.PLACE
+_RESOURCE_TAG, _SCOPE_TAG, _SPAN_TAG, _ABOUT_TAG = 10, 18, 18, 10
 _LONGEST_KEPT = 256
 """Bytes of a reported cost that is kept as it came."""
-
-# Words of a trace.
-_SUM = 2
-"""Nanodollars."""
-_CALLS = 3
-"""Calls with a price, and from bit 32 on those without."""
 
 _COST_HEAD, _TRACE_HEAD, _REPORTED_HEAD = price_texts.COST, price_texts.TRACE_COST, price_texts.REPORTED
 _COST_SIZE, _TRACE_SIZE, _REPORTED_SIZE = len(_COST_HEAD), len(_TRACE_HEAD), len(_REPORTED_HEAD)
@@ -82,17 +67,19 @@ class Pricer(Calls):
         Calls.__init__(self)
         self._tariffs = tariffs
         self._seed = seed
-        self._sums = Table(_MOST_TRACES, seed)
-        self._seen = Index(_SEEN, seed ^ 1)
-        self._seen_before = Index(_SEEN, seed ^ 1)
-        self._begin_anew()
-        self._count = 0
-        self._scratch = bytearray(4 * _ROOM)
-        self._filled = self._around = self._grown = self._size = 0
+        self._costs = TraceCosts(seed)
+        self._came = Came(seed ^ 1)
+        self._edits = Edits()
+        self._size = 0
         self._again = _NOT_KNOWN
-        self._tick = self._swept = 0
-        self._last_ask = 0
+        self._now = self._introduced = 0
+        self._roots = 0
+        """The last place for the sum of a trace, and one; each has that of the one before it."""
         self._row = _NONE
+        self._plain = 0
+        """Whether a span of the resource leaves it to that to say which book it is priced by."""
+        self._book = self._book_end = _NONE
+        """Where the resource says a book already."""
         self.own = 0
         """Calls by where their price comes from. So are `reported`, `computed` and `unknown`."""
         self.reported = self.computed = self.unknown = 0
@@ -100,36 +87,32 @@ class Pricer(Calls):
         """Calls that a sidecar had priced before."""
         self.left = 0
         """Calls that were left as they are, because too many new names of models came at once."""
-        self.forgotten = 0
-        """Traces whose sum went for want of room."""
 
     @property
     def traces(self) -> int:
         """Whose sums are remembered."""
-        return int(self._sums.count)
+        return self._costs.count
+
+    @property
+    def forgotten(self) -> int:
+        """Traces whose sum went for want of room."""
+        return self._costs.forgotten
 
     def keep(self, older: Pricer) -> None:
         """Go on with the sums and counts of another, which is not used any more."""
-        self._sums = older._sums
-        self._seen = older._seen
-        self._seen_before = older._seen_before
-        self._swept = older._swept
+        self._costs = older._costs
+        self._came = older._came
         self.own, self.reported, self.computed, self.unknown = older.own, older.reported, older.computed, older.unknown
-        self.before, self.left, self.forgotten, self.ignored = (
-            older.before, older.left, older.forgotten, older.ignored
-        )  # fmt: skip
+        self.before, self.left, self.ignored = older.before, older.left, older.ignored
 
     def price(self, body: bytes, now: int) -> bytes:
         """The request that came at `now` (Unix nanoseconds) with prices; the same object where there are none."""
-        if self._most_edits > _KEPT_EDITS:  # The last request wanted room for many, which is rare.
-            self._begin_anew()
         self._size = size = len(body)
-        self._count = self._filled = self._around = 0
+        self._edits.begin()
         self._again = _NOT_KNOWN
-        self._tick = min(now // _NANOSECONDS, _LOW_32 - _IDLE - 1)
-        if self._tick > self._swept + _SWEEP or self._tick < self._swept:
-            self._sweep()
-        self._last_ask = self._tariffs.asked + _ASKS
+        self._now = now // _NANOSECONDS
+        self._costs.begin(self._now)
+        self._introduced = self._roots = 0
         pos = 0
         while pos < size:
             stop = self.next(body, pos, size)
@@ -138,39 +121,92 @@ class Pricer(Calls):
             if self.number == 1 and self.wire == 2:
                 self._resource(body, pos, self.value, stop)
             pos = stop
-        if self._count == 0 or not self._measure(body):
+        if self._edits.count == 0:
             return body
-        return self._written(body, size + self._grown)
-
-    def _begin_anew(self) -> int:
-        self._edits_buffer = bytearray(8 * _EDIT * _FIRST_EDITS + 64)
-        self._edits = native.words(self._edits_buffer)
-        self._most_edits = _FIRST_EDITS
-        return 0
+        self._tell(body)
+        if not self._edits.measure():
+            return body
+        return self._edits.written(body, size + self._edits.grown)
 
     # Reading, and noting edits.
 
     def _resource(self, data: bytes, head: int, begin: int, end: int) -> int:
-        around = self._around
-        own = self._push(head, begin, end, _RESOURCE_TAG, _HEAD)
-        self._around = own + 1
+        around = self._edits.around
+        own = self._edits.push(head, begin, end, _RESOURCE_TAG, _HEAD)
+        self._edits.around = own + 1
+        place = _NO_PLACE
+        about = self._plain = 0
+        self._book = _NONE
+        self._value[_BOOK] = _ABSENT
         pos = begin
         while pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:
                 break
-            if self.number == 2 and self.wire == 2:
-                self._scope(data, pos, self.value, stop)
+            if self.number == 1 and self.wire == 2:
+                value = self.value
+                self._about(data, value, stop)
+                if place == _NO_PLACE:
+                    about = self._edits.push(pos, value, stop, _ABOUT_TAG, _HEAD) + 1
+                    self._edits.around = about
+                    place = self._edits.push(stop, stop, 0, 0, _PLACE)
+                    self._edits.around = own + 1
+            elif self.number == 2 and self.wire == 2:
+                value = self.value
+                if place == _NO_PLACE:
+                    place = self._edits.push(pos, pos, 0, 0, _PLACE)
+                self._scope(data, pos, value, stop)
             pos = stop
-        self._around = around
-        if self._count == own + 1:
-            self._count = own
+        self._edits.around = around
+        if self._plain and self._book < 0:
+            self._tell_book(place, about)
+        elif self._edits.count == own + 2 + (about > 0):
+            self._edits.count = own
+        return 0
+
+    def _about(self, data: bytes, begin: int, end: int) -> int:
+        """Notes whether the Resource at [begin, end) says by which book prices are."""
+        pos = begin
+        while pos < end:
+            stop = self.next(data, pos, end)
+            if stop < 0:
+                return 0
+            if self.number == 1 and self.wire == 2:
+                self._attribute(data, self.value, stop)
+            pos = stop
+        if self._value[_BOOK] >= 0:
+            self._book = self._book_end = self._value[_BOOK]
+            if self._text(data, _BOOK):
+                self._book = self._said
+                self._book_end = self._until
+        return 0
+
+    def _is_told(self, data: bytes) -> int:
+        """Whether the resource says, or can say, that the price is of our book."""
+        book = self._tariffs._book
+        size = len(book)
+        return self._book < 0 or (
+            self._book_end - self._book == size and native.same(data, self._book, book, size) != 0
+        )
+
+    def _tell_book(self, place: int, about: int) -> int:
+        """Makes the attribute that says the book, at that place: `about` whether it is within a Resource."""
+        text = price_texts.book(self._tariffs._book.decode())
+        if not about:
+            text = price_texts.resource(text)
+        scratch = self._edits.room()
+        at = self._edits.filled
+        self._edits.filled = native.copy(scratch, at, text, 0, len(text))
+        words = self._edits.words
+        words[place * _EDIT + _FROM] = at
+        words[place * _EDIT + _TO] = self._edits.filled
+        words[place * _EDIT + _SORT] = _TEXT
         return 0
 
     def _scope(self, data: bytes, head: int, begin: int, end: int) -> int:
-        around = self._around
-        own = self._push(head, begin, end, _SCOPE_TAG, _HEAD)
-        self._around = own + 1
+        around = self._edits.around
+        own = self._edits.push(head, begin, end, _SCOPE_TAG, _HEAD)
+        self._edits.around = own + 1
         pos = begin
         while pos < end:
             stop = self.next(data, pos, end)
@@ -179,9 +215,9 @@ class Pricer(Calls):
             if self.number == 2 and self.wire == 2:
                 self._span(data, pos, self.value, stop)
             pos = stop
-        self._around = around
-        if self._count == own + 1:
-            self._count = own
+        self._edits.around = around
+        if self._edits.count == own + 1:
+            self._edits.count = own
         return 0
 
     def _span(self, data: bytes, head: int, begin: int, end: int) -> int:
@@ -194,42 +230,43 @@ class Pricer(Calls):
         root = self._root or self._kind == _SERVER or self._kind == _CONSUMER or self._flags & _REMOTE == _REMOTE
         if not call and not root:
             return 0
-        around = self._around
-        own = self._push(head, begin, end, _SPAN_TAG, _HEAD)
-        self._around = own + 1
+        around = self._edits.around
+        own = self._edits.push(head, begin, end, _SPAN_TAG, _HEAD)
+        self._edits.around = own + 1
         trace = self._trace
         wants = root and self._value[_TRACE_COST] < 0 and self._value[_TRACE_UNKNOWN] < 0
         if call:
             self._call(data, begin, end)
         if wants:
-            self._push(end, end, trace, 0, _ROOT)
-        self._around = around
-        if self._count == own + 1:
-            self._count = own
+            self._roots = self._edits.push(end, end, trace, self._roots, _PLACE) + 1
+        self._edits.around = around
+        if self._edits.count == own + 1:
+            self._edits.count = own
         return 0
 
     def _call(self, data: bytes, begin: int, end: int) -> int:
         """Prices a call of a model, and adds it to its trace."""
-        said = self._said_price(data)
-        if said == _PRICED or said == _UNPRICED:
-            self.before += 1
-            self._add_up(data, said == _PRICED, self._nano)
-            return 0
+        came = _SILENT
+        if self._value[_COST_SOURCE] >= 0 and not self._twice:
+            came = self._said_price(data)
         cost = _UNKNOWN
         own = tokens = 0
         self._row = _NONE
         if self._usage(data):
             tokens = self._tariffs._tokens[_INPUT_TOKENS] + self._tariffs._tokens[_OUTPUT_TOKENS]
-            pair = self._pair(data)
-            number = self._tariffs._find(pair)
-            if number < 0 and self._tariffs.asked < self._last_ask:
-                number = self._introduce(data, pair, self._tick, _MINUTE)
-            if number < 0:
+            number = self._numbered(data)
+            if number >= 0:
+                cost = self._tariffs._cost(number, self._moment(self._now))
+                own = cost != _UNKNOWN and self._tariffs._own_price(number)
+                self._row = number
+            elif number == _NOT_NOW and (came == _SILENT or came == _SOURCE_UNKNOWN):
                 self.left += 1
+                self._add_up(data, 0, 0)
                 return 0
-            cost = self._tariffs._cost(number, self._end // _NANOSECONDS)
-            own = self._tariffs._own_price(number)
-            self._row = number
+        if came != _SILENT and came != _SOURCE_UNKNOWN and not own and (self._nano > 0 or tokens == 0):
+            self.before += 1
+            self._add_up(data, 1, self._nano)
+            return 0
         reported = self._reported(data)
         if reported == 0 and tokens > 0:
             reported = _NONE  # Some libraries write a zero where they know no price.
@@ -242,8 +279,26 @@ class Pricer(Calls):
             source = _SOURCE_REPORTED
             cost = reported
         self._add_up(data, source != _SOURCE_UNKNOWN, cost)
+        if came == source:
+            if (source == _SOURCE_UNKNOWN and self._value[_COST] < 0) or (
+                source != _SOURCE_UNKNOWN and cost == self._nano
+            ):
+                self.before += 1
+                return 0
         self._say(data, begin, end, source, cost, reported)
         return 0
+
+    def _numbered(self, data: bytes) -> int:
+        """The number of the provider and model of the call, NOT_NOW or NEVER."""
+        pair = self._pair(data)
+        number = self._tariffs._find(pair)
+        if number < 0:
+            number = _NOT_NOW
+            if self._introduced < _ASKS:
+                number = self._introduce(data, pair, min(self._now, _LATEST), _MINUTE)
+                if number >= 0:
+                    self._introduced += 1
+        return number
 
     def _pair(self, data: bytes) -> int:
         """What stands for the provider, the model, who has answered, and the tier of service."""
@@ -266,10 +321,10 @@ class Pricer(Calls):
         if written and not keeps and source != _SOURCE_REPORTED:
             kept = self._value[_COST]
             kept_end = self._value_end[_COST]
-        if (written and not keeps) or self._value[_COST_SOURCE] >= 0 or self._value[_COST_PRICE] >= 0:
-            self._drop(data, begin, end, not keeps)
-        scratch = self._room(_ROOM)
-        start = self._filled
+        if (written and not keeps) or self._twice or self._value[_COST_SOURCE] >= 0 or self._value[_COST_PRICE] >= 0:
+            self._drop(data, begin, end, keeps)
+        scratch = self._edits.room()
+        start = self._edits.filled
         at = start
         if source != _SOURCE_UNKNOWN and not keeps:
             at = native.copy(scratch, at, _COST_HEAD, 0, _COST_SIZE)
@@ -284,7 +339,9 @@ class Pricer(Calls):
             self.computed += 1
         else:
             self.unknown += 1
-        if source == _SOURCE_OWN or source == _SOURCE_COMPUTED:
+        if source == _SOURCE_COMPUTED and self._tariffs._is_plain(self._row) and self._is_told(data):
+            self._plain = 1
+        elif source == _SOURCE_OWN or source == _SOURCE_COMPUTED:
             note = self._note(self._row)
             at = native.copy(scratch, at, note, 0, len(note))
         if self._value[_COST_REPORTED] < 0:
@@ -297,13 +354,13 @@ class Pricer(Calls):
             elif source == _SOURCE_OWN and reported >= 0:
                 at = native.copy(scratch, at, _REPORTED_HEAD, 0, _REPORTED_SIZE)
                 at = native.put_double(scratch, at, reported / _NANO)
-        self._filled = at
-        self._push(end, end, start, at, _TEXT)
+        self._edits.filled = at
+        self._edits.push(end, end, start, at, _TEXT)
         return 0
 
-    def _drop(self, data: bytes, begin: int, end: int, cost: int) -> int:
-        """Notes that what earlier steps have said of the price goes, each time that it is there, and with `cost` the
-        cost."""
+    def _drop(self, data: bytes, begin: int, end: int, keeps: int) -> int:
+        """Notes that what is said of the price goes, each time that it is there; where it `keeps` the cost, all but the
+        first."""
         pos = begin
         while pos < end:
             stop = self.next(data, pos, end)
@@ -323,8 +380,10 @@ class Pricer(Calls):
                 slot = _NONE
                 if key_end > key:
                     slot = self._slot_for(data, key, key_end)
-                if slot == _COST_SOURCE or slot == _COST_PRICE or (slot == _COST and cost):
-                    self._push(pos, stop, 0, 0, _TEXT)
+                if slot == _COST and keeps:
+                    keeps = 0
+                elif slot == _COST_SOURCE or slot == _COST_PRICE or slot == _COST:
+                    self._edits.push(pos, stop, 0, 0, _TEXT)
             pos = stop
         return 0
 
@@ -338,163 +397,44 @@ class Pricer(Calls):
 
     # Sums of traces.
 
-    def _came(self, mark: int) -> int:
-        """Whether a request has come before, by its first call and its size; it has from now on."""
-        if self._seen.get(mark) >= 0 or self._seen_before.get(mark) >= 0:
-            return _AGAIN
-        if self._seen.put(mark, 0) == 0:
-            self._seen, self._seen_before = self._seen_before, self._seen
-            self._seen.clear()
-            self._seen.put(mark, 0)
-        return _NEW
-
     def _add_up(self, data: bytes, priced: int, cost: int) -> int:
         """Adds a call to its trace, unless its request has come before."""
         hi = native.word(data, self._trace)
         lo = native.word(data, self._trace + 8)
         if self._again == _NOT_KNOWN:
-            self._again = self._came(self._sums._hash(hi, lo) ^ native.word(data, self._span_id) ^ self._size << 32)
-        if self._again == _AGAIN:
-            return 0
-        slot = self._sums._locate(hi, lo)
-        if slot < 0:
-            if self._sums.count >= self._sums.limit:
-                self._sums._leave(self._sums._victim())
-                self.forgotten += 1
-            slot = self._sums._add(hi, lo, self._tick + _IDLE)
-        self._sums._look_at(slot, self._tick + _IDLE)
-        known = self._sums._get(slot, _CALLS)
-        if priced:
-            self._sums._set(slot, _SUM, self._sums._get(slot, _SUM) + cost)
-            self._sums._set(slot, _CALLS, known + 1)
-        else:
-            self._sums._set(slot, _CALLS, known + (1 << 32))
+            # A request that was refused comes again as it was: it is known by its first call and its size.
+            self._again = _NEW
+            if self._came.again(self._costs.table._hash(hi, lo) ^ native.word(data, self._span_id) ^ self._size << 32):
+                self._again = _AGAIN
+        if self._again == _NEW:
+            self._costs.add(hi, lo, priced, cost)
         return 0
 
-    def _sweep(self) -> int:
-        """Forgets the traces of which nothing has come for long."""
-        self._swept = self._tick
-        self._sums._begin()
-        slot = self._sums._next(self._tick)
-        while slot >= 0:
-            self._sums._leave(slot)
-            slot = self._sums._next(self._tick)
+    def _tell(self, data: bytes) -> int:
+        """Makes texts of the places on roots whose traces have called a model."""
+        place = self._roots
+        while place > 0:
+            at = (place - 1) * _EDIT
+            place = self._edits.words[at + _TO]
+            trace = self._edits.words[at + _FROM]
+            slot = self._costs.find(native.word(data, trace), native.word(data, trace + 8))
+            if slot >= 0:
+                begin = self._edits.filled
+                self._tell_sum(slot)
+                self._edits.words[at + _FROM] = begin
+                self._edits.words[at + _TO] = self._edits.filled
+                self._edits.words[at + _SORT] = _TEXT
         return 0
 
-    def _tell(self, data: bytes, edit: int) -> int:
-        """Makes a text of the place on a root, where its trace has called a model."""
-        place = edit * _EDIT
-        self._edits[place + _SORT] = _NOTHING
-        if self._sums.count == 0:
-            return 0
-        trace = self._edits[place + _FROM]
-        slot = self._sums._locate(native.word(data, trace), native.word(data, trace + 8))
-        if slot < 0:
-            return 0
-        known = self._sums._get(slot, _CALLS)
-        scratch = self._room(_ROOM)
-        at = self._filled
-        self._edits[place + _FROM] = at
-        if known & _LOW_32:
+    def _tell_sum(self, slot: int) -> int:
+        scratch = self._edits.room()
+        at = self._edits.filled
+        if self._costs.priced(slot):
             at = native.copy(scratch, at, _TRACE_HEAD, 0, _TRACE_SIZE)
-            at = native.put_double(scratch, at, self._sums._get(slot, _SUM) / _NANO)
-        if known >> 32:
-            note = price_texts.unknown_calls(known >> 32)
+            at = native.put_double(scratch, at, self._costs.sum_of(slot) / _NANO)
+        unknown = self._costs.unknown(slot)
+        if unknown:
+            note = price_texts.unknown_calls(unknown)
             at = native.copy(scratch, at, note, 0, len(note))
-        self._edits[place + _TO] = at
-        self._edits[place + _SORT] = _TEXT
-        self._filled = at
+        self._edits.filled = at
         return 0
-
-    # Edits.
-
-    def _push(self, begin: int, end: int, first: int, second: int, sort: int) -> int:
-        """Notes an edit, and returns its number."""
-        if self._count == self._most_edits:
-            self._grow()
-        edits = self._edits
-        place = self._count * _EDIT
-        edits[place + _BEGIN] = begin
-        edits[place + _END] = end
-        edits[place + _FROM] = first
-        edits[place + _TO] = second
-        edits[place + _AROUND] = self._around
-        edits[place + _COME] = edits[place + _GO] = 0
-        edits[place + _SORT] = sort
-        self._count += 1
-        return self._count - 1
-
-    def _grow(self) -> int:
-        old = self._edits
-        before = self._edits_buffer  # Which must not go before it is copied.
-        words = self._most_edits * _EDIT
-        self._most_edits *= 2
-        self._edits_buffer = bytearray(16 * words + 64)
-        self._edits = native.words(self._edits_buffer)
-        at = 0
-        while at < words:
-            self._edits[at] = old[at]
-            at += 1
-        return len(before)
-
-    def _room(self, size: int) -> bytearray:
-        """The scratch, with room for so many bytes more."""
-        if self._filled + size > len(self._scratch):
-            larger = bytearray(2 * len(self._scratch) + size)
-            native.copy(larger, 0, self._scratch, 0, self._filled)
-            self._scratch = larger
-        return self._scratch
-
-    def _measure(self, data: bytes) -> int:
-        """Works out new lengths, from the inside out, and by how much the body grows. Whether anything changes."""
-        come = go = 0
-        edits = self._edits
-        edit = self._count - 1
-        while edit >= 0:
-            place = edit * _EDIT
-            if edits[place + _SORT] == _ROOT:
-                self._tell(data, edit)
-            if edits[place + _SORT] == _TEXT:
-                edits[place + _COME] = edits[place + _TO] - edits[place + _FROM]
-                edits[place + _GO] = edits[place + _END] - edits[place + _BEGIN]
-            elif edits[place + _SORT] == _HEAD:
-                if edits[place + _COME] == 0 and edits[place + _GO] == 0:
-                    edits[place + _SORT] = _NOTHING
-                else:
-                    # From here on it is the new length that stands where the end of the content was.
-                    edits[place + _FROM] = (
-                        edits[place + _FROM] - edits[place + _END] + edits[place + _COME] - edits[place + _GO]
-                    )
-                    edits[place + _COME] += 1 + native.varint_size(edits[place + _FROM])
-                    edits[place + _GO] += edits[place + _END] - edits[place + _BEGIN]
-            if edits[place + _SORT] != _NOTHING:
-                around = edits[place + _AROUND]
-                if around:
-                    edits[(around - 1) * _EDIT + _COME] += edits[place + _COME]
-                    edits[(around - 1) * _EDIT + _GO] += edits[place + _GO]
-                else:
-                    come += edits[place + _COME]
-                    go += edits[place + _GO]
-            edit -= 1
-        self._grown = come - go
-        return come != 0 or go != 0
-
-    def _written(self, data: bytes, size: int) -> bytes:
-        """The body of that size, with the edits in it."""
-        out = native.blank(size)
-        scratch = self._scratch
-        edits = self._edits
-        at = last = 0
-        edit = 0
-        while edit < self._count:
-            place = edit * _EDIT
-            if edits[place + _SORT] != _NOTHING:
-                at = native.copy(out, at, data, last, edits[place + _BEGIN])
-                if edits[place + _SORT] == _HEAD:
-                    at = native.put_head(out, at, edits[place + _TO], edits[place + _FROM])
-                else:
-                    at = native.copy(out, at, scratch, edits[place + _FROM], edits[place + _TO])
-                last = edits[place + _END]
-            edit += 1
-        native.copy(out, at, data, last, len(data))
-        return native.sealed(out)

@@ -10,7 +10,7 @@ from tracekeeper_sidecar.wire.waiting cimport Waiting
 cdef int _AGENT, _ANSWERED, _CONVERSATION, _ERROR_TYPE, _MODEL, _OPERATION, _PROJECT, _PROVIDER, _REASONS
 cdef int _DETECTED, _ENVIRONMENT
 cdef int _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP
-cdef int _SILENT, _PRICED
+cdef int _SILENT, _UNKNOWN_SOURCE
 cdef int _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS, _SERVER, _CLIENT, _CONSUMER, _REMOTE, _ERROR_CODE, _CHILDREN
 cdef unsigned long long _OK, _ERROR, _LOW_32, _ALL_64, _UNKNOWN, _NANOSECONDS, _LONGEST
 cdef long long _NONE
@@ -25,6 +25,7 @@ cdef class Tally(Waiting):
     cdef unsigned long long _service_number, _pair
     cdef readonly Py_ssize_t left
     cdef Py_ssize_t _skip, _last_ask
+    cdef long long _now
 
     @cython.locals(size=Py_ssize_t, total=Py_ssize_t, pos=Py_ssize_t, stop=Py_ssize_t)
     cpdef Py_ssize_t take(self, bytes body, long long time_ms, Py_ssize_t skip=*, Py_ssize_t asks=*) except -1

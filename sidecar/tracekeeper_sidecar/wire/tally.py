@@ -24,7 +24,7 @@ _MODEL, _OPERATION, _PROJECT, _PROVIDER, _REASONS = (
 _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP = (
     component.SERVICE, component.TOOL, component.USER, component.WORKFLOW, component.MCP
 )  # fmt: skip
-_SILENT, _PRICED = calls.SILENT, calls.PRICED
+_SILENT, _UNKNOWN_SOURCE = calls.SILENT, calls.UNKNOWN
 _DETECTED, _ENVIRONMENT = component.DETECTED, component.ENVIRONMENT
 _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS = (
     component.OTHER, component.LLM, component.EMBEDDING, component.TOOLS, component.AGENTS
@@ -67,6 +67,8 @@ class Tally(Waiting):
         """Spans that the last `take` has left out."""
         self._skip = 0
         self._last_ask = 0
+        self._now = 0
+        """When the request came, in Unix time."""
 
     @property
     def answers(self) -> Family:
@@ -97,6 +99,7 @@ class Tally(Waiting):
         if total < 0:
             raise ValueError("the body is not a request: a message in it is cut off")
         self._set_time(time_ms)
+        self._now = time_ms // 1000
         self._slot = _NONE
         self.left = 0
         self._skip = skip
@@ -267,9 +270,13 @@ class Tally(Waiting):
         if self._text(data, _PROVIDER):
             provider = self._providers._number(data, self._said, self._until)
             self._pair = self._providers._last
+            if self._until - self._said > _LONGEST_NAME:  # A label is cut there; a price is not that of a beginning.
+                self._pair ^= labels.hashed(data, self._said, self._until, 5)
         if self._text(data, _MODEL) or self._text(data, _ANSWERED):
             model = self._models._number(data, self._said, self._until)
             self._pair ^= self._models._last
+            if self._until - self._said > _LONGEST_NAME:
+                self._pair ^= labels.hashed(data, self._said, self._until, 6)
         record[layout.KEY] |= provider << 32 | model << 40
         calls = 0
         if kind == _LLM or kind == _EMBEDDING:
@@ -326,19 +333,22 @@ class Tally(Waiting):
             self._answer(model, answered)
         said = self._said_price(data)
         record[layout.COST] = _UNKNOWN
-        if said == _PRICED:
+        if said != _SILENT and said != _UNKNOWN_SOURCE:
             record[layout.COST] = self._nano
         if self._usage(data):
             record[layout.TOKENS_1] = self._tariffs._tokens[0] | self._tariffs._tokens[1] << 32
             record[layout.TOKENS_2] = self._tariffs._tokens[2] | self._tariffs._tokens[3] << 32
             record[layout.TOKENS_3] = self._tariffs._tokens[4]
-            if said == _SILENT:
+            if record[layout.COST] == _UNKNOWN or (
+                record[layout.COST] == 0 and self._tariffs._tokens[0] + self._tariffs._tokens[1] > 0
+            ):  # What nobody is said to know, or to have paid, is looked up here too.
+                record[layout.COST] = _UNKNOWN
                 pair = self._pair ^ answered ^ self._tier_mark(data)
                 number = self._tariffs._find(pair)
                 if number < 0:
                     number = self._introduce(data, pair, self._tick, _MINUTE)
                 if number >= 0:
-                    record[layout.COST] = self._tariffs._cost(number, self._end // _NANOSECONDS)
+                    record[layout.COST] = self._tariffs._cost(number, self._moment(self._now))
         if self._note is not None:
             self._said_by = self._names_of(data)
 

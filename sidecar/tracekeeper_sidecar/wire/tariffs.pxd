@@ -7,7 +7,7 @@ from tracekeeper_sidecar.wire.rows cimport Index
 
 cdef unsigned long long _UNKNOWN, _MOST_TOKENS, _PICO, _ALWAYS, _DEAREST
 cdef long long _QUARTER
-cdef int _ROW, _CALL, _LIMIT, _OWN, _WHEN, _STATE, _NOT_KNOWN, _SIMPLE, _ASKED, _OVERRIDDEN
+cdef int _ROW, _CALL, _LIMIT, _OWN, _WHEN, _STATE, _NOT_KNOWN, _SIMPLE, _ASKED, _OVERRIDDEN, _PLAIN
 cdef int _INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _INPUT_AUDIO, _OUTPUT_AUDIO
 cdef int KINDS
 
@@ -20,6 +20,7 @@ cdef class Tariffs:
     cdef bytearray _buffer
     cdef Words _rows
     cdef unsigned long long _tokens[8]
+    cdef bytes _book
 
     cdef int _clear(self) except -1
 
@@ -32,6 +33,8 @@ cdef class Tariffs:
     cdef unsigned long long _cost(self, Py_ssize_t number, long long seconds) except? 1
 
     cdef int _own_price(self, Py_ssize_t number) noexcept
+
+    cdef int _is_plain(self, Py_ssize_t number) noexcept
 
     cdef unsigned long long _asked(self, Py_ssize_t number) except? 1
 

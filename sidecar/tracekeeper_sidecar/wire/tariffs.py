@@ -37,6 +37,8 @@ _STATE = 11
 _NOT_KNOWN, _SIMPLE, _ASKED = range(3)
 _OVERRIDDEN = 12
 """Where it is whether the price is an override."""
+_PLAIN = 13
+"""Where it is whether it is one of the book, as that has it."""
 _PICO = 1000
 _DEAREST = 1_000_000_000_000_000
 """Nanodollars; a call that would cost more than this million of dollars is a mistake, and has no price."""
@@ -60,6 +62,8 @@ class Answer(NamedTuple):
     """It is an override."""
     text: str = ""
     """Which price it is, for people."""
+    book: str = ""
+    """The version of the book, where that alone says it."""
 
 
 Ask = Callable[[str, "tuple[str, ...]", float, str], Answer]
@@ -82,6 +86,8 @@ class Tariffs:
         self._buffer = bytearray(8 * _ROW * (MOST + 1) + 64)
         self._rows = native.words(self._buffer)
         self._tokens = [0] * 8
+        self._book = b""
+        """The version of the book, once a price of it has been asked for."""
 
     def forget(self, ask: Ask) -> None:
         """Ask for everything anew."""
@@ -167,6 +173,10 @@ class Tariffs:
         """Whether it is an override; after `_cost`."""
         return self._rows[number * _ROW + _OVERRIDDEN] != 0
 
+    def _is_plain(self, number: int) -> int:
+        """Whether it is a price of the book, as that has it."""
+        return self._rows[number * _ROW + _PLAIN] != 0
+
     def _asked(self, number: int) -> int:
         caller = self._callers[number]
         cost = caller([self._tokens[kind] for kind in range(KINDS)]) if caller is not None else None
@@ -176,8 +186,11 @@ class Tariffs:
         at = number * _ROW
         provider, models, tier = self._names[number]
         self.asked += 1
-        simple, caller, always, own_price, text = self._ask(provider, models, float(seconds), tier)
+        simple, caller, always, own_price, text, book = self._ask(provider, models, float(seconds), tier)
         self._rows[at + _OVERRIDDEN] = own_price
+        self._rows[at + _PLAIN] = bool(book)
+        if book:
+            self._book = book.encode()
         self._texts[number] = text
         self._notes[number] = None
         self._callers[number] = caller
