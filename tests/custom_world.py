@@ -6,6 +6,7 @@ import asyncio
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -194,9 +195,9 @@ def step(
     return CustomStep("mine", "Custom", Custom(point, config or {}, on_error, limits.timeout, memory), limits)
 
 
-def begin(step: CustomStep, body: bytes, spans: int) -> Answered:
+def begin(step: CustomStep, body: bytes, spans: int, due: float = inf) -> Answered:
     """Give it a request."""
-    answered = Answered(Request(body, spans), body)
+    answered = Answered(Request(body, spans, due=due), body)
     step.start(answered.request, answered.done)
     return answered
 

@@ -34,7 +34,7 @@ from tracekeeper_sidecar.log.files import Files, SystemFiles
 from tracekeeper_sidecar.model import DumpAsked
 from tracekeeper_sidecar.receive import dialects
 from tracekeeper_sidecar.receive.admission import Admission
-from tracekeeper_sidecar.receive.intake import Receiver
+from tracekeeper_sidecar.receive.intake import EVERY_NAME, Receiver
 from tracekeeper_sidecar.receive.otlp_grpc import GrpcReceiver
 from tracekeeper_sidecar.receive.otlp_http import HttpReceiver
 from tracekeeper_sidecar.settings import Settings
@@ -82,7 +82,7 @@ class App:
         )
         self._anteroom = _anteroom(settings)
         if self._anteroom is not None:
-            self._receiver.lead_through(self._anteroom.process, frozenset())
+            self._receiver.lead_through(self._anteroom.process, EVERY_NAME)
         taken = dialects.of(
             self._service, zipkin=settings.zipkin, parent_from_request=settings.openai_parent_from_request
         )

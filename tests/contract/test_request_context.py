@@ -14,8 +14,10 @@ import pytest
 import otlp_requests
 from openai_items import body, span
 from receivers import EXPORT, Serving, serving
+from tracekeeper_sidecar.process.anteroom import Anteroom
 from tracekeeper_sidecar.process.step import Request
-from tracekeeper_sidecar.receive.intake import NO_CONTEXT
+from tracekeeper_sidecar.receive.intake import EVERY_NAME, MOST_CONTEXT, NO_CONTEXT
+from waiting import until
 
 WANTED = frozenset({"x-scope-orgid", "x-team", "x-long"})
 SENT = [
@@ -35,7 +37,9 @@ class Watched:
 
     contexts: list[Mapping[str, str]] = field(default_factory=list)
 
-    def __call__(self, body: bytes, spans: int, context: Mapping[str, str], done: Callable[..., None]) -> None:
+    def __call__(
+        self, body: bytes, spans: int, context: Mapping[str, str], done: Callable[..., None], due: float
+    ) -> None:
         self.contexts.append(context)
         done(Request(body, spans, context=context), None)
 
@@ -80,6 +84,25 @@ async def test_grpc(compression: grpc.Compression | None) -> None:
         await over_grpc(running, otlp_requests.body(1), compression)
         assert watched.contexts == [NO_CONTEXT, {"x-scope-orgid": "shop"}]
         assert watched.contexts[0] is NO_CONTEXT
+
+
+async def test_what_comes_before_it_is_known_what_is_wanted_brings_all_of_it() -> None:
+    async with serving() as running:
+        room, watched = Anteroom(), Watched()
+        running.receiver.lead_through(room.process, EVERY_NAME)
+        sent = asyncio.gather(
+            over_http(running, otlp_requests.body(1)),
+            over_grpc(running, otlp_requests.body(1)),
+            over_http(running, otlp_requests.body(1), **{f"x-many-{number}": "v" for number in range(200)}),
+        )
+        await until(lambda: len(room) == 3, "all wait")
+        running.receiver.lead_through(watched, WANTED)
+        room.open(watched)
+        await sent
+        for context in watched.contexts:
+            assert context["x-scope-orgid"] == "shop" and context["x-other"] == "y"
+            assert "x-long" not in context and not any(name.startswith(":") for name in context)
+            assert len(context) <= MOST_CONTEXT
 
 
 async def test_wants_that_come_while_a_connection_is_open() -> None:

@@ -7,6 +7,7 @@ to 6.3 are taken strictly: one framing field, once, in one plain form.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,6 +69,13 @@ class Head:
             return ""
         end = self._folded.find(b"\r\n", at + 2)
         return self._raw[at + len(key) : end].strip(b" \t").decode("latin-1")
+
+    def fields(self) -> Iterator[tuple[str, str]]:
+        """All fields as they come, with their names in lower case."""
+        for line in self._raw.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            if name:
+                yield name.lower().decode("latin-1"), value.strip(b" \t").decode("latin-1")
 
 
 def read(raw: bytes) -> Head | Bad:

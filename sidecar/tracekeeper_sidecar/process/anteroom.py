@@ -7,18 +7,19 @@ before. So requests wait here, for a moment as a rule; the bytes in flight bound
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from tracekeeper_sidecar.errors import NotReady
 from tracekeeper_sidecar.process.step import Request
+from tracekeeper_sidecar.raised import raised
 
-PATIENCE: Final = 8.0
-"""Seconds. SDKs wait for ten: so they hear the reason."""
+logger = logging.getLogger(__name__)
 
 Done: TypeAlias = Callable[[Request, "Exception | None"], None]
-Process: TypeAlias = Callable[[bytes, int, Mapping[str, str], Done], None]
+Process: TypeAlias = Callable[[bytes, int, Mapping[str, str], Done, float], None]
 
 
 class _Waiting(NamedTuple):
@@ -32,28 +33,34 @@ class _Waiting(NamedTuple):
 class Anteroom:
     """Owned by the receivers' event loop. Open it once."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def process(self, body: bytes, spans: int, context: Mapping[str, str], done: Done) -> None:
-        """Keep a request until `open`, or until its sender has waited too long: then it is given back with NotReady."""
-        loop = asyncio.get_running_loop()
-        self._waiting.append(_Waiting(body, spans, context, done, loop.time() + self._patience))
+    def __len__(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
+
+    def process(self, body: bytes, spans: int, context: Mapping[str, str], done: Done, due: float) -> None:
+        """Keep a request until `open`, or until it is `due` by the loop's clock: then it is given back with NotReady.
+        Those that come later are not due before it."""
+        self._waiting.append(_Waiting(body, spans, context, done, due))
         if self._timer is None:
-            self._timer = loop.call_later(self._patience, self._give_up)
+            self._timer = asyncio.get_running_loop().call_at(due, self._give_up)
 
     def open(self, process: Process | None) -> None:
         """Send all that wait on, through `process` or as they are."""
         if self._timer is not None:
             self._timer.cancel()
         while self._waiting:
-            body, spans, context, done, _ = self._waiting.popleft()
-            if process is None:
-                done(Request(body, spans), None)
-            else:
-                process(body, spans, context, done)
+            body, spans, context, done, due = self._waiting.popleft()
+            try:
+                if process is None:
+                    done(Request(body, spans), None)
+                else:
+                    process(body, spans, context, done, due)
+            except Exception as error:  # Whatever becomes of one, the others go on.
+                logger.error("sending on what has waited for the policy failed: %s", raised(error))
 
     def _give_up(self) -> None:
         """Answer those that have waited too long: they wait in the order in which they came, and all equally long."""

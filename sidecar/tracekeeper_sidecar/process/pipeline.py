@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TypeAlias
 
 from tracekeeper_sidecar.errors import StepUnavailable
@@ -48,10 +49,15 @@ class Pipeline:
         """Asked once: to look for a protocol's members takes 30 µs."""
 
     def process(
-        self, body: bytes, spans: int, context: Mapping[str, str], done: Callable[[Request, Exception | None], None]
+        self,
+        body: bytes,
+        spans: int,
+        context: Mapping[str, str],
+        done: Callable[[Request, Exception | None], None],
+        due: float = inf,
     ) -> None:
         """As receivers call it: `run` for the raw request, which came now, with the request given back."""
-        request = Request(body, spans, time.time_ns(), context)
+        request = Request(body, spans, time.time_ns(), context, due)
         self.run(request, lambda error: done(request, error))
 
     def run(self, request: Request, done: Done) -> None:

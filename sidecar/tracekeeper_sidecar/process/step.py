@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
@@ -20,9 +21,11 @@ _NONE: Final[Counter[str]] = Counter()
 class Request:
     """One request on its way through the steps, which change it in place. For one step at a time."""
 
-    __slots__ = ("body", "context", "filtered", "now", "problem", "refused", "spans")
+    __slots__ = ("body", "context", "due", "filtered", "now", "problem", "refused", "spans")
 
-    def __init__(self, body: bytes, spans: int, now: int = 0, context: Mapping[str, str] = NO_CONTEXT) -> None:
+    def __init__(
+        self, body: bytes, spans: int, now: int = 0, context: Mapping[str, str] = NO_CONTEXT, due: float = inf
+    ) -> None:
         self.body = body
         """A serialised ExportTraceServiceRequest that the scanner has accepted."""
         self.spans = spans
@@ -31,6 +34,8 @@ class Request:
         """When it came: Unix time in nanoseconds."""
         self.context = context
         """What the transport said: headers or metadata by their lower-case names, of those that steps want."""
+        self.due = due
+        """The time of the loop's clock at which its sender should have had an answer."""
         self.filtered = _NONE
         """Spans answered OK and thrown away, by step. To be read: `filter` counts."""
         self.refused = _NONE
@@ -100,8 +105,8 @@ class Detour(Protocol):
     """A step that takes its time: it is started, and calls back."""
 
     def start(self, request: Request, done: Callable[[Exception | None], None]) -> None:
-        """Change the request, and call `done` exactly once, on the event loop, within the step's own time limit: with
-        None, or with what has gone wrong. Never raises."""
+        """Change the request, and call `done` exactly once, on the event loop, within the step's own time limit and
+        before the request is due: with None, or with what has gone wrong. Never raises."""
 
 
 class Plain:

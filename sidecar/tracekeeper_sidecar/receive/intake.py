@@ -35,7 +35,10 @@ from tracekeeper_sidecar.wire.scan import look
 logger = logging.getLogger(__name__)
 
 APPEND_TIMEOUT: Final = 8.0
-"""Seconds to wait for the disk: a little less than an SDK waits for us, so that it hears the reason."""
+"""Seconds from a request's arrival to its answer, whatever it waits for: a little less than an SDK waits for us, so
+that it hears the reason."""
+LEAST_APPEND: Final = 1.0
+"""Seconds that the disk has however late processors are, which keep to the time above but for moments."""
 
 Done: TypeAlias = Callable[[LogError | None], None]
 Submit: TypeAlias = Callable[[bytes, int, Done, bool], None]
@@ -43,6 +46,12 @@ Reply: TypeAlias = Callable[[Outcome], None]
 
 NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
 """Nothing that the transport said is wanted."""
+EVERY_NAME: Final = frozenset({"*"})
+"""In place of names of headers: all that there are, while it is not known which are wanted."""
+MOST_CONTEXT: Final = 64
+"""Headers that are kept of one request, where all are."""
+_SWEEP: Final = 1.0
+"""Seconds between two looks at who has waited too long, at most."""
 _LONGEST_PROBLEM: Final = 1000
 """Characters of what a client is told in a partial success."""
 
@@ -57,9 +66,11 @@ class Processed(Protocol):
     problem: str
 
 
-Process: TypeAlias = Callable[[bytes, int, Mapping[str, str], Callable[[Processed, "Exception | None"], None]], None]
+Process: TypeAlias = Callable[
+    [bytes, int, Mapping[str, str], Callable[[Processed, "Exception | None"], None], float], None
+]
 """Takes a request of so many spans and the transport's context through the steps, and calls back exactly once, on the
-event loop: with what has become of it, or why it must not be stored."""
+event loop, and before the given time of its clock: with what has become of it, or why it must not be stored."""
 
 
 class Receiver:
@@ -89,7 +100,7 @@ class Receiver:
         self._suspended = suspended
         self._process = process
         self.wants: frozenset[str] = frozenset()
-        """Names of headers or metadata, in lower case, that transports tell in the context."""
+        """Names of headers or metadata, in lower case, that transports tell in the context; or EVERY_NAME."""
         self._meter = meter or Meter()
         self._append_timeout = append_timeout
         self._monotonic = monotonic
@@ -123,19 +134,22 @@ class Receiver:
             if not self.admission.reserve(own):
                 return reply(self.refuse(outcome.overloaded(self.admission.limit), spans))
             reply = _giving_back(self.admission, own, reply)
+        due = self._monotonic() + self._append_timeout
         if self._process is None:
-            return self._append(body, _Append(self, sight, reply, self._monotonic() + self._append_timeout))
+            return self._append(body, _Append(self, sight, reply, due))
 
         def processed(made: Processed, error: Exception | None) -> None:
-            self._processed(body, sight, made, error, reply)
+            self._processed(body, sight, made, error, reply, due)
 
         try:
-            self._process(body, spans, context, processed)
+            self._process(body, spans, context, processed, due)
         except Exception as error:
             logger.error("processing %d spans failed in a way that is not foreseen: %s", spans, raised(error))
             reply(self.refuse(outcome.internal(), spans))
 
-    def _processed(self, body: bytes, sight: Sight, made: Processed, error: Exception | None, reply: Reply) -> None:
+    def _processed(
+        self, body: bytes, sight: Sight, made: Processed, error: Exception | None, reply: Reply, due: float
+    ) -> None:
         """What the steps have made of a request is stored, if it is a request still."""
         came = sight.spans
         if error is None and self._suspended():  # Since it came.
@@ -153,7 +167,8 @@ class Receiver:
             return reply(self.refuse(_refusal(error), came))
         if not made.spans:
             return reply(self._account(made))
-        self._append(made.body, _Append(self, sight, reply, self._monotonic() + self._append_timeout, made, came))
+        due = max(due, self._monotonic() + min(LEAST_APPEND, self._append_timeout))
+        self._append(made.body, _Append(self, sight, reply, due, made, came))
 
     def _append(self, body: bytes, append: _Append) -> None:
         sight = append.sight
@@ -165,7 +180,7 @@ class Receiver:
         if not append.answered:
             self._waiting.append(append)
             if not self._sweeping:
-                self._sweep_in(self._append_timeout)
+                self._sweep_in(min(_SWEEP, self._append_timeout))
 
     def _account(self, made: Processed) -> Outcome:
         """Count what processors have left out of a request whose rest, if there is one, is stored; and the answer to
@@ -233,17 +248,18 @@ class Receiver:
         asyncio.get_running_loop().call_later(seconds, self._sweep)
 
     def _sweep(self) -> None:
-        """Answer whoever has waited too long; come back when the next one will have, if there is one."""
+        """Answer whoever has waited too long; come back when the next one will have, if there is one. They wait in the
+        order in which they were appended, which is not the one in which they came where processors take their time."""
         now = self._monotonic()
         try:
-            self._forget_answered()
-            while self._waiting and self._waiting[0].due <= now:
-                self._waiting.popleft().give_up()
-                self._forget_answered()
+            for append in [append for append in self._waiting if append.due <= now]:
+                if not append.answered:
+                    append.give_up()
         finally:  # Whatever an answer does, the others are looked after.
-            self._sweeping = False
+            self._waiting = deque(append for append in self._waiting if not append.answered)
+            self._sweeping = bool(self._waiting)
             if self._waiting:
-                self._sweep_in(max(0.0, self._waiting[0].due - now))
+                self._sweep_in(min(_SWEEP, max(0.0, min(append.due for append in self._waiting) - now)))
 
 
 class _Append:

@@ -14,7 +14,7 @@ from tracekeeper_sidecar.http.server import Server
 from tracekeeper_sidecar.receive import dialect, listen, media, outcome
 from tracekeeper_sidecar.receive.admission import OVERHEAD
 from tracekeeper_sidecar.receive.dialect import Make
-from tracekeeper_sidecar.receive.intake import NO_CONTEXT, Receiver
+from tracekeeper_sidecar.receive.intake import EVERY_NAME, MOST_CONTEXT, NO_CONTEXT, Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Refused
 from tracekeeper_sidecar.receive.upload import Upload
 
@@ -120,5 +120,11 @@ class _Otlp:
 
 def _context(head: Head, wanted: frozenset[str]) -> dict[str, str]:
     """The wanted fields that are there, where they come first."""
-    found = {name: head.field(name.encode("latin-1")) for name in wanted}
+    if wanted is EVERY_NAME:
+        found: dict[str, str] = {}
+        for name, value in head.fields():
+            if len(found) < MOST_CONTEXT:
+                found.setdefault(name, value)
+    else:
+        found = {name: head.field(name.encode("latin-1")) for name in wanted}
     return {name: value for name, value in found.items() if value and len(value) <= LONGEST_CONTEXT}

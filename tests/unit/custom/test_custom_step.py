@@ -240,6 +240,38 @@ async def test_a_step_that_replaces_another_takes_its_process_over(make: Make) -
     await until(lambda: not living(pid), "the old process has ended")
 
 
+async def test_a_request_under_way_over_a_change_of_the_policy_is_served_and_counted(make: Make) -> None:
+    first = make("tag", {"value": "a"})
+    await through(first, named("x"), 4)
+    second = make("tag", {"value": "a"})
+    second.keep(first)
+    first.close()
+    found = await through(first, named("x"), 4)
+    assert found.error is None and b"tag" in found.request.body, "the process is the same"
+    assert sample(second, REQUESTS, "answered") == 2
+    third = make("tag", {"value": "b"})
+    third.keep(second)
+    second.close()
+    found = await through(second, named("x"), 4)
+    assert isinstance(found.error, Failed) and found.error.failure == Failure.UNUSABLE
+    assert sample(third, REQUESTS, "unusable") == 1 and sample(third, BYPASSED) == 4
+
+
+async def test_nobody_waits_for_it_beyond_the_time_at_which_its_sender_gives_up(make: Make) -> None:
+    odd, loop = make(limits=replace(LIMITS, timeout=0.2)), asyncio.get_running_loop()
+    await through(odd, named("drops"), 4)
+    late = begin(odd, named("drops"), 4, due=loop.time() + 0.1)
+    assert isinstance(late.error, Failed) and late.error.failure == Failure.OVERLOADED
+    assert "its sender would give up" in str(late.error)
+    assert begin(odd, named("drops"), 4, due=loop.time() + 60).calls == []
+    hung = make("hangs", limits=Limits(timeout=0.1, starting=60.0))
+    patient, due = begin(hung, named("x"), 4, due=loop.time() + 60), loop.time() + 0.3
+    soon = begin(hung, named("x"), 4, due=due)
+    await until(lambda: soon.calls, "the second is told")
+    assert isinstance(soon.error, Failed) and not patient.calls
+    assert "has not started" in str(soon.error)
+
+
 async def test_a_process_that_never_starts_is_not_waited_for(make: Make, tmp_path: Path) -> None:
     install(tmp_path, {"slow": "Slow"}, "import time\ntime.sleep(3600)\nclass Slow: pass", name="slow_parts")
     slow = make("slow", limits=Limits(timeout=0.05, starting=0.2))
@@ -263,14 +295,14 @@ async def test_only_the_first_requests_wait_for_a_process_that_hangs_at_its_star
 async def test_a_step_that_goes_while_its_process_is_being_started_takes_it_along(make: Make) -> None:
     asked: list[Answered] = []
     steps = [make(limits=Limits(timeout=0.01, starting=0.01)) for _ in range(5)]
-    for step in steps:
-        asked.append(begin(step, named("x"), 4))
+    for each in steps:
+        asked.append(begin(each, named("x"), 4))
         await asyncio.sleep(0)  # Its process is asked for now, and is not there.
-        step.close()
-    for step in steps:
-        await asyncio.wait_for(step.gone(), 30)
+        each.close()
+    for each in steps:
+        await asyncio.wait_for(each.gone(), 30)
     assert all(len(each.calls) == 1 for each in asked)
-    assert not any(step.pid for step in steps)
+    assert not any(each.pid for each in steps)
 
 
 async def test_a_process_that_never_starts_is_killed_and_started_again(make: Make) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -24,7 +26,12 @@ from waiting import until
 class Rig:
     """A receiver before a store in memory."""
 
-    def __init__(self, limit: int = 1 << 20, append_timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        limit: int = 1 << 20,
+        append_timeout: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.store, self.ledger, self.suspended = Store(), Intake(), False
         self.admission, self.meter = Admission(limit), Meter()
         self.receiver = Receiver(
@@ -34,6 +41,7 @@ class Rig:
             lambda: self.suspended,
             append_timeout=append_timeout,
             meter=self.meter,
+            monotonic=monotonic,
         )
 
     async def export(self, body: bytes) -> Outcome:
@@ -219,9 +227,74 @@ async def test_what_the_caller_holds_is_the_callers_to_give_back() -> None:
 async def test_what_processing_makes_of_a_request_is_stored() -> None:
     rig = Rig()
     kept = otlp_requests.body(2, text="***")
-    rig.receiver.lead_through(lambda body, spans, context, done: done(Request(kept, spans), None), frozenset())
+    rig.receiver.lead_through(lambda body, spans, context, done, due: done(Request(kept, spans), None), frozenset())
     assert await rig.export(otlp_requests.body(2)) == Accepted(2)
     assert rig.store.payloads == [kept]
+
+
+async def test_what_processors_took_is_not_waited_for_again() -> None:
+    """The sender waits for ten seconds in all: those that a request has spent before are the disk's no more."""
+    rig = Rig(append_timeout=8.0)
+    came = asyncio.get_running_loop().time()
+    dues: list[float] = []
+    held: list[Callable[[], None]] = []
+
+    def process(body: bytes, spans: int, context: object, done: Callable[..., None], due: float) -> None:
+        dues.append(due)
+        held.append(lambda: done(Request(body, spans), None))
+
+    rig.receiver.lead_through(process, frozenset())
+    answer = asyncio.create_task(rig.export(otlp_requests.body(2)))
+    await until(lambda: held, "it is processed")
+    assert came + 8 <= dues[0] <= came + 9
+    held.pop()()
+    assert await answer == Accepted(2)
+
+
+async def test_who_was_held_up_by_processors_is_given_up_before_those_that_came_later() -> None:
+    now = 100.0
+    rig = Rig(append_timeout=8.0, monotonic=lambda: now)
+    rig.store.gate = Gate()
+    held: list[Callable[[], None]] = []
+
+    def process(body: bytes, spans: int, context: object, done: Callable[..., None], due: float) -> None:
+        held.append(lambda: done(Request(body, spans), None))
+
+    rig.receiver.lead_through(process, frozenset())
+    late = asyncio.create_task(rig.export(otlp_requests.body(2)))
+    await until(lambda: held, "it is processed")
+    now += 5
+    rig.receiver.lead_through(None, frozenset())
+    later = asyncio.create_task(rig.export(otlp_requests.body(3)))
+    await until(lambda: rig.store.waiting == 1, "one waits for the disk")
+    held.pop()()
+    now += 3.5
+    expect(await asyncio.wait_for(late, 10), "timeout", 14, 503, 1.0)
+    assert not later.done()
+    now += 5
+    expect(await asyncio.wait_for(later, 10), "timeout", 14, 503, 1.0)
+    rig.store.gate.set()
+
+
+async def test_the_disk_has_a_second_however_late_processors_are() -> None:
+    now = 100.0
+    rig = Rig(append_timeout=8.0, monotonic=lambda: now)
+    rig.store.gate = Gate()
+    held: list[Callable[[], None]] = []
+
+    def process(body: bytes, spans: int, context: object, done: Callable[..., None], due: float) -> None:
+        held.append(lambda: done(Request(body, spans), None))
+
+    rig.receiver.lead_through(process, frozenset())
+    answer = asyncio.create_task(rig.export(otlp_requests.body(2)))
+    await until(lambda: held, "it is processed")
+    now += 20
+    held.pop()()
+    await until(lambda: rig.store.waiting, "it waits for the disk")
+    rig.receiver._sweep()
+    assert not answer.done()
+    rig.store.gate.set()
+    assert await answer == Accepted(2)
 
 
 async def test_a_client_that_hangs_up_changes_nothing() -> None:

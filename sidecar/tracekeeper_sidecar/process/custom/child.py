@@ -18,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from typing import Final, TypeAlias, cast
 
 from tracekeeper_sidecar.errors import StepUnavailable
@@ -133,16 +134,20 @@ class Child:
         now = self._look()
         return Usage(self.counts.cpu + now.cpu, now.resident)
 
-    def ask(self, body: bytes, answered: Answered) -> None:
-        """Give the process a serialised request. `answered` is called exactly once, on the event loop."""
+    def ask(self, body: bytes, answered: Answered, due: float = inf) -> None:
+        """Give the process a serialised request. `answered` is called exactly once, on the event loop, and before it is
+        `due` by the loop's clock."""
         limits = self._limits
         if self._closing or self._down or self._late:
             return answered(Failed(Failure.UNUSABLE, self.problem or "it is being stopped"))
         if len(self._waiting) >= limits.waiting or self._waiting_bytes + len(body) > limits.waiting_bytes:
             return answered(Failed(Failure.OVERLOADED, f"{len(self._waiting)} requests wait for it already"))
         loop = asyncio.get_running_loop()
+        now, latest = loop.time(), due - limits.timeout
+        if now > latest:
+            return answered(Failed(Failure.OVERLOADED, "its sender would give up before it may have an answer"))
         patience = limits.timeout if self._ready else max(limits.timeout, limits.starting)
-        self._waiting.append(_Ask(body, answered, loop.time() + patience))
+        self._waiting.append(_Ask(body, answered, min(now + patience, latest)))
         self._waiting_bytes += len(body)
         if self._task is None:
             self._task = loop.create_task(self._keep_running(), name="custom step")
@@ -180,15 +185,19 @@ class Child:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        ends = [asked.deadline for asked in (self._now, *list(self._waiting)[:1]) if asked is not None]
+        ends = [asked.deadline for asked in (self._now, *self._waiting) if asked is not None]
         if ends:
             self._timer = loop.call_at(min(ends), self._too_long)
 
     def _too_long(self) -> None:
         now = asyncio.get_running_loop().time()
-        while self._waiting and self._waiting[0].deadline <= now:
+        late = [asked for asked in self._waiting if asked.deadline <= now]
+        if late:
+            self._waiting = deque(asked for asked in self._waiting if asked.deadline > now)
+            self._waiting_bytes -= sum(len(asked.body) for asked in late)
+        for asked in late:
             text = "it waited too long for its turn" if self._ready else "it has not started in time"
-            self._next().answered(Failed(Failure.OVERLOADED, text))
+            asked.answered(Failed(Failure.OVERLOADED, text))
         if self._now is not None and self._now.deadline <= now:
             asked, self._now = self._now, None
             self._kill(f"it took more than {self._limits.timeout:g} s for a request, and was killed")

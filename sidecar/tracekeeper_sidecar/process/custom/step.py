@@ -29,7 +29,9 @@ class CustomStep(Plain):
         self.fails_closed = custom.on_error is OnError.REFUSE
         self._custom = custom
         self._limits = limits or Limits(custom.timeout)
-        self._child: Child | None = Child(setup_of(custom), self._limits)
+        self._child = Child(setup_of(custom), self._limits)
+        self._lent = False
+        """Another step has taken the process over, and sees to its end."""
         try:
             find(custom.entry_point)
             self._missing = ""
@@ -39,22 +41,21 @@ class CustomStep(Plain):
     @property
     def pid(self) -> int:
         """Of its process; 0 while none runs."""
-        return self._child.pid if self._child is not None else 0
+        return self._child.pid
 
     def run(self, request: Request) -> None:
         raise NotImplementedError("it takes its time: call start")
 
     def start(self, request: Request, done: Callable[[Exception | None], None]) -> None:
         """Have the process change the request. Never raises."""
-        if (child := self._child) is None:
-            return done(Failed(Failure.UNUSABLE, "another step has taken its place"))
+        child = self._child
 
         def answered(what: Message | Failed) -> None:
             problem = what if isinstance(what, Failed) else self._take(request, what)
             child.counts.outcomes[problem.failure if problem is not None else ANSWERED] += 1
             done(self._judge(request, child, problem) if problem is not None else None)
 
-        child.ask(request.body, answered)
+        child.ask(request.body, answered, request.due)
 
     def _judge(self, request: Request, child: Child, problem: Failed) -> Failed | None:
         """What becomes of a request that the class has failed on; None when it has been seen to here."""
@@ -89,8 +90,6 @@ class CustomStep(Plain):
     def samples(self) -> Iterable[Sample]:
         """Requests by outcome, spans bypassed, and what the processes cost."""
         child, own = self._child, (self.name,)
-        if child is None:
-            return
         usage = child.usage
         for outcome in OUTCOMES:
             yield Sample(metrics.REQUESTS, (self.name, str(outcome)), child.counts.outcomes[outcome])
@@ -100,28 +99,28 @@ class CustomStep(Plain):
         yield Sample(metrics.STARTS, own, child.counts.starts)
 
     def keep(self, older: Step) -> None:
-        """Take over the process, if it was started for the same class and config, and what was counted."""
-        if not isinstance(older, CustomStep) or older._child is None or self._child is None:
+        """Take over the process, if it was started for the same class and config, and what was counted. Requests that
+        are on their way to the older step are answered and counted by the same."""
+        if not isinstance(older, CustomStep) or older._lent:
             return
         if setup_of(older._custom) == setup_of(self._custom) and older._limits == self._limits:
-            self._child, older._child = older._child, None
+            self._child, older._lent = older._child, True
         else:
             self._child.counts = older._child.counts
 
     def problems(self) -> Iterable[str]:
         """That the class is not installed, or the process does not run."""
-        problem = (self._child.problem if self._child is not None else "") or self._missing
-        if problem:
+        if problem := self._child.problem or self._missing:
             yield f"{problem}; its spans {'are refused' if self.fails_closed else 'go on as they are'}"
 
     def close(self) -> None:
         """End the process, once it has answered what it was asked."""
-        if self._child is not None:
+        if not self._lent:
             self._child.retire()
 
     async def gone(self) -> None:
-        """Return when its process has ended; after `close`."""
-        if self._child is not None:
+        """Return when its process has ended; after `close`. At once where another step has it."""
+        if not self._lent:
             await self._child.gone()
 
 

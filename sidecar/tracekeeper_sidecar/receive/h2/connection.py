@@ -19,7 +19,7 @@ from tracekeeper_sidecar.receive.admission import OVERHEAD
 from tracekeeper_sidecar.receive.h2 import answers, refusals, session
 from tracekeeper_sidecar.receive.h2.session import Session
 from tracekeeper_sidecar.receive.h2.unfold import Unfolding
-from tracekeeper_sidecar.receive.intake import NO_CONTEXT, Receiver
+from tracekeeper_sidecar.receive.intake import EVERY_NAME, MOST_CONTEXT, NO_CONTEXT, Receiver
 from tracekeeper_sidecar.receive.outcome import MAX_REQUEST, Accepted, Outcome, Refused
 
 MAX_CALLS: Final = 256
@@ -101,7 +101,7 @@ class Connection(asyncio.BufferedProtocol):
         greeted = self._session.greeted
         if self._wants is not self._receiver.wants:
             self._wants = self._receiver.wants
-            self._session.want(self._wants)
+            self._session.want(self._wants, MOST_CONTEXT if self._wants is EVERY_NAME else 0)
         self._busy = True
         healthy = self._session.feed(self._server.buffer, nbytes, self._heard)
         if not healthy and not greeted:

@@ -97,8 +97,9 @@ class Session:
     def is_open(self, number: int) -> bool:
         """Whether the call can still be answered: the client has not reset it, nor the connection."""
 
-    def want(self, names: Iterable[str]) -> None:
-        """Keep metadata of these names, in lower case, of calls that begin from now on."""
+    def want(self, names: Iterable[str], every: int = 0) -> None:
+        """Keep metadata of these names, in lower case, of calls that begin from now on; or, where `every` is more than
+        0, the first so many whatever their names. No names: nothing."""
 
     def context(self, number: int) -> dict[str, str]:
         """What was wanted of an open call's metadata: the first value of each name, of 1024 bytes at most."""

@@ -92,6 +92,7 @@ cdef class Session:
     cdef double _now
     cdef bint _busy, _doomed, _broken, _calmed
     cdef dict _wanted  # names of metadata, as they are on the wire, and as text; None where nothing is wanted
+    cdef Py_ssize_t _every  # how many to keep whatever their names; 0: only those
     cdef readonly list ready
     cdef readonly list refused
     cdef readonly int streams
@@ -236,8 +237,8 @@ cdef class Session:
     def is_open(self, int32_t number):
         return self._find(number) is not NULL
 
-    def want(self, names):
-        self._wanted = {name.encode("latin-1"): name for name in names} or None
+    def want(self, names, Py_ssize_t every=0):
+        self._wanted, self._every = {name.encode("latin-1"): name for name in names} or None, every
 
     def context(self, int32_t number):
         cdef Stream *stream = self._find(number)
@@ -346,10 +347,17 @@ cdef class Session:
         """Keep what is wanted of a call's metadata, the first of each name. Never raises: what cannot be kept is missing."""
         cdef dict made
         cdef str wanted
-        if size > LONGEST_CONTEXT:
+        cdef bytes key
+        if size > LONGEST_CONTEXT or name_size == 0 or name[0] == 58:  # ":path" and the like are no metadata
             return
         try:
-            wanted = self._wanted.get(PyBytes_FromStringAndSize(<const char *> name, name_size))
+            key = PyBytes_FromStringAndSize(<const char *> name, name_size)
+            if self._every:
+                if stream.context is not NULL and len(<dict> stream.context) >= self._every:
+                    return
+                wanted = key.decode("latin-1")
+            else:
+                wanted = self._wanted.get(key)
             if wanted is None:
                 return
             if stream.context is NULL:
