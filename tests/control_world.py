@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -29,12 +29,26 @@ LIMITS = Limits(target_traces_per_second=1000.0, min_probability=0.01)
 
 
 class ShiftedClock(SystemClock):
-    """The machine's, with a wall time that tests can put forward."""
+    """The machine's, with a wall time that tests can put forward, and a monotonic one that they can hold."""
 
     ahead = 0.0
+    _held: float | None = None
+    _lost = 0.0
 
     def now(self) -> float:
         return super().now() + self.ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() - self._lost if self._held is None else self._held
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile no monotonic time passes, however slow the machine is; afterwards it goes on from there."""
+        self._held = self.monotonic()
+        try:
+            yield
+        finally:
+            self._lost, self._held = super().monotonic() - self._held, None
 
 
 def material() -> Material:
