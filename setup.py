@@ -28,8 +28,9 @@ HOT = [
         f"tracekeeper_sidecar.wire.{name}"
         for name in ("normalize", "normalize_repeats", "normalize_span", "normalize_usage")
     ),
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("addresses", "attributes", "drop")),
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("detect", "detect_calls", "detect_known", "detect_span")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("addresses", "attributes", "drop", "numbers")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("detect", "detect_calls", "detect_known")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("detect_handoffs", "detect_models", "detect_span")),
 ]
 GLUE = {"tracekeeper_sidecar.receive.h2.session": ["nghttp2"]}
 

@@ -10,11 +10,19 @@ cdef int _AGENT_CALL, _TOOL_CALL, _AGENT, _TOOL, _MCP, _AGENTS, _TOOLS, _REPORTE
 cdef unsigned long long _PENDING, _WAITS, _KNOWS, _ALL_16, _WHO
 
 cdef class Calls(Known):
-    cdef Labels _who
+    cdef Labels _who, _tools
+    cdef unsigned int _agents_at[128]
+    cdef unsigned int _tools_at[128]
     cdef Family _edges
     cdef int _waits
 
-    cdef int _named(self, const unsigned char* data, int slot) except -1
+    cdef void _turn(self) except *
+
+    @cython.locals(number=int)
+    cdef int _agent(self, const unsigned char* data) except -1
+
+    @cython.locals(number=int)
+    cdef int _used_tool(self, const unsigned char* data) except -1
 
     cdef int _is_request(self) noexcept
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 LOOP, CONTEXT, TOKENS, FAILURES, PING_PONG, UNDECLARED, FAN_OUT, MODEL, CUT_OFF = range(9)
 """Detectors, by their numbers."""
+RING, GAVE_UP = 1, 2
+"""Forms of what is found: hand-offs went round between three agents; the trace has ended after failures."""
 NEVER = 1 << 62
 """As a limit: the detector is off."""
 
@@ -30,6 +32,7 @@ class Limits(NamedTuple):
     model: int
     cut_off: int
     short_answer: int
+    failures_at_end: int
 
 
 class Found(NamedTuple):
@@ -48,6 +51,10 @@ class Found(NamedTuple):
     """A tool, a model, or an agent; empty where there is none to name."""
     other: str
     """The other agent, or the other model."""
+    form: int
+    """0, or one of those above."""
+    nth: int
+    """Which of the request's spans it is, from 1 on."""
 
 
 class Link(NamedTuple):
@@ -57,3 +64,4 @@ class Link(NamedTuple):
     end: int
     trace: bytes
     span: bytes
+    nth: int

@@ -2,6 +2,7 @@
 cimport cython
 
 from tracekeeper_sidecar.wire cimport labels, native
+from tracekeeper_sidecar.wire.came cimport Came
 from tracekeeper_sidecar.wire.detect_span cimport Said
 from tracekeeper_sidecar.wire.remembered cimport Remembered
 from tracekeeper_sidecar.wire.table cimport Table
@@ -16,12 +17,15 @@ cdef class Known(Said):
     cdef Table _traces
     cdef Table _talks
     cdef Remembered _marks
+    cdef Came _requests
     cdef unsigned long long _seed, _hi, _lo, _mark
     cdef unsigned int _tick, _swept, _turned
     cdef Py_ssize_t _slot
 
     @cython.locals(tick=cython.uint, slot=Py_ssize_t)
     cdef void _set_time(self, long long now) except *
+
+    cdef void _turn(self) except *
 
     @cython.locals(hi=cython.ulonglong, lo=cython.ulonglong)
     cdef Py_ssize_t _known(self, const unsigned char* data) noexcept

@@ -9,12 +9,14 @@ is the longest untouched before that where there is no room.
 A trace's record behind its id, in words of 64 bits: its earliest start and latest end; tokens (48 bits), and answers
 that were cut off; calls of models, of tools and of MCP (24, 20, 20); calls of tools that failed one after another, and
 at all (10, 20), and the same of MCP; how often each detector has reported (five bits each), two flags, and hand-offs
-that nobody has declared.
+that nobody has declared. A detector with a second limit has the five bits of one whose reports are counted elsewhere.
 """
 
 from __future__ import annotations
 
 from tracekeeper_sidecar.wire import labels, native
+from tracekeeper_sidecar.wire.came import Came
+from tracekeeper_sidecar.wire.detect_found import CONTEXT, PING_PONG
 from tracekeeper_sidecar.wire.detect_span import Said
 from tracekeeper_sidecar.wire.remembered import Remembered
 from tracekeeper_sidecar.wire.table import Table
@@ -35,6 +37,8 @@ REPORTED = 7
 CONVERSED = 1 << 45
 PENDING = 1 << 46
 UNDECLARED_BITS = 48
+RATE, SHARE = CONTEXT, PING_PONG
+"""Places of the reports of tokens by the minute, and of the share of failures."""
 
 _IDLE = IDLE
 _SWEEP = 10
@@ -59,6 +63,7 @@ class Known(Said):
         self._traces = Table(traces, seed)
         self._talks = Table(talks, seed ^ 1)
         self._marks = Remembered(marks)
+        self._requests = Came(seed ^ 2)
         self._seed = seed
         self._tick = self._swept = self._turned = 0
         self._hi = self._lo = self._mark = 0
@@ -91,7 +96,7 @@ class Known(Said):
             if not self._turned <= tick < self._turned + 2 * _IDLE:
                 self._marks.turn()
             self._turned = tick
-            self._marks.turn()
+            self._turn()
         self._traces._begin()
         slot = self._traces._next(tick)
         while slot >= 0:
@@ -102,6 +107,10 @@ class Known(Said):
         while slot >= 0:
             self._talks._leave(slot)
             slot = self._talks._next(tick)
+
+    def _turn(self) -> None:
+        """Half an hour is over."""
+        self._marks.turn()
 
     def _known(self, data: bytes) -> int:
         """The slot of the span's trace; -1 if nothing is known of it."""

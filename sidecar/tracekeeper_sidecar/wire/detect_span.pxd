@@ -22,15 +22,18 @@ cdef class Said(Walker):
     @cython.locals(slot=int)
     cdef void _clear(self) noexcept
 
-    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong)
+    @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, at=Py_ssize_t, number=cython.ulonglong)
     cdef int _read(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) noexcept
 
     @cython.locals(stop=Py_ssize_t)
     cdef void _status(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
-    @cython.locals(key=Py_ssize_t, key_end=Py_ssize_t, place=Py_ssize_t, slot=int, name=bytes, size=cython.ulonglong, mark=cython.ulonglong,
-                   middle=cython.ulonglong)
     cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
+
+    @cython.locals(place=Py_ssize_t, slot=int, name=bytes, size=cython.ulonglong, mark=cython.ulonglong,
+                   middle=cython.ulonglong)
+    cdef void _named(self, const unsigned char* data, Py_ssize_t key, Py_ssize_t key_end, Py_ssize_t value,
+                    Py_ssize_t value_end) noexcept
 
     @cython.locals(pos=Py_ssize_t)
     cdef int _text(self, const unsigned char* data, int slot) noexcept

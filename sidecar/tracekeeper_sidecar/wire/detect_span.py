@@ -165,7 +165,11 @@ class Said(Walker):
                 stop = pos + 2 + data[pos + 1]
                 if stop <= end:
                     if _LENGTHS >> data[pos + 3] & 1:
-                        self._attribute(data, pos + 2, stop)
+                        at = pos + 4 + data[pos + 3]
+                        if at + 1 < stop and data[at] == 18 and data[at + 1] < 128 and at + 2 + data[at + 1] == stop:
+                            self._named(data, pos + 4, at, at + 2, stop)
+                        else:
+                            self._attribute(data, pos + 2, stop)
                     pos = stop
                     continue
             stop = self.next(data, pos, end)
@@ -213,10 +217,11 @@ class Said(Walker):
         """Notes where the value of the KeyValue at [pos, end) is, if its name is known. Of two the first counts."""
         if self._key_value(data, pos, end) < 0 or self._pair_value == 0:
             return
-        key = self._pair_key
-        key_end = self._pair_key_end
-        if key_end - key < 8 or key_end - key > 62:
-            return
+        if self._pair_key_end - self._pair_key > 7 and self._pair_key_end - self._pair_key < 63:
+            self._named(data, self._pair_key, self._pair_key_end, self._pair_value, self._pair_value_end)
+
+    def _named(self, data: bytes, key: int, key_end: int, value: int, value_end: int) -> None:
+        """The same of a name of 8 bytes or more, and its value."""
         size = key_end - key
         middle = data[key + (size >> 1)]
         mark = native.word(data, key_end - 8) ^ size << 56 ^ middle << 48
@@ -226,8 +231,8 @@ class Said(Walker):
             return
         name = self._names[place]
         if len(name) == size and native.same(data, key, name, size):
-            self._value[slot] = self._pair_value
-            self._value_end[slot] = self._pair_value_end
+            self._value[slot] = value
+            self._value_end[slot] = value_end
 
     def _text(self, data: bytes, slot: int) -> int:
         """Whether the slot has a text that is not empty, which is then at [_said, _until)."""

@@ -15,6 +15,20 @@ _PLACES = re.compile(
 """Regions and makers, before names at Bedrock."""
 
 
+_FAMILIES = frozenset(
+    "claude codestral command deepseek devstral gemini gemma gpt granite grok jamba kimi llama magistral ministral "
+    "mistral mixtral nova palm phi pixtral qwen sonar titan".split()
+)
+"""First words of makers' names for models."""
+
+
+def is_own_name(name: str) -> bool:
+    """Whether somebody has made it up for a model, at a gateway: `fast`, `prod-chat`. A maker's has a number in it, or
+    begins with the name of a family."""
+    bare = _bare(name)
+    return not any(letter.isdigit() for letter in bare) and re.split(r"[^a-z]", bare)[0] not in _FAMILIES
+
+
 def same_model(one: str, other: str) -> bool:
     """Whether each could stand for the other: `gpt-4o` and `gpt-4o-2024-08-06`, but not `gpt-4o` and `gpt-4o-mini`."""
     one, other = _bare(one), _bare(other)

@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 SECOND: Final = 1_000_000_000
 BEGIN: Final = 1_760_000_000 * SECOND
 
-Value = str | int | list[str]
+Value = str | bool | int | list[str]
 
 
 @dataclass(slots=True)
@@ -185,7 +185,9 @@ def requests(name: str, story: Story, most: int = 64) -> list[bytes]:
 
 
 def _set(to: AnyValue, value: Value) -> None:
-    if isinstance(value, int):
+    if isinstance(value, bool):
+        to.bool_value = value
+    elif isinstance(value, int):
         to.int_value = value
     elif isinstance(value, str):
         to.string_value = value

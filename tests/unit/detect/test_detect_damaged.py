@@ -33,7 +33,7 @@ def test_damaged_requests_do_no_harm() -> None:
         try:
             spans = scan.look(body).spans
         except WireError:
-            Watch(1).take(body, BEGIN // 10**9)
+            Watch(1).take(body, BEGIN // 10**9, 0)
             continue
         request = Request(body, spans, BEGIN)
         step.run(request)

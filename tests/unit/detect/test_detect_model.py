@@ -46,7 +46,7 @@ class Plain:
         self.counts: Counter[Any] = Counter()
         self.levels: Counter[Any] = Counter()
         self.grown: dict[Any, tuple[int, int, int]] = {}
-        self.passed: dict[Any, tuple[str, str, int]] = {}
+        self.passed: dict[Any, tuple[str, str, str, int]] = {}
         self.runs: dict[Any, int] = defaultdict(int)
 
     def see(self, span: Told) -> list[str]:
@@ -54,11 +54,14 @@ class Plain:
         said, trace, own = [], span.trace, span.attributes
         spec, operation = self.spec, span.attributes.get("gen_ai.operation.name")
 
-        def due(detector: str, seen: int, limit: int) -> None:
-            if seen >= limit << self.levels[trace, detector]:
-                while seen >= limit << self.levels[trace, detector]:
-                    self.levels[trace, detector] += 1
-                said.append(detector)
+        def due(detector: str, seen: int, limit: int, of: Any = None) -> bool:
+            """Whether to be told: of the trace, or of what else it is `of`."""
+            of = of or (trace, detector)
+            told = seen >= limit << self.levels[of]
+            while seen >= limit << self.levels[of]:
+                self.levels[of] += 1
+            said.extend([detector] * told)
+            return told
 
         if operation in ("chat", "execute_tool"):
             self.counts[trace, "calls"] += 1
@@ -77,17 +80,22 @@ class Plain:
                 first, times = (first, times + 1) if last and came * 10 >= last * 11 else (came, 0)
                 self.grown[whose, own["gen_ai.agent.name"]] = first, came, times
                 if times >= spec.context.calls and came >= max(spec.context.tokens, first * spec.context.times):
-                    due("ContextExplosion", came, spec.context.tokens)
+                    of = (whose, own["gen_ai.agent.name"], "ContextExplosion")
+                    due("ContextExplosion", came, spec.context.tokens, of)
         elif operation == "execute_tool":
             self.counts[trace, "tools"] += 1
             self.runs[trace] = self.runs[trace] + 1 if span.failed else 0
             if span.failed:
                 self.counts[trace, "failed"] += 1
-                failed, tools, before = self.counts[trace, "failed"], self.counts[trace, "tools"], len(said)
-                due("ToolFailures", self.runs[trace], spec.tool_failures.consecutive)
+                failed, tools = self.counts[trace, "failed"], self.counts[trace, "tools"]
                 share, calls = spec.tool_failures.share, spec.tool_failures.calls
-                if len(said) == before and tools >= calls and failed >= tools * share:
-                    due("ToolFailures", failed, max(1, -(-round(share * 1000) * calls // 1000)))
+                many = max(1, -(-round(share * 1000) * calls // 1000))
+                row = spec.tool_failures.consecutive
+                if due("ToolFailures", self.runs[trace], row):
+                    while failed >= many << self.levels[trace, "share"]:
+                        self.levels[trace, "share"] += 1
+                elif self.runs[trace] < row and tools >= calls and failed >= tools * share:
+                    due("ToolFailures", failed, many, (trace, "share"))
             arguments = own.get("gen_ai.tool.call.arguments", "")
             assert isinstance(arguments, str)
             arguments = arguments if len(arguments) > 4 else ""
@@ -96,17 +104,17 @@ class Plain:
             due("Loop", self.counts[call], spec.loop.repeats if arguments else spec.loop.without_arguments)
         elif "openai.agents.to_agent" in own:
             one, other = str(own["openai.agents.from_agent"]), str(own["openai.agents.to_agent"])
-            times = 1
-            if self.passed.get(whose, ("", "", 0))[:2] == (other, one) and one != other:
-                times = self.passed[whose][2] + 1
-            self.passed[whose] = one, other, times
-            due("HandoffPingPong", times, spec.ping_pong.handoffs)
+            first, last, before, times = self.passed.get(whose, ("", "", "", 0))
+            chained = last == one and one != other
+            goes_on = chained and other in (first, before)
+            self.passed[whose] = one, other, first if chained else "", times + 1 if goes_on else 1
+            due("HandoffPingPong", self.passed[whose][3], spec.ping_pong.handoffs, (whose, "HandoffPingPong"))
         return said
 
 
 def _told(watch: Any, body: bytes) -> list[list[str]]:
     """What is found, by span in the order of the request."""
-    watch.take(body, BEGIN // 10**9)
+    watch.take(body, BEGIN // 10**9, 0)
     places = sorted({(one.begin, one.end) for one in watch.found})
     found = {place: [DETECTORS[one.detector] for one in watch.found if one[:2] == place] for place in places}
     return [found[place] for place in places]
@@ -143,7 +151,7 @@ def _play(steps: list[Any], talk: bool, most: int) -> Counter[str]:
         else:
             story.hand_over(*how)
     watch, plain = Watch(random.getrandbits(60)), Plain(SMALL)
-    watch.configure(limits_of(SMALL), {}, False)
+    watch.configure(limits_of(SMALL), {}, False, True)
     expected = [sorted(said) for span in story.spans if (said := plain.see(span))]
     found = [sorted(said) for body in requests("model", story, most) for said in _told(watch, body)]
     assert found == expected
@@ -185,9 +193,12 @@ NAMES = (
     "remembered",
     "rows",
     "labels",
+    "came",
     "detect_span",
     "detect_known",
     "detect_calls",
+    "detect_models",
+    "detect_handoffs",
     "detect",
 )
 
@@ -211,12 +222,12 @@ def plain_watch() -> Any:
 def test_plain_python_finds_what_compiled_code_does(plain_watch: Any) -> None:
     compiled, plain = Watch(7), plain_watch(7)
     for watch in (compiled, plain):
-        watch.configure(limits_of(SMALL), {"triage": frozenset({"billing"})}, True)
+        watch.configure(limits_of(SMALL), {"triage": frozenset({"billing"})}, True, True)
     spans = 0
     for case in cases():
         for body in requests(case.name, case.story):
             for watch in (compiled, plain):
-                watch.take(body, BEGIN // 10**9)
+                watch.take(body, BEGIN // 10**9, 0)
             assert plain.found == compiled.found, case.name
             assert plain.links == compiled.links
             spans += sum(

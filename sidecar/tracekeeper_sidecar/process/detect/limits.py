@@ -29,4 +29,5 @@ def limits_of(spec: Detect) -> Limits:
         model=on(Detector.RESPONSE_MODEL_CHANGED, 1),
         cut_off=on(Detector.ANSWER_CUT_OFF, spec.cut_off.answers),
         short_answer=spec.cut_off.output_tokens,
+        failures_at_end=on(Detector.TOOL_FAILURES, max(2, -(-4 * spec.tool_failures.consecutive // 5))),
     )

@@ -32,13 +32,14 @@ class DetectStep(Plain):
     def run(self, request: Request) -> None:
         """Give spans events, attributes and links, where there is a reason to."""
         watch = self._watch
-        if not watch.take(request.body, request.now // _SECOND):
+        if not watch.take(request.body, request.now // _SECOND, request.spans):
             return
         body, spans = request.body, _by_span(watch.found, watch.links)
         edits = [(at, end, written(body[at:end], *what)) for (at, end), what in sorted(spans.items())]
-        for found in watch.found:
-            self._reports[DETECTORS[found.detector]] += 1
-        self._links += len(watch.links)
+        if not watch.again:
+            for found in watch.found:
+                self._reports[DETECTORS[found.detector]] += 1
+            self._links += len(watch.links)
         request.body = splice(body, edits)
 
     def samples(self) -> Iterable[Sample]:
@@ -61,7 +62,7 @@ class DetectStep(Plain):
 
     def _configure(self) -> None:
         declared = {agent.from_: frozenset(agent.to) for agent in self._spec.handoffs}
-        self._watch.configure(limits_of(self._spec), declared, self._spec.link_conversations)
+        self._watch.configure(limits_of(self._spec), declared, self._spec.link_conversations, True)
 
 
 def _by_span(found: Iterable[Found], links: Iterable[Link]) -> dict[tuple[int, int], tuple[list[Found], list[Link]]]:

@@ -14,9 +14,11 @@ from tracekeeper_sidecar.wire.detect_found import (
     CUT_OFF,
     FAILURES,
     FAN_OUT,
+    GAVE_UP,
     LOOP,
     MODEL,
     PING_PONG,
+    RING,
     TOKENS,
     UNDECLARED,
     Found,
@@ -110,10 +112,14 @@ def sentence(found: Found) -> str:
             per = " a minute" if subject else ""
             return f"this trace has used {seen} tokens{per}"
         case _ if found.detector == FAILURES:
+            if found.form == GAVE_UP:
+                return f"{seen} calls of tools have failed one after another, and the trace has ended"
             if other:
                 return f"{seen} of {other} calls of tools have failed, {subject or 'a tool'} last"
             return f"{seen} calls of tools have failed one after another, {subject or 'a tool'} last"
         case _ if found.detector == PING_PONG:
+            if found.form == RING:
+                return f"three agents have handed over round in a ring {seen} times in a row, {subject} to {other} last"
             return f"{subject} and {other} have handed over to each other {seen} times in a row"
         case _ if found.detector == UNDECLARED:
             return f"{subject} has handed over to {other}, which is not declared"
