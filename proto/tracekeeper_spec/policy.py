@@ -28,7 +28,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -37,6 +37,7 @@ from tracekeeper_spec import members, selector
 from tracekeeper_spec.aliases import Aliases, in_processors, renamed
 from tracekeeper_spec.candidate import Candidate, Halted, read_candidate, read_halted
 from tracekeeper_spec.config import ConfigSpec, Section, TracingConfig
+from tracekeeper_spec.earlier import is_copy, prices_for_earlier
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.members import PolicyFormatError as PolicyFormatError
 from tracekeeper_spec.merge import ABOUT_CONFIGS, BESIDE, FOR_OPERATOR, ONLY_OPERATOR, SUSPEND, Merged, SecretKey, only
@@ -78,7 +79,8 @@ class PolicyEntry:
     """By section, the fields in `FOR_OPERATOR`, and whole the sections `ONLY_OPERATOR`: sidecars of earlier versions
     refuse a spec with one that they do not know."""
     beside: Mapping[str, Any] = field(default_factory=dict)
-    """The sections `BESIDE`, whole: what comes to all pods at once, without a trial, and harms no span."""
+    """The sections `BESIDE`, whole: what comes to all pods at once, without a trial, and harms no span. And the prices of
+    its processors, for sidecars of the version before: see `earlier`."""
     candidate: Candidate | None = None
     """A new version of it, which only some pods have."""
     halted: Halted | None = None
@@ -114,7 +116,8 @@ class PolicyEntry:
             origins=origins,
             about={} if named else {key: head.written[key] for key in ABOUT_CONFIGS if key in head.written},
             operator=operator,
-            beside=_beside({name: spec.pop(name) for name in BESIDE if name in spec}, origins),
+            beside=_beside({name: spec.pop(name) for name in BESIDE if name in spec}, origins)
+            | _for_earlier(spec.get(Section.PROCESSORS.field, ())),
         )
 
     def own(self) -> TracingConfig | None:
@@ -137,7 +140,7 @@ class PolicyEntry:
         return parse_spec(self._whole())
 
     def section(self, section: Section) -> tuple[Any, list[Fault]]:
-        """One of the sections `BESIDE` as a type, None when nobody wrote it or it has faults, and the faults.
+        """One of the sections in `beside` as a type, None when nobody wrote it or it has faults, and the faults.
         One that cannot be read, because it was written for another version, harms nothing else.
         """
         if section.field not in self.beside:
@@ -152,7 +155,10 @@ class PolicyEntry:
         return self.origins.get(section.field, f"{self.namespace}/{self.name}")
 
     def _whole(self) -> dict[str, Any]:
-        spec = {**self.spec, **self.beside}
+        # An operator of before kept processors beside the spec, and this one a copy of their prices.
+        spec = {**self.beside, **self.spec}
+        if is_copy(spec.get(Section.PROCESSORS.field)):
+            del spec[Section.PROCESSORS.field]
         for name, found in self.operator.items():
             if name in ONLY_OPERATOR:
                 spec[name] = found
@@ -443,6 +449,11 @@ def _beside(sections: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str
     """Without the rules and channels of another config, which are not for everybody's eyes: of those, pods need to know
     only that there are some, and whose."""
     return {name: {} if name == Section.ALERTS.field and name in origins else each for name, each in sections.items()}
+
+
+def _for_earlier(processors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    prices = prices_for_earlier(processors)
+    return {Section.PROCESSORS.field: prices} if prices else {}
 
 
 def _for_operator(spec: Mapping[str, Any], section: str) -> dict[str, Any]:

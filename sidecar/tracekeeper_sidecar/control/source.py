@@ -17,6 +17,7 @@ from tracekeeper_sidecar.errors import PolicyError
 from tracekeeper_sidecar.model import NO_POD, Pod
 from tracekeeper_spec.budget import Budget
 from tracekeeper_spec.config import ConfigSpec, Section
+from tracekeeper_spec.earlier import is_copy
 from tracekeeper_spec.metering import Metering, Push
 from tracekeeper_spec.pod_facts import VARIABLES
 from tracekeeper_spec.policy import Control, PolicyDocument, PolicyEntry, PolicyFormatError
@@ -192,7 +193,7 @@ class PolicySource:
                 self._pod_text("uid"),
             ),
             alerts=taken.author(Section.ALERTS),
-            prices=price_of(resolved.processors),
+            prices=_prices(taken, resolved),
             labels=labels,
             annotations=annotations,
             facts=_facts(),
@@ -235,6 +236,13 @@ def _pushes(entry: PolicyEntry) -> tuple[Push, ...]:
     for fault in faults:
         logger.warning("metrics are not pushed: %s", fault)
     return found.push if isinstance(found, Metering) else ()
+
+
+def _prices(entry: PolicyEntry, resolved: ResolvedSpec) -> Price:
+    """What holds before the book. An operator of the version before says it beside the spec, for the meter alone."""
+    if resolved.processors or is_copy(entry.beside.get(Section.PROCESSORS.field)):
+        return price_of(resolved.processors)
+    return price_of(entry.section(Section.PROCESSORS)[0] or ())
 
 
 def service_of(pod_info_dir: str | None) -> str:
