@@ -79,8 +79,8 @@ class PolicyEntry:
     """By section, the fields in `FOR_OPERATOR`, and whole the sections `ONLY_OPERATOR`: sidecars of earlier versions
     refuse a spec with one that they do not know."""
     beside: Mapping[str, Any] = field(default_factory=dict)
-    """The sections `BESIDE`, whole: what comes to all pods at once, without a trial, and harms no span. And the prices of
-    its processors, for sidecars of the version before: see `earlier`."""
+    """The sections `BESIDE`, whole: what comes to all pods at once, without a trial, and harms no span. And prices, for
+    sidecars of the version before: see `earlier`."""
     candidate: Candidate | None = None
     """A new version of it, which only some pods have."""
     halted: Halted | None = None
