@@ -110,7 +110,8 @@ async def test_a_step_that_fails_closed_has_the_request_refused(caplog: pytest.L
 @pytest.mark.parametrize("closed", [True, False])
 async def test_why_a_step_has_failed_is_logged_without_values(caplog: pytest.LogCaptureFixture, closed: bool) -> None:
     def fail(request: Request) -> None:
-        {}[request.body[:40] + b"hunter2"]
+        held: dict[bytes, int] = {}
+        held[request.body[:40] + b"hunter2"]
 
     await Rig(Told(fail, closed=closed)).export(otlp_requests.body(2, text="hunter2"))
     [record] = [one for one in caplog.records if "told has failed" in one.getMessage()]
