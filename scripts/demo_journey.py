@@ -11,7 +11,7 @@ from demo_alarm import Alarm
 from demo_cluster import DEMO_IMAGES, OURS, RELEASE, REPO, SHOP, SYSTEM, Kube, OwnCluster, version
 from demo_diagnosis import diagnose, hopeless
 from demo_progress import DemoFailed, Progress
-from demo_view import Arrived, compare, detections, ledger_faults, ledger_lines, table, trace_tree
+from demo_view import Arrived, compare, detections, ledger_faults, ledger_lines, table, trace_tree, treatment
 from demo_watch import Watch
 
 MANIFESTS = REPO / "examples" / "demo" / "manifests"
@@ -184,11 +184,15 @@ class Journey:
         self._progress.heading("Is it true? The agent's own list of acknowledged spans beside the backends'")
         self._progress.lines(lines)
         self._progress.heading("One of the traces that arrived in backend-b")
-        self._progress.lines(trace_tree(json.loads(found[6])))
+        spans = json.loads(found[6])
+        self._progress.lines(trace_tree(spans))
+        lines, untreated = treatment(spans)
+        self._progress.heading("What the processors did to the calls of the model")
+        self._progress.lines(lines)
         agent = json.loads(found[7])
         if agent["failed"] or agent["created"] != len(acknowledged):
             faults.append(f"the agent made {agent['created']} spans, {len(acknowledged)} were acknowledged")
-        return faults + ledger_faults(ledger) + missing
+        return faults + ledger_faults(ledger) + missing + untreated
 
     def _alarm(self) -> list[str]:
         self._progress.heading("6. the agent goes wrong, and somebody is told")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from demo_progress import DemoFailed, Progress
-from demo_view import Arrived, compare, ledger_faults, ledger_lines, trace_tree
+from demo_view import Arrived, compare, ledger_faults, ledger_lines, trace_tree, treatment
 from demo_watch import Watch
 
 DEMO = Path(__file__).parents[1] / "examples" / "demo"
@@ -46,6 +46,10 @@ spec:
       batch: {{maxDelay: 200ms}}
       retry: {{initialBackoff: 200ms, maxBackoff: 1s}}
       circuitBreaker: {{failureThreshold: 3, openFor: 2s, maxOpenFor: 4s}}
+  processors:
+    - {{name: normalize, type: Normalize}}  # the names of OpenTelemetry, whatever library the spans come from
+    - {{name: redact, type: Redact}}        # people's data and keys become [REDACTED], before anything is stored
+    - {{name: price, type: Price}}          # what each call of a model has cost
 """
 
 
@@ -224,10 +228,14 @@ def finish(local: Local, progress: Progress) -> list[str]:
     progress.heading("Is it true? The agent's own list beside the backends'")
     progress.lines(lines)
     progress.heading("One of the traces that arrived in backend-b")
-    progress.lines(trace_tree(local.json("backend-b", "/spans?limit=100")))
+    spans = local.json("backend-b", "/spans?limit=100")
+    progress.lines(trace_tree(spans))
+    lines, untreated = treatment(spans)
+    progress.heading("What the processors did to the calls of the model")
+    progress.lines(lines)
     if len(acknowledged) != 4 * RUNS:
         faults.append(f"the agent made {4 * RUNS} spans, but {len(acknowledged)} were acknowledged")
-    return faults + ledger_faults(ledger) + missing
+    return faults + ledger_faults(ledger) + missing + untreated
 
 
 def look_around(local: Local, progress: Progress) -> None:

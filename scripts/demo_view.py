@@ -49,9 +49,36 @@ def _branch(
 def _remark(attributes: Mapping[str, Any]) -> str:
     tokens = [attributes.get(f"gen_ai.usage.{way}_tokens") for way in ("input", "output")]
     if None not in tokens:
-        return f"  {tokens[0]} tokens in, {tokens[1]} out"
+        return f"  {tokens[0]} tokens in, {tokens[1]} out{_dollars(attributes, 'gen_ai.usage.cost')}"
     result = attributes.get("gen_ai.tool.call.result")
-    return f"  → {result}" if result else ""
+    return f"  → {result}" if result else _dollars(attributes, "tracekeeper.trace.cost", " for the whole trace")
+
+
+def _dollars(attributes: Mapping[str, Any], key: str, what: str = "") -> str:
+    return f", ${attributes[key]:.6f}{what}" if key in attributes else ""
+
+
+def treatment(spans: Sequence[Mapping[str, Any]], secret: str = "ada@example.com") -> tuple[list[str], list[str]]:
+    """What the sidecar has done with the calls of models among `spans`: lines to show, and what it has failed to do.
+
+    `secret` is what the demo's agent writes into each of its prompts.
+    """
+    calls = [span["attributes"] for span in spans if "gen_ai.input.messages" in span["attributes"]]
+    if not calls:
+        return [], ["no call of a model has arrived"]
+    faults = []
+    if clear := sum(secret in repr(span) for span in spans):
+        faults.append(f"{clear} of {len(spans)} spans arrived with {secret} in them, which Redact should have hidden")
+    if unpriced := sum("gen_ai.usage.cost" not in call for call in calls):
+        faults.append(
+            f"{unpriced} of {len(calls)} calls of a model arrived without a cost, which Price should have set"
+        )
+    told = [call["gen_ai.usage.cost"] for call in calls if "gen_ai.usage.cost" in call]
+    model = calls[-1].get("gen_ai.response.model", "a model")
+    return [
+        f"the agent's prompts say {secret}; as they arrived: {str(calls[-1]['gen_ai.input.messages'])[:60]}…",
+        f"{len(told)} calls of {model} cost ${sum(told):.4f} by the price book",
+    ], faults
 
 
 def detections(spans: Sequence[Mapping[str, Any]]) -> list[str]:

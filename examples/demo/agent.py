@@ -38,6 +38,8 @@ from runaway import Runaway  # noqa: E402
 
 KEEP_IDS = 2_000_000
 MODEL = "gpt-4o"
+WHO = "I am ada@example.com. "
+"""People write such things into prompts; nobody has told the agent to keep them out of its traces."""
 QUESTIONS = ("Lyon", "Oslo", "Kyoto", "Quito", "Cairo", "Perth", "Bergen", "Lima")
 
 
@@ -130,7 +132,7 @@ class Agent:
     def __init__(self, tracer: trace.Tracer, journal: Journal, prompt_bytes: int) -> None:
         self._tracer = tracer
         self._journal = journal
-        self._prompt = ("What should I wear today? " * (prompt_bytes // 26 + 1))[:prompt_bytes]
+        self._prompt = (WHO + "What should I wear today? " * (prompt_bytes // 26 + 1))[:prompt_bytes]
         self._random = random.Random(4317)
 
     def run(self, number: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from demo_diagnosis import container_troubles, hopeless
 from demo_progress import DemoFailed, Progress
-from demo_view import Arrived, compare, detections, ledger_faults, ledger_lines, table, trace_tree
+from demo_view import Arrived, compare, detections, ledger_faults, ledger_lines, table, trace_tree, treatment
 from demo_watch import Watch
 
 
@@ -62,6 +62,26 @@ def test_a_trace_is_a_tree_in_order_of_time() -> None:
         "│  └─ deep  2.0 ms",
         "└─ late  2.0 ms",
     ]
+
+
+def test_a_tree_tells_what_calls_and_the_whole_have_cost() -> None:
+    tokens = {"gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 9, "gen_ai.usage.cost": 0.00015}
+    found = [span("root", "1", **{"tracekeeper.trace.cost": 0.00015}), span("chat", "2", "1", 2.0, **tokens)]
+    assert trace_tree(found) == [
+        "trace t (s)",
+        "root  2.0 ms, $0.000150 for the whole trace",
+        "└─ chat  2.0 ms  7 tokens in, 9 out, $0.000150",
+    ]
+
+
+def test_what_was_not_hidden_or_not_priced_is_a_fault() -> None:
+    call: dict[str, Any] = {"gen_ai.input.messages": "I am [REDACTED].", "gen_ai.usage.cost": 0.25}
+    lines, faults = treatment([span("chat", "1", **call), span("chat", "2", **call)])
+    assert "as they arrived: I am [REDACTED]." in lines[0] and "$0.5000" in lines[1]
+    assert faults == []
+    lines, faults = treatment([span("chat", "1", **{"gen_ai.input.messages": "ada@example.com"})])
+    assert [fault.split(" arrived ")[0] for fault in faults] == ["1 of 1 spans", "1 of 1 calls of a model"]
+    assert treatment([span("root", "1")]) == ([], ["no call of a model has arrived"])
 
 
 def test_without_a_root_there_is_no_tree_yet() -> None:
