@@ -10,4 +10,4 @@ cdef bytes _WITHIN
 
 @cython.locals(at=Py_ssize_t, pos=Py_ssize_t)
 cdef int _find(const unsigned char* data, Py_ssize_t size, const unsigned char* before, const unsigned char* first,
-               const unsigned char* within, list found) except -1
+               const unsigned char* within, Py_ssize_t most, list found) except -1

@@ -29,15 +29,16 @@ _WITHIN = bytes(
 )
 
 
-def mail_ends(data: bytes) -> list[int]:
+def mail_ends(data: bytes, most: int) -> list[int]:
     """Behind the first byte of each domain that an address of e-mail may have, ascending. None is missed whose `@` is
-    written as one, whatever bytes are around it and however the rest is escaped."""
+    written as one, whatever bytes are around it and however the rest is escaped. Where there are more than `most`, one
+    more than that."""
     found: list[int] = []
-    _find(data, len(data), _BEFORE, _FIRST, _WITHIN, found)
+    _find(data, len(data), _BEFORE, _FIRST, _WITHIN, most, found)
     return found
 
 
-def _find(data: bytes, size: int, before: bytes, first: bytes, within: bytes, found: list[int]) -> int:
+def _find(data: bytes, size: int, before: bytes, first: bytes, within: bytes, most: int, found: list[int]) -> int:
     at = native.index(data, _AT, 0, size)
     while at >= 0:
         pos = at + 1
@@ -46,5 +47,7 @@ def _find(data: bytes, size: int, before: bytes, first: bytes, within: bytes, fo
                 pos += 1
             if pos < size and (data[pos] == _DOT or data[pos] == _BACKSLASH):
                 found.append(at + 2)
+                if len(found) > most:
+                    return 0
         at = native.index(data, _AT, pos, size)
     return 0

@@ -9,8 +9,8 @@ cdef int _SPAN, _EVENT, _LINK, _FIRST_TEXT, _LINK_ID, _SLOTS, _MOST_KEYS, _UNSEE
 cdef unsigned long long _ALL_64, _BASIS, _PRIME
 
 cdef class Finder(Walker):
-    cdef object _judge
-    cdef list _names, _hits, _found
+    cdef object _judge, _take
+    cdef list _names, _hits
     cdef int _verdicts[4096]
     cdef Py_ssize_t _known, _next, _count, _spans, _from, _until
     cdef int _by_key, _every

@@ -118,6 +118,10 @@ _BASIS = 0x9E3779B97F4A7C15
 _PRIME = 0x5851F42D4C957F2D
 
 
+def _nothing(part: Part) -> None:
+    """Takes no part."""
+
+
 class Finder(Walker):
     """For one thread at a time. `judge` says of a key whether what it names must be looked at (1) or not (0); it is
     asked once for each key, until there have been many."""
@@ -129,25 +133,26 @@ class Finder(Walker):
         self._verdicts = [_UNSEEN] * 4096
         self._known = 0
         self._hits: list[int] = []
-        self._found: list[Part] = []
+        self._take: Callable[[Part], object] = _nothing
         self._next = self._count = self._spans = 0
         self._by_key = self._every = 0
         self._from = self._until = 0
 
-    def find(self, body: bytes, hits: list[int], by_key: bool, every: bool) -> list[Part]:
-        """The parts of `body` in which one of the `hits` ends (ascending); `by_key`: and KeyValues that their keys, or
-        keys in them, may say must be looked at, and unknown fields; `every`: all parts."""
+    def find(self, body: bytes, hits: list[int], by_key: bool, every: bool, take: Callable[[Part], object]) -> None:
+        """Gives `take` the parts of `body` in which one of the `hits` ends (both ascending), one by one: there may be
+        many; `by_key`: and KeyValues that their keys, or keys in them, may say must be looked at, and unknown fields;
+        `every`: all parts. What `take` raises, and the judge, ends it."""
         self._hits = hits
         self._count = len(hits)
         self._next = self._spans = 0
         self._by_key = by_key
         self._every = every
-        self._found = []
-        self._message(body, 0, len(body), 0, -1, -1, -1, -1)
-        found = self._found
-        self._found = []
-        self._hits = []
-        return found
+        self._take = take
+        try:
+            self._message(body, 0, len(body), 0, -1, -1, -1, -1)
+        finally:
+            self._hits = []
+            self._take = _nothing
 
     def _touches(self, begin: int, end: int) -> int:
         """Hits that end in (begin, end]: their places in [_from, _until). Must be asked in the order of the bytes."""
@@ -215,7 +220,7 @@ class Finder(Walker):
         if begin == end or (place == _LINK_ID and (end - begin == 16 or end - begin == 8)):
             return 0
         if self._touches(begin, end) or self._every or (self._by_key and self._wanted(data, begin, end, place)):
-            self._found.append((place, begin, end, self._from, self._until, owner, owner_end, index, span))
+            self._take((place, begin, end, self._from, self._until, owner, owner_end, index, span))
         return 0
 
     def _wanted(self, data: bytes, begin: int, end: int, place: int) -> int:

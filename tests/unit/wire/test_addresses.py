@@ -20,10 +20,15 @@ def test_the_module_is_the_compiled_one() -> None:
 
 def test_a_domain_has_a_dot_or_what_may_be_one() -> None:
     text = b"ada@example.com, not@that, @nobody.org, x@\\u0065xample, o@xn--e1a.org, a@b@c.d"
-    assert [text[end - 2 : end] for end in mail_ends(text)] == [b"@e", b"@\\", b"@x", b"@c"]
+    assert [text[end - 2 : end] for end in mail_ends(text, 100)] == [b"@e", b"@\\", b"@x", b"@c"]
 
 
 @otlp_requests.property_test
 @given(st.binary(max_size=40) | st.text("a@.\\ é-", max_size=40).map(str.encode))
 def test_it_finds_what_the_pattern_finds(data: bytes) -> None:
-    assert mail_ends(data) == [found.start() + 2 for found in PLAIN.finditer(data)]
+    assert mail_ends(data, 100) == [found.start() + 2 for found in PLAIN.finditer(data)]
+
+
+def test_it_stops_where_there_are_too_many() -> None:
+    assert len(mail_ends(b"a@b." * 1000, 10)) == 11
+    assert len(mail_ends(b"a@b." * 10, 10)) == 10

@@ -19,8 +19,14 @@ from tracekeeper_spec.redact import MessageContent, Redact
 
 _ATTRIBUTES: Final = range(1, 6)
 _OF_EVENTS: Final = PLACES.index("events.attributes")
-MOST_SECONDS: Final = 2.0
-"""For one request: what has not been looked at by then is refused. Linear work on the largest request takes less."""
+_TEXT, _ATTRIBUTE, _EVENT = range(3)
+"""What may be remembered: the same bytes may be a text and an attribute, and mean two things."""
+LEAST_SECONDS: Final = 0.25
+"""CPU time for any request: what has not been looked at by then is refused."""
+SECONDS_PER_BYTE: Final = 1e-6
+"""And so much more for each byte. Where everything is looked at, ordinary spans take two thirds of it."""
+MOST_SECONDS: Final = 1.0
+"""Never more: nobody else is served meanwhile."""
 _REMEMBERED: Final = 4096
 _MOST_REMEMBERED: Final = 512
 
@@ -55,7 +61,7 @@ class Engine:
         self._values = Values(self._matcher, self._texts, wish.message_content)
         self._finder = Finder(self._values.is_wanted)
         self._all_keys = wish.message_content is not MessageContent.KEEP
-        self._remembered: dict[tuple[bytes, Collection[Aim] | None, bool], tuple[bytes | None, Counter[str]]] = {}
+        self._remembered: dict[tuple[bytes, Collection[Aim] | None, int], tuple[bytes | None, Counter[str]]] = {}
 
     def redact(self, body: bytes, tell: Tell | None = None) -> Outcome:
         """What becomes of a serialised request that the scanner has accepted. `tell` hears of each finding."""
@@ -63,10 +69,15 @@ class Engine:
         by_key = suspicion.by_key or self._all_keys
         if not (suspicion.hits or by_key or suspicion.every):
             return Outcome(body)
-        parts = self._finder.find(body, suspicion.hits, by_key, suspicion.every)
-        if not parts:
-            return Outcome(body)
-        return self._changed(body, suspicion, parts, tell)
+        limit = min(LEAST_SECONDS + len(body) * SECONDS_PER_BYTE, MOST_SECONDS)
+        until = self._matcher.until = time.thread_time() + limit
+        work = _Work(self, body, suspicion, until, tell)
+        try:
+            self._finder.find(body, suspicion.hits, by_key, suspicion.every, work.take)
+        except TooLongError as error:
+            # While it judged keys: what is behind them has not been looked at, whoever owns it.
+            return Outcome(b"", count_spans(body), f"keys of attributes: {error}")
+        return work.outcome(self._finder)
 
     def forget(self) -> None:
         """Look anew at what has been seen before."""
@@ -79,40 +90,8 @@ class Engine:
         except (DroppedError, TooDeepError):
             return self._matcher.mask(text)
 
-    def _changed(self, body: bytes, suspicion: Suspicion, parts: list[Part], tell: Tell | None) -> Outcome:
-        outcome = Outcome(body)
-        edits: list[Edit] = []
-        gone: set[tuple[int, int]] = set()
-        spans: set[int] = set()
-        until = self._matcher.until = time.thread_time() + MOST_SECONDS
-        for part in parts:
-            owner = part[5], part[6]
-            if owner in gone:
-                continue
-            begin, end = part[1], part[2]
-            was = body[begin:end]
-            try:
-                if time.thread_time() > until:
-                    raise TooLongError
-                found = self._part(part, was, suspicion, outcome, tell)
-            except Exception as error:
-                # Whatever it is: what has not been looked at is not stored.
-                gone.add(owner)
-                outcome.problem = outcome.problem or f"{PLACES[part[0]]}: {error or type(error).__name__}"
-                continue
-            if found != was:
-                edits.append((begin, end, found))
-                spans.add(part[8])
-        if gone:
-            edits = _without(edits, gone)
-        if edits:
-            outcome.body = self._finder.rebuild(body, edits)
-            outcome.spans = len(spans - {-1})
-        if gone:
-            outcome.gone = count_spans(body) - count_spans(outcome.body)
-        return outcome
-
-    def _part(self, part: Part, was: bytes, suspicion: Suspicion, outcome: Outcome, tell: Tell | None) -> bytes | None:
+    def part(self, part: Part, was: bytes, suspicion: Suspicion, outcome: Outcome, tell: Tell | None) -> bytes | None:
+        """What a part that was `was` is to be; None: it goes. Counts it in `outcome`. Raises whatever goes wrong."""
         aims: frozenset[Aim] | None
         if suspicion.every:
             aims = None
@@ -123,15 +102,15 @@ class Engine:
         place = part[0]
         if place == UNKNOWN or place == LINK_ID:
             return self._unknown(was, part, aims, outcome, tell)
-        of_event = place == _OF_EVENTS
+        kind = _EVENT if place == _OF_EVENTS else _ATTRIBUTE if place in _ATTRIBUTES else _TEXT
         remember = tell is None and len(was) <= _MOST_REMEMBERED
-        if remember and (known := self._remembered.get((was, aims, of_event))) is not None:
+        if remember and (known := self._remembered.get((was, aims, kind))) is not None:
             outcome.values += known[1]
             return known[0]
         report = Report(None if tell is None else lambda note: tell(part, note))
         found: bytes | None
-        if place in _ATTRIBUTES:
-            found = self._values.attribute(was, aims, report, of_event)
+        if kind != _TEXT:
+            found = self._values.attribute(was, aims, report, kind == _EVENT)
         else:
             try:
                 found = self._texts.redact(was, aims, report)
@@ -140,7 +119,7 @@ class Engine:
         if remember:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            self._remembered[was, aims, of_event] = found, report.values
+            self._remembered[was, aims, kind] = found, report.values
         if report.values:
             outcome.values.update(report.values)
         return found
@@ -159,11 +138,62 @@ class Engine:
         return None
 
 
+class _Work:
+    """What is done to one request, part by part."""
+
+    def __init__(self, engine: Engine, body: bytes, suspicion: Suspicion, until: float, tell: Tell | None) -> None:
+        self._engine, self._body, self._suspicion, self._until, self._tell = engine, body, suspicion, until, tell
+        self._outcome = Outcome(body)
+        self._edits: list[Edit] = []
+        self._gone: set[tuple[int, int]] = set()
+        self._spans: set[int] = set()
+
+    def take(self, part: Part) -> None:
+        """Look at the next part."""
+        begin, end = part[1], part[2]
+        # What nobody owns, a field of the request that OTLP does not know, goes by itself.
+        owner = (part[5], part[6]) if part[5] >= 0 else (begin, end)
+        if owner in self._gone:
+            return
+        was = self._body[begin:end]
+        outcome = self._outcome
+        try:
+            if time.thread_time() > self._until:
+                raise TooLongError
+            found = self._engine.part(part, was, self._suspicion, outcome, self._tell)
+        except Exception as error:
+            # Whatever it is: what has not been looked at is not stored.
+            self._gone.add(owner)
+            outcome.problem = outcome.problem or f"{PLACES[part[0]]}: {error or type(error).__name__}"
+            return
+        if found != was:
+            self._edits.append((begin, end, found))
+            self._spans.add(part[8])
+
+    def outcome(self, finder: Finder) -> Outcome:
+        """What has become of the request, now that all of its parts were taken."""
+        outcome = self._outcome
+        edits = _without(self._edits, self._gone) if self._gone else self._edits
+        if edits:
+            outcome.body = finder.rebuild(self._body, edits)
+            outcome.spans = len(self._spans - {-1})
+        if self._gone:
+            outcome.gone = count_spans(self._body) - count_spans(outcome.body)
+        return outcome
+
+
 def _without(edits: list[Edit], gone: set[tuple[int, int]]) -> list[Edit]:
     """The edits, without those inside of what goes as a whole, and with that."""
-    whole: list[tuple[int, int]] = []
-    for owner in sorted(gone, key=lambda one: (one[0], -one[1])):
-        if not whole or owner[0] >= whole[-1][1]:
-            whole.append(owner)
-    kept = [edit for edit in edits if not any(begin <= edit[0] and edit[1] <= end for begin, end in whole)]
-    return sorted([*kept, *((begin, end, None) for begin, end in whole)], key=lambda edit: edit[0])
+    found: list[Edit] = []
+    at = last = 0
+    for begin, end in sorted(gone, key=lambda one: (one[0], -one[1])):
+        if begin < last:
+            continue  # Within what goes already.
+        last = end
+        while at < len(edits) and edits[at][0] < begin:
+            found.append(edits[at])
+            at += 1
+        while at < len(edits) and edits[at][1] <= end:
+            at += 1
+        found.append((begin, end, None))
+    return found + edits[at:]

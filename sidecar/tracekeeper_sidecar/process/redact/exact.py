@@ -32,7 +32,7 @@ _GAP: Final = rb"(?:[ ./()-]{0,2}|" + _WIDE + rb")"
 _DASH: Final = rb"(?:[ -]|" + _WIDE + rb")"
 _ALONE: Final = rb"(?:^|[^0-9A-Za-z])"
 _RUN: Final = compiled(prefilter_shapes.DIGITS)
-_SPLIT_RUN: Final = compiled(prefilter_shapes.SHAPES[1].pattern)
+_SPLIT_RUN: Final = compiled(prefilter_shapes.SPLIT)
 _CALLED: Final = (
     rb"(?i:tel(?:e(?:phone|fon[eo]?)|[\xc3e]\xa9?fono?)?|(?:tele)?phones?|mobile?|cell(?:ular)?|fax|what[s] "
     rb"?app|handy|sms|call"

@@ -7,7 +7,7 @@ import hmac
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import re2
@@ -25,6 +25,8 @@ NAMES_LABEL: Final = "Names"
 CONTENT_LABEL: Final = "MessageContent"
 UNKNOWN_LABEL: Final = "UnknownField"
 _MARK: Final = exact.compiled(rb"\[(?:REDACTED|sha256:[a-p]{16})\]")
+_LOOK: Final = 15
+"""After so many keys it is looked at the clock."""
 _LETTERS: Final = bytes.maketrans(b"0123456789abcdef", b"abcdefghijklmnop")
 
 
@@ -78,16 +80,28 @@ class Matcher:
             either = "|".join(name_pattern(name) for name in longest_first)
             self._names = re2.compile(f"(?i)({either})".encode(), options)
         self._keys = [(text, re2.compile(f"(?i){text}".encode(), options)) for text in wish.key_patterns]
+        self._any_key = _either(wish.key_patterns, options)
+        self._asked = 0
         self._except = frozenset(key.encode() for key in wish.except_keys)
 
     def key_pattern(self, key: bytes) -> str:
-        """The pattern that says that what this key names is hidden; empty: none does."""
+        """The pattern that says that what this key names is hidden; empty: none does. Raises TooLongError."""
         if key in self._except:
+            return ""
+        self._asked += 1
+        if self._asked & _LOOK == 0:
+            self.look_at_clock()
+        if self._any_key is not None and self._any_key.search(key) is None:
             return ""
         for text, pattern in self._keys:
             if pattern.search(key) is not None:
                 return text
         return ""
+
+    def look_at_clock(self) -> None:
+        """Raises TooLongError when it is over."""
+        if time.thread_time() > self.until:
+            raise exact.TooLongError
 
     def holds_key(self, text: bytes) -> bool:
         """Whether one of the patterns of keys matches in `text`, which is nobody knows what."""
@@ -121,6 +135,16 @@ class Matcher:
         found = hmac.new(self._hash_key, text, hashlib.sha256).hexdigest()[:16]
         # Letters alone, in which no detector sees a number.
         return b"[sha256:" + found.encode().translate(_LETTERS) + b"]"
+
+
+def _either(patterns: Sequence[str], options: Any) -> Any:
+    """All of the patterns as one, in any case; None where they cannot be."""
+    if len(patterns) < 2 or any("\\Q" in pattern for pattern in patterns):
+        return None
+    try:
+        return re2.compile("|".join(f"(?i:{pattern})" for pattern in patterns).encode(), options)
+    except re2.error:
+        return None  # They are too much together.
 
 
 def _quiet() -> Any:

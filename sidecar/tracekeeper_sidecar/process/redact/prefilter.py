@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from tracekeeper_sidecar.process.redact import prefilter_shapes
+from tracekeeper_sidecar.process.redact.prefilter_shapes import NUMBERS
 from tracekeeper_sidecar.process.redact.superset import superset
 from tracekeeper_sidecar.wire.addresses import mail_ends
+from tracekeeper_sidecar.wire.numbers import number_ends
 from tracekeeper_sidecar.wire.redact import HIT_BITS
 from tracekeeper_spec.redact import Detector, Redact
 
@@ -25,6 +27,7 @@ own."""
 
 _MOST_HITS: Final = 4096
 _MOST_PER_BYTE: Final = 1 / 64
+_MOST_EVER: Final = 1 << 18
 _END_OF_KEY: Final = rb"[^\"\x00-\x1f]*\"(?:[ \t\r\n]|\\+[nrt])*:"
 
 
@@ -59,8 +62,10 @@ class Prefilter:
         patterns = _patterns(wish)
         self.aims = [pattern.aims for pattern in patterns]
         """By the numbers of the patterns."""
-        self._mail = next((at for at, pattern in enumerate(patterns) if Detector.EMAIL in pattern.aims), -1)
-        self._key = next((at for at, pattern in enumerate(patterns) if KEY in pattern.aims), -1)
+        self._mail = _first(patterns, frozenset((Detector.EMAIL,)))
+        self._numbers = _first(patterns, NUMBERS)
+        self._addresses = _first(patterns, frozenset((Detector.IP_ADDRESS,)))
+        self._keys = frozenset(at for at, pattern in enumerate(patterns) if KEY in pattern.aims)
         self._hits: list[int] = []
         self._most = 0
         self._by_key = False
@@ -93,26 +98,37 @@ class Prefilter:
         self._hits = []
         self._by_key = False
         # Where there are so many, it is not faster to know which.
-        self._most = _MOST_HITS + int(len(body) * _MOST_PER_BYTE)
+        self._most = min(_MOST_HITS + int(len(body) * _MOST_PER_BYTE), _MOST_EVER)
         try:
             self._database.scan(body, match_event_handler=self._hit)
         except self._terminated:
             return EVERYTHING
         if self._mail >= 0:
-            self._hits += [end << HIT_BITS | self._mail for end in mail_ends(body)]
-            if len(self._hits) > self._most:
-                return EVERYTHING
+            self._hits += [end << HIT_BITS | self._mail for end in mail_ends(body, self._most)]
+        if self._numbers >= 0 or self._addresses >= 0:
+            numbers, addresses = number_ends(body, self._most)
+            if numbers and self._numbers >= 0:
+                self._hits += [end << HIT_BITS | self._numbers for end in numbers]
+            if addresses and self._addresses >= 0:
+                self._hits += [end << HIT_BITS | self._addresses for end in addresses]
+        if len(self._hits) > self._most:
+            return EVERYTHING
         if not self._hits:
             return Suspicion([], True, False) if self._by_key else NOTHING
         self._hits.sort()
         return Suspicion(self._hits, self._by_key, False)
 
     def _hit(self, pattern: int, begin: int, end: int, flags: int, context: object) -> bool | None:
-        if pattern == self._key:
+        if pattern in self._keys:
             self._by_key = True
             return None
         self._hits.append(end << HIT_BITS | pattern)
         return True if len(self._hits) > self._most else None
+
+
+def _first(patterns: list[_Pattern], aims: frozenset[Aim]) -> int:
+    """The number of the first pattern that is there for one of them; -1: nobody wants any."""
+    return next((number for number, pattern in enumerate(patterns) if pattern.aims & aims), -1)
 
 
 def _patterns(wish: Redact) -> list[_Pattern]:

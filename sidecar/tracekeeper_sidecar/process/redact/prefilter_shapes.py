@@ -7,6 +7,7 @@ may write in two ways is looked for in both, or is in TRAP. In bytes, in a synta
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from tracekeeper_spec.redact import Detector
@@ -16,22 +17,25 @@ class Shape(NamedTuple):
     """A pattern of the pass."""
 
     pattern: bytes
-    detectors: tuple[Detector, ...]
+    detectors: Collection[Detector]
     """Those whose findings it has in it; none: all of them."""
     any_case: bool = False
 
 
-_DIGITS = (Detector.PHONE, Detector.CREDIT_CARD, Detector.SSN, Detector.IBAN)
+NUMBERS: Final = frozenset((Detector.PHONE, Detector.CREDIT_CARD, Detector.SSN, Detector.IBAN))
+"""Detectors of what has DIGITS or SPLIT in it."""
 
 DIGITS: Final = rb"[0-9](?:[ ./()-]{0,2}[0-9]){8}"
 """Nine digits with not much between them: every phone number, card, SSN and IBAN that we know has them."""
 WIDE: Final = rb"(?:\xc2\xa0|\xe2\x80[\x89\x90\x91\xaf])"
 """Spaces and hyphens that do not break a line, and thin spaces: U+00A0, U+2009, U+2010, U+2011, U+202F."""
 
+SPLIT: Final = rb"[0-9)]" + WIDE + rb"[0-9(]"
+"""Digits with one of those between them."""
+
 SHAPES: Final = (
-    Shape(DIGITS, _DIGITS),
-    Shape(rb"[0-9)]" + WIDE + rb"[0-9(]", _DIGITS),
-    Shape(rb"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]{3,4}:[0-9a-fA-F]{0,4}:", (Detector.IP_ADDRESS,)),
+    Shape(SPLIT, NUMBERS),  # DIGITS: see wire.numbers
+    Shape(rb"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]", (Detector.IP_ADDRESS,)),  # version 6: see wire.numbers
     Shape(rb"[0-9A-Za-z._%+'\x80-\xbf-]%40[0-9A-Za-z\xc2-\xf4\\]", (Detector.EMAIL,)),  # `@`: see wire.addresses
     Shape(rb"eyJ[0-9A-Za-z_-]{8}", (Detector.JWT,)),
     Shape(
