@@ -4,11 +4,9 @@ answers."""
 from __future__ import annotations
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from kept_wire import Wire
 from redaction_requests import OWN, PLACES, empty, put
 from sidecar_process import RunningSidecar, Sidecars, manifest, otlp, until
 
@@ -43,37 +42,6 @@ LABELS = (
 
 def mail(number: int) -> str:
     return f"canary{number:03d}@nest{number:03d}.example.org"
-
-
-class Wire:
-    """A backend that keeps every byte that it is sent, and refuses everything while `status` says so."""
-
-    def __init__(self) -> None:
-        self.seen: list[bytes] = []
-        self.status = 200
-        wire = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                wire.seen.append(f"{self.requestline}{self.headers}".encode() + body)
-                self.send_response(wire.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *arguments: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
