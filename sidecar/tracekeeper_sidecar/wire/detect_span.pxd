@@ -10,7 +10,8 @@ cdef unsigned long long _MOST_NUMBER, _LOW_32, _ALL_64, _FACTOR, _LENGTHS
 cdef class Said(Walker):
     cdef Py_ssize_t _value[24]
     cdef Py_ssize_t _value_end[24]
-    cdef list _names
+    cdef unsigned long long _words_of[512]
+    cdef unsigned long long _size_of[128]
     cdef int _slot_of[128]
     cdef Py_ssize_t _trace, _span_id, _parent, _said, _until
     cdef int _root, _flags
@@ -30,7 +31,7 @@ cdef class Said(Walker):
 
     cdef void _attribute(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
-    @cython.locals(place=Py_ssize_t, slot=int, name=bytes, size=cython.ulonglong, mark=cython.ulonglong,
+    @cython.locals(place=Py_ssize_t, slot=int, size=cython.ulonglong, last=cython.ulonglong, mark=cython.ulonglong,
                    middle=cython.ulonglong)
     cdef void _named(self, const unsigned char* data, Py_ssize_t key, Py_ssize_t key_end, Py_ssize_t value,
                     Py_ssize_t value_end) noexcept

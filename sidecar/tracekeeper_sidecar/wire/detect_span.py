@@ -101,6 +101,13 @@ def _multiplier() -> int:
     raise AssertionError("two names differ in nothing that is looked at")
 
 
+def _words(name: bytes) -> list[int]:
+    """All of a name of 8 to 32 bytes, in words that may overlap: the first 8 bytes, those from 8 and from 16 on, if it
+    has as many, and the last."""
+    at = (0, min(8, len(name) - 8), min(16, len(name) - 8), len(name) - 8)
+    return [int.from_bytes(name[begin : begin + 8]) for begin in at]
+
+
 _FACTOR = _multiplier()
 _LENGTHS = sum({1 << len(name) for name, _ in NAMES})
 
@@ -112,11 +119,14 @@ class Said(Walker):
         Walker.__init__(self)
         self._value = [_ABSENT] * 24
         self._value_end = [0] * 24
-        self._names = [b""] * _PLACES
+        self._words_of = [0] * 512
+        self._size_of = [0] * 128
         self._slot_of = [_NONE] * 128
         for name, slot in NAMES:
             place = (_mark(name) * _FACTOR & _ALL_64) >> _PLACE_BITS
-            self._names[place] = name
+            for at, word in enumerate(_words(name)):
+                self._words_of[4 * place + at] = word
+            self._size_of[place] = len(name)
             self._slot_of[place] = slot
         self._trace = self._span_id = self._parent = _NONE
         self._root = 1
@@ -223,16 +233,23 @@ class Said(Walker):
     def _named(self, data: bytes, key: int, key_end: int, value: int, value_end: int) -> None:
         """The same of a name of 8 bytes or more, and its value."""
         size = key_end - key
+        last = native.word(data, key_end - 8)
         middle = data[key + (size >> 1)]
-        mark = native.word(data, key_end - 8) ^ size << 56 ^ middle << 48
+        mark = last ^ size << 56 ^ middle << 48
         place = ((mark * _FACTOR) & _ALL_64) >> _PLACE_BITS
         slot = self._slot_of[place]
-        if slot < 0 or self._value[slot] >= 0:
+        if slot < 0 or self._value[slot] >= 0 or self._size_of[place] != size:
             return
-        name = self._names[place]
-        if len(name) == size and native.same(data, key, name, size):
-            self._value[slot] = value
-            self._value_end[slot] = value_end
+        place *= 4
+        if last != self._words_of[place + 3] or native.word(data, key) != self._words_of[place]:
+            return
+        if size > 16:
+            if native.word(data, key + 8) != self._words_of[place + 1]:
+                return
+            if size > 24 and native.word(data, key + 16) != self._words_of[place + 2]:
+                return
+        self._value[slot] = value
+        self._value_end[slot] = value_end
 
     def _text(self, data: bytes, slot: int) -> int:
         """Whether the slot has a text that is not empty, which is then at [_said, _until)."""
