@@ -26,7 +26,7 @@ HOT = [
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("pricing", "redact", "splice", "tally", "tariffs", "waiting")),
     *(
         f"tracekeeper_sidecar.wire.{name}"
-        for name in ("normalize", "normalize_repeats", "normalize_span", "normalize_usage")
+        for name in ("normalize", "normalize_answers", "normalize_repeats", "normalize_span", "normalize_usage")
     ),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("addresses", "attributes", "drop", "numbers")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("detect", "detect_calls", "detect_known")),

@@ -9,7 +9,7 @@ from tracekeeper_sidecar.wire.walker cimport Walker
 cdef int _FOREIGN, _OPERATION, _INPUT, _OUTPUT, _PART, _TOOL, _RESPONSE, _BASIS, _DIALECT, _MESSAGES, _REPEATED
 cdef int _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_KIND, _FLAT, _EVENTS
 cdef int _KNOWN, _PLACES
-cdef unsigned long long _LLM, _EMBEDDING, _STOP, _SAID, _USED, _MOST_TOKENS
+cdef unsigned long long _LLM, _EMBEDDING, _STOP, _SAID, _USED, _ANSWERED, _MOST_TOKENS
 cdef Py_ssize_t _PEEK
 
 cdef class Work:
@@ -23,11 +23,10 @@ cdef class Normalizer(Walker):
     cdef unsigned long long _marks[4096]
     cdef unsigned char _verdicts[4096]
     cdef int _learned
-    cdef int _why, _foreign, _told, _parts, _is_tool, _odd, _flat, _used, _operation, _names_messages, _event, _done, _strange
+    cdef int _why, _foreign, _told, _parts, _is_tool, _odd, _flat, _operation, _names_messages, _event, _done, _strange
     cdef unsigned long long _kinds
     cdef Py_ssize_t _trace, _span_id, _parent, _response, _response_end
-    cdef Py_ssize_t _answer, _answer_end
-    cdef unsigned long long _start, _end
+    cdef unsigned long long _inputs, _outputs, _start, _end
     cdef Py_ssize_t _resource, _resource_end, _scope, _scope_end
 
 
@@ -52,7 +51,7 @@ cdef class Normalizer(Walker):
     @cython.locals(why=int)
     cdef void _reason(self) except *
 
-    @cython.locals(kinds=cython.ulonglong, answer=cython.ulonglong)
+    @cython.locals(answer=cython.ulonglong)
     cdef void _keep(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
 
     @cython.locals(value=Py_ssize_t, value_end=Py_ssize_t, verdict=int)

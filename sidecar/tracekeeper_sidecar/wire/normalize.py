@@ -30,7 +30,8 @@ _RESPONSE, _BASIS, _DIALECT, _MESSAGES, _REPEATED = RESPONSE, BASIS, DIALECT, ME
 _TRANSLATE, _NUMBERS, _WORK_OUT, _NAME_KIND, _FLAT, _EVENTS = TRANSLATE, NUMBERS, WORK_OUT, NAME_KIND, FLAT, EVENTS
 
 _LLM, _EMBEDDING = normalize_repeats.LLM, normalize_repeats.EMBEDDING
-_STOP, _SAID, _USED = normalize_repeats.STOP, normalize_repeats.SAID, normalize_repeats.USED
+_STOP, _SAID = normalize_repeats.STOP, normalize_repeats.SAID
+_USED, _ANSWERED = normalize_repeats.USED, normalize_repeats.ANSWERED
 
 _KNOWN = 2048
 """Keys whose verdict is remembered."""
@@ -69,9 +70,9 @@ class Normalizer(Walker):
         self._verdicts = [0] * 4096
         self._learned = 0
         self._why = self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = 0
-        self._kinds = self._used = self._operation = self._names_messages = self._event = self._done = self._strange = 0
+        self._kinds = self._operation = self._names_messages = self._event = self._done = self._strange = 0
         self._trace = self._span_id = self._parent = self._response = self._response_end = -1
-        self._answer = self._answer_end = self._start = self._end = 0
+        self._inputs = self._outputs = self._start = self._end = 0
         self._resource = self._resource_end = self._scope = self._scope_end = -1
 
     def look(self, body: bytes) -> list[Work]:
@@ -143,9 +144,9 @@ class Normalizer(Walker):
     def _span(self, data: bytes, begin: int, end: int) -> None:
         """Notes what is said of the span at [begin, end), and why it needs work."""
         self._trace = self._span_id = self._parent = self._response = -1
-        self._answer = self._answer_end = self._start = self._end = 0
+        self._inputs = self._outputs = self._start = self._end = 0
         self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = self._done = 0
-        self._kinds = self._used = self._operation = self._names_messages = self._event = self._strange = 0
+        self._kinds = self._operation = self._names_messages = self._event = self._strange = 0
         pos = begin
         while pos < end:
             tag = data[pos]
@@ -228,16 +229,13 @@ class Normalizer(Walker):
 
     def _keep(self, data: bytes, begin: int, end: int) -> None:
         """Keeps what is to be known of the span for `repeated`."""
-        kinds = self._kinds
         answer = 0
-        if self._used:
-            kinds |= _USED
-            if self._kinds & (_LLM | _EMBEDDING) and self._response >= 0 and self._answer > 0:
-                answer = normalize_repeats.hashed(data, self._response, self._response_end, self._seed)
-                answer ^= normalize_repeats.hashed(data, self._answer, self._answer_end, self._seed) >> 1
+        if self._response >= 0 and self._kinds & (_LLM | _EMBEDDING):
+            answer = normalize_repeats.hashed(data, self._response, self._response_end, self._seed)
         self._repeats._note(
-            data, begin, end, self._trace, self._span_id, self._parent, kinds, answer, self._start, self._end
-        )
+            data, begin, end, self._trace, self._span_id, self._parent, self._kinds, self._inputs, self._outputs,
+            answer, self._start, self._end,
+        )  # fmt: skip
 
     def _attribute(self, data: bytes, pos: int, end: int) -> None:
         """The same of the KeyValue at [pos, end), however it is written."""
@@ -262,10 +260,12 @@ class Normalizer(Walker):
             return
         if verdict == _INPUT or verdict == _OUTPUT:
             if self._is_plain(data, value, end):
-                self._used = 1
-                if verdict == _OUTPUT:
-                    self._answer = value
-                    self._answer_end = end
+                self._kinds |= _USED
+                if verdict == _INPUT:
+                    self._inputs = self.read
+                else:
+                    self._kinds |= _ANSWERED
+                    self._outputs = self.read
             else:
                 self._odd = 1
         elif verdict == _PART:
@@ -291,7 +291,8 @@ class Normalizer(Walker):
             if self._is_flat(data, value, end):
                 self._flat = 1
         elif verdict == _REPEATED:
-            self._kinds |= _SAID
+            if end - value == 2 and data[value] == 16 and data[value + 1] == 1:
+                self._kinds |= _SAID
 
     def _is_plain(self, data: bytes, value: int, end: int) -> int:
         """Whether the AnyValue is a number of tokens that can be."""

@@ -1,14 +1,18 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """Finds the spans of a request whose usage repeats that of others; compiled with the types in normalize_repeats.pxd.
 
+A call of a model repeats another only where both say the same: one answer's id, or the same tokens, which may also be
+the sum of all that was called below it. What is no call repeats any below it. Spans are settled from the deepest up.
+
 Parents mostly come in the request of their children, or later: what was used below a span that has not come yet is
-known for a while (see `normalize_usage`). Within a request the order does not matter. A span is known by 64 bits of its
-trace's id and its own, with a seed of this process.
+known for a while (see `normalize_usage`). A span is known by 64 bits of its trace's id and its own, with a seed of this
+process; what a call has used by 64 bits, of which those of a sum are the sum of those of its parts.
 """
 
 from __future__ import annotations
 
 from tracekeeper_sidecar.wire import native
+from tracekeeper_sidecar.wire.normalize_answers import Answers
 from tracekeeper_sidecar.wire.normalize_usage import Usage
 
 LLM, EMBEDDING = 1, 2
@@ -18,178 +22,315 @@ SAID = 32
 """Is marked already."""
 USED = 64
 """Names tokens, whatever it is."""
+ANSWERED = 128
+"""Names tokens of output."""
 
+_LLM = LLM
 _BOTH = 3
-_STOP, _SAID, _USED = STOP, SAID, USED
-_ROUNDS = 16
-_WORDS = 10
-_BELOW = 8
-_ABOVE = 9
-"""In a record, after the marks of span, parent and answer, what it is, begin and end of its bytes, and of its time:
-what is used below it, and where its parent's record is."""
-_OUTSIDE = 0xFFFFFFFFFFFFFFFF
-_BESIDE = 1 << 40
+_STOP, _SAID, _USED, _ANSWERED = STOP, SAID, USED, ANSWERED
+_ID = 2
+"""A kind's bit so much further on: such calls below say which answer it was."""
+_BELOW_AT = 8
+_LOW_8 = 0xFF
+_SAME, _DONE, _FOUND = 1 << 16, 1 << 17, 1 << 18
+"""Beside the kinds of a span, in its record: what is below it, from this bit on; a call below it is the same; it is
+settled; it repeats others. From bit 32 on the answer's id, 0 for none."""
+
+_WORDS = 9
+_ANSWER, _KINDS, _WHERE, _USE, _TIME, _SUM, _LINK = 2, 3, 4, 5, 6, 7, 8
+"""In a record, after the marks of the span and its parent: that of the answer, kinds, begin and end of its bytes, what
+it has used, begin and end of its time, what those have used below it that count, and how many children it waits for,
+with the place of its parent's record, from 1 on."""
+_KEPT = 1 << 10
+"""Records that memory is kept for, from one request to the next."""
+_HIGH = 32
+_ONE = 0x100000000
+_MILLISECOND = 20
+"""Bits of nanoseconds that make about one."""
+_SPANS_UP = 64
+"""Parents and theirs that are told of a call."""
+_TOLD, _ENDS = 3, 8
+_LOW_32 = 0xFFFFFFFF
+_OWNER = 0xFFFF
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 _STIR = 0x9E3779B97F4A7C15
 _STEP = 0xD1B54A32D192ED06
 _STRIDE = 0xA24BAED4963EE407
-_OWNER = 0xFFFF
-_OWNED = 16
-_MILLISECOND = 20
-"""Bits of nanoseconds that make about a millisecond."""
-_LOW_32 = 0xFFFFFFFF
+_AGAIN = 0x8CB92BA72F3D8DD7
 
 
 class Repeats:
     """Takes the spans of one request after the other. For one thread at a time."""
 
-    def __init__(self, usage: Usage, seed: int) -> None:
+    def __init__(self, usage: Usage, answers: Answers, seed: int) -> None:
         self.usage = usage
+        self.answers = answers
         self.seed = seed
-        self._room = self._places = bytearray(64)
-        self._count = self._any = 0
+        self._input_llm = _stirred(seed ^ _STIR) | 1
+        self._output_llm = _stirred(seed ^ _STEP) | 1
+        self._input_embedding = _stirred(seed ^ _STRIDE) | 1
+        self._output_embedding = _stirred(seed ^ _AGAIN) | 1
+        self._room = bytearray(64)
+        self._words = native.words(self._room)
+        self._count = self._found = self._any = 0
+        self._now = self._high = self._low = self._whose = 0
 
-    def _begin(self, spans: int) -> None:
+    @property
+    def memory(self) -> int:
+        """Bytes that what is known takes."""
+        return self.usage.memory + self.answers.memory
+
+    @property
+    def room(self) -> int:
+        """Bytes that spans of a request take."""
+        return len(self._room)
+
+    def _begin(self, spans: int) -> int:
         """A request of so many spans comes."""
-        self._room = bytearray(8 * _WORDS * spans + 64)
-        self._count = self._any = 0
+        if len(self._room) < 8 * _WORDS * spans + 64 or spans <= _KEPT < len(self._room) // (8 * _WORDS):
+            self._room = bytearray(8 * _WORDS * (spans if spans > _KEPT else _KEPT) + 64)
+            self._words = native.words(self._room)
+        self._count = self._any = self._found = 0
+        return 0
 
-    def _note(self, data: bytes, begin: int, end: int, trace: int, span: int, parent: int, kinds: int, answer: int,
-              start: int, finish: int) -> None:  # fmt: skip
-        """A span at [begin, end), with its ids' offsets, -1 where there is none; `answer` is 0 or 64 bits for what it
-        was answered, and the times are in Unix nanoseconds."""
-        words = native.words(self._room)
+    def _note(self, data: bytes, begin: int, end: int, trace: int, span: int, parent: int, kinds: int, inputs: int,
+              outputs: int, answer: int, start: int, finish: int) -> int:  # fmt: skip
+        """A span at [begin, end), with its ids' offsets, -1 where there is none, and the tokens that it names; `answer`
+        is 0 or 64 bits for which it was, and the times are in Unix nanoseconds."""
+        words = self._words
         at = self._count * _WORDS
         self._count += 1
-        words[at] = words[at + 1] = words[at + 2] = words[at + 3] = words[at + 6] = words[at + 7] = 0
-        words[at + 4] = begin
-        words[at + 5] = end
+        words[at] = words[at + 1] = words[at + _ANSWER] = words[at + _USE] = words[at + _TIME] = 0
+        words[at + _SUM] = words[at + _LINK] = 0
+        words[at + _KINDS] = _DONE
+        words[at + _WHERE] = begin << _HIGH | end
         if trace < 0 or span < 0:
-            return
-        whose = _stirred(_stirred(native.word(data, trace) ^ self.seed) ^ native.word(data, trace + 8))
+            return 0
+        if native.word(data, trace) == self._high and native.word(data, trace + 8) == self._low:
+            whose = self._whose
+        else:
+            self._high = native.word(data, trace)
+            self._low = native.word(data, trace + 8)
+            whose = self._whose = _stirred(_stirred(self._high ^ self.seed) ^ self._low)
         words[at] = _marked(whose ^ native.word(data, span))
         if parent >= 0:
             words[at + 1] = _marked(whose ^ native.word(data, parent))
-        words[at + 3] = kinds
-        if kinds & _USED and kinds & _BOTH:
-            self._any = 1
-        if answer:
-            words[at + 2] = _marked(whose ^ answer)
-            words[at + 6] = start >> _MILLISECOND & _LOW_32
-            words[at + 7] = finish >> _MILLISECOND & _LOW_32
+        id = 0
+        if kinds & _BOTH:
+            if kinds & _USED:
+                self._any = 1
+                if kinds & _LLM:
+                    said = inputs * self._input_llm + outputs * self._output_llm
+                else:
+                    said = inputs * self._input_embedding + outputs * self._output_embedding
+                words[at + _USE] = said & _ALL_64
+            if answer:
+                id = answer >> _HIGH | 1
+                if kinds & (_ANSWERED | _SAID) == _ANSWERED:
+                    words[at + _ANSWER] = _marked(whose ^ answer ^ (outputs * _STRIDE & _ALL_64))
+                    words[at + _TIME] = (start >> _MILLISECOND & _LOW_32) << _HIGH | finish >> _MILLISECOND & _LOW_32
+        words[at + _KINDS] = kinds | id << _HIGH
+        return 0
 
     def repeated(self, now: int) -> list[tuple[int, int]]:
         """Where the spans begin and end whose usage is that of others once more. What they have used is known for later
         requests from now on, `now` in Unix nanoseconds."""
         self.usage.at(now)
+        self._now = now
         if not self._any and not self.usage.known:
             return []
-        self._spread()
-        return self._repeating()
-
-    def _spread(self) -> None:
-        """Tells parents what is used below them: over the request, one way and the other, until nothing is news, or it
-        was tried often enough. Parents mostly come after their children."""
-        words = native.words(self._room)
         self._find_parents()
-        turn = 0
-        news = 1
-        while news and turn < _ROUNDS:
-            news = 0
-            place = 0
-            while place < self._count:
-                at = place * _WORDS
-                if turn & 1:
-                    at = (self._count - 1 - place) * _WORDS
-                place += 1
-                kinds = words[at + 3]
-                rises = words[at + _BELOW]
-                if kinds & (_USED | _SAID) == _USED:
-                    rises |= kinds & _BOTH
-                above = words[at + _ABOVE]
-                if kinds & _STOP == 0 and above != _OUTSIDE and rises & ~words[above + _BELOW]:
-                    words[above + _BELOW] |= rises
-                    # One that is still to come in this turn will hear of it.
-                    if (above < at) != (turn & 1):
-                        news = 1
-            turn += 1
-        place = 0
-        while place < self._count:
-            at = place * _WORDS
-            place += 1
-            kinds = words[at + 3]
-            rises = words[at + _BELOW]
-            if kinds & (_USED | _SAID) == _USED:
-                rises |= kinds & _BOTH
-            if rises and kinds & _STOP == 0 and words[at + 1] and words[at + _ABOVE] == _OUTSIDE:
-                self.usage._add(words[at + 1], rises)
+        self._climb(0)
+        self._climb(1)
+        return self._repeating() if self._found else []
 
-    def _find_parents(self) -> None:
-        """Notes of each span where its parent's record is, if that is in the request, and what was known of it
-        before."""
-        words = native.words(self._room)
+    def _find_parents(self) -> int:
+        """Notes of each span where its parent's record is, if that is in the request, and how many children wait for
+        to be settled."""
+        words = self._words
         size = 16
         while size < 2 * self._count:
             size *= 2
-        self._places = bytearray(4 * size + 64)
-        table = native.halves(self._places)
+        places = bytearray(4 * size + 64)
+        table = native.halves(places)
         place = 0
         while place < self._count:
             mark = words[place * _WORDS]
-            words[place * _WORDS + _BELOW] = 0
+            place += 1
             if mark:
-                words[place * _WORDS + _BELOW] = self.usage._get(mark) & _BOTH
                 free = mark & (size - 1)
                 while table[free]:
                     free = (free + 1) & (size - 1)
-                table[free] = place + 1
-            place += 1
+                table[free] = place
+        last = above = 0
         place = 0
         while place < self._count:
             at = place * _WORDS
+            place += 1
             mark = words[at + 1]
-            words[at + _ABOVE] = _OUTSIDE
-            if mark:
+            if mark == 0:
+                continue
+            if mark != last:
+                last = mark
+                above = 0
                 free = mark & (size - 1)
                 while table[free]:
                     if words[(table[free] - 1) * _WORDS] == mark:
-                        words[at + _ABOVE] = (table[free] - 1) * _WORDS
+                        above = table[free]
                         break
                     free = (free + 1) & (size - 1)
-            place += 1
+            if above:
+                words[at + _LINK] |= above
+                words[(above - 1) * _WORDS + _LINK] += _ONE
+        return 0
+
+    def _climb(self, around: int) -> int:
+        """Settles spans that wait for no child, and their parents when they wait for none any more. What is left then
+        are spans of which each is above all others, which come `around`: one of them is taken for the first."""
+        words = self._words
+        at = 0
+        end = self._count * _WORDS
+        while at < end:
+            if words[at + _KINDS] & _DONE == 0:
+                if words[at + _LINK] >> _HIGH == 0:
+                    self._up(at)
+                elif around:
+                    above = ((words[at + _LINK] & _LOW_32) - 1) * _WORDS
+                    words[at + _LINK] &= _ALL_64 ^ _LOW_32
+                    words[at + 1] = 0
+                    words[above + _LINK] -= _ONE
+                    if words[above + _LINK] >> _HIGH == 0:
+                        self._up(above)
+            at += _WORDS
+        return 0
+
+    def _up(self, at: int) -> int:
+        """Settles the span, which waits for no child, and those above it that then wait for none."""
+        words = self._words
+        while True:
+            self._settle(at)
+            words[at + _KINDS] |= _DONE
+            above = words[at + _LINK] & _LOW_32
+            if above == 0:
+                return 0
+            at = (above - 1) * _WORDS
+            words[at + _LINK] -= _ONE
+            if words[at + _LINK] >> _HIGH:
+                return 0
+
+    def _settle(self, at: int) -> int:
+        """Says whether the span repeats others, and tells those above it what it has used, and those below it."""
+        words = self._words
+        place = self.usage._find(words[at])
+        if place >= 0:
+            self._recall(at, place)
+        kinds = words[at + _KINDS]
+        own = kinds & _BOTH
+        below = kinds >> _BELOW_AT & _LOW_8
+        rises = below
+        used = words[at + _SUM]
+        other = 0
+        if kinds & _SAID == 0 and kinds & (_BOTH | _USED):
+            if own == 0:
+                if below & _BOTH:
+                    words[at + _KINDS] |= _FOUND
+            elif kinds & _SAME or (
+                below & own and not (kinds >> _HIGH and below & own << _ID) and self._adds_up(at, own, below)
+            ):
+                words[at + _KINDS] |= _FOUND
+            elif words[at + _ANSWER]:
+                time = words[at + _TIME]
+                other = self.answers._claim(words[at + _ANSWER], words[at], time >> _HIGH, time & _LOW_32)
+                if other:
+                    words[at + _KINDS] |= _FOUND
+            if words[at + _KINDS] & _FOUND:
+                self._found += 1
+            if own and kinds & _USED:
+                rises |= own
+                if kinds >> _HIGH:
+                    rises |= own << _ID
+                if words[at + _KINDS] & _FOUND == 0:
+                    used = used + words[at + _USE] & _ALL_64
+                if kinds & _STOP == 0:
+                    self._tell(
+                        words[at + _LINK] & _LOW_32,
+                        words[at + 1],
+                        words[at + _USE] >> _HIGH << _HIGH | kinds >> _HIGH,
+                        other,
+                    )
+        if kinds & _STOP or rises == 0:
+            return 0
+        above = words[at + _LINK] & _LOW_32
+        if above:
+            above = (above - 1) * _WORDS
+            words[above + _KINDS] |= rises << _BELOW_AT
+            words[above + _SUM] = words[above + _SUM] + used & _ALL_64
+        elif words[at + 1]:
+            # What comes again, because its client was not sure, is not added again.
+            if used and self.answers._again(words[at] ^ _AGAIN, self._now):
+                used = 0
+            self.usage._rise(words[at + 1], rises, used)
+        return 0
+
+    def _adds_up(self, at: int, own: int, below: int) -> int:
+        """Whether the call has used what all calls below it have, or does not say it. None of them has another answer's
+        id."""
+        words = self._words
+        if words[at + _KINDS] & _USED == 0:
+            return 1
+        return below & _BOTH == own and words[at + _SUM] == words[at + _USE]
+
+    def _recall(self, at: int, place: int) -> int:
+        """Takes what is known of calls below the span from requests before as if they came now."""
+        words = self._words
+        table = self.usage._table
+        mark = words[at]
+        words[at + _KINDS] |= (table[place + 1] & _LOW_8) << _BELOW_AT
+        words[at + _SUM] = words[at + _SUM] + table[place + 2] & _ALL_64
+        here = at // _WORDS + 1
+        told = place + _TOLD
+        # Its place may be taken on the way.
+        while told < place + _ENDS and table[place] == mark and table[told]:
+            self._tell(here, words[at + 1], table[told], 0)
+            told += 1
+        return 0
+
+    def _tell(self, at: int, outside: int, told: int, other: int) -> int:
+        """Tells all above a call what it has used: the spans from the record `at` on, counted from 1, and then the
+        one that is not in the request. `other` says which of them it repeats, and must not be one of its own."""
+        words = self._words
+        turn = 0
+        while at:
+            if turn >= _SPANS_UP:
+                return 0
+            turn += 1
+            at = (at - 1) * _WORDS
+            kinds = words[at + _KINDS]
+            if kinds & _BOTH and (other == 0 or words[at] & _OWNER | 1 != other):
+                if told & _LOW_32 and kinds >> _HIGH:
+                    if told & _LOW_32 == kinds >> _HIGH:
+                        words[at + _KINDS] |= _SAME
+                elif kinds & _USED and words[at + _USE] >> _HIGH == told >> _HIGH:
+                    words[at + _KINDS] |= _SAME
+                    told |= kinds >> _HIGH
+            if kinds & _STOP:
+                return 0
+            outside = words[at + 1]
+            at = words[at + _LINK] & _LOW_32
+        if outside and told and (other == 0 or outside & _OWNER | 1 != other):
+            self.usage._tell(outside, told)
+        return 0
 
     def _repeating(self) -> list[tuple[int, int]]:
-        words = native.words(self._room)
+        words = self._words
         found: list[tuple[int, int]] = []
-        place = 0
-        while place < self._count:
-            at = place * _WORDS
-            place += 1
-            kinds = words[at + 3]
-            if kinds & (_BOTH | _USED) == 0 or kinds & _SAID:
-                continue
-            # A call of a model repeats calls of its kind; what is none repeats any.
-            alike = kinds & _BOTH
-            if alike == 0:
-                alike = _BOTH
-            if words[at + _BELOW] & alike or (
-                words[at + 2] and self._is_other(words[at + 2], words[at], words[at + 6], words[at + 7])
-            ):
-                found.append((words[at + 4], words[at + 5]))
+        at = 0
+        end = self._count * _WORDS
+        while at < end:
+            if words[at + _KINDS] & _FOUND:
+                found.append((words[at + _WHERE] >> _HIGH, words[at + _WHERE] & _LOW_32))
+            at += _WORDS
         return found
-
-    def _is_other(self, answer: int, span: int, start: int, end: int) -> int:
-        """Whether another span at the same time had the same answer: in the same trace, by its id and its tokens. Else
-        it is this one's from now on. Two instrumentations at once make such spans, one beside the other; servers that
-        give all answers one id do not."""
-        owner = self.usage._get(answer)
-        if owner == 0:
-            self.usage._add(answer, span & _OWNER | start << _OWNED | 1)
-            self.usage._add(answer ^ _BESIDE, end + 1)
-            return 0
-        if owner & _OWNER | 1 == span & _OWNER | 1:
-            return 0
-        return owner >> _OWNED <= end and start < self.usage._get(answer ^ _BESIDE)
 
 
 def hashed(data: bytes, pos: int, end: int, seed: int) -> int:

@@ -26,10 +26,18 @@ from tracekeeper_sidecar.process.normalize.dialects import DIALECTS
 from tracekeeper_sidecar.process.normalize.row import SPAN_NAME
 from tracekeeper_sidecar.process.normalize.table import Table
 from tracekeeper_sidecar.process.step import Request
-from tracekeeper_sidecar.wire import normalize, normalize_repeats, normalize_span, normalize_usage, scan
+from tracekeeper_sidecar.wire import (
+    normalize,
+    normalize_answers,
+    normalize_repeats,
+    normalize_span,
+    normalize_usage,
+    scan,
+)
 
 IMPORTED = {
     "normalize": normalize,
+    "normalize_answers": normalize_answers,
     "normalize_repeats": normalize_repeats,
     "normalize_span": normalize_span,
     "normalize_usage": normalize_usage,
@@ -187,7 +195,14 @@ def plain() -> Iterator[dict[str, ModuleType]]:
     """The compiled modules from their .py files, whatever was compiled."""
     loaded: dict[str, ModuleType] = {}
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("walker", "normalize_usage", "normalize_repeats", "normalize", "normalize_span"):
+        for name in (
+            "walker",
+            "normalize_answers",
+            "normalize_usage",
+            "normalize_repeats",
+            "normalize",
+            "normalize_span",
+        ):
             full = f"tracekeeper_sidecar.wire.{name}"
             spec = importlib.util.spec_from_file_location(full, Path(wire.__path__[0], f"{name}.py"))
             assert spec is not None and spec.loader is not None
@@ -204,7 +219,8 @@ def test_the_compiled_pass_finds_what_the_plain_one_finds(plain: dict[str, Modul
     table = Table()
     found = []
     for half in (IMPORTED, plain):
-        repeats = half["normalize_repeats"].Repeats(half["normalize_usage"].Usage(), 12345)
+        known = half["normalize_usage"].Usage(), half["normalize_answers"].Answers()
+        repeats = half["normalize_repeats"].Repeats(*known, 12345)
         normalizer = half["normalize"].Normalizer(table.judge, repeats)
         seen: list[Any] = []
         for content in contents:

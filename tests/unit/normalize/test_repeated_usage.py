@@ -10,6 +10,11 @@ import pytest
 
 import normalize_world as world
 from normalize_world import MINUTE, NOW, Told
+from tracekeeper_sidecar.process.normalize.table import Table
+from tracekeeper_sidecar.wire.normalize import Normalizer
+from tracekeeper_sidecar.wire.normalize_answers import Answers
+from tracekeeper_sidecar.wire.normalize_repeats import Repeats
+from tracekeeper_sidecar.wire.normalize_usage import Usage
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 20}
 EMBEDDINGS = {"gen_ai.operation.name": "embeddings", "gen_ai.usage.input_tokens": 8}
@@ -28,6 +33,72 @@ def test_the_outer_of_two_calls_repeats_the_inner() -> None:
 
     assert world.repeated(world.run(world.step(), inner, outer)) == [False, True]
     assert world.repeated(world.run(world.step(), outer, inner)) == [True, False]
+
+
+def test_a_call_within_another_of_other_tokens_takes_nothing_from_it() -> None:
+    """An answer that streams in, and a judge of it that is asked while the span of the first is under way."""
+    judge = chat(2, 1, **{"gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 1})
+    by = world.step()
+
+    assert world.repeated(world.run(world.step(), judge, chat(1))) == [False, False]
+    assert world.repeated(world.run(by, judge)) == [False]
+    assert world.repeated(world.run(by, chat(1))) == [False]
+
+
+def test_calls_that_say_different_answers_are_two_whatever_their_tokens() -> None:
+    inner, outer = chat(2, 1, **{"gen_ai.response.id": "b"}), chat(1, **{"gen_ai.response.id": "a"})
+
+    assert world.repeated(world.run(world.step(), inner, outer)) == [False, False]
+
+
+def test_calls_of_one_answer_are_one_whatever_their_tokens() -> None:
+    """Some instrumentations leave the cached tokens out."""
+    inner = chat(2, 1, **{"gen_ai.response.id": "a", "gen_ai.usage.input_tokens": 60})
+
+    assert world.repeated(world.run(world.step(), inner, chat(1, **{"gen_ai.response.id": "a"}))) == [False, True]
+
+
+def test_a_call_between_two_of_different_answers_belongs_to_the_nearer() -> None:
+    """It says none itself: it is what is above it, and not what is above that, too."""
+    found = world.run(
+        world.step(), chat(3, 2), chat(2, 1, **{"gen_ai.response.id": "b"}), chat(1, **{"gen_ai.response.id": "a"})
+    )
+
+    assert world.repeated(found) == [False, True, False]
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one request", "in two"])
+def test_a_call_that_names_the_sum_of_those_below_it_repeats_them(apart: bool) -> None:
+    total = chat(1, **{"gen_ai.usage.input_tokens": 200, "gen_ai.usage.output_tokens": 40})
+    by, below = world.step(), [chat(2, 1), Told({}, span_id=3, parent=1), chat(4, 3)]
+    if not apart:
+        assert world.repeated(world.run(by, *below, total)) == [False, False, False, True]
+        return
+    for _ in range(2):  # What is sent twice is there once.
+        assert world.repeated(world.run(by, *below)) == [False] * 3
+    assert world.repeated(world.run(by, total)) == [True]
+
+
+def test_an_agent_repeats_whatever_its_calls_have_used() -> None:
+    less = chat(2, 1, **{"gen_ai.usage.input_tokens": 5})
+
+    assert world.repeated(world.run(world.step(), less, Told(AGENT, span_id=1))) == [False, True]
+
+
+def test_a_mark_that_says_no_is_none() -> None:
+    found = world.run(world.step(), Told(CHAT | {KEY: False}, span_id=2, parent=1), Told(CHAT | {KEY: False}))
+
+    assert world.repeated(found) == [False, True]
+
+
+def test_memory_of_a_large_request_is_given_back() -> None:
+    repeats = Repeats(Usage(), Answers(), 7)
+    normalizer = Normalizer(Table().judge, repeats)
+    normalizer.look(world.body(*(chat(number + 1, number) for number in range(5000))))
+    assert repeats.room > 5000 * 64
+    normalizer.look(world.body(chat(1)))
+
+    assert repeats.room < 100_000
 
 
 def test_spans_that_come_in_other_requests_are_remembered() -> None:
@@ -148,6 +219,7 @@ def test_a_long_chain_in_either_order() -> None:
 
 
 def test_a_span_that_is_its_own_parent_ends() -> None:
+    assert world.repeated(world.run(world.step(), chat(1, 1))) == [False]
     world.run(world.step(), chat(1, 1), Told(HTTP, span_id=2, parent=3), Told(HTTP, span_id=3, parent=2), chat(4, 3))
 
 

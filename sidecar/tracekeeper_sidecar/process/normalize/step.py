@@ -12,6 +12,7 @@ from tracekeeper_sidecar.process.normalize.table import Table
 from tracekeeper_sidecar.process.normalize.values import any_value, attribute
 from tracekeeper_sidecar.process.step import Plain, Request, Sample, Step
 from tracekeeper_sidecar.wire.normalize import Normalizer
+from tracekeeper_sidecar.wire.normalize_answers import Answers
 from tracekeeper_sidecar.wire.normalize_repeats import Repeats
 from tracekeeper_sidecar.wire.normalize_span import Parts
 from tracekeeper_sidecar.wire.normalize_usage import Usage
@@ -28,7 +29,7 @@ class Normalize(Plain):
     def __init__(self, name: str, kind: str, table: Table, keep_originals: bool = True) -> None:
         super().__init__(name, kind)
         self._table = table
-        self._repeats = Repeats(Usage(), int.from_bytes(os.urandom(8)))
+        self._repeats = Repeats(Usage(), Answers(), int.from_bytes(os.urandom(8)))
         self._normalizer = Normalizer(table.judge, self._repeats)
         self._translator = Translator(table, self._unusable, keep_originals)
         self._parts = Parts()
@@ -39,7 +40,7 @@ class Normalize(Plain):
     @property
     def memory(self) -> int:
         """Bytes that knowing where usage was seen takes."""
-        return self._repeats.usage.memory
+        return self._repeats.memory
 
     def run(self, request: Request) -> None:
         work = self._normalizer.look(request.body)
@@ -61,8 +62,16 @@ class Normalize(Plain):
         repeated = self._normalizer.repeated(request.now)
         if repeated:
             body = request.body
-            request.body = splice(body, [(begin, end, body[begin:end] + _IS_REPEATED) for begin, end in repeated])
+            request.body = splice(body, [(begin, end, self._marked(body, begin, end)) for begin, end in repeated])
             self._repeated += len(repeated)
+
+    def _marked(self, body: bytes, begin: int, end: int) -> bytes:
+        """The span with the mark, in place of one that says something else."""
+        if body.find(keys.REPEATED.encode(), begin, end) >= 0 and (
+            said := self._parts.attributes(body, begin, end).get(keys.REPEATED)
+        ):
+            return body[begin : said[0]] + body[said[1] : end] + _IS_REPEATED
+        return body[begin:end] + _IS_REPEATED
 
     def _unusable(self, dialect: str, reason: str) -> None:
         self._not_used[dialect, reason] += 1
