@@ -66,6 +66,10 @@ async def test_top_shows_the_dearest(world: BudgetWorld, run: Run) -> None:
     assert status == 0, err
     assert [line.split() for line in out.splitlines()[1:]] == [["USER", "SPENT"], ["bob", "0.50"], ["ann", "0.25"]]
     assert out.startswith("0.85 USD were spent of daily since ")
+    world.spend(world.row(0.125, environment="staging"))
+    status, out, err = await run("top", "--budget=daily", "--by=environment")
+    assert status == 0, err
+    assert ["staging", "0.125"] in [line.split() for line in out.splitlines()]
     status, _, err = await run("top")
     assert status == 1 and "say which one with --budget" in err
     del world.budgets[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from budget_world import BudgetWorld, budget_world
+from budget_world import DENY, BudgetWorld, budget_world
 from tracekeeper_operator.budgets.gauges import Gauges
 from tracekeeper_operator.budgets.telling import member
 from tracekeeper_proto.budget.v1.budget_pb2 import (
@@ -61,6 +61,37 @@ async def test_a_grouped_budget_is_asked_for_by_its_groups(world: BudgetWorld) -
     asked = DecideRequest(config="agents", budget="users")
     code, details = await world.refused("Decide", asked, Decision, POD)
     assert code is grpc.StatusCode.INVALID_ARGUMENT and details.startswith("user: ")
+
+
+async def test_a_budget_for_each_environment_is_asked_for_and_ranked_by_environment(world: BudgetWorld) -> None:
+    groups = (GroupBy.ENVIRONMENT, GroupBy.PROJECT)
+    world.budgets.append(Budget("stages", limit=Limit("1"), group_by=groups, thresholds=DENY))
+    world.spend(
+        world.row(0.75, environment="production", project="p", user="ann"),
+        world.row(0.5, environment="production", project="p", user="bob"),
+        world.row(0.9, environment="production", project="q"),
+        world.row(0.25, environment="staging", project="p"),
+        world.row(0.125),
+    )
+    told = await decide(world, budget="stages", environment="production", project="p")
+    assert (told.spent, told.allowed) == ("1.25", False)
+    assert (await decide(world, budget="stages", environment="production", project="q")).allowed
+    assert (await decide(world, budget="stages", environment="staging", project="p")).spent == "0.25"
+    asked = DecideRequest(config="agents", budget="stages", project="p")
+    code, details = await world.refused("Decide", asked, Decision, POD)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT and details.startswith("environment: ")
+    found = await world.ask("Status", StatusRequest(namespace="shop", config="agents"), StatusReply)
+    stages = next(each for each in found.budgets if each.name == "stages")
+    assert {tuple(key.values): key.spent for key in stages.keys} == {
+        ("production", "p"): "1.25",
+        ("production", "q"): "0.90",
+        ("staging", "p"): "0.25",
+        ("", ""): "0.125",
+    }
+    top = await world.ask(
+        "Top", TopRequest(namespace="shop", config="agents", budget="daily", by="Environment"), TopReply
+    )
+    assert [(key.values[0], key.spent) for key in top.keys][:2] == [("production", "2.15"), ("staging", "0.25")]
 
 
 async def test_pods_ask_about_what_applies_to_them(world: BudgetWorld) -> None:

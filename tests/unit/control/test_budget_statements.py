@@ -15,7 +15,7 @@ from tracekeeper_operator.budgets import checkpoint
 from tracekeeper_operator.budgets.shard import SHARDS, shard_of
 from tracekeeper_operator.errors import LeadLost
 from tracekeeper_proto.control.v1 import control_pb2 as pb
-from tracekeeper_spec.budget import Budget, Limit
+from tracekeeper_spec.budget import Budget, GroupBy, Limit
 from waiting import until
 
 SHOP = shard_of("shop")
@@ -107,6 +107,19 @@ async def test_a_controller_that_ends_saves_what_it_has(world: BudgetWorld) -> N
     await checkpoints.read(SHOP)
     found = book.standing("shop/agents", DAILY, "shop")
     assert found is not None and found.spent == 2 * DOLLAR
+
+
+async def test_a_statement_says_the_project_and_the_environment_of_what_was_spent(world: BudgetWorld) -> None:
+    stages = Budget("stages", limit=Limit("10"), group_by=(GroupBy.PROJECT, GroupBy.ENVIRONMENT))
+    world.budgets.append(stages)
+    told = statement(world)
+    told.rows[0].project, told.rows[0].environment = "shop-front", "staging"
+    async with world.sidecar() as sidecar:
+        await sidecar.say(statement=told)
+        await sidecar.read("statement_seen")
+    standing = world.book.standing("shop/agents", stages, "shop")
+    assert standing is not None
+    assert [(place.key, place.spent) for place in standing.keys] == [(("shop-front", "staging"), 3 * DOLLAR)]
 
 
 async def test_each_namespace_has_its_own_account_unless_it_is_shared(world: BudgetWorld) -> None:
