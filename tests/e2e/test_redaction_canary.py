@@ -140,6 +140,15 @@ def zipkin() -> bytes:
     return json.dumps([span]).encode()
 
 
+def with_exemplars(sidecar: RunningSidecar) -> bytes:
+    """The metrics as Prometheus asks for them."""
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{sidecar.admin}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+    )
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        return bytes(answer.read())
+
+
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in folder.rglob("*"):
         if path.is_file():
@@ -174,8 +183,12 @@ def test_no_canary_is_left_anywhere(sidecars: Sidecars, wire: Wire) -> None:
     answers += [
         send(sidecar, as_json(request)[:-40]),
         send(sidecar, b'{"resourceSpans": "' + mail(300).encode() + b'"}'),
+        send(sidecar, as_json(request).replace(b"a1" * 16, mail(301).encode())),
+        send(sidecar, zipkin().replace(b'"traceId": "a', b'"traceId": "' + mail(302).encode()), "/api/v2/spans"),
+        send(sidecar, agents_sdk().replace(b"2026-03", mail(303).encode()), "/v1/traces/ingest"),
+        send(sidecar, zipkin().replace(b'"duration": 10', b'"duration": "%s"' % mail(304).encode()), "/api/v2/spans"),
     ]
-    canaries.append(mail(300))
+    canaries += [mail(number) for number in range(300, 305)]
     book = sidecar.settled()
     assert book["acknowledged"] >= 11, (book, answers)
     # What a backend refuses is kept on disk as a dead letter.
@@ -183,6 +196,8 @@ def test_no_canary_is_left_anywhere(sidecars: Sidecars, wire: Wire) -> None:
     send(sidecar, body, kind="application/x-protobuf")
     book = sidecar.settled()
     told = [sidecar.get(path)[1].encode() for path in ("/metrics", "/health", "/ledger")]
+    told.append(with_exemplars(sidecar))
+    assert b" # {trace_id=" in told[-1]
     kept = dict(files(sidecars.data))
     assert sidecar.stop() == 0
     everywhere = {
@@ -212,7 +227,7 @@ def test_without_its_secret_nothing_is_stored_and_the_sender_is_told(sidecars: S
     until(lambda: "redaction" in sidecar.get("/health")[1], "the missing Secret is named")
     request, _ = planted()
     answer = send(sidecar, request.SerializeToString(), kind="application/x-protobuf")
-    assert b"key for hashes is missing" in answer
+    assert b"has no key 'hash'" in answer and b"RetryInfo" in answer, "it may come in a moment"
     book = sidecar.ledger()
-    assert book["refused"] == {"redaction": 3}
+    assert book["refused"] == {"processor": 3}
     assert not any(b"canary" in content for _, content in files(sidecars.data))
