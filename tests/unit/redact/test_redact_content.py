@@ -92,3 +92,9 @@ def test_an_id_is_one_word_whatever_is_beside_it() -> None:
     hidden = blanked(said, b"[REDACTED]")
     for text in (b"Ada", b"hello", b"4111"):
         assert text not in hidden
+
+
+def test_large_json_is_blanked_whole() -> None:
+    for said in (b"[" + b"[]," * 30_000 + b"1]", b'["' + b"x" * (1 << 20) + b'"]'):
+        assert blanked(said, b"[REDACTED]") == b"[REDACTED]"
+    assert blanked(b"[" + b'"x",' * 10_000 + b"1]", b"-") == b"[" + b'"-",' * 10_000 + b'"-"]'

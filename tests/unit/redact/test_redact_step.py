@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from redaction_requests import empty, put, slow, wish
+from tracekeeper_sidecar.errors import StepUnavailable
 from tracekeeper_sidecar.process.build import Means
 from tracekeeper_sidecar.process.redact import engine as engines
 from tracekeeper_sidecar.process.redact import make, metrics
@@ -23,6 +24,9 @@ from tracekeeper_spec.processor import Processor, ProcessorType
 from tracekeeper_spec.secrets import DocumentSecrets
 
 HASHED = {"action": "Hash", "hashKey": {"secretKeyRef": {"name": "redaction", "key": "hash"}}}
+
+
+GOOD_KEY = b"0123456789abcdef"
 
 
 def step(secrets: dict[str, dict[str, bytes]] | None = None, **written: Any) -> Redacting:
@@ -82,22 +86,21 @@ def test_where_a_resource_cannot_be_redacted_all_of_its_spans_go(monkeypatch: py
     assert given.refused == {REASON: 3}
 
 
-def test_without_the_key_for_hashes_nothing_is_stored_and_it_is_said_why() -> None:
-    for secrets in ({}, {"redaction": {"other": b"x"}}, {"redaction": {"hash": b""}}):
+def test_without_a_good_key_for_hashes_nothing_is_stored_and_senders_come_again() -> None:
+    for secrets in ({}, {"redaction": {"other": b"x"}}, {"redaction": {"hash": b""}}, {"redaction": {"hash": b" k\n"}}):
         made = step(secrets, **HASHED)
         given = request()
-        made.run(given)
-        assert given.spans == 0
-        assert given.body == b""
-        assert given.refused == {REASON: 2}
+        with pytest.raises(StepUnavailable, match="redaction"):
+            made.run(given)
+        assert made.fails_closed
         assert "redaction" in "".join(made.problems())
-    made = step({"redaction": {"hash": b"k"}}, **HASHED)
+    made = step({"redaction": {"hash": GOOD_KEY}}, **HASHED)
     assert not list(made.problems())
 
 
 def test_the_same_value_has_the_same_hash_and_another_key_another() -> None:
     bodies = []
-    for key in (b"one", b"one", b"two"):
+    for key in (GOOD_KEY, GOOD_KEY, GOOD_KEY[::-1]):
         given = request((0, "a@example.com"), (5, "to a@example.com"))
         step({"redaction": {"hash": key}}, **HASHED).run(given)
         assert b"a@example.com" not in given.body
@@ -204,3 +207,61 @@ def test_many_strings_in_one_text_take_time_that_grows_with_it() -> None:
     put(made, 0, text)
     found = Engine(wish()).redact(made.SerializeToString())
     assert b"ada@" not in found.body
+
+
+def test_many_keys_take_no_longer_than_a_request_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "MOST_SECONDS", -1.0)
+    made = empty(3)
+    for number in range(40):
+        made.resource_spans[0].scope_spans[0].spans[1].attributes.add(key=f"email.of.{number}").value.int_value = 1
+    given = Request(made.SerializeToString(), 3)
+    step(detectors=[]).run(given)
+    assert (given.spans, given.body, given.refused) == (0, b"", {REASON: 3})
+    assert "keys" in given.problem
+
+
+def test_a_field_that_nobody_owns_goes_alone_where_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "MOST_SECONDS", -1.0)
+    body = empty(2).SerializeToString()
+    given = Request(delimited(77, b"a@example.com") + body, 2)
+    step().run(given)
+    assert given.body == body
+    assert not given.refused
+
+
+def test_what_goes_and_what_changes_is_put_together_in_one_turn() -> None:
+    edits = [(at, at + 2, b"x") for at in range(0, 40_000, 4)]
+    gone = {(at, at + 4) for at in range(20_000, 40_000, 4)} | {(20_000, 20_400)}
+    found = engines._without(edits, gone)
+    assert found[:5_000] == edits[:5_000]
+    assert found[5_000] == (20_000, 20_400, None)
+    assert found[5_001:] == [(at, at + 4, None) for at in range(20_400, 40_000, 4)]
+
+
+def test_an_attribute_and_a_text_of_the_same_bytes_are_two_things() -> None:
+    attribute = KeyValue(key="password", value=AnyValue(string_value="hunter2"))
+    made = empty(1)
+    span = made.resource_spans[0].scope_spans[0].spans[0]
+    span.name = attribute.SerializeToString().decode()
+    span.attributes.append(attribute)
+    outcome = slow(wish()).redact(made.SerializeToString())
+    assert b"hunter2" not in outcome.body.split(span.name.encode(), 1)[1]
+
+
+def test_a_value_in_many_pieces_takes_time_that_grows_with_it() -> None:
+    pieces = (
+        delimited(1, b"x") + delimited(2, delimited(1, b"a")) * 50_000 + delimited(2, delimited(1, b"a@example.com"))
+    )
+    span = empty(1).resource_spans[0].scope_spans[0].spans[0].SerializeToString() + delimited(9, pieces)
+    given = Request(delimited(1, delimited(2, delimited(2, span))), 1)
+    step().run(given)
+    assert b"example.com" not in given.body
+
+
+def test_two_booleans_do_not_hide_a_text_behind_them() -> None:
+    for value in (b"\x10\x01\x10\x01" + delimited(1, b"hunter2"), delimited(1, b"") * 2 + delimited(1, b"hunter2")):
+        span = empty(1).resource_spans[0].scope_spans[0].spans[0].SerializeToString()
+        span += delimited(9, delimited(1, b"password") + delimited(2, value))
+        given = Request(delimited(1, delimited(2, delimited(2, span))), 1)
+        step().run(given)
+        assert b"hunter2" not in given.body

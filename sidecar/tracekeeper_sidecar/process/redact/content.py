@@ -138,6 +138,9 @@ _MOST_INDEX: Final = 100_000
 """What is greater is no place in a list."""
 _CALLS: Final = frozenset(("tool_call", "function", "server_tool_call", "function_call", "tool_use", "tool-call"))
 _MOST_DEPTH: Final = 64
+_MOST_BYTES: Final = 1 << 20
+_MOST_SIGNS: Final = 50_000
+"""Commas and opening brackets: parsed, each may take 150 bytes and a microsecond."""
 
 
 def is_content(key: bytes, of_event: bool) -> bool:
@@ -158,10 +161,11 @@ def is_word(text: bytes) -> bool:
 
 
 def blanked(text: bytes, mask: bytes) -> bytes:
-    """`text` with what was said in it in place of which `mask` stands; JSON keeps its form, its roles and its kinds."""
+    """`text` with what was said in it in place of which `mask` stands; JSON keeps its form, its roles and its kinds,
+    unless it is large."""
     if not text:
         return text
-    if text.lstrip()[:1] in (b"{", b"["):
+    if text.lstrip()[:1] in (b"{", b"[") and _is_small(text):
         try:
             found = json.loads(text)
             blank = _blank(found, mask.decode(), _MOST_DEPTH)
@@ -169,6 +173,11 @@ def blanked(text: bytes, mask: bytes) -> bytes:
         except (ValueError, RecursionError):
             pass  # No JSON, or cut off.
     return mask
+
+
+def _is_small(text: bytes) -> bool:
+    """Whether it may be parsed, in one go and in memory."""
+    return len(text) <= _MOST_BYTES and sum(map(text.count, (b",", b"[", b"{"))) <= _MOST_SIGNS
 
 
 def _blank(value: Any, mask: str, depth: int) -> Any:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from tracekeeper_sidecar.errors import StepUnavailable
 from tracekeeper_sidecar.process.redact import metrics
 from tracekeeper_sidecar.process.redact.engine import Engine
 from tracekeeper_sidecar.process.step import Plain, Request, Sample, Step
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 REASON: Final = "redaction"
 """Why spans are refused that cannot be redacted."""
+LEAST_KEY: Final = 16
+"""Bytes. Whoever can try all keys knows the values: there are few numbers of telephones."""
 
 
 class Redacting(Plain):
@@ -28,23 +31,15 @@ class Redacting(Plain):
         self._action = str(wish.action)
         self._values: Counter[str] = Counter()
         self._spans = 0
-        self._missing = ""
-        if wish.action is Action.HASH and not hash_key:
-            assert wish.hash_key is not None  # The spec says so.
-            ref = wish.hash_key.secret_key_ref
-            state = "has no" if hash_key is None else "has nothing under the"
-            self._missing = (
-                f"Secret {ref.name!r} {state} key {ref.key!r}, by which values are hashed: no span is stored until it "
-                "is there"
-            )
+        self._missing = _lacks(wish, hash_key) if wish.action is Action.HASH else ""
         self._engine = Engine(wish, hash_key)
         if self._engine.prefilter.problem:
             logger.warning("processor %s: %s", name, self._engine.prefilter.problem)
 
     def run(self, request: Request) -> None:
         if self._missing:
-            request.refuse(REASON, b"", request.spans, f"{self.name}: the key for hashes is missing")
-            return
+            # It may come, as Secrets do after what names them: the sender keeps the spans and comes again.
+            raise StepUnavailable(f"processor {self.name}: {self._missing}")
         outcome = self._engine.redact(request.body)
         if outcome.body is request.body:
             return
@@ -73,3 +68,20 @@ class Redacting(Plain):
             yield self._missing
         if self._engine.prefilter.problem:
             yield self._engine.prefilter.problem
+
+
+def _lacks(wish: Redact, hash_key: bytes | None) -> str:
+    """What is wrong with the key for hashes; empty: nothing."""
+    assert wish.hash_key is not None  # The spec says so.
+    ref = wish.hash_key.secret_key_ref
+    if hash_key is None:
+        problem = f"Secret {ref.name!r} has no key {ref.key!r}, by which values are hashed"
+    elif len(hash_key.strip()) < LEAST_KEY:
+        size = len(hash_key.strip())
+        problem = (
+            f"the key for hashes, {ref.key!r} in Secret {ref.name!r}, is {size} bytes long, and must have {LEAST_KEY} "
+            "or more"
+        )
+    else:
+        return ""
+    return f"{problem}: no span is stored until that is mended"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Final
 
 from tracekeeper_sidecar.process.redact import content
 from tracekeeper_sidecar.process.redact.matcher import CONTENT_LABEL, KEYS_LABEL, UNKNOWN_LABEL, Matcher, Report
 from tracekeeper_sidecar.process.redact.prefilter import Aim
 from tracekeeper_sidecar.process.redact.texts import DroppedError, Texts
-from tracekeeper_sidecar.wire.varint import delimited, encode, fields
+from tracekeeper_sidecar.wire.varint import FieldSpan, delimited, encode, fields
 from tracekeeper_spec.redact import Action, MessageContent
 
 _KEY: Final = 1
@@ -19,7 +20,14 @@ _BOOL: Final = 2
 _ARRAY: Final = 5
 _LIST: Final = 6
 _BYTES: Final = 7
+_LOOK: Final = 63
+"""After so many fields it is looked at the clock."""
 Aims = Collection[Aim] | None
+
+
+def _first_two(value: bytes) -> list[FieldSpan]:
+    """The first fields of a message, of which there may be many."""
+    return [*islice(fields(value, 0, len(value)), 2)]
 
 
 class Values:
@@ -49,6 +57,13 @@ class Values:
                 self._judged[key] = found
         return found
 
+    def _fields(self, data: bytes) -> Iterator[FieldSpan]:
+        """The fields of `data`, which may be many. Raises TooLongError."""
+        for number, field in enumerate(fields(data, 0, len(data))):
+            if number & _LOOK == _LOOK:
+                self._matcher.look_at_clock()
+            yield field
+
     def attribute(self, data: bytes, aims: Aims, report: Report, of_event: bool = False) -> bytes | None:
         """The content of the KeyValue `data` without what is to be hidden; None: it goes."""
         size = len(data)
@@ -58,20 +73,21 @@ class Values:
                 key = data[2:middle]
                 if data[middle + 3] == size - middle - 4 and not self.pattern_of(key):
                     return self._short(data, middle, key, aims, report)
-        key = value = b""
-        has_value = twice = False
-        for field in fields(data, 0, len(data)):
+        key = b""
+        values: list[bytes] = []
+        twice = False
+        for field in self._fields(data):
             if field.wire == 2 and field.number == _KEY:
                 twice = twice or key != b""
                 key = data[field.value : field.end]
             elif field.wire == 2 and field.number == _VALUE:
-                # Parts of a message that stands in two are merged by all libraries.
-                twice = twice or has_value
-                value += data[field.value : field.end]
-                has_value = True
+                values.append(data[field.value : field.end])
             elif field.wire == 2:
                 twice = True
                 report.tell(UNKNOWN_LABEL, field.end - field.value)
+        # Parts of a message that stands in two are merged by all libraries.
+        twice = twice or len(values) > 1
+        value = values[0] if len(values) == 1 else b"".join(values)
         try:
             found = self._named(key, value, aims, report, of_event)
             if found is None:
@@ -81,7 +97,7 @@ class Values:
             return None
         if name == key and found == value and not twice:
             return data
-        return delimited(_KEY, name) + (delimited(_VALUE, found) if has_value else b"")
+        return delimited(_KEY, name) + (delimited(_VALUE, found) if values else b"")
 
     def _short(self, data: bytes, middle: int, key: bytes, aims: Aims, report: Report) -> bytes | None:
         """The same, where the key ends at `middle` and its value is a text."""
@@ -125,8 +141,8 @@ class Values:
 
     def _hidden(self, value: bytes, why: str, report: Report) -> bytes | None:
         """What stands in place of a value whose key says that it is to be hidden. Yes and no may stay."""
-        parts = [*fields(value, 0, len(value))]
-        if not parts or all(part.number == _BOOL and part.wire == 0 for part in parts):
+        parts = _first_two(value)
+        if not parts or (len(parts) == 1 and parts[0].number == _BOOL and parts[0].wire == 0):
             return value
         mask = self._mask(value)
         if mask == value or (len(parts) == 1 and parts[0].value == parts[0].end):
@@ -135,28 +151,27 @@ class Values:
         return None if self._drops else mask
 
     def _mask(self, value: bytes) -> bytes:
-        parts = [*fields(value, 0, len(value))]
+        parts = _first_two(value)
         only = parts[0] if len(parts) == 1 and parts[0].number == _STRING and parts[0].wire == 2 else None
         return delimited(_STRING, self._matcher.mask(value[only.value : only.end] if only else value))
 
     def _is_word(self, value: bytes) -> bool:
-        parts = [*fields(value, 0, len(value))]
         return all(
             part.wire == 0 or (part.number == _STRING and content.is_word(value[part.value : part.end]))
-            for part in parts
+            for part in self._fields(value)
         )
 
     def _blank(self, value: bytes) -> bytes:
         """What was said, blanked: texts as they are, numbers and whatever else as a text."""
         made = []
-        for field in fields(value, 0, len(value)):
+        for field in self._fields(value):
             inner = value[field.value : field.end]
             if field.wire == 2 and field.number == _STRING:
                 made.append(delimited(_STRING, content.blanked(inner, self._matcher.mask(inner))))
             elif field.wire == 2 and field.number == _ARRAY:
                 each = b"".join(
                     delimited(1, self._blank(inner[one.value : one.end]))
-                    for one in fields(inner, 0, len(inner))
+                    for one in self._fields(inner)
                     if one.wire == 2 and one.number == 1
                 )
                 made.append(delimited(_ARRAY, each))
@@ -168,16 +183,18 @@ class Values:
 
     def _blank_member(self, members: bytes) -> list[bytes]:
         made = []
-        for member in fields(members, 0, len(members)):
+        for member in self._fields(members):
             if member.wire != 2 or member.number != 1:
                 continue
-            key = value = b""
+            key = b""
+            values = []
             inner = members[member.value : member.end]
-            for field in fields(inner, 0, len(inner)):
+            for field in self._fields(inner):
                 if field.wire == 2 and field.number == _KEY:
                     key = inner[field.value : field.end]
                 elif field.wire == 2 and field.number == _VALUE:
-                    value += inner[field.value : field.end]
+                    values.append(inner[field.value : field.end])
+            value = b"".join(values)
             stays = key in (b"role", b"type", b"finish_reason") and self._is_word(value)
             name = key if content.is_word(key) else self._matcher.mask(key)
             made.append(delimited(1, delimited(1, name) + delimited(2, value if stays else self._blank(value))))
@@ -187,7 +204,7 @@ class Values:
         """The content of an AnyValue."""
         made = []
         changed = False
-        for field in fields(value, 0, len(value)):
+        for field in self._fields(value):
             inner = value[field.value : field.end]
             if field.wire != 2:
                 made.append(value[field.start : field.end])
@@ -212,7 +229,7 @@ class Values:
     def _elements(self, data: bytes, aims: Aims, report: Report) -> bytes:
         made = []
         changed = False
-        for field in fields(data, 0, len(data)):
+        for field in self._fields(data):
             inner = data[field.value : field.end]
             if field.wire != 2 or field.number != 1:
                 report.tell(UNKNOWN_LABEL, len(inner))
@@ -230,7 +247,7 @@ class Values:
     def _members(self, data: bytes, aims: Aims, report: Report) -> bytes:
         made = []
         changed = False
-        for field in fields(data, 0, len(data)):
+        for field in self._fields(data):
             inner = data[field.value : field.end]
             found = self.attribute(inner, aims, report) if field.wire == 2 and field.number == 1 else None
             changed = changed or found is not inner
