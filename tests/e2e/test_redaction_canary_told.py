@@ -1,5 +1,5 @@
-"""What a sidecar tells the operator is made of redacted spans, too: statements of cost and the groups in them, and how it
-stands."""
+"""What a sidecar tells the operator is made of redacted spans, too: statements of cost, with the groups in them, and how
+it stands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from budget_world import BudgetWorld, budget_world
 from sidecar_process import otlp
 from told_pods import Pod
-from tracekeeper_operator.control import attach
+from tracekeeper_operator.control import messages
 from tracekeeper_proto.control.v1 import control_pb2 as pb
 from waiting import until
 
@@ -72,13 +72,13 @@ async def test_no_canary_is_told_to_the_operator(
     world: BudgetWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[bytes] = []
-    read = attach.read
+    read = messages.read
 
     def listening(data: bytes) -> pb.FromSidecar:
         heard.append(data)
         return read(data)
 
-    monkeypatch.setattr(attach, "read", listening)
+    monkeypatch.setattr("tracekeeper_operator.control.attach.read", listening)
     spec: dict[str, Any] = {"backends": [otlp("a", "HTTP", 9)], "processors": PIPELINE}
     pod = await asyncio.to_thread(Pod, world.world, tmp_path / "app", spec, BESIDE)
     try:
