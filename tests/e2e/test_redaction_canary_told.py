@@ -1,5 +1,5 @@
-"""What a sidecar tells the operator is made of redacted spans, too: statements of cost, with the groups in them, and how
-it stands."""
+"""What a sidecar tells the operator is made of redacted spans, too: statements of cost, with their groups, and how it
+stands."""
 
 from __future__ import annotations
 
