@@ -95,11 +95,18 @@ def kind(node: schema.Node) -> str:
             return "object"
 
 
+def written(default: object) -> str:
+    """A default as a person writes it into a manifest."""
+    if isinstance(default, list | tuple):
+        return f"[{', '.join(map(written, default))}]"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
 def rows(field: schema.Field, path: str) -> Iterator[str]:
     """A table row for `field`, then those for what is inside it."""
     default = "**required**" if field.required else field.default_note
     if not default and field.default not in (None, {}, []):
-        default = f"`{field.default}`"
+        default = f"`{written(field.default)}`"
     yield f"| `{path}` | {kind(field.node)} | {default} | {field.description} |"
     yield from _inside(field.node, path)
 
