@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from tracekeeper_sidecar.errors import StepUnavailable
 from tracekeeper_sidecar.process import metrics
@@ -21,6 +21,8 @@ from tracekeeper_sidecar.raised import raised
 logger = logging.getLogger(__name__)
 
 Done: TypeAlias = Callable[["Exception | None"], None]
+OVER: Final = -1
+"""In place of a place among the steps: there is none left."""
 
 
 @dataclass(slots=True)
@@ -45,8 +47,14 @@ class Pipeline:
         """Names of headers that must be in the context."""
         self._clock = clock
         self._counts = {step.name: Counts() for step in steps}
-        self._detours = tuple(step if isinstance(step, Detour) else None for step in steps)
-        """Asked once: to look for a protocol's members takes 30 µs."""
+        self._plan: tuple[tuple[Step, Counts, Detour | None], ...] = ()
+        self._make_plan()
+
+    def _make_plan(self) -> None:
+        """What `run` goes by: nothing is looked up for a request. To look for a protocol's members takes 30 µs."""
+        self._plan = tuple(
+            (step, self._counts[step.name], step if isinstance(step, Detour) else None) for step in self.steps
+        )
 
     def process(
         self,
@@ -58,23 +66,37 @@ class Pipeline:
     ) -> None:
         """As receivers call it: `run` for the raw request, which came now, with the request given back."""
         request = Request(body, spans, time.time_ns(), context, due)
-        self.run(request, lambda error: done(request, error))
+        place, error = self._go_on(request, 0)
+        if place == OVER:
+            done(request, error)
+        else:
+            self._turn_off(request, place, lambda error: done(request, error))
 
     def run(self, request: Request, done: Done) -> None:
         """Take the request through all steps, then call `done` exactly once: before this returns, unless a step takes
         its time; with an exception when the request must not be stored. Never raises."""
-        self._go_on(request, 0, done)
+        self._resume(request, 0, done)
 
-    def _go_on(self, request: Request, index: int, done: Done) -> None:
-        steps = self.steps
-        while index < len(steps) and request.spans:
-            step, detour = steps[index], self._detours[index]
-            index += 1
+    def _resume(self, request: Request, place: int, done: Done) -> None:
+        place, error = self._go_on(request, place)
+        if place == OVER:
+            done(error)
+        else:
+            self._turn_off(request, place, done)
+
+    def _go_on(self, request: Request, place: int) -> tuple[int, Exception | None]:
+        """Take it through the steps from `place` on. Returns the place of one that takes its time, or OVER, with why it
+        must not be stored."""
+        clock = self._clock
+        began = clock()
+        for step, counts, detour in self._plan[place:] if place else self._plan:
+            spans = request.spans
+            if not spans:
+                break
             if detour is not None:
-                self._turn_off(step, detour, request, index, done)
-                return
-            began, before, spans = self._clock(), request.body, request.spans
-            counts = self._counts[step.name]
+                return place, None
+            place += 1
+            before = request.body
             try:
                 step.run(request)
             except Exception as error:
@@ -82,18 +104,20 @@ class Pipeline:
                 if not isinstance(error, StepUnavailable):  # Its sender is told, and /health shows why.
                     logger.error("step %s has failed on a request of %d spans: %s", step.name, spans, raised(error))
                 if step.fails_closed:
-                    done(error)
-                    return
+                    return OVER, error
                 request.restore(step.name, before, spans)
             counts.spans += spans
             if request.body is not before:
                 counts.changed += spans
-            counts.seconds += self._clock() - began
-        done(None)
+            ended = clock()
+            counts.seconds += ended - began
+            began = ended
+        return OVER, None
 
-    def _turn_off(self, step: Step, detour: Detour, request: Request, index: int, done: Done) -> None:
+    def _turn_off(self, request: Request, place: int, done: Done) -> None:
+        step, counts, detour = self._plan[place]
+        assert detour is not None
         before, spans = request.body, request.spans
-        counts = self._counts[step.name]
 
         def back(error: Exception | None) -> None:
             counts.spans += spans
@@ -105,7 +129,7 @@ class Pipeline:
                 request.restore(step.name, before, spans)
             elif request.body is not before:
                 counts.changed += spans
-            self._go_on(request, index, done)
+            self._resume(request, place + 1, done)
 
         detour.start(request, back)
 
@@ -119,6 +143,7 @@ class Pipeline:
                 if before is not step:
                     step.keep(before)
                     before.close()
+        self._make_plan()
         for gone in known.values():
             gone.close()
 

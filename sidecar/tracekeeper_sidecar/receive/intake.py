@@ -185,9 +185,10 @@ class Receiver:
     def _account(self, made: Processed) -> Outcome:
         """Count what processors have left out of a request whose rest, if there is one, is stored; and the answer to
         it."""
-        self._ledger.filtered.update(made.filtered)
+        if made.filtered:
+            self._ledger.filtered.update(made.filtered)
         if not made.refused:
-            return Accepted(made.spans + sum(made.filtered.values()))
+            return Accepted(made.spans + sum(made.filtered.values()) if made.filtered else made.spans)
         gone = sum(made.refused.values())
         problem = f"{gone} spans are not stored: {made.problem}"[:_LONGEST_PROBLEM]
         refused = outcome.rejected(next(iter(made.refused)), problem)  # type: ignore[arg-type] # a Counter of texts
