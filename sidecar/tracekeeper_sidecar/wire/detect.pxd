@@ -1,7 +1,7 @@
 # C types for detect.py.
 cimport cython
 
-from tracekeeper_sidecar.wire cimport native
+from tracekeeper_sidecar.wire cimport labels, native
 from tracekeeper_sidecar.wire.detect_handoffs cimport Handoffs
 from tracekeeper_sidecar.wire.detect_known cimport mixed
 from tracekeeper_sidecar.wire.detect_models cimport hashed
@@ -10,6 +10,9 @@ cdef int _LOOP, _FAILURES, _GAVE_UP
 cdef int _AGENT, _TOOL, _ARGUMENTS, _CONVERSATION, _MCP, _MESSAGES, _HANDOFFS, _DETECTED
 cdef int _LLM, _EMBEDDING, _TOOLS, _AGENTS
 cdef int _CALLS_WORD, _FAILED, _REPORTED, _SHARE
+cdef int _QUOTE, _COLON, _COMMA, _BRACE
+cdef Py_ssize_t _LONGEST, _LONGEST_KEY
+cdef frozenset _COUNTING
 cdef int _CLIENT, _SERVER, _NOT_KNOWN, _NEW, _AGAIN
 cdef unsigned int _IDLE
 cdef unsigned long long _CONVERSED, _ERROR, _ONE, _LOW_10, _LOW_20, _ALL_64, _MOST_RUN, _OF_LOOPS
@@ -54,6 +57,9 @@ cdef class Watch(Handoffs):
     @cython.locals(limit=cython.ulonglong, said=cython.ulonglong, key=cython.ulonglong, count=cython.ulonglong)
     cdef void _repeated(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t slot,
                        unsigned long long name, int arguments, int called) except *
+
+    @cython.locals(found=cython.ulonglong, at=Py_ssize_t, stop=Py_ssize_t)
+    cdef unsigned long long _signature(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except? 0
 
     cdef int _is_meant(self, const unsigned char* data, int arguments, int called) except -1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from tracekeeper_sidecar.wire import detect_known, detect_span, native
+from tracekeeper_sidecar.wire import detect_known, detect_span, labels, native
 from tracekeeper_sidecar.wire.detect_found import FAILURES, GAVE_UP, LOOP, Found, Limits, Link
 from tracekeeper_sidecar.wire.detect_handoffs import Handoffs
 from tracekeeper_sidecar.wire.detect_known import MOST_MARKS, MOST_TALKS, MOST_TRACES, mixed
@@ -37,6 +37,15 @@ _ONE, _LOW_10, _LOW_20 = 1, (1 << 10) - 1, (1 << 20) - 1
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 _MOST_RUN = 1000
 _OF_LOOPS = 11
+_QUOTE, _COLON, _COMMA, _BRACE = 34, 58, 44, 125
+_LONGEST = 512
+"""Bytes of arguments that are looked through for what only counts attempts."""
+_LONGEST_KEY = 16
+_COUNTING = frozenset(
+    (b"attempt", b"attempts", b"nonce", b"request_id", b"requestId", b"retries", b"retry", b"retry_count", b"timestamp",
+     b"tries", b"try")
+)  # fmt: skip
+"""Keys of arguments whose values differ in calls that are the same."""
 
 
 class Watch(Handoffs):
@@ -250,7 +259,10 @@ class Watch(Handoffs):
         limit = self._limits[1]
         said = 0
         if self._text(data, arguments) and self._until - self._said > 4:
-            said = self._hashed(data, arguments, 4)
+            if arguments == _ARGUMENTS:
+                said = self._signature(data, self._said, self._until)
+            else:
+                said = self._hashed(data, arguments, 4)
             limit = self._limits[0]
         key = mixed(mixed(self._mark ^ _OF_LOOPS, name ^ self._hashed(data, _AGENT, 5)), said)
         count = self._counted(key)
@@ -260,6 +272,29 @@ class Watch(Handoffs):
             limit = self._limits[1]
         if self._due(slot, _LOOP, count, limit):
             self._note(data, begin, end, _LOOP, count, limit, self._decoded(data, called), "same" if said else "", 0)
+
+    def _signature(self, data: bytes, pos: int, end: int) -> int:
+        """A hash of the arguments at [pos, end), JSON mostly, without the values that only tell attempts apart."""
+        found = self._seed ^ 4
+        if end - pos <= _LONGEST:
+            at = native.index(data, _QUOTE, pos, end)
+            while at >= 0:
+                stop = native.index(data, _QUOTE, at + 1, end)
+                if stop < 0:
+                    break
+                if (
+                    stop - at <= _LONGEST_KEY
+                    and stop + 1 < end
+                    and data[stop + 1] == _COLON
+                    and bytes(data[at + 1 : stop]) in _COUNTING
+                ):
+                    found = mixed(found, labels.hashed(data, pos, stop, self._seed))
+                    pos = stop
+                    while pos < end and data[pos] != _COMMA and data[pos] != _BRACE:
+                        pos += 1
+                    stop = native.index(data, _QUOTE, pos, end)
+                at = stop
+        return mixed(found, labels.hashed(data, pos, end, self._seed)) | 1
 
     def _is_meant(self, data: bytes, arguments: int, called: int) -> int:
         """Whether calls with these arguments need not be the same, or are made again and again by those who wait."""

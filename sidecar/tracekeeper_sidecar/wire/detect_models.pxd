@@ -49,7 +49,7 @@ cdef class Models(Calls):
 
     cdef void _remember_answer(self, unsigned long long key, bytes name) except *
 
-    @cython.locals(count=cython.ulonglong, changes=cython.ulonglong, changed=bint, own=bint)
+    @cython.locals(count=cython.ulonglong, changes=cython.ulonglong, changed=bint)
     cdef void _other_model(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, unsigned long long key,
                           unsigned long long value, unsigned long long answered) except *
 

@@ -11,7 +11,7 @@ from tracekeeper_sidecar.wire import detect_known, detect_span, labels, native
 from tracekeeper_sidecar.wire.detect_calls import Calls
 from tracekeeper_sidecar.wire.detect_found import CONTEXT, CUT_OFF, FAN_OUT, MODEL, TOKENS, Found
 from tracekeeper_sidecar.wire.detect_known import MOST_MARKS, MOST_TALKS, MOST_TRACES, mixed
-from tracekeeper_sidecar.wire.models import is_own_name, same_model
+from tracekeeper_sidecar.wire.models import is_other_deployment, is_own_name, same_model
 
 MOST_NAMES = 500
 """Models whose answers are known."""
@@ -214,8 +214,10 @@ class Models(Calls):
         if value == 0:
             before = asked_name
             # What is asked for at Azure is the name of a deployment, and gateways have names of their own.
-            own = is_own_name(asked_name) or self._decoded(data, _PROVIDER).startswith("azure")
-            changed = not own and not same_model(asked_name, name)
+            if self._decoded(data, _PROVIDER).startswith("azure"):
+                changed = is_other_deployment(asked_name, name)
+            else:
+                changed = not is_own_name(asked_name) and not same_model(asked_name, name)
             count = 1
         else:
             changed = before != "" and before != name

@@ -15,6 +15,8 @@ _PLACES = re.compile(
 """Regions and makers, before names at Bedrock."""
 
 
+_DEPLOYMENT = re.compile(r"(gpt-?\d{1,2}o?|o\d)(-(mini|nano|turbo|pro))?")
+"""Names of models of OpenAI's, as far as deployments can have them: without dots."""
 _FAMILIES = frozenset(
     "claude codestral command deepseek devstral gemini gemma gpt granite grok jamba kimi llama magistral ministral "
     "mistral mixtral nova palm phi pixtral qwen sonar titan".split()
@@ -27,6 +29,13 @@ def is_own_name(name: str) -> bool:
     begins with the name of a family."""
     bare = _bare(name)
     return not any(letter.isdigit() for letter in bare) and re.split(r"[^a-z]", bare)[0] not in _FAMILIES
+
+
+def is_other_deployment(deployment: str, answered: str) -> bool:
+    """Whether a deployment at Azure that is called after a model, as `gpt-4o` or `gpt-35-turbo` is, answers by another
+    one. Other names of deployments say nothing of the model."""
+    named = deployment.lower().replace(".", "")
+    return _DEPLOYMENT.fullmatch(named) is not None and not same_model(named, answered.replace(".", ""))
 
 
 def same_model(one: str, other: str) -> bool:

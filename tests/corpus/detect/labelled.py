@@ -76,7 +76,17 @@ def _loops() -> Iterator[Case]:
         "loop-with-a-counter",
         _numbered(Story(), "search", '{"query":"weather in Lisbon","attempt":#}', range(12)).end(),
         LOOP,
-        why="a number in the arguments makes each call another one",
+    )
+    yield _case(
+        "loop-with-a-time",
+        _numbered(Story(), "search", '{"timestamp":"2026-03-01T10:#:00Z","query":"Lisbon"}', range(10, 22)).end(),
+        LOOP,
+    )
+    yield _case(
+        "loop-with-a-number-of-its-own",
+        _numbered(Story(), "search", '{"query":"weather in Lisbon","seq":#}', range(12)).end(),
+        LOOP,
+        why="a number in the arguments makes each call another one, and nothing says that it only counts",
     )
     yield _case(
         "loop-of-words",
@@ -88,10 +98,27 @@ def _loops() -> Iterator[Case]:
     yield _case("pages-without-arguments", Story().tool("list_orders", times=25).end())
     yield _case("retries-that-succeed", _retried(Story(), 3).end())
     yield _case("five-of-the-same", Story().tool("get_time", '{"zone":"Europe/Lisbon"}', times=5).end())
+    yield _case("polling-a-job", Story().tool("get_job", '{"id":"job-17"}', times=14).end())
     yield _case(
-        "polling-a-job",
-        Story().tool("get_job", '{"id":"job-17"}', times=14).end(),
-        why="waits for a job by asking for its state: the same call, and meant so",
+        "polling-by-another-name",
+        Story().tool("describe_cluster", '{"name":"c-17"}', times=14).end(),
+        why="waits by asking for the state of something: the same call, and meant so",
+    )
+    yield _case("waits-for-ever", Story().tool("get_job", '{"id":"job-17"}', times=60).end(), LOOP)
+    yield _case(
+        "asks-for-the-state-again-and-again",
+        Story().tool("check_status", '{"order":"17"}', times=15).end(),
+        LOOP,
+        why="nothing changes, but a tool of this name is asked again on purpose more often than not",
+    )
+    yield _case(
+        "mails-to-masked-addresses", Story().tool("send_mail", '{"to":"[REDACTED]","text":"Hello"}', times=9).end()
+    )
+    yield _case(
+        "the-same-masked-mail",
+        Story().tool("send_mail", '{"to":"[REDACTED]","text":"Hello"}', times=12).end(),
+        LOOP,
+        why="the same mail to one person twelve times; masked, it could be to twelve",
     )
     screens = Story()
     for number in range(20):
@@ -210,7 +237,20 @@ def _failures() -> Iterator[Case]:
         "gives-up-after-four",
         _numbered_failures(Story(), 4).end(),
         FAILURES,
-        why="the whole task has failed, but after four calls",
+    )
+    yield _case(
+        "gives-up-after-three",
+        _numbered_failures(Story(), 3).end(),
+        FAILURES,
+        why="the whole task has failed, but after three calls",
+    )
+    absent = Story()
+    for number in range(4):
+        absent.tool("find_order", f'{{"number":{number}}}', failed=True)
+    yield _case(
+        "not-there-at-all",
+        absent.chat().end(),
+        why="a tool that says no by an error, asked four times, and the answer is that there is none",
     )
     yield _case("three-retries", _retried(Story(), 3).end())
     yield _case("four-retries", _retried(Story(), 4).end())
@@ -261,9 +301,15 @@ def _handoffs() -> Iterator[Case]:
     three = Story(agent="a")
     for _ in range(6):
         three.hand_over("a", "b").hand_over("b", "c").hand_over("c", "a")
-    yield _case(
-        "round-in-a-ring", three.end(), PING_PONG, why="three agents pass it round; each pair does so once a round"
-    )
+    yield _case("round-in-a-ring", three.end(), PING_PONG)
+    four = Story(agent="a")
+    for _ in range(6):
+        four.hand_over("a", "b").hand_over("b", "c").hand_over("c", "d").hand_over("d", "a")
+    yield _case("round-in-a-ring-of-four", four.end(), PING_PONG, why="rings of more than three are not followed")
+    drafts = Story(agent="writer")
+    for _ in range(2):
+        drafts.hand_over("writer", "critic").hand_over("critic", "editor").hand_over("editor", "writer")
+    yield _case("two-rounds-of-drafts", drafts.end())
     yield _case("outside-what-is-declared", Story(agent="triage").hand_over("triage", "legal").end(), UNDECLARED)
     yield _case(
         "two-outside", Story(agent="triage").hand_over("triage", "legal").hand_over("triage", "hr").end(), UNDECLARED
@@ -271,9 +317,7 @@ def _handoffs() -> Iterator[Case]:
     told = Story(agent="front-desk").invoke("front-desk", handoffs=["weather"])
     yield _case("outside-what-it-says-itself", told.hand_over("front-desk", "billing").end(), UNDECLARED)
     early = Story(agent="reception").hand_over("reception", "billing").invoke("reception", handoffs=["weather"])
-    yield _case(
-        "before-it-has-said", early.end(), UNDECLARED, why="the agent's span, which declares, ends after the hand-off"
-    )
+    yield _case("before-it-has-said", early.end(), UNDECLARED)
     yield _case("within-what-is-declared", Story(agent="triage").hand_over("triage", "billing").end())
     allowed = Story(agent="lobby").invoke("lobby", handoffs=["weather", "billing"])
     yield _case("within-what-it-says-itself", allowed.hand_over("lobby", "billing").end())
@@ -290,8 +334,12 @@ def _handoffs() -> Iterator[Case]:
     often = Story(agent="supervisor")
     for _ in range(4):
         often.tool("transfer_to_math", agent="supervisor").tool("transfer_back_to_supervisor", agent="math")
+    yield _case("the-same-worker-four-times", often.end())
+    seven = Story(agent="supervisor")
+    for _ in range(7):
+        seven.tool("transfer_to_math", agent="supervisor").tool("transfer_back_to_supervisor", agent="math")
     yield _case(
-        "the-same-worker-four-times", often.end(), why="a supervisor that gives one worker four tasks, one by one"
+        "the-same-worker-seven-times", seven.end(), why="a supervisor that gives one worker seven tasks, one by one"
     )
 
 
@@ -348,7 +396,20 @@ def _models() -> Iterator[Case]:
         "another-behind-a-deployment",
         answered("gpt-4o", "gpt-4o-mini-2024-07-18", provider="azure.ai.openai"),
         MODEL,
-        why="at Azure the name that is asked is a deployment's, which says nothing of the model",
+    )
+    yield _case(
+        "another-behind-a-name-of-ours",
+        answered("chat", "gpt-4o-mini-2024-07-18", provider="azure.ai.openai"),
+        MODEL,
+        why="the large model was meant by this name, which nobody but its owner can tell",
+    )
+    yield _case("deployment-without-dots", answered("gpt-35-turbo", "gpt-3.5-turbo-0125", provider="azure.ai.openai"))
+    yield _case("deployment-of-a-team", answered("gpt-4o-search", "gpt-4o-2024-08-06", provider="azure.ai.openai"))
+    yield _case("gateway-that-moves", answered("fast", "gpt-4o-mini", "gpt-4.1-nano"), MODEL)
+    yield _case(
+        "name-of-a-gateway-with-a-number",
+        answered("chat-v2", "gpt-4o-mini-2024-07-18"),
+        why="a gateway's own name for a model, which looks like a maker's; told once, when it is first seen",
     )
     yield _case("dated", answered("gpt-4o", "gpt-4o-2024-08-06", "gpt-4o-2024-08-06"))
     yield _case("dated-and-bare", answered("gpt-4o", "gpt-4o-2024-08-06", "gpt-4o", "gpt-4o-2024-08-06", "gpt-4o"))
@@ -363,11 +424,7 @@ def _models() -> Iterator[Case]:
     yield _case(
         "two-models-by-turns", answered("gpt-4o", "gpt-4o").chat(model="o3-mini", answered="o3-mini-2025-01-31").end()
     )
-    yield _case(
-        "name-of-a-gateway",
-        answered("fast", "gpt-4o-mini-2024-07-18"),
-        why="a gateway's own name for a model; told once, when it is first seen",
-    )
+    yield _case("name-of-a-gateway", answered("fast", "gpt-4o-mini-2024-07-18"))
 
 
 def _cut_offs() -> Iterator[Case]:

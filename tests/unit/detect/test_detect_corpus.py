@@ -11,14 +11,14 @@ from tracekeeper_sidecar.wire import scan
 from tracekeeper_spec.detect import Detector
 
 FLOORS = {
-    Detector.LOOP: (7, 1),
+    Detector.LOOP: (10, 2),
     Detector.CONTEXT_EXPLOSION: (6, 1),
     Detector.TOKEN_RUNAWAY: (4, 1),
-    Detector.TOOL_FAILURES: (6, 1),
-    Detector.HANDOFF_PING_PONG: (4, 0),
+    Detector.TOOL_FAILURES: (6, 2),
+    Detector.HANDOFF_PING_PONG: (4, 1),
     Detector.UNDECLARED_HANDOFF: (4, 0),
     Detector.FAN_OUT: (4, 1),
-    Detector.RESPONSE_MODEL_CHANGED: (6, 0),
+    Detector.RESPONSE_MODEL_CHANGED: (8, 1),
     Detector.ANSWER_CUT_OFF: (5, 1),
 }
 """Of each detector: how many it finds at least, and how many false alarms it gives at most."""

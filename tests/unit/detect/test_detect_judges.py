@@ -72,6 +72,59 @@ def _declared(handoffs: dict[str, list[str]]) -> tuple[object, ...]:
     return tuple(Handoffs(agent, tuple(others)) for agent, others in handoffs.items())
 
 
+@pytest.mark.parametrize(
+    ("pattern", "same"),
+    [
+        ('{"q":"a","attempt":#}', True),
+        ('{"attempt":#,"q":"a"}', True),
+        ('{"request_id":"r-#","q":"a","retry":#}', True),
+        ('{"q":"a","timestamp":"2026-03-01T10:00:0#Z"}', True),
+        ('{"attempt":#', True),
+        ('{"attempt":"#', True),
+        ('{"page":#}', False),
+        ('{"text":"attempt","q":#}', False),
+        ('{"attempts_of":#}', False),
+        ('{"q":"attempt #"}', False),
+        ('{"attempt":#,"padding":"' + "x" * 500 + '"}', False),
+        ("attempt #", False),
+    ],
+)
+def test_what_only_counts_attempts_makes_no_other_call(pattern: str, same: bool) -> None:
+    story = Story()
+    for number in range(6):
+        story.tool("search", pattern.replace("#", str(number)))
+    assert [number for number, _ in _told(_step(), story)] == ([5] if same else [])
+
+
+def test_calls_that_differ_in_more_than_the_attempt_are_others() -> None:
+    story = Story()
+    for number in range(9):
+        story.tool("search", f'{{"attempt":1,"q":{number}}}').tool("search", f'{{"q":{number},"retry":2}}')
+    assert _told(_step(), story) == []
+
+
+@pytest.mark.parametrize(
+    ("deployment", "answered", "other"),
+    [
+        ("gpt-4o", "gpt-4o-2024-08-06", False),
+        ("gpt-4o", "gpt-4o-mini-2024-07-18", True),
+        ("gpt-4o-mini", "gpt-4o-2024-08-06", True),
+        ("gpt-35-turbo", "gpt-3.5-turbo-0125", False),
+        ("gpt-41-mini", "gpt-4.1-mini-2025-04-14", False),
+        ("GPT-4", "gpt-4o-2024-08-06", True),
+        ("o1", "o3-mini-2025-01-31", True),
+        ("gpt-4o-search", "gpt-4o-2024-08-06", False),
+        ("prod", "gpt-4o-2024-08-06", False),
+        ("chat-2", "gpt-4o-2024-08-06", False),
+    ],
+)
+def test_a_deployment_that_is_called_after_a_model_is_to_be_that_one(
+    deployment: str, answered: str, other: bool
+) -> None:
+    story = Story(model=deployment, answered=answered, provider="azure.ai.openai").chat()
+    assert bool(_told(_step(), story)) is other
+
+
 @pytest.mark.parametrize("times", [39, 40])
 def test_calls_whose_arguments_are_masked_need_not_be_the_same(times: int) -> None:
     mail = Story().tool("send_mail", '{"to":"[REDACTED]","subject":"Hello"}', times=times)

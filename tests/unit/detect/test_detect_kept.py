@@ -80,16 +80,13 @@ def test_a_span_that_does_not_name_its_agent_counts_for_the_trace_s() -> None:
     assert _rows(_tally(*_detected("a", story))) == {("agents-a", "planner", "Loop"): 1}
 
 
-def test_names_that_applications_make_up_have_a_bound() -> None:
+def test_names_that_applications_make_up_are_no_detections() -> None:
     message = ExportTraceServiceRequest()
     scope = message.resource_spans.add().scope_spans.add()
     for number in range(300):
         span = scope.spans.add(trace_id=b"t" * 16, span_id=number.to_bytes(8), name="a")
         span.attributes.add(key="tracekeeper.detected").value.array_value.values.add(string_value=f"Made up {number}")
-    rows = _rows(_tally(message.SerializeToString()))
-    assert sum(rows.values()) == 300
-    assert len(rows) <= 101
-    assert rows["", "", "other"] >= 200
+    assert _rows(_tally(message.SerializeToString())) == {}
 
 
 @pytest.mark.parametrize("value", [b"", b"\x2a\x00", b"\x0a\x04Loop", b"\x2a\x02\x0a\x00", b"\x18\x07"])
