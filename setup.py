@@ -22,7 +22,7 @@ HOT = [
         f"tracekeeper_sidecar.wire.{name}"
         for name in ("calls", "component", "counts", "held", "labels", "rows", "table")
     ),
-    *(f"tracekeeper_sidecar.wire.{name}" for name in ("came", "edits", "trace_costs")),
+    *(f"tracekeeper_sidecar.wire.{name}" for name in ("came", "detected", "edits", "trace_costs")),
     *(f"tracekeeper_sidecar.wire.{name}" for name in ("pricing", "redact", "splice", "tally", "tariffs", "waiting")),
     *(
         f"tracekeeper_sidecar.wire.{name}"

@@ -3,6 +3,7 @@ cimport cython
 
 from tracekeeper_sidecar.wire cimport native
 from tracekeeper_sidecar.wire.calls cimport Calls
+from tracekeeper_sidecar.wire.detected cimport Detected
 from tracekeeper_sidecar.wire.keys cimport Keys
 from tracekeeper_sidecar.wire.match cimport Matcher
 from tracekeeper_sidecar.wire.probability cimport Tracestate
@@ -27,6 +28,7 @@ cdef class Spent(Calls):
 
 cdef class Folder(Walker):
     cdef Spent _spender
+    cdef Detected _named_by
     cdef bint _sums
     cdef readonly Py_ssize_t refused
     cdef Traces _table
@@ -53,10 +55,12 @@ cdef class Folder(Walker):
     cdef void _scope(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) except *
 
     @cython.locals(trace=Py_ssize_t, start=cython.ulonglong, finish=cython.ulonglong, kind=cython.ulonglong,
-                   status=cython.ulonglong, flags=int, root=int, test=int, matcher=Matcher, marks=int, state=Py_ssize_t, state_end=Py_ssize_t,
+                   status=cython.ulonglong, flags=int, root=int, test=int, matcher=Matcher, marks=int, state=Py_ssize_t, state_end=Py_ssize_t, found=Py_ssize_t, found_end=Py_ssize_t,
                    pos=Py_ssize_t, stop=Py_ssize_t, number=cython.ulonglong, slot=Py_ssize_t, rank=int, known=int, came=cython.longlong,
                    key=cython.uint, tests=cython.uint)
     cdef void _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
+
+    cdef int _is_detected(self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end) noexcept
 
     @cython.locals(slot=Py_ssize_t)
     cdef Py_ssize_t _open(self, unsigned long long hi, unsigned long long lo) except -2

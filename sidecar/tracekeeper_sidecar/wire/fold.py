@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from tracekeeper_sidecar.wire import calls, component, native
 from tracekeeper_sidecar.wire.calls import Calls
+from tracekeeper_sidecar.wire.detected import Detected
 from tracekeeper_sidecar.wire.keys import Keys
 from tracekeeper_sidecar.wire.match import Matcher
 from tracekeeper_sidecar.wire.probability import Tracestate
@@ -94,6 +95,7 @@ class Folder(Walker):
         self._keys = Keys(()) if keys is None else keys
         self._keyed = keys is not None
         self._spender = Spent()
+        self._named_by = Detected()
         self._sums = sums
         self._sizes = self._skipped = 0
         self._note_sizes()
@@ -166,7 +168,7 @@ class Folder(Walker):
         self._code = 0
         root = 1
         marks = 0
-        state = state_end = 0
+        state = state_end = found = found_end = 0
         self._name = self._name_size = self._message = self._message_size = 0
         test = 0
         while test < self._spans_tested:
@@ -190,7 +192,8 @@ class Folder(Walker):
                     elif stop - self.value > _DETECTED_SIZE and native.same(
                         data, self.value, _DETECTED, _DETECTED_SIZE
                     ):
-                        marks |= _IS_DETECTED
+                        found = self.value
+                        found_end = stop
                     if self._sizes and not self.is_unwanted(data, self.value, stop, self._sizes):
                         self._offer(data, self.value, stop)
                 elif number == 1:
@@ -219,6 +222,8 @@ class Folder(Walker):
             pos = stop
         if trace < 0:
             return
+        if found_end > found and self._is_detected(data, found, found_end):
+            marks |= _IS_DETECTED
         slot = self._open(native.word(data, trace), native.word(data, trace + 8))
         if slot < 0:
             self.refused += 1
@@ -253,6 +258,12 @@ class Folder(Walker):
         if rank > 0 and rank >= known:
             self._table._root(slot, rank, status, self._root_tested(data, begin, end), key)
         self._table._timed(slot, self._now)
+
+    def _is_detected(self, data: bytes, pos: int, end: int) -> int:
+        """Whether the KeyValue at [pos, end) names a detector: the key alone anybody may write, and a trace is kept."""
+        if self._key_value(data, pos, end) < 0:
+            return 0
+        return self._named_by._named(data, self._pair_value, self._pair_value_end) != 0
 
     def _open(self, hi: int, lo: int) -> int:
         """The slot of that trace; -1 if there is no room for it. Spans of a trace often come one after another."""

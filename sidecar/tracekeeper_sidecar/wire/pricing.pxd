@@ -32,6 +32,7 @@ cdef class Pricer(Calls):
     cdef Came _came
     cdef Edits _edits
     cdef Py_ssize_t _introduced, _roots, _row, _book, _book_end
+    cdef bytes _said_book, _about_text, _alone_text
     cdef long long _now
     cdef unsigned long long _size
     cdef int _again, _plain

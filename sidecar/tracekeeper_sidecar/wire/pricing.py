@@ -78,6 +78,8 @@ class Pricer(Calls):
         self._row = _NONE
         self._plain = 0
         """Whether a span of the resource leaves it to that to say which book it is priced by."""
+        self._said_book = self._about_text = self._alone_text = b""
+        """The book as it is written into a Resource, and as a Resource of its own."""
         self._book = self._book_end = _NONE
         """Where the resource says a book already."""
         self.own = 0
@@ -191,9 +193,13 @@ class Pricer(Calls):
 
     def _tell_book(self, place: int, about: int) -> int:
         """Makes the attribute that says the book, at that place: `about` whether it is within a Resource."""
-        text = price_texts.book(self._tariffs._book.decode())
-        if not about:
-            text = price_texts.resource(text)
+        if self._said_book != self._tariffs._book:
+            self._said_book = self._tariffs._book
+            self._about_text = price_texts.book(self._said_book.decode())
+            self._alone_text = price_texts.resource(self._about_text)
+        text = self._alone_text
+        if about:
+            text = self._about_text
         scratch = self._edits.room()
         at = self._edits.filled
         self._edits.filled = native.copy(scratch, at, text, 0, len(text))

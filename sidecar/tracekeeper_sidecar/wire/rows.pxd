@@ -49,6 +49,7 @@ cdef class Family:
     cdef Halves _stamps
     cdef Halves _state
 
+    @cython.locals(row=Py_ssize_t)
     cpdef int add(self, unsigned long long key, unsigned long long amount, unsigned int tick) except -1
 
     @cython.locals(row=Py_ssize_t, low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t, at=Py_ssize_t)

@@ -126,7 +126,8 @@ class Family:
 
     def add(self, key: int, amount: int, tick: int) -> None:
         """Count so much more, at the time `tick` in any unit."""
-        self._values[self._row(key, tick)] += amount
+        row = self._row(key, tick)
+        self._values[row] += min(amount, _ALL_64 - self._values[row])  # What is full stays so.
 
     def observe(self, key: int, value: int, hi: int, lo: int, span: int, time_ms: int, tick: int) -> None:
         """Count in a histogram, with an exemplar."""
@@ -141,7 +142,7 @@ class Family:
                 high = middle
         at = row * self.width
         self._values[at + low] += 1
-        self._values[at + self._buckets + 1] += value
+        self._values[at + self._buckets + 1] += min(value, _ALL_64 - self._values[at + self._buckets + 1])
         at = (row * (self._buckets + 1) + low) * _EXEMPLAR
         self._exemplars[at] = hi
         self._exemplars[at + 1] = lo

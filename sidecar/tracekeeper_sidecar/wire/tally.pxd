@@ -2,6 +2,7 @@
 cimport cython
 
 from tracekeeper_sidecar.wire cimport labels, layout, native
+from tracekeeper_sidecar.wire.detected cimport Detected
 from tracekeeper_sidecar.wire.native cimport Words
 from tracekeeper_sidecar.wire.rows cimport Family
 from tracekeeper_sidecar.wire.tariffs cimport Tariffs
@@ -9,6 +10,7 @@ from tracekeeper_sidecar.wire.waiting cimport Waiting
 
 cdef int _AGENT, _ANSWERED, _CONVERSATION, _ERROR_TYPE, _MODEL, _OPERATION, _PROJECT, _PROVIDER, _REASONS
 cdef int _DETECTED, _ENVIRONMENT
+cdef list _DETECTORS
 cdef int _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP
 cdef int _SILENT, _UNKNOWN_SOURCE
 cdef int _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS, _SERVER, _CLIENT, _CONSUMER, _REMOTE, _ERROR_CODE, _CHILDREN
@@ -21,6 +23,7 @@ cdef unsigned int _MINUTE
 @cython.final
 cdef class Tally(Waiting):
     cdef Family _answers
+    cdef Detected _named_by
     cdef int _kinds[128]
     cdef unsigned long long _service_number, _pair
     cdef readonly Py_ssize_t left
@@ -39,8 +42,7 @@ cdef class Tally(Waiting):
     @cython.locals(operation=int, kind=int, shown=int, request=int, slot=Py_ssize_t, words=Words, at=Py_ssize_t)
     cdef void _span(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except *
 
-    @cython.locals(agent=cython.ulonglong, detector=cython.ulonglong, pos=Py_ssize_t, end=Py_ssize_t, stop=Py_ssize_t,
-                   at=Py_ssize_t, after=Py_ssize_t)
+    @cython.locals(agent=cython.ulonglong, named=cython.uint, which=int, name=bytes, detector=cython.ulonglong)
     cdef void _detected(self, const unsigned char* data, Py_ssize_t slot) except *
 
     @cython.locals(slot=Py_ssize_t)

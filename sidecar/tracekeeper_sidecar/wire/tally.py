@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tracekeeper_sidecar.wire import calls, component, labels, layout, native
+from tracekeeper_sidecar.wire import calls, component, detected, labels, layout, native
 from tracekeeper_sidecar.wire.component import kind_of
+from tracekeeper_sidecar.wire.detected import Detected
 from tracekeeper_sidecar.wire.rows import Family
 from tracekeeper_sidecar.wire.tariffs import Tariffs
 from tracekeeper_sidecar.wire.waiting import MOST_TRACES, Waiting
@@ -26,6 +27,7 @@ _SERVICE, _TOOL, _USER, _WORKFLOW, _MCP = (
 )  # fmt: skip
 _SILENT, _UNKNOWN_SOURCE = calls.SILENT, calls.UNKNOWN
 _DETECTED, _ENVIRONMENT = component.DETECTED, component.ENVIRONMENT
+_DETECTORS = detected.NAMES
 _OTHER, _LLM, _EMBEDDING, _TOOLS, _AGENTS = (
     component.OTHER, component.LLM, component.EMBEDDING, component.TOOLS, component.AGENTS
 )  # fmt: skip
@@ -60,6 +62,7 @@ class Tally(Waiting):
         self._kinds = [0] * 128
         """By the operation's number."""
         self.know_operations()
+        self._named_by = Detected()
         self._service_number = 0
         self._pair = 0
         """What stands for the provider and the model of the record; other hashes in every process."""
@@ -188,30 +191,21 @@ class Tally(Waiting):
         return slot
 
     def _detected(self, data: bytes, slot: int) -> None:
-        """Counts what detectors have said of the span: a list of their names."""
+        """Counts what detectors have said of the span, each once."""
         agent = 0
         self._inherit(_AGENT)
         if self._text(data, _AGENT):
             agent = self._agents._number(data, self._said, self._until)
         if agent == 0:
             agent = self._traces._get(slot, layout.WHO) >> 8 & 255
-        pos = self._value[_DETECTED]
-        end = self._value_end[_DETECTED]
-        while pos < end:
-            stop = self.next(data, pos, end)
-            if stop < 0:
-                return
-            if self.number == 5 and self.wire == 2:
-                at = self.value
-                while at < stop:
-                    after = self.next(data, at, stop)
-                    if after < 0:
-                        return
-                    if self.number == 1 and self.wire == 2 and self._string(data, self.value, after):
-                        detector = self._detectors._number(data, self._said, self._until)
-                        self._detections.add(self._service_number | agent << 8 | detector << 16, 1, self._tick)
-                    at = after
-            pos = stop
+        named = self._named_by._named(data, self._value[_DETECTED], self._value_end[_DETECTED])
+        which = 0
+        while named >> which:
+            if named >> which & 1:
+                name = _DETECTORS[which]
+                detector = self._detectors._number(name, 0, len(name))
+                self._detections.add(self._service_number | agent << 8 | detector << 16, 1, self._tick)
+            which += 1
 
     def _describe(self, data: bytes, slot: int, operation: int, kind: int) -> None:
         """Fills the record with what operations and requests have in common."""
