@@ -91,6 +91,24 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ("reqps", "percentunit", "s", "short", "short", "currencyUSD"),
         ),
     ),
+    "Trouble": (
+        Panel(
+            "Detected",
+            "Times an hour that a detector has spoken of an agent. Each has a page in the documentation.",
+            "short",
+            (("sum by (agent, detector) (increase(tracekeeper_detections_total{}[1h]))", "{{agent}} {{detector}}"),),
+            width=12,
+        ),
+        Panel(
+            "Who calls whom",
+            "Calls of agents and tools, and hand-offs, over the time that is shown, as far as one pod sees them.",
+            "short",
+            (("sum by (caller, callee, kind) (increase(tracekeeper_agent_calls_total{}[$__range]))", "calls"),),
+            "table",
+            12,
+            units=("short",),
+        ),
+    ),
     "Requests": (
         Panel("By agent", "A second.", "reqps", rate("tracekeeper_requests_total", "agent")),
         Panel("Failed, by agent", "Share of its requests.", "percentunit", ((ERRORS, "{{agent}}"),)),

@@ -162,6 +162,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     ),
     "What is not known": (
         Panel(
+            "Where prices come from",
+            "Calls of models a second that Price has seen. An override is `own`, the book `computed`.",
+            "reqps",
+            rate("tracekeeper_price_calls_total", "source"),
+        ),
+        Panel(
             "Calls without a price",
             "A second, by model. They are in no sum of costs: give their price in `processors`.",
             "reqps",

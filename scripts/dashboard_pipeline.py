@@ -85,6 +85,34 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             rate("tracekeeper_pushes_total", "push", "outcome"),
         ),
     ),
+    "Processors": (
+        Panel(
+            "Values hidden",
+            "Personal data and secrets a second, by what has found them.",
+            "ops",
+            rate("tracekeeper_redacted_values_total", "detector", "action"),
+        ),
+        Panel(
+            "Requests that a step has failed on",
+            "A second. Those of Redact are refused; with most others they go on as they were.",
+            "reqps",
+            rate("tracekeeper_processor_errors_total", "processor", "type"),
+        ),
+        Panel(
+            "Time for a span",
+            "Of the receivers, by step.",
+            "s",
+            (
+                (
+                    (
+                        "sum by (processor, type) (rate(tracekeeper_processor_seconds_total{}[$__rate_interval]))"
+                        " / (sum by (processor, type) (rate(tracekeeper_processor_spans_total{}[$__rate_interval])) > 0)"
+                    ),
+                    "{{processor}} {{type}}",
+                ),
+            ),
+        ),
+    ),
     "Backends": (
         Panel(
             "Calls",
