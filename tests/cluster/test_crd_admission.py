@@ -11,8 +11,9 @@ import pytest
 
 from cluster.client import Client
 from cluster.wait import wait_for
-from spec_cases import FAULTY, FULL, manifest
+from spec_cases import FULL, manifest
 from spec_crd import crd
+from spec_faults import FAULTY
 
 pytestmark = pytest.mark.cluster
 

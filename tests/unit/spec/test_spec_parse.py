@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from spec_cases import BACKEND, FAULTY, FULL, SCHEDULED, Faulty, changed, manifest
+from spec_cases import BACKEND, FULL, SCHEDULED, changed, manifest
+from spec_faults import FAULTY, Faulty
 from tracekeeper_spec.config import (
     Auth,
     AuthType,

@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spec_cases import FAULTY, FULL, SCHEDULED, changed, manifest
+from spec_cases import FULL, SCHEDULED, changed, manifest
 from spec_crd import crd_schema
+from spec_faults import FAULTY
 from spec_watch_cases import WATCHED
 from tracekeeper_spec import schema
 from tracekeeper_spec.fields import SPEC
