@@ -106,7 +106,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 (
                     (
                         "sum by (processor, type) (rate(tracekeeper_processor_seconds_total{}[$__rate_interval]))"
-                        " / (sum by (processor, type) (rate(tracekeeper_processor_spans_total{}[$__rate_interval])) > 0)"
+                        " / (sum by (processor, type) (rate(tracekeeper_processor_spans_total{}[$__rate_interval]))"
+                        " > 0)"
                     ),
                     "{{processor}} {{type}}",
                 ),
