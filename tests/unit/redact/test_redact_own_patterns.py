@@ -111,3 +111,28 @@ def named() -> tuple[Engine, Engine]:
     names = ["zoë krüger", "Ada Lovelace", "MÜLLER", "o'neil", "project/x", "кузнецов", "Kelvin Smith"]
     wanted = wish(names=names, detectors=[], keyPatterns=[])
     return Engine(wanted), slow(wanted)
+
+
+def test_as_many_and_as_long_names_and_keys_as_there_may_be_are_part_of_the_pass() -> None:
+    words = [f"{number:02d} " + "K\u00fcnstler " * 13 for number in range(64)]
+    names = [word.strip()[:128] for word in words]
+    keys = [word.replace(" ", "_")[:100] for word in words]
+    wanted = wish(names=names, keyPatterns=keys)
+    engine, slowly = Engine(wanted), slow(wanted)
+    assert not engine.prefilter.problem
+    made = empty(1)
+    put(made, 0, f"see {names[63].upper()}, and {names[0]}!")
+    put(made, 5, json.dumps({keys[40]: "hunter2", "x": keys[40][:60]}))
+    body = made.SerializeToString()
+    assert engine.prefilter.suspect(body).hits
+    outcome = engine.redact(body)
+    assert outcome.values == {"Names": 2, "Key": 1}
+    assert outcome.body == slowly.redact(body).body
+
+
+def test_a_pattern_too_long_for_the_pass_is_looked_for_by_its_beginning() -> None:
+    long = superset(r"\w-" * 100 + "end")
+    assert long is not None
+    assert len(long) < 2_000
+    assert superset(r"(?:" + r"\w-" * 100 + ")end") is None
+    assert superset("x*" * 600 + "y") is not None, "what may be nothing is no beginning"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,8 +80,6 @@ def test_what_a_key_names_is_hidden(key: str, depth: int, where: str) -> None:
             value = value.kvlist_value.values.add(key="y").value
         value.kvlist_value.values.add(key=key).value.string_value = HIDDEN_BY_KEY
     else:
-        import json
-
         text = json.dumps({key: HIDDEN_BY_KEY, "else": 1})
         for _ in range(depth):
             text = json.dumps({"inner": text})
@@ -86,3 +87,47 @@ def test_what_a_key_names_is_hidden(key: str, depth: int, where: str) -> None:
     body = request.SerializeToString()
     assert HIDDEN_BY_KEY.encode() not in FAST.redact(body).body
     assert FAST.redact(body).body == SLOW.redact(body).body
+
+
+PIECES = ("password", "x", '"', "\\", "'", ":", " ", "\n", "\t", "\x0b", "\u00e9", "{", ",", '\\"')
+
+
+@EXAMPLES
+@given(st.lists(st.sampled_from(PIECES), max_size=5), st.integers(0, 3), st.sampled_from(("", " ", "\n", "\x0b")))
+def test_a_key_with_anything_in_it_is_seen_in_json_however_deep(pieces: list[str], depth: int, space: str) -> None:
+    key = "".join(pieces[:2]) + "password" + "".join(pieces[2:])
+    text = json.dumps(key) + space + ":" + json.dumps(HIDDEN_BY_KEY)
+    text = "{" + text + ', "else": 1}'
+    for _ in range(depth):
+        text = json.dumps({"inner": text})
+    request = empty()
+    put(request, 0, text)
+    body = request.SerializeToString()
+    assert HIDDEN_BY_KEY.encode() not in FAST.redact(body).body
+    assert FAST.redact(body).body == SLOW.redact(body).body
+
+
+@pytest.mark.parametrize("depth", range(5))
+def test_a_key_with_quotes_or_controls_in_it_is_seen(depth: int) -> None:
+    for key in (
+        'password"x',
+        '"password"',
+        'a"password"b"c',
+        "password\\",
+        'password\\"',
+        "password\tz",
+        "it's password's",
+    ):
+        text = json.dumps({key: HIDDEN_BY_KEY})
+        for _ in range(depth):
+            text = json.dumps([text])
+        request = empty()
+        put(request, 0, text)
+        assert HIDDEN_BY_KEY.encode() not in FAST.redact(request.SerializeToString()).body, key
+
+
+def test_spaces_before_a_colon_may_be_escaped() -> None:
+    for space in ("\\n", "\\u000b", "\\u0020", "\\f"):
+        request = empty()
+        put(request, 0, '{"a": "{\\"password\\"' + space + ': \\"' + HIDDEN_BY_KEY + '\\"}"}')
+        assert HIDDEN_BY_KEY.encode() not in FAST.redact(request.SerializeToString()).body

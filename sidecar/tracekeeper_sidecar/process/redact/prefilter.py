@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from tracekeeper_sidecar.process.redact import prefilter_shapes
@@ -28,7 +28,19 @@ own."""
 _MOST_HITS: Final = 4096
 _MOST_PER_BYTE: Final = 1 / 64
 _MOST_EVER: Final = 1 << 18
-_END_OF_KEY: Final = rb"[^\"\x00-\x1f]*\"(?:[ \t\r\n]|\\+[nrt])*:"
+_MOST_BYTES: Final = 6_000
+"""In one pattern of several: Hyperscan takes 16,000."""
+_SPACE: Final = rb"(?:[ \t-\r]|\\+(?:[nrtf]|u00(?:0[9a-dA-D]|20)))*"
+"""As it may stand between a key and its colon, escapes of JSON in JSON included."""
+_END_OF_KEY: Final = (
+    rb"(?:[^\"]*\""
+    # Quotes in the key itself, which have more backslashes than those around it: in JSON, in JSON in that, and below.
+    rb"|(?:[^\"]*\\\")+(?:[^\"]*[^\\\"])?(?:\\{2})*\""
+    rb"|(?:[^\"]*\\{3}\")+(?:[^\"]*[^\\\"])?(?:\\{4})*\\\""
+    rb"|(?:[^\"]*\\{7}\")+[^\"]*\\{3}\""
+    # As Python writes it.
+    rb"|[^'\"]*(?:'|\\+u0027))" + _SPACE + rb":"
+)
 
 
 class _Pattern(NamedTuple):
@@ -140,17 +152,27 @@ def _patterns(wish: Redact) -> list[_Pattern]:
         if wanted:
             found.append(_Pattern(shape.pattern, wanted, shape.any_case))
     keys = [turned for pattern in wish.key_patterns if (turned := superset(pattern, any_case=True)) is not None]
-    if keys:
-        either = b"(?:" + b"|".join(keys) + b")"
+    for either in _joined(keys):
         found.append(_Pattern(either, frozenset((KEY,)), once=True))
         found.append(_Pattern(either + _END_OF_KEY, frozenset((JSON_KEY,))))
-    if wish.names:
-        found.append(_Pattern(b"|".join(_name(name) for name in wish.names), frozenset((NAMES,))))
+    found += [_Pattern(either, frozenset((NAMES,))) for either in _joined([_name(name) for name in wish.names])]
     for own in wish.patterns:
         turned = superset(own.pattern)
         if turned is not None:
             found.append(_Pattern(turned, frozenset((own.name,))))
     return found
+
+
+def _joined(alternatives: list[bytes]) -> Iterator[bytes]:
+    """Patterns that match what one of these does: as few as Hyperscan takes."""
+    chunk: list[bytes] = []
+    for each in alternatives:
+        if chunk and sum(map(len, chunk)) + len(each) > _MOST_BYTES:
+            yield b"(?:" + b"|".join(chunk) + b")"
+            chunk = []
+        chunk.append(each)
+    if chunk:
+        yield b"(?:" + b"|".join(chunk) + b")"
 
 
 def name_pattern(name: str) -> str:

@@ -9,6 +9,7 @@ What cannot be turned is said so (None): then every text is looked at.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import re2
@@ -23,6 +24,10 @@ _WITH_SHORT: Final = frozenset(b'"\\/\b\f\n\r\t')
 _WITH_LONG: Final = frozenset((*range(32), 127, *b"&'<>"))
 """What writers of JSON escape by number; other ASCII that is written so is a trap for all patterns."""
 _MOST_REPEATS: Final = 64
+_MOST_BYTES: Final = 1_000
+"""Of a pattern's beginning: what is long is looked for by that. Where it begins, all of it may be."""
+_MOST_IN_ALL: Final = 12_000
+"""Hyperscan takes 16,000 in one pattern."""
 
 
 class _Item(NamedTuple):
@@ -36,6 +41,7 @@ class _CannotTurnError(Exception):
     pass
 
 
+@lru_cache(256)
 def superset(pattern: str, any_case: bool = False) -> bytes | None:
     """The pattern to look for; None where there is none. `pattern` is known to compile."""
     reader = _Reader(pattern, "i" if any_case else "")
@@ -45,7 +51,7 @@ def superset(pattern: str, any_case: bool = False) -> bytes | None:
             return None
     except (_CannotTurnError, IndexError):
         return None
-    return found or None
+    return found if 0 < len(found) <= _MOST_IN_ALL else None
 
 
 class _Reader:
@@ -73,6 +79,7 @@ class _Reader:
             if atom:
                 items.append(_Item(atom, least, most))
         if top:
+            items = _beginning(items)
             # Where a match ends is told for each end: the first is enough.
             while items and items[-1].least == 0:
                 items.pop()
@@ -110,7 +117,7 @@ class _Reader:
             elif second in "01234567":
                 while self._peek() and self._peek() in "01234567" and self.at - begin < 4:
                     self.at += 1
-        return self._character(self._pattern[begin : self.at])
+        return _character(self._pattern[begin : self.at], self._flags)
 
     def _skip_class(self) -> None:
         if self._peek() == "^":
@@ -176,27 +183,6 @@ class _Reader:
             raise _CannotTurnError
         return least, most
 
-    def _character(self, written: str) -> bytes:
-        """A character, or any of a class, as it may stand in raw bytes."""
-        flags = f"(?{self._flags})" if self._flags else ""
-        known = re2.compile(flags + ("\\{" if written == "{" else written))
-        ascii_ones = bytes(code for code in range(128) if known.fullmatch(chr(code)) is not None)
-        sure = written.isascii() and written not in (".",) and not written.startswith("[^")
-        sure = sure and not any(each in written for each in ("\\p", "\\P", "\\W", "\\D", "\\S", "\\x", "[:^"))
-        forms = []
-        if ascii_ones:
-            forms.append(b"[" + letters(ascii_ones) + b"]")
-        if not sure:
-            forms += [_BEYOND, _ESCAPED, _SHORT]
-        else:
-            if _WITH_SHORT.intersection(ascii_ones):
-                forms.append(_SHORT)
-            if (_WITH_LONG | {0x22, 0x2F, 0x5C}).intersection(ascii_ones):
-                forms.append(_ESCAPED)
-        if len(written) == 1 and not written.isascii() and "i" not in self._flags:
-            forms = [letters(written.encode()), _ESCAPED]
-        return forms[0] if len(forms) == 1 and forms[0].startswith(b"[") else b"(?:" + b"|".join(forms) + b")"
-
 
 def _written(item: _Item) -> bytes:
     if item.least == item.most == 1:
@@ -204,3 +190,37 @@ def _written(item: _Item) -> bytes:
     if item.most < 0:
         return item.pattern + {0: b"*", 1: b"+"}.get(item.least, b"{%d,}" % item.least)
     return item.pattern + (b"{%d}" % item.least if item.least == item.most else b"{%d,%d}" % (item.least, item.most))
+
+
+@lru_cache(1024)
+def _character(written: str, flags: str) -> bytes:
+    """A character, or any of a class, as it may stand in raw bytes."""
+    known = re2.compile((f"(?{flags})" if flags else "") + ("\\{" if written == "{" else written))
+    ascii_ones = bytes(code for code in range(128) if known.fullmatch(chr(code)) is not None)
+    sure = written.isascii() and written not in (".",) and not written.startswith("[^")
+    sure = sure and not any(each in written for each in ("\\p", "\\P", "\\W", "\\D", "\\S", "\\x", "[:^"))
+    forms = []
+    if ascii_ones:
+        forms.append(b"[" + letters(ascii_ones) + b"]")
+    if not sure:
+        forms += [_BEYOND, _ESCAPED, _SHORT]
+    else:
+        if _WITH_SHORT.intersection(ascii_ones):
+            forms.append(_SHORT)
+        if (_WITH_LONG | {0x22, 0x2F, 0x5C}).intersection(ascii_ones):
+            forms.append(_ESCAPED)
+    if len(written) == 1 and not written.isascii() and "i" not in flags:
+        forms = [letters(written.encode()), _ESCAPED]
+    return forms[0] if len(forms) == 1 and forms[0].startswith(b"[") else b"(?:" + b"|".join(forms) + b")"
+
+
+def _beginning(items: list[_Item]) -> list[_Item]:
+    """So many of the items, from the first on, as are not too long, and enough to match something."""
+    size = 0
+    definite = False
+    for number, item in enumerate(items):
+        size += len(item.pattern) + 8
+        if definite and size > _MOST_BYTES:
+            return items[:number]
+        definite = definite or item.least > 0
+    return items
