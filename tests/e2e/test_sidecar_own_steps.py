@@ -134,6 +134,23 @@ def workers(folder: Path) -> list[str]:
     return found
 
 
+def test_what_comes_before_the_policy_is_read_keeps_its_headers(sidecars: Sidecars, start_backend: Start) -> None:
+    backend = start_backend("--name", "a")
+    step = {"target": "Resource", "set": [{"key": "service.name", "fromContext": "X-Tenant"}]}
+    processors = [{"name": "tags", "type": "Attributes", "attributes": step}]
+    # Its ports are bound long before it has read that.
+    sidecar = sidecars.start(config=manifest(otlp("a", "GRPC", backend.grpc), processors=processors))
+    export = urllib.request.Request(
+        f"http://127.0.0.1:{sidecar.http}/v1/traces",
+        request(3).SerializeToString(),
+        {"Content-Type": "application/x-protobuf", "X-Tenant": "shop"},
+    )
+    with urllib.request.urlopen(export, timeout=15) as answer:
+        assert answer.status == 200
+    until(lambda: backend.json("/stats")["distinct"] == 3, "all arrive")
+    assert {one["service"] for one in backend.json("/spans")} == {"shop"}
+
+
 def test_filters_and_attributes_with_the_context_of_the_request(
     sidecars: Sidecars, start_backend: Start, tmp_path: Path
 ) -> None:
