@@ -28,8 +28,12 @@ class Means:
     annotations: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     """What else is known of the pod, by the names of the downward API's files: `node`, `service-account`."""
+    earlier: frozenset[ProcessorType] = frozenset()
+    """Types of the steps before the one that is made; `build` sees to it."""
     price: Price = NO_PRICE
     """What all steps of the config say of prices; `build` sees to it."""
+    earlier: frozenset[ProcessorType] = frozenset()
+    """Types of the steps before this one; `build` sees to it."""
 
 
 _MODULES: Final = {
@@ -46,7 +50,11 @@ _MODULES: Final = {
 def build(processors: Sequence[Processor], means: Means) -> Pipeline:
     """The pipeline of these processors, in their order. Only the code of those that are there is imported."""
     means = replace(means, price=price_of(processors))
-    return Pipeline([_make(processor)(processor, means) for processor in processors])
+    steps: list[Step] = []
+    for place, processor in enumerate(processors):
+        earlier = frozenset(one.type for one in processors[:place])
+        steps.append(_make(processor)(processor, replace(means, earlier=earlier)))
+    return Pipeline(steps)
 
 
 def _make(processor: Processor) -> Make:
