@@ -143,12 +143,12 @@ def test_what_comes_before_the_policy_is_read_keeps_its_headers(sidecars: Sideca
     export = urllib.request.Request(
         f"http://127.0.0.1:{sidecar.http}/v1/traces",
         request(3).SerializeToString(),
-        {"Content-Type": "application/x-protobuf", "X-Tenant": "shop"},
+        {"Content-Type": "application/x-protobuf", "X-Tenant": "from-header"},
     )
     with urllib.request.urlopen(export, timeout=15) as answer:
         assert answer.status == 200
     until(lambda: backend.json("/stats")["distinct"] == 3, "all arrive")
-    assert {one["service"] for one in backend.json("/spans")} == {"shop"}
+    assert {one["service"] for one in backend.json("/spans")} == {"from-header"}
 
 
 def test_filters_and_attributes_with_the_context_of_the_request(
