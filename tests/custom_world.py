@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -190,9 +191,11 @@ def step(
     limits: Limits = LIMITS,
     on_error: OnError = OnError.BYPASS,
     memory: int = 128 << 20,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> CustomStep:
     """A step named `mine`."""
-    return CustomStep("mine", "Custom", Custom(point, config or {}, on_error, limits.timeout, memory), limits)
+    custom = Custom(point, config or {}, on_error, limits.timeout, memory)
+    return CustomStep("mine", "Custom", custom, limits, monotonic)
 
 
 def begin(step: CustomStep, body: bytes, spans: int, due: float = inf) -> Answered:

@@ -16,7 +16,7 @@ from custom_world import LIMITS, Answered, be_seen, begin, install, step, throug
 from otlp_requests import request, span_ids
 from tracekeeper_sidecar.process.custom.child import Failed, Failure, Limits
 from tracekeeper_sidecar.process.custom.metrics import BYPASSED, CPU, MEMORY, REQUESTS, STARTS
-from tracekeeper_sidecar.process.custom.step import CustomStep
+from tracekeeper_sidecar.process.custom.step import AGAIN_AFTER, CustomStep
 from tracekeeper_spec.custom import OnError
 from waiting import attempted, until
 
@@ -150,6 +150,25 @@ async def test_what_it_raises_over_spans_is_told_by_its_place(
 
     await until(lambda: says in said(), said)
     assert "hunter2" not in said()
+
+
+@pytest.mark.parametrize(
+    ("deed", "says"), [("raises", "RuntimeError in raises (spare_parts.py:"), ("doubles", "but 5 came out")]
+)
+async def test_why_requests_bypass_it_is_logged_now_and_then(
+    make: Make, caplog: pytest.LogCaptureFixture, deed: str, says: str
+) -> None:
+    now = 100.0
+    odd = make(monotonic=lambda: now)
+    for _ in range(3):
+        await through(odd, named(deed), 4)
+    now += AGAIN_AFTER + 1
+    await through(odd, named(deed), 4)
+    lines = [record.getMessage() for record in caplog.records if "mine" in record.getMessage()]
+    assert len(lines) == 2 and all(says in line for line in lines), lines
+    assert lines[0].startswith("processor mine has failed on 1 requests") and lines[1].startswith(
+        "processor mine has failed on 3 requests"
+    )
 
 
 async def test_children_of_its_own_do_not_answer_and_end_with_it(make: Make) -> None:

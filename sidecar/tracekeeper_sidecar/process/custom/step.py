@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -15,17 +17,32 @@ from tracekeeper_sidecar.process.step import Plain, Request, Sample, Step
 from tracekeeper_sidecar.wire.scan import look
 from tracekeeper_spec.custom import Custom, OnError
 
+logger = logging.getLogger(__name__)
+
 ANSWERED: Final = "answered"
 AGAIN: Final = frozenset({Failure.TIMED_OUT, Failure.DIED, Failure.OVERLOADED, Failure.UNUSABLE})
 """What may go better when the spans are sent again."""
 OUTCOMES: Final = (ANSWERED, *Failure)
+_WRONG: Final = frozenset({Failure.RAISED, Failure.INVALID})
+"""What the class does wrong, and nothing else tells: what ends the process is logged by whoever starts it again."""
+AGAIN_AFTER: Final = 60.0
+"""Seconds between two lines about that."""
 
 
 class CustomStep(Plain):
     """One processor of type Custom. Owned by the receivers' event loop."""
 
-    def __init__(self, name: str, kind: str, custom: Custom, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        custom: Custom,
+        limits: Limits | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(name, kind)
+        self._monotonic = monotonic
+        self._next_line, self._untold = 0.0, 0
         self.fails_closed = custom.on_error is OnError.REFUSE
         self._custom = custom
         self._limits = limits or Limits(custom.timeout)
@@ -59,6 +76,8 @@ class CustomStep(Plain):
 
     def _judge(self, request: Request, child: Child, problem: Failed) -> Failed | None:
         """What becomes of a request that the class has failed on; None when it has been seen to here."""
+        if problem.failure in _WRONG:
+            self._tell(problem)
         if not self.fails_closed:
             child.counts.bypassed += request.spans
             return problem
@@ -67,6 +86,12 @@ class CustomStep(Plain):
             request.refuse("processor", b"", request.spans, f"processor {self.name}: {problem}")
             return None
         return Failed(problem.failure, f"processor {self.name}: {problem}")
+
+    def _tell(self, problem: Failed) -> None:
+        self._untold += 1
+        if (now := self._monotonic()) >= self._next_line:
+            logger.warning("processor %s has failed on %d requests, last of all: %s", self.name, self._untold, problem)
+            self._next_line, self._untold = now + AGAIN_AFTER, 0
 
     def _take(self, request: Request, answer: Message) -> Failed | None:
         """Takes the answer; where it is no request with the spans that it says it has, nothing has changed."""
