@@ -16,10 +16,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from condition_oracle import STATUSES, Missing, SpanView, Time, any_value, check, path, span_field
 from tracekeeper_spec.condition import tree
 from tracekeeper_spec.condition.parser import Parser
+from tracekeeper_spec.detect import Detector
 
 Trace = Sequence[tuple[Span, Resource]]
 """Spans, in the order in which they came, each with what it comes from."""
 
+DETECTORS = {detector.value for detector in Detector}
 REMOTE = 0x300
 """Bits of a span's flags that say that its parent is known to be elsewhere."""
 
@@ -51,7 +53,13 @@ class TraceView:
             case "priority":
                 return "critical" if any(critical(span) for span, _ in self.trace) else Missing
             case "detected":
-                return any(pair.key == "tracekeeper.detected" for span, _ in self.trace for pair in span.attributes)
+                return any(
+                    each.string_value in DETECTORS
+                    for span, _ in self.trace
+                    for pair in span.attributes
+                    if pair.key == "tracekeeper.detected"
+                    for each in pair.value.array_value.values
+                )
             case "duration":
                 begins = [span.start_time_unix_nano for span, _ in self.trace if span.start_time_unix_nano]
                 end = max(span.end_time_unix_nano for span, _ in self.trace)
@@ -91,7 +99,7 @@ def tokens(span: Span) -> int | None:
     """Tokens of a call of a model; None where that is not known."""
     found = [said(span).get(f"gen_ai.usage.{name}_tokens") for name in ("input", "output")]
     known = [each for each in found if isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 2**62]
-    return sum(known) if calls(span) and known else None
+    return sum(known) if calls(span) and known and max(known) <= 10**9 else None
 
 
 SPENT = {"cost": cost, "tokens": tokens}

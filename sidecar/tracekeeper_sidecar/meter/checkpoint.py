@@ -14,14 +14,17 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final
 
 from tracekeeper_sidecar.log.files import METER, Files
 from tracekeeper_sidecar.log.slots import Slots
 from tracekeeper_sidecar.meter.tables import COUNTED, Copy
+from tracekeeper_sidecar.metrics import Metric
 from tracekeeper_sidecar.model import Position
 from tracekeeper_sidecar.wire.rows import Family
 from tracekeeper_sidecar.wire.tally import Tally
+from tracekeeper_sidecar.wire.waiting import LAST_KIND
 
 MAGIC: Final = b"TKMETER2"
 MOST: Final = 8 << 20
@@ -33,6 +36,8 @@ LEAST: Final = 256 << 10
 NAMES: Final = 512
 """Written in one go."""
 _ANSWERS: Final = "answers"
+_ENVIRONMENT: Final = 3
+"""Where the environment is among names."""
 _Rows = list[list[int]]
 
 
@@ -90,8 +95,20 @@ class CheckpointFile:
         self._slots.save(body)
 
 
-def head(copy: Copy, names: Sequence[object], position: Position, missed: int, spend: bytes) -> bytes:
-    """All but what `Tally.pack` makes at the same moment; `names` is of `Tally.names`."""
+def head(
+    copy: Copy,
+    names: Sequence[tuple[str, ...] | None],
+    position: Position,
+    missed: int,
+    spend: bytes,
+    kinds: Sequence[tuple[int, int]] = (),
+) -> bytes:
+    """All but what `Tally.pack` makes at the same moment; `names` is of `Tally.names`, and `kinds` of
+    `Tally.later_kinds`.
+
+    The version before knows fewer kinds and no environments, and must be able to go on from this: it passes over
+    members that it does not know.
+    """
     return _json(
         _place(position, missed, spend)
         | {
@@ -101,13 +118,15 @@ def head(copy: Copy, names: Sequence[object], position: Position, missed: int, s
                     "labels": metric.labels,
                     "bounds": metric.bounds,
                     "overflow": copy.families[name].overflow,
-                    "rows": _rows(copy.families[name]),
                 }
+                | _told(metric, _rows(copy.families[name]))
                 for name, metric in COUNTED.items()
             }
             | {_ANSWERS: {"rows": _rows(copy.answers)}},
+            "kinds": kinds,
+            "environments": [each[_ENVIRONMENT] if each is not None else "" for each in names],
         },
-        names,
+        [each[:_ENVIRONMENT] if each is not None else None for each in names],
     )
 
 
@@ -148,10 +167,13 @@ def read(body: bytes) -> Kept:
             str(told["spend"]).encode(),
             told["labels"],
             told["families"],
-            [tuple(each) if each is not None else None for each in told["names"]],
-            unpacked[end:],
+            [
+                (*each, where) if each is not None else None
+                for each, where in zip_longest(told["names"], told.get("environments", ()), fillvalue="")
+            ],
+            _with_kinds(unpacked[end:], told.get("kinds", ())),
         )
-    except (KeyError, TypeError, AttributeError, zlib.error) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
         raise ValueError(repr(error)) from None
 
 
@@ -165,7 +187,7 @@ def restore(tally: Tally, kept: Kept) -> None:
         for name, metric in COUNTED.items():
             found = kept.families.get(metric.name)
             if found and (tuple(found["labels"]), tuple(found["bounds"])) == (metric.labels, metric.bounds):
-                _restore(tally.families[name], found["rows"])
+                _restore(tally.families[name], [*found["rows"], *found.get("later", ())])
                 tally.families[name].resume(int(found["overflow"]))
         if kept.families:
             _restore(tally.answers, kept.families[_ANSWERS]["rows"])
@@ -176,6 +198,22 @@ def restore(tally: Tally, kept: Kept) -> None:
 
 def _rows(family: Family) -> _Rows:
     return [[family.key(row), family.stamp(row), *family.numbers(row)] for row in family.rows()]
+
+
+def _told(metric: Metric, rows: _Rows) -> dict[str, _Rows]:
+    """Rows, and beside them those of kinds that the version before does not know."""
+    if "kind" not in metric.labels:
+        return {"rows": rows}
+    shift = 8 * (metric.labels.index("kind") - 1)
+    later = [row for row in rows if row[0] >> shift & 255 > LAST_KIND]
+    return {"rows": [row for row in rows if row[0] >> shift & 255 <= LAST_KIND], "later": later}
+
+
+def _with_kinds(packed: bytes, kinds: Sequence[Sequence[int]]) -> bytes:
+    made = bytearray(packed)
+    for at, kind in kinds:
+        made[at] = kind
+    return bytes(made)
 
 
 def _restore(family: Family, rows: _Rows) -> None:

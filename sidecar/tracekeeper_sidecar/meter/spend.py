@@ -145,7 +145,8 @@ class Spend:
                 "log": self.log_id,
                 "number": self._number,
                 "sealed": [[each.rows, each.conversations, each.missed] for each in self._sealed],
-                "rows": [[*key[:5], *row, key[5]] for key, row in self._rows.items()],
+                "rows": self._without_environments(),
+                "by_environment": [[*key[:5], *row, key[5]] for key, row in self._rows.items()],
                 "conversations": [[*key, *row] for key, row in self._conversations.items()],
                 "missed": self._missed,
             },
@@ -164,7 +165,7 @@ class Spend:
             told = json.loads(dump)
             if told["format"] != FORMAT:
                 raise ValueError(f"its format is {told['format']}, not {FORMAT}")
-            rows = {_names(row): [int(each) for each in row[5:8]] for row in told["rows"]}
+            rows = {_names(row): [int(each) for each in row[5:8]] for row in told.get("by_environment", told["rows"])}
             conversations = {(str(row[0]), str(row[1])): [int(row[2]), int(row[3])] for row in told["conversations"]}
             log_id, number, missed = str(told["log"]), int(told["number"]), int(told["missed"])
             first = number - len(told["sealed"]) + 1
@@ -208,6 +209,15 @@ class Spend:
             if len(self._rows) < MOST_ROWS:
                 break
         return self._rows.setdefault(key, [0, 0, 0])
+
+    def _without_environments(self) -> list[list[object]]:
+        """Rows as the version before takes them, which knows no environments: of two rows with the same names it would
+        take the last alone."""
+        found: dict[tuple[object, ...], list[int]] = {}
+        for key, row in self._rows.items():
+            rest = found.setdefault(key[:5], [0, 0, 0])
+            rest[:] = [mine + more for mine, more in zip(rest, row, strict=True)]
+        return [[*key, *row] for key, row in found.items()]
 
     def _note_conversation(self, conversation: str, agent: str, nano: int, tokens: int) -> None:
         found = self._conversations.setdefault((conversation, agent), [0, 0])

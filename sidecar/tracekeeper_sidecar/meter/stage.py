@@ -330,11 +330,11 @@ class Stage:
             return
         spend = self._spend.dump(last=last)
         copy, names, packed = tables.copy_of(self._tally), self._tally.names(), self._tally.pack()
-        missed = self.missed
+        missed, kinds = self.missed, self._tally.later_kinds
 
         def keep() -> str:
             try:
-                self._file.save(checkpoint.head(copy, names, position, missed, spend), packed)
+                self._file.save(checkpoint.head(copy, names, position, missed, spend, kinds), packed)
             except TooLarge as error:
                 # What is in no budget twice, and in none too little, comes before counts, which may begin anew.
                 self._file.save(checkpoint.bare(position, missed, spend, waiting[1]), b"")

@@ -8,7 +8,7 @@ from tracekeeper_sidecar.wire.native cimport Words
 from tracekeeper_sidecar.wire.table cimport Table, put_word
 
 cdef long long _SINCE, _TICK
-cdef int _EVERYTHING, _CHILDREN
+cdef int _EVERYTHING, _CHILDREN, _LAST_KIND, _OTHER, _KIND_BYTE
 cdef Py_ssize_t _NONE, _SLAB
 cdef int _SLAB_BITS
 cdef unsigned long long _LOW_32, _MILLISECONDS, _LONGEST_CHAIN, _LONGEST
@@ -20,6 +20,7 @@ cdef class Waiting(Counts):
     cdef Held _held
     cdef unsigned long long _spare[16]
     cdef dict _names
+    cdef readonly list later_kinds
     cdef unsigned long long _hi, _lo
     cdef Py_ssize_t _slot
 

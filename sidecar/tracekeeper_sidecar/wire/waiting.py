@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tracekeeper_sidecar.wire import held, layout, table
+from tracekeeper_sidecar.wire import component, held, layout, table
 from tracekeeper_sidecar.wire.counts import LABELS, Counts
 from tracekeeper_sidecar.wire.held import Held
 from tracekeeper_sidecar.wire.rows import Family
@@ -33,6 +33,11 @@ held, and after which a trace has ended."""
 _LONGEST_CHAIN = 1000
 _SLAB = 4096
 _SLAB_BITS = 12
+LAST_KIND = component.WORKFLOWS
+"""The last kind of components that the version before knows: it takes no record of another."""
+_LAST_KIND = LAST_KIND
+_OTHER = component.OTHER
+_KIND_BYTE = 8 * layout.KEY + 2
 _MILLISECONDS = 1_000_000
 """Nanoseconds in one."""
 _LONGEST = 2_592_000_000_000_000
@@ -54,6 +59,9 @@ class Waiting(Counts):
         self._spare = [0] * 16
         self._names: dict[int, tuple[str, ...]] = {}
         """User, project, conversation and environment of held calls, by their place, while somebody wants to know."""
+        self.later_kinds: list[tuple[int, int]] = []
+        """Of what was packed last: where a kind is that the version before does not know, and which. There it is
+        `other`, as it is for that version."""
         self._hi = self._lo = 0
         self._slot = _NONE
 
@@ -208,6 +216,7 @@ class Waiting(Counts):
 
     def pack(self) -> bytes:
         """What waits: numbers of traces, held records and conversations, then all of them; see `unpack`."""
+        self.later_kinds = []
         out = bytearray(12 + table.RECORD * (self._traces.count + self._talks.count) + held.RECORD * self._held.count)
         at = put_word(out, 0, self._traces.count, 4)
         at = put_word(out, at, self._held.count, 4)
@@ -218,7 +227,12 @@ class Waiting(Counts):
             at = self._traces._pack(slot, out, at)
             place = (self._traces._get(slot, layout.CHAIN) & _LOW_32) - 1
             while place >= 0:
+                kind = self._held._words[place * layout.WIDTH + layout.KEY] >> 16 & 255
+                if kind > _LAST_KIND:
+                    self.later_kinds.append((at + _KIND_BYTE, kind))
                 at = self._held._pack(place, out, at)
+                if kind > _LAST_KIND:
+                    out[at - held.RECORD + _KIND_BYTE] = _OTHER
                 place = self._held._words[place * layout.WIDTH] - 1
             slot = self._traces._next(_LATEST)
         self._talks._begin()

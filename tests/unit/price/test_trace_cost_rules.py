@@ -69,3 +69,25 @@ async def test_what_a_trace_has_cost_outlives_a_restart(tmp_path: Path, chance: 
     async with running(tmp_path, sampling(DEAR, wait="30m"), files, clock) as rig:
         await rig.put(dear[1:])
         assert await rig.decided() == (ids(dear), {})
+
+
+async def test_tokens_that_cannot_be_keep_no_trace(tmp_path: Path, chance: random.Random) -> None:
+    async with running(tmp_path, sampling(LONG)) as rig:
+        await rig.put(calls(chance, 0.1, tokens=2**61))
+        many = calls(chance, 0.1, tokens=10**9)
+        await rig.put(many)
+        assert await rig.decided() == (ids(many), {"default": 2})
+
+
+async def test_only_the_name_of_a_detector_keeps_a_trace_as_one_in_which_something_was_detected(
+    tmp_path: Path, chance: random.Random
+) -> None:
+    async with running(tmp_path, sampling({"name": "odd", "match": "trace.detected", "probability": 1})) as rig:
+        found, text, other, bare = (trace(chance, 1) for _ in range(4))
+        found[0].attributes.add(key="tracekeeper.detected").value.array_value.values.add(string_value="Loop")
+        text[0].attributes.add(key="tracekeeper.detected").value.string_value = "Loop"
+        other[0].attributes.add(key="tracekeeper.detected").value.array_value.values.add(string_value="Loops")
+        bare[0].attributes.add(key="tracekeeper.detected").value.array_value.SetInParent()
+        for spans in (found, text, other, bare):
+            await rig.put(spans)
+        assert await rig.decided() == (ids(found), {"default": 3})

@@ -74,7 +74,8 @@ def plain_shard() -> ModuleType:
 @pytest.fixture(scope="session")
 def plain_pricing() -> tuple[ModuleType, ModuleType]:
     """The modules `pricing` and `tariffs` from their .py files, and what they are built on."""
-    names = ("walker", "component", "rows", "tariffs", "calls", "slabs", "table", "pricing")
+    under = ("walker", "component", "rows", "tariffs", "calls", "slabs", "table", "trace_costs", "came", "edits")
+    names = (*under, "pricing")
     (modules,) = plain_modules(*names)
     return modules[-1], modules[names.index("tariffs")]
 
@@ -84,6 +85,7 @@ SAMPLING = (
         "walker",
         "component",
         "calls",
+        "detected",
         "program",
         "match",
         "probability",

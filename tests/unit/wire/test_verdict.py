@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 import otlp_requests
@@ -28,6 +29,15 @@ def root(**fields: Any) -> Span:
 
 def attributes(**pairs: Any) -> Any:
     return otlp_requests.attributes({key.replace("__", "."): value for key, value in pairs.items()})
+
+
+def detected(*names: str) -> list[KeyValue]:
+    return [
+        KeyValue(
+            key="tracekeeper.detected",
+            value=AnyValue(array_value=ArrayValue(values=[AnyValue(string_value=name) for name in names])),
+        )
+    ]
 
 
 def body(*those: Span) -> bytes:
@@ -67,7 +77,8 @@ def set_up(sampling: SimpleNamespace, conditions: list[str], those: list[Span]) 
         ('trace.priority == "critical"', [span(), span(attributes=attributes(tracekeeper__priority="critical"))], True),
         ('trace.priority == "critical"', [span(attributes=attributes(tracekeeper__priority="low"))], False),
         ('!(trace.priority == "critical")', [span()], True),
-        ("trace.detected", [span(), span(attributes=attributes(tracekeeper__detected="Loop, FanOut"))], True),
+        ("trace.detected", [span(), span(attributes=detected("Loop", "FanOut"))], True),
+        ("trace.detected", [span(attributes=attributes(tracekeeper__detected="Loop, FanOut"))], False),
         ("trace.detected", [span(attributes=attributes(tracekeeper__defected="Loop, FanOut"))], False),
         ("!trace.detected && trace.spans == 1", [span()], True),
         ('trace.root.attributes["plan"] == "premium"', [span(), root(attributes=attributes(plan="premium"))], True),
