@@ -6,6 +6,8 @@ from tracekeeper_sidecar.wire.detect_handoffs cimport Handoffs
 from tracekeeper_sidecar.wire.detect_known cimport mixed
 from tracekeeper_sidecar.wire.detect_models cimport hashed
 
+cdef Py_ssize_t _MOST_FOUND
+cdef unsigned int _FIRST_LETTERS
 cdef int _LOOP, _FAILURES, _GAVE_UP
 cdef int _AGENT, _TOOL, _ARGUMENTS, _CONVERSATION, _MCP, _MESSAGES, _HANDOFFS, _DETECTED
 cdef int _LLM, _EMBEDDING, _TOOLS, _AGENTS

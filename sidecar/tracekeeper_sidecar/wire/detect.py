@@ -11,17 +11,18 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from tracekeeper_sidecar.wire import detect_known, detect_span, labels, native
-from tracekeeper_sidecar.wire.detect_found import FAILURES, GAVE_UP, LOOP, Found, Limits, Link
+from tracekeeper_sidecar.wire.detect_found import FAILURES, GAVE_UP, LOOP, MOST_FOUND, Found, Limits, Link
 from tracekeeper_sidecar.wire.detect_handoffs import Handoffs
 from tracekeeper_sidecar.wire.detect_known import MOST_MARKS, MOST_TALKS, MOST_TRACES, mixed
 from tracekeeper_sidecar.wire.detect_models import hashed
 from tracekeeper_sidecar.wire.waits import is_to_wait
 
-MOST_KEPT = 2_048
+MOST_KEPT = MOST_FOUND
 """Findings and links that are kept, in case that their requests come again."""
 MASKED = b"[REDACTED]"
 """What Redact writes in place of texts, which may differ."""
 
+_MOST_FOUND = MOST_FOUND
 _LOOP, _FAILURES, _GAVE_UP = LOOP, FAILURES, GAVE_UP
 _AGENT, _TOOL, _ARGUMENTS, _CONVERSATION, _MCP, _MESSAGES, _HANDOFFS, _DETECTED = (
     detect_span.AGENT, detect_span.TOOL, detect_span.ARGUMENTS, detect_span.CONVERSATION, detect_span.MCP,
@@ -46,6 +47,7 @@ _COUNTING = frozenset(
      b"tries", b"try")
 )  # fmt: skip
 """Keys of arguments whose values differ in calls that are the same."""
+_FIRST_LETTERS = sum({1 << (key[0] & 31) for key in _COUNTING})
 
 
 class Watch(Handoffs):
@@ -283,9 +285,11 @@ class Watch(Handoffs):
                 if stop < 0:
                     break
                 if (
-                    stop - at <= _LONGEST_KEY
+                    stop - at > 3
+                    and stop - at <= _LONGEST_KEY
                     and stop + 1 < end
                     and data[stop + 1] == _COLON
+                    and _FIRST_LETTERS >> (data[at + 1] & 31) & 1
                     and bytes(data[at + 1 : stop]) in _COUNTING
                 ):
                     found = mixed(found, labels.hashed(data, pos, stop, self._seed))
@@ -330,7 +334,11 @@ class Watch(Handoffs):
             if self._talks.count >= self._talks.limit:
                 self._talks._leave(self._talks._victim())
             talk = self._talks._add(one, other, self._tick)
-        elif self._talks._get(talk, 2) != self._hi or self._talks._get(talk, 3) != self._lo:
+        elif self._talks._get(talk, 2) == self._hi and self._talks._get(talk, 3) == self._lo:
+            pass
+        elif len(self.links) >= _MOST_FOUND:
+            self.left += 1
+        else:
             trace = int(self._talks._get(talk, 2)).to_bytes(8) + int(self._talks._get(talk, 3)).to_bytes(8)
             self.links.append(Link(begin, end, trace, int(self._talks._get(talk, 4)).to_bytes(8), self._nth))
         self._talks._set(talk, 2, self._hi)

@@ -8,12 +8,13 @@ from tracekeeper_sidecar.wire.detect_known cimport mixed
 cdef int _CONTEXT, _TOKENS, _FAN_OUT, _CUT_OFF, _RATE
 cdef int _AGENT, _CONVERSATION, _INPUT, _OUTPUT, _ASKED, _ANSWERED, _REASONS, _PROVIDER, _REPEATED
 cdef int _STARTED, _ENDED, _SPENT, _CALLS_WORD
-cdef Py_ssize_t _LONGEST_NAME
+cdef Py_ssize_t _LONGEST_NAME, _MOST_FOUND
 cdef unsigned long long _MINUTE, _LOW_20, _LOW_24, _LOW_26, _LOW_48, _ALL_64, _MOST_LEVEL, _OF_CONTEXT, _OF_MODELS
 cdef bytes _TRUE
 
 cdef class Models(Calls):
     cdef readonly list found
+    cdef readonly Py_ssize_t left
     cdef unsigned long long _limits[20]
     cdef Py_ssize_t _nth
     cdef object _answers

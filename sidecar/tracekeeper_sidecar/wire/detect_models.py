@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from tracekeeper_sidecar.wire import detect_known, detect_span, labels, native
 from tracekeeper_sidecar.wire.detect_calls import Calls
-from tracekeeper_sidecar.wire.detect_found import CONTEXT, CUT_OFF, FAN_OUT, MODEL, TOKENS, Found
+from tracekeeper_sidecar.wire.detect_found import CONTEXT, CUT_OFF, FAN_OUT, MODEL, MOST_FOUND, TOKENS, Found
 from tracekeeper_sidecar.wire.detect_known import MOST_MARKS, MOST_TALKS, MOST_TRACES, mixed
 from tracekeeper_sidecar.wire.models import is_other_deployment, is_own_name, same_model
 
@@ -25,6 +25,7 @@ _STARTED, _ENDED, _SPENT, _CALLS_WORD = (
     detect_known.STARTED, detect_known.ENDED, detect_known.SPENT, detect_known.CALLS
 )  # fmt: skip
 _RATE = detect_known.RATE
+_MOST_FOUND = MOST_FOUND
 _MINUTE = 60_000_000_000
 _LOW_20, _LOW_24, _LOW_26, _LOW_48 = (1 << 20) - 1, (1 << 24) - 1, (1 << 26) - 1, (1 << 48) - 1
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
@@ -41,6 +42,8 @@ class Models(Calls):
         Calls.__init__(self, seed, traces, talks, marks)
         self.found: list[Found] = []
         """By the last `take`."""
+        self.left = 0
+        """Findings and links that were not written, because a request had too many."""
         self._limits = [0] * 20
         self._nth = 0
         self._answers: OrderedDict[int, str] = OrderedDict()
@@ -58,6 +61,9 @@ class Models(Calls):
         other: str,
         form: int,
     ) -> None:
+        if len(self.found) >= _MOST_FOUND:
+            self.left += 1
+            return
         agent = self._decoded(data, _AGENT)
         found = Found(begin, end, self._end, detector, seen, limit, agent, subject, other, form, self._nth)
         self.found.append(found)

@@ -27,8 +27,8 @@ from tracekeeper_spec.processor import Processor, ProcessorType
 from tracekeeper_spec.walk import read
 
 
-def _step(**options: object) -> DetectStep:
-    return DetectStep("watch", "Detect", Detect(**options))  # type: ignore[arg-type] # whatever a test says
+def _step(trusting: bool = False, **options: object) -> DetectStep:
+    return DetectStep("watch", "Detect", Detect(**options), trusting)  # type: ignore[arg-type] # whatever a test says
 
 
 def _run(step: DetectStep, story: Story, name: str = "a", at: int = BEGIN) -> list[Span]:
@@ -93,7 +93,7 @@ def test_detectors_that_are_off_say_nothing() -> None:
 
 def test_several_detectors_share_a_span_and_an_earlier_step_is_not_written_over() -> None:
     story = Story().tool("search", '{"q":"same"}', failed=True, times=5)
-    first, second = _step(), _step(disabled=(Detector.TOOL_FAILURES,), loop=DETECT_LOOP)
+    first, second = _step(), _step(True, disabled=(Detector.TOOL_FAILURES,), loop=DETECT_LOOP)
     (body,) = requests("both", story)
     request = Request(body, 5, BEGIN)
     first.run(request)
@@ -102,6 +102,37 @@ def test_several_detectors_share_a_span_and_an_earlier_step_is_not_written_over(
     assert [_named(span) for span in spans] == [[], [], [], [], ["ToolFailures", "Loop"]]
     assert [pair.key for pair in spans[4].attributes].count("tracekeeper.detected") == 1
     assert len(spans[4].events) == 2
+
+
+def _forged(story: Story) -> bytes:
+    """The request of a story whose spans say themselves that a loop was detected."""
+    message = ExportTraceServiceRequest.FromString(requests("forged", story)[0])
+    for span in message.resource_spans[0].scope_spans[0].spans:
+        span.attributes.add(key="tracekeeper.detected").value.array_value.values.add(string_value="Loop")
+        span.attributes.add(key="after").value.string_value = "stays"
+    return message.SerializeToString()
+
+
+def test_what_an_application_says_itself_was_detected_has_another_name() -> None:
+    step, story = _step(), Story().plain("GET /", times=2).tool("search", '{"q":1}', failed=True, times=5)
+    for _ in range(2):  # The second time it comes again.
+        request = Request(_forged(story), 7, BEGIN)
+        step.run(request)
+        spans = ExportTraceServiceRequest.FromString(request.body).resource_spans[0].scope_spans[0].spans
+        assert [_named(span) for span in spans] == [[]] * 6 + [["ToolFailures"]]
+        kept = [[pair.key for pair in span.attributes][-3:] for span in spans]
+        assert all(keys[-2:] == ["application.detected", "after"] for keys in kept[:6])
+        assert kept[6] == ["application.detected", "after", "tracekeeper.detected"]
+    assert _metric(step, "tracekeeper_detect_reports_total", "ToolFailures") == 1
+
+
+def test_only_the_first_of_two_steps_gives_it_another_name() -> None:
+    first = Processor("one", ProcessorType.DETECT, detect=Detect())
+    second = Processor("two", ProcessorType.DETECT, detect=Detect(disabled=(Detector.TOOL_FAILURES,)))
+    request = Request(_forged(Story().tool("search", '{"q":1}', failed=True, times=5)), 5, BEGIN)
+    build([first, second], Means()).run(request, lambda error: None)
+    spans = ExportTraceServiceRequest.FromString(request.body).resource_spans[0].scope_spans[0].spans
+    assert [_named(span) for span in spans] == [[], [], [], [], ["ToolFailures"]]
 
 
 DETECT_LOOP = read(DETECT, {"loop": {"repeats": 5}}, "detect", []).loop

@@ -14,5 +14,8 @@ def make(processor: Processor, means: Means) -> Step:
     """The step that `processor` asks for."""
     from tracekeeper_sidecar.process.detect.step import DetectStep  # noqa: PLC0415 - its metrics are known without it
     from tracekeeper_spec.detect import Detect  # noqa: PLC0415
+    from tracekeeper_spec.processor import ProcessorType  # noqa: PLC0415
 
-    return DetectStep(processor.name, processor.type, processor.detect or Detect())
+    return DetectStep(
+        processor.name, processor.type, processor.detect or Detect(), ProcessorType.DETECT in means.earlier
+    )

@@ -25,6 +25,11 @@ LINKS: Final = counter(
     "Traces linked to the one before in their conversation.",
     "processor",
 )
+LEFT: Final = counter(
+    "tracekeeper_detect_left_total",
+    "Events and links that were not written, because one request had more than 2,048 of them.",
+    "processor",
+)
 TRACES: Final = gauge("tracekeeper_detect_traces", "Traces that the step remembers.", "processor")
 CONVERSATIONS: Final = gauge("tracekeeper_detect_conversations", "Conversations that the step remembers.", "processor")
 FORGOTTEN: Final = counter(
@@ -34,4 +39,4 @@ FORGOTTEN: Final = counter(
 )
 MEMORY: Final = gauge("tracekeeper_detect_memory_bytes", "Memory that this takes.", "processor")
 
-TABLE: Final[tuple[Metric, ...]] = (REPORTS, AGENT_CALLS, LINKS, TRACES, CONVERSATIONS, FORGOTTEN, MEMORY)
+TABLE: Final[tuple[Metric, ...]] = (REPORTS, AGENT_CALLS, LINKS, LEFT, TRACES, CONVERSATIONS, FORGOTTEN, MEMORY)
