@@ -24,6 +24,7 @@ SECRETS = (
     "+33\u00a06\u00a012\u00a034\u00a056\u00a078",
     "(202) 555-0143",
     "0171/1234567",
+    "0171 /1234567",
     "01 23 45 67 89",
     "4111 1111 1111 1111",
     "5500-0000-0000-0004",
@@ -117,12 +118,28 @@ def texts(draw: st.DrawFn) -> tuple[str, str]:
     return secret, wrapped(f"{before} {secret} {after}", draw(st.integers(0, 3)), choose)
 
 
+_SIGNS = (
+    '{"',
+    '":"',
+    '"}',
+    "\\",
+    "\\u0040",
+    '{\\"',
+    '\\":\\"',
+    '\\"}',
+    "{'",
+    "': '",
+    "'}",
+    ", '",
+    '"',
+    "/",
+    "\\/",
+    "-",
+)
 raw_texts = st.one_of(
     texts().map(lambda pair: pair[1]),
     st.text(alphabet=st.sampled_from(list('0123456789 -./()+@:abefABE\\u{}"[],%\u00a0\u2011\u00e9')), max_size=60),
-    st.lists(
-        st.sampled_from((*SECRETS, '{"', '":"', '"}', "\\", "\\u0040", " ", "4", "email", "password", "x")), max_size=8
-    ).map("".join),
+    st.lists(st.sampled_from((*SECRETS, *_SIGNS, " ", "4", "email", "password", "x")), max_size=8).map("".join),
 )
 """Texts, with or without something in them, of which nothing is known."""
 

@@ -186,7 +186,9 @@ def _bearer(text: bytes, begin: int, end: int) -> int:
 
 
 _OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_MAIL_NAME: Final = rb"[0-9A-Za-z._%+'\x80-\xff-]*[0-9A-Za-z._%+'\x80-\xbf-]"
+_MAIL_NAME: Final = (  # Not the quote that it stands in.
+    rb"(?:[0-9A-Za-z._%+\x80-\xff-][0-9A-Za-z._%+'\x80-\xff-]*)?[0-9A-Za-z._%+'\x80-\xbf-]"
+)
 _LABEL: Final = rb"[0-9A-Za-z\x80-\xff](?:[0-9A-Za-z\x80-\xff-]*[0-9A-Za-z\x80-\xff])?\."
 _FIRST_LABEL: Final = rb"[0-9A-Za-z\xc2-\xf4](?:[0-9A-Za-z\x80-\xff-]*[0-9A-Za-z\x80-\xff])?\."
 _KEYS: Final = (

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?"?', re.DOTALL)
-_BEGINS: Final = re.compile(rb'[{\[]\s*+(?:["{\[]|-?[0-9])')
-_WHOLE: Final = re.compile(rb'\s*+["{\[]')
+_BEGINS: Final = re.compile(rb"\"\s*+[{\[]\s*+\\++\"|[{\[]\s*+(?:\\*+\"|[{\[](?!\s*+')|-?[0-9])")
+"""Also JSON that is a string itself, or was one before its quotes were lost."""
+_WHOLE: Final = re.compile(rb"\s*+(?:\"|(?:[{\[]\s*+)++(?!'))")
 _COLON: Final = re.compile(rb"\s*+:\s*+")
 _SCALAR: Final = re.compile(rb'[^\s,\[\]{}:"]++')
 _BRACKET: Final = re.compile(rb'[\[\]{}]|"[^"\\]*+(?:\\.[^"\\]*+)*+\\?"?', re.DOTALL)
@@ -22,6 +23,8 @@ _STRUCTURE: Final = b" \t\r\n,[]{}:"
 class String(NamedTuple):
     """A string in JSON: what stands between its quotes is [begin, end)."""
 
+    opens: int
+    """Where what belongs to it begins: its opening quote."""
     begin: int
     end: int
     after: int
@@ -39,12 +42,33 @@ def begins(text: bytes) -> int:
 
 
 def strings(text: bytes, at: int) -> Iterator[String]:
-    """The strings from `at` on."""
-    for found in _STRING.finditer(text, at):
+    """The strings from `at` on. Where a quote outside of all strings is escaped, what it is in was a string itself: all
+    of that, from the bracket before it on, is given as one, and what ends it may begin another."""
+    outside = at
+    while (found := _STRING.search(text, at)) is not None:
         begin, after = found.start() + 1, found.end()
         end = after - 1 if after - begin >= 1 and text[after - 1] == 0x22 and _closes(text, begin, after) else after
+        first = _unescaped(text, begin - 1, outside)
+        if first < begin - 1:
+            yield String(first, first, end, end, -1)
+            at = outside = max(end, begin)
+            continue
         colon = _COLON.match(text, after)
-        yield String(begin, end, after, colon.end() if colon is not None else -1)
+        yield String(begin - 1, begin, end, after, colon.end() if colon is not None else -1)
+        at = outside = after
+
+
+def _unescaped(text: bytes, quote: int, low: int) -> int:
+    """Where what was a string begins to which the escaped quote belongs; the quote itself, if it is not escaped."""
+    at = quote
+    while at > low and text[at - 1] == 0x5C:
+        at -= 1
+    if (quote - at) % 2 == 0:
+        return quote
+    before = at
+    while before > low and text[before - 1] in b" \t\r\n":
+        before -= 1
+    return before - 1 if before > low and text[before - 1] in b"{[" else at
 
 
 def _closes(text: bytes, begin: int, after: int) -> bool:

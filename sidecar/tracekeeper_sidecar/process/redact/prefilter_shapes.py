@@ -52,7 +52,7 @@ SHAPES: Final = (
     # for the web escape (& ' < >) is in no shape, and a slash in JSON is one after a backslash. U+017F and U+212A are s
     # and k to a pattern in any case.
     Shape(
-        rb"\\u00(?:2[0-589a-fA-F]|3[0-9abdfABDF]|[4-7]|[aA]0)|\\u20(?:09|1[01]|2[fF])|[0-9)]\\+/"
+        rb"\\u00(?:2[0-589a-fA-F]|3[0-9abdfABDF]|[4-7]|[aA]0)|\\u20(?:09|1[01]|2[fF])|[0-9)][ ./()-]?\\+/"
         rb"|\xc5\xbf|\xe2\x84\xaa|\\u(?:017[fF]|212[aA])",
         (),
     ),

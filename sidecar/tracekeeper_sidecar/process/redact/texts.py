@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
-from tracekeeper_sidecar.process.redact import json_text
+from tracekeeper_sidecar.process.redact import json_text, python_text
 from tracekeeper_sidecar.process.redact.exact import TooLongError
 from tracekeeper_sidecar.process.redact.matcher import KEYS_LABEL, Finding, Matcher, Report
 from tracekeeper_sidecar.process.redact.prefilter import JSON_KEY, TRAPPED, Aim
@@ -17,7 +18,7 @@ MOST_DEPTH: Final = 12
 """Strings of JSON in strings of JSON: each doubles its backslashes."""
 _LOOK: Final = 63
 """After so many strings it is looked at the clock."""
-_KEPT: Final = frozenset((b"null", b"true", b"false", b""))
+_KEPT: Final = frozenset((b"null", b"true", b"false", b"None", b"True", b"False", b""))
 
 Edits = list[tuple[int, int, bytes]]
 
@@ -55,6 +56,8 @@ class Texts:
             edits = self._json(text, begin, findings, aims, keys, report, depth)
         else:
             edits = [self._masked(text, each, report) for each in findings]
+            if keys:
+                edits += self._dictionaries(text, 0, len(text), [], report)
         if (
             escaped
             and begin != 0
@@ -93,20 +96,23 @@ class Texts:
         depth: int,
     ) -> Edits:
         edits: Edits = []
+        strings: list[tuple[int, int]] = []
         left = deque(findings)
         at = until = 0  # Behind what has been dealt with, and behind what a key has hidden.
         for number, string in enumerate(json_text.strings(text, begin)):
             if number & _LOOK == 0 and time.thread_time() > self._matcher.until:
                 raise TooLongError
-            if string.begin <= until:
+            if string.end <= until:
                 continue
-            self._between(text, at, string.begin - 1, begin, left, edits, report)
-            self._escapes(text, at, string.begin - 1, aims, edits, report)
+            string = string._replace(opens=max(string.opens, until), begin=max(string.begin, until))
+            self._between(text, at, string.opens, begin, left, edits, report)
+            self._escapes(text, at, string.opens, aims, edits, report)
             inside = []
             while left and left[0].end <= string.end:
                 inside.append(left.popleft())
             if left and left[0].begin < string.end:
                 inside.append(left[0])
+            strings.append((string.begin, string.end))
             content = text[string.begin : string.end]
             whole = content
             if b"\\" in content:
@@ -118,6 +124,8 @@ class Texts:
                 for each in inside:
                     part = Finding(max(each.begin, string.begin), min(each.end, string.end), each.label)
                     edits.append(self._masked(text, part, report))
+                if keys:
+                    edits += self._dictionaries(text, string.begin, string.end, [], report)
             at = string.after
             if string.value >= 0 and keys and (why := self._matcher.key_pattern(whole)):
                 until = at = self._named(text, string.value, why, edits, report)
@@ -125,6 +133,8 @@ class Texts:
                     left.popleft()
         self._between(text, at, len(text), begin, left, edits, report)
         self._escapes(text, at, len(text), aims, edits, report)
+        if keys:
+            edits += self._dictionaries(text, 0, len(text), strings, report)
         return edits
 
     def _escapes(
@@ -156,6 +166,25 @@ class Texts:
                 break
             left.popleft()
 
+    def _dictionaries(
+        self, text: bytes, low: int, high: int, strings: list[tuple[int, int]], report: Report
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Hides what keys name in dictionaries as Python writes them, in [low, high) and not in the `strings`."""
+        if text.find(b"'", low, high) < 0:
+            return
+        begins = [begin for begin, _ in strings]
+
+        def judge(key: bytes, at: int) -> str:
+            place = bisect_right(begins, at) - 1
+            return self._matcher.key_pattern(key) if place < 0 or at >= strings[place][1] else ""
+
+        for value in python_text.named(text, low, high, judge):
+            was = text[value.begin : value.end]
+            mask = self._matcher.mask(was)
+            if was not in _KEPT and was != mask:
+                report.tell(KEYS_LABEL, len(was), value.why)
+                yield value.begin, value.end, mask if value.is_text else b"'" + mask + b"'"
+
     def _named(self, text: bytes, at: int, why: str, edits: Edits, report: Report) -> int:
         """Hides the value at `at`; returns where it ends."""
         if text[at : at + 1] == b'"':
@@ -176,9 +205,11 @@ class Texts:
 def _applied(text: bytes, edits: Edits) -> bytes:
     pieces: list[bytes] = []
     at = 0
-    for begin, end, content in sorted(edits):
+    # Of what begins at one place the longest comes first.
+    for begin, end, content in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
         if begin < at:
-            continue  # Within what is hidden already.
+            at = max(at, end)  # Within what is hidden already, or hidden with it.
+            continue
         pieces += (text[at:begin], content)
         at = end
     pieces.append(text[at:])
