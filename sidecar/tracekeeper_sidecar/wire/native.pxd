@@ -21,21 +21,34 @@ cdef inline Words* pointers(bytearray buffer) noexcept:
 cdef inline Halves* half_pointers(bytearray buffer) noexcept:
     return <Halves*><unsigned char*>buffer
 
+cdef extern from *:
+    # As loops over bytes both stay loops over bytes, and take eight loads.
+    """
+    #include <string.h>
+    #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    #define tracekeeper_big(word) (word)
+    #define tracekeeper_little(word) __builtin_bswap64(word)
+    #else
+    #define tracekeeper_big(word) __builtin_bswap64(word)
+    #define tracekeeper_little(word) (word)
+    #endif
+    """
+    void __builtin_prefetch(const void* at) noexcept nogil
+    unsigned long long tracekeeper_big(unsigned long long word) noexcept nogil
+    unsigned long long tracekeeper_little(unsigned long long word) noexcept nogil
+
 cdef inline unsigned long long word(const unsigned char* data, Py_ssize_t at) noexcept nogil:
-    cdef unsigned long long value = 0
-    cdef Py_ssize_t end = at + 8
-    while at < end:  # The C compiler makes two instructions of it.
-        value = value << 8 | data[at]
-        at += 1
-    return value
+    cdef unsigned long long value
+    memcpy(&value, data + at, 8)
+    return tracekeeper_big(value)
 
 cdef inline unsigned long long fixed(const unsigned char* data, Py_ssize_t at) noexcept nogil:
-    cdef unsigned long long value = 0
-    cdef Py_ssize_t pos = at + 8
-    while pos > at:  # The same.
-        pos -= 1
-        value = value << 8 | data[pos]
-    return value
+    cdef unsigned long long value
+    memcpy(&value, data + at, 8)
+    return tracekeeper_little(value)
+
+cdef inline void fetch(Words buffer, Py_ssize_t at) noexcept nogil:
+    __builtin_prefetch(buffer + at)
 
 cdef inline Py_ssize_t where(bytearray buffer, int byte, Py_ssize_t size) noexcept:
     cdef unsigned char* begin = buffer

@@ -38,6 +38,10 @@ def fixed(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 8], "little")
 
 
+def fetch(buffer: memoryview[int], at: int) -> None:
+    """The word at `at` is wanted soon: has the processor bring it nearer, and waits for nothing."""
+
+
 def where(buffer: bytearray, byte: int, size: int) -> int:
     """Where that byte is found first among the first `size`, or -1."""
     return buffer.find(byte, 0, size)

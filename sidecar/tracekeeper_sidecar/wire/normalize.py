@@ -36,6 +36,8 @@ _USED, _ANSWERED = normalize_repeats.USED, normalize_repeats.ANSWERED
 _KNOWN = 2048
 """Keys whose verdict is remembered."""
 _PLACES = 4096
+_TURNS = 32
+"""Attributes of a span that are guessed from those of the one before."""
 _MOST_TOKENS = 1_000_000_000
 _PEEK = 512
 """Bytes of messages that are looked at for parts."""
@@ -68,7 +70,10 @@ class Normalizer(Walker):
         self._seed = repeats.seed
         self._marks = [0] * 4096
         self._verdicts = [0] * 4096
-        self._learned = 0
+        self._once = self._learned = self._cut = self._keys = 0
+        self._were = [0] * 32
+        self._sizes = [0] * 32
+        self._likely = [0] * 32
         self._why = self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = 0
         self._kinds = self._operation = self._names_messages = self._event = self._done = self._strange = 0
         self._trace = self._span_id = self._parent = self._response = self._response_end = -1
@@ -81,17 +86,20 @@ class Normalizer(Walker):
         Raises ValueError when the body is not protobuf.
         """
         size = len(body)
-        total = self.count(body, size)
-        if total < 0:
-            raise ValueError("the body is not a request: a message in it is cut off")
-        self._repeats._begin(total)
+        self._repeats._begin()
+        self._cut = self._keys = 0
         found: list[Work] = []
         pos = 0
         while pos < size:
             stop = self.next(body, pos, size)
+            if stop < 0:
+                self._cut = 1
+                break
             if self.number == 1 and self.wire == 2:
                 self._resource_spans(body, self.value, stop, found)
             pos = stop
+        if self._cut:
+            raise ValueError("the body is not a request: a message in it is cut off")
         return found
 
     def repeated(self, now: int) -> list[tuple[int, int]]:
@@ -107,6 +115,7 @@ class Normalizer(Walker):
         while pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:
+                self._cut = 1
                 return
             if self.number == 2 and self.wire == 2:
                 self._scope_spans(data, self.value, stop, found)
@@ -118,6 +127,7 @@ class Normalizer(Walker):
         while pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:
+                self._cut = 1
                 return
             if self.number == 2 and self.wire == 2:
                 span = self.value
@@ -141,13 +151,15 @@ class Normalizer(Walker):
                 self._scope_end = stop
             pos = stop
 
-    def _span(self, data: bytes, begin: int, end: int) -> None:
+    def _span(self, data: bytes, begin: int, end: int) -> int:
         """Notes what is said of the span at [begin, end), and why it needs work."""
         self._trace = self._span_id = self._parent = self._response = -1
         self._inputs = self._outputs = self._start = self._end = 0
         self._foreign = self._told = self._parts = self._is_tool = self._odd = self._flat = self._done = 0
         self._kinds = self._operation = self._names_messages = self._event = self._strange = 0
+        self._once = 0
         pos = begin
+        turn = 0
         while pos < end:
             tag = data[pos]
             if tag == 74 and pos + 1 < end and data[pos + 1] < 128:  # An attribute of less than 128 bytes.
@@ -156,7 +168,17 @@ class Normalizer(Walker):
                     key = pos + 4
                     key_end = key + data[pos + 3]
                     if key_end + 1 < stop and data[key_end] == 18 and key_end + 2 + data[key_end + 1] == stop:
-                        verdict = self._verdict_of(data, key, key_end, 0)
+                        if turn < self._keys and data[pos + 3] == self._sizes[turn] and self._is_same(data, key, turn):
+                            verdict = self._likely[turn]
+                        else:
+                            verdict = self._verdict_of(data, key, key_end, 0)
+                            if turn < _TURNS:
+                                self._were[turn] = key
+                                self._sizes[turn] = data[pos + 3]
+                                self._likely[turn] = verdict
+                                if turn == self._keys:
+                                    self._keys += 1
+                        turn += 1
                         if verdict:
                             self._note(data, verdict, key_end + 2, stop)
                         pos = stop
@@ -178,6 +200,12 @@ class Normalizer(Walker):
                 if tag == 57:
                     self._start = native.fixed(data, pos + 1)
                     pos += 9
+                    continue
+                if tag == 48 and size < 128:  # Its kind; name and status say nothing here either.
+                    pos += 2
+                    continue
+                if (tag == 42 or tag == 122) and size < 128 and pos + 2 + size <= end:
+                    pos += 2 + size
                     continue
                 if tag == 65:
                     self._end = native.fixed(data, pos + 1)
@@ -208,7 +236,20 @@ class Normalizer(Walker):
                     self._end = native.fixed(data, self.value)
             pos = stop
         self._reason()
-        self._keep(data, begin, end)
+        return self._keep(data, begin, end)
+
+    def _is_same(self, data: bytes, key: int, turn: int) -> int:
+        """Whether the key is the one that was there in the span before, which is as long."""
+        was = self._were[turn]
+        last = self._sizes[turn] - 8
+        if last < 0:
+            return 0
+        pos = 0
+        while pos < last:
+            if native.fixed(data, key + pos) != native.fixed(data, was + pos):
+                return 0
+            pos += 8
+        return native.fixed(data, key + last) == native.fixed(data, was + last)
 
     def _reason(self) -> None:
         why = 0
@@ -227,25 +268,26 @@ class Normalizer(Walker):
             why |= _FLAT
         self._why = why
 
-    def _keep(self, data: bytes, begin: int, end: int) -> None:
+    def _keep(self, data: bytes, begin: int, end: int) -> int:
         """Keeps what is to be known of the span for `repeated`."""
         answer = 0
         if self._response >= 0 and self._kinds & (_LLM | _EMBEDDING):
             answer = normalize_repeats.hashed(data, self._response, self._response_end, self._seed)
-        self._repeats._note(
+        return self._repeats._note(
             data, begin, end, self._trace, self._span_id, self._parent, self._kinds, self._inputs, self._outputs,
             answer, self._start, self._end,
         )  # fmt: skip
 
-    def _attribute(self, data: bytes, pos: int, end: int) -> None:
+    def _attribute(self, data: bytes, pos: int, end: int) -> int:
         """The same of the KeyValue at [pos, end), however it is written."""
         if self._key_value(data, pos, end) < 0 or self._pair_key_end == self._pair_key or self._pair_value == 0:
-            return
+            return 0
         value = self._pair_value
         value_end = self._pair_value_end
         verdict = self._verdict_of(data, self._pair_key, self._pair_key_end, 0)
         if verdict:
             self._note(data, verdict, value, value_end)
+        return 0
 
     def _note(self, data: bytes, verdict: int, value: int, end: int) -> None:
         """Notes an attribute of that verdict whose AnyValue is at [value, end)."""
@@ -258,6 +300,10 @@ class Normalizer(Walker):
         verdict = verdict & ~_FOREIGN
         if verdict == 0:
             return
+        if verdict != _PART and verdict != _MESSAGES:  # Which have several keys. Of two of one key the first counts.
+            if self._once >> verdict & 1:
+                return
+            self._once |= 1 << verdict
         if verdict == _INPUT or verdict == _OUTPUT:
             if self._is_plain(data, value, end):
                 self._kinds |= _USED
@@ -298,6 +344,12 @@ class Normalizer(Walker):
         """Whether the AnyValue is a number of tokens that can be."""
         if end - value < 2 or end - value > 6 or data[value] != 24:
             return 0
+        if end - value == 2 and data[value + 1] < 128:
+            self.read = data[value + 1]
+            return 1
+        if end - value == 3 and data[value + 1] > 127 and data[value + 2] < 128:
+            self.read = data[value + 1] & 127 | data[value + 2] << 7
+            return 1
         return self._varint(data, value + 1, end) == 0 and self._at == end and self.read <= _MOST_TOKENS
 
     def _name(self, data: bytes, value: int, end: int) -> None:
@@ -349,17 +401,18 @@ class Normalizer(Walker):
             pos += 1
         return 1
 
-    def _note_event(self, data: bytes, pos: int, end: int) -> None:
+    def _note_event(self, data: bytes, pos: int, end: int) -> int:
         while pos < end:
             stop = self.next(data, pos, end)
             if stop < 0:
-                return
+                return 0
             if self.number == 2 and self.wire == 2:
                 if stop - self.value > 6 and native.same(data, self.value, b"gen_ai", 6):
                     if self._verdict_of(data, self.value, stop, 1):
                         self._event = 1
-                return
+                return 0
             pos = stop
+        return 0
 
     def _verdict_of(self, data: bytes, key: int, end: int, event: int) -> int:
         """The verdict on the key at [key, end), or on an event's name."""

@@ -11,6 +11,7 @@ cdef unsigned long long _OWNER, _LOW_32, _HALF, _MOST, _LASTS
 cdef class Answers:
     cdef Py_ssize_t _rows
     cdef bytearray _room
+    cdef int _made
     cdef Words _table
 
     @cython.locals(table=Words, at=Py_ssize_t, end=Py_ssize_t)
@@ -23,6 +24,8 @@ cdef class Answers:
                    lasted=cython.ulonglong)
     cdef unsigned long long _claim(self, unsigned long long answer, unsigned long long span, unsigned long long begin,
                                    unsigned long long end) except? 0
+
+    cdef void _fetch(self, unsigned long long answer) noexcept
 
     @cython.locals(at=Py_ssize_t, tick=cython.ulonglong, since=cython.ulonglong)
     cdef int _again(self, unsigned long long mark, unsigned long long now) except -1

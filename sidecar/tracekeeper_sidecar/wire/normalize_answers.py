@@ -35,6 +35,7 @@ class Answers:
     def __init__(self, rows: int = ROWS) -> None:
         """`rows` is a power of two."""
         self._rows = rows
+        self._made = 0
         self._room = bytearray(64)
         self._table = native.words(self._room)
 
@@ -65,6 +66,11 @@ class Answers:
             return _owner(known)
         return 0
 
+    def _fetch(self, answer: int) -> None:
+        """It will be claimed soon."""
+        if self._made:
+            native.fetch(self._table, (answer & (self._rows - 1)) * _LINE)
+
     def _again(self, mark: int, now: int) -> int:
         """Whether this was told in the last `LASTS`, and not only now, in Unix nanoseconds."""
         tick = now >> _FINE & _LOW_32
@@ -81,7 +87,7 @@ class Answers:
 
     def _find(self, mark: int) -> int:
         """Where the word beside the mark is; -1 if it is not known."""
-        if self._rows * _LINE * 8 > len(self._room):
+        if not self._made:
             return -1
         table = self._table
         at = (mark & (self._rows - 1)) * _LINE
@@ -93,9 +99,10 @@ class Answers:
         return -1
 
     def _put(self, mark: int, word: int) -> int:
-        if self._rows * _LINE * 8 > len(self._room):
+        if not self._made:
             self._room = bytearray(self._rows * _LINE * 8 + 64)
             self._table = native.words(self._room)
+            self._made = 1
         table = self._table
         first = (mark & (self._rows - 1)) * _LINE
         at = first + _LINE - 1

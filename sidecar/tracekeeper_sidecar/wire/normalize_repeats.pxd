@@ -18,11 +18,14 @@ cdef class Repeats:
     cdef unsigned long long _input_llm, _output_llm, _input_embedding, _output_embedding
     cdef bytearray _room
     cdef Words _words
-    cdef Py_ssize_t _count, _found
+    cdef Py_ssize_t _count, _spans, _found
     cdef int _any
-    cdef unsigned long long _now, _high, _low, _whose
+    cdef unsigned long long _now, _full, _high, _low, _whose
 
-    cdef int _begin(self, Py_ssize_t spans) except -1
+    cdef int _begin(self) except -1
+
+    @cython.locals(words=Words, room=bytearray, at=Py_ssize_t)
+    cdef int _grow(self, Py_ssize_t spans) except -1
 
     @cython.locals(words=Words, at=Py_ssize_t, whose=cython.ulonglong, said=cython.ulonglong, id=cython.ulonglong)
     cdef int _note(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t trace,

@@ -72,8 +72,8 @@ class Repeats:
         self._output_embedding = _stirred(seed ^ _AGAIN) | 1
         self._room = bytearray(64)
         self._words = native.words(self._room)
-        self._count = self._found = self._any = 0
-        self._now = self._high = self._low = self._whose = 0
+        self._count = self._spans = self._found = self._any = 0
+        self._now = self._full = self._high = self._low = self._whose = 0
 
     @property
     def memory(self) -> int:
@@ -85,18 +85,33 @@ class Repeats:
         """Bytes that spans of a request take."""
         return len(self._room)
 
-    def _begin(self, spans: int) -> int:
-        """A request of so many spans comes."""
-        if len(self._room) < 8 * _WORDS * spans + 64 or spans <= _KEPT < len(self._room) // (8 * _WORDS):
-            self._room = bytearray(8 * _WORDS * (spans if spans > _KEPT else _KEPT) + 64)
-            self._words = native.words(self._room)
+    def _begin(self) -> int:
+        """A request comes."""
         self._count = self._any = self._found = 0
+        if self._spans != _KEPT:
+            self._spans = 0
+            self._grow(_KEPT)
+        return 0
+
+    def _grow(self, spans: int) -> int:
+        """Makes room for so many, and keeps those that are there."""
+        room = bytearray(8 * _WORDS * spans + 64)
+        words = native.words(room)
+        at = 0
+        while at < self._count * _WORDS:
+            words[at] = self._words[at]
+            at += 1
+        self._room = room
+        self._words = words
+        self._spans = spans
         return 0
 
     def _note(self, data: bytes, begin: int, end: int, trace: int, span: int, parent: int, kinds: int, inputs: int,
               outputs: int, answer: int, start: int, finish: int) -> int:  # fmt: skip
         """A span at [begin, end), with its ids' offsets, -1 where there is none, and the tokens that it names; `answer`
         is 0 or 64 bits for which it was, and the times are in Unix nanoseconds."""
+        if self._count >= self._spans:
+            self._grow(2 * self._spans)
         words = self._words
         at = self._count * _WORDS
         self._count += 1
@@ -113,6 +128,7 @@ class Repeats:
             self._low = native.word(data, trace + 8)
             whose = self._whose = _stirred(_stirred(self._high ^ self.seed) ^ self._low)
         words[at] = _marked(whose ^ native.word(data, span))
+        self.usage._fetch(words[at])
         if parent >= 0:
             words[at + 1] = _marked(whose ^ native.word(data, parent))
         id = 0
@@ -128,6 +144,7 @@ class Repeats:
                 id = answer >> _HIGH | 1
                 if kinds & (_ANSWERED | _SAID) == _ANSWERED:
                     words[at + _ANSWER] = _marked(whose ^ answer ^ (outputs * _STRIDE & _ALL_64))
+                    self.answers._fetch(words[at + _ANSWER])
                     words[at + _TIME] = (start >> _MILLISECOND & _LOW_32) << _HIGH | finish >> _MILLISECOND & _LOW_32
         words[at + _KINDS] = kinds | id << _HIGH
         return 0
@@ -137,6 +154,7 @@ class Repeats:
         requests from now on, `now` in Unix nanoseconds."""
         self.usage.at(now)
         self._now = now
+        self._full = 0
         if not self._any and not self.usage.known:
             return []
         self._find_parents()
@@ -159,9 +177,11 @@ class Repeats:
             place += 1
             if mark:
                 free = mark & (size - 1)
-                while table[free]:
+                # Of spans of one id the first is the parent: they must not make a long run of places.
+                while table[free] and words[(table[free] - 1) * _WORDS] != mark:
                     free = (free + 1) & (size - 1)
-                table[free] = place
+                if table[free] == 0:
+                    table[free] = place
         last = above = 0
         place = 0
         while place < self._count:
@@ -318,7 +338,8 @@ class Repeats:
             outside = words[at + 1]
             at = words[at + _LINK] & _LOW_32
         if outside and told and (other == 0 or outside & _OWNER | 1 != other):
-            self.usage._tell(outside, told)
+            if outside != self._full and self.usage._tell(outside, told):
+                self._full = outside
         return 0
 
     def _repeating(self) -> list[tuple[int, int]]:

@@ -17,6 +17,8 @@ cdef class Usage:
 
     cpdef at(self, unsigned long long now)
 
+    cdef void _fetch(self, unsigned long long mark) noexcept
+
     @cython.locals(tags=cython.ulonglong, tag=cython.ulonglong, way=Py_ssize_t, row=Py_ssize_t, at=Py_ssize_t)
     cdef Py_ssize_t _find(self, unsigned long long mark) noexcept
 

@@ -55,6 +55,11 @@ class Usage:
         """It is `now`, in Unix nanoseconds."""
         self._tick = now // _SECOND & _TICKS
 
+    def _fetch(self, mark: int) -> None:
+        """It will be asked for soon."""
+        if self.known:
+            native.fetch(self._tags, mark & (self._rows - 1))
+
     def _find(self, mark: int) -> int:
         """Where the place of the span is; -1 where nothing is known."""
         if not self.known:
@@ -105,7 +110,7 @@ class Usage:
 
     def _tell(self, mark: int, told: int) -> int:
         """A call below the span has used that, said in 64 bits, not 0. Of more than five that differ the first are
-        known."""
+        known; returns whether there is no place for more."""
         at = self._place(mark)
         place = at + _TOLD
         while place < at + _ENDS:
@@ -115,7 +120,7 @@ class Usage:
                 self._table[place] = told
                 return 0
             place += 1
-        return 0
+        return 1
 
     def _rise(self, mark: int, bits: int, used: int) -> int:
         """Of 48 bits, these hold for calls below the span, and those that count have used so much more."""

@@ -7,10 +7,12 @@ import random
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import normalize_world as world
 from normalize_world import MINUTE, NOW, Told
 from tracekeeper_sidecar.process.normalize.table import Table
+from tracekeeper_sidecar.process.step import Request
 from tracekeeper_sidecar.wire.normalize import Normalizer
 from tracekeeper_sidecar.wire.normalize_answers import Answers
 from tracekeeper_sidecar.wire.normalize_repeats import Repeats
@@ -89,6 +91,24 @@ def test_a_mark_that_says_no_is_none() -> None:
     found = world.run(world.step(), Told(CHAT | {KEY: False}, span_id=2, parent=1), Told(CHAT | {KEY: False}))
 
     assert world.repeated(found) == [False, True]
+
+
+def test_of_two_marks_the_first_counts() -> None:
+    """As everywhere: the rest of the sidecar takes the first of two attributes of one key."""
+    message = ExportTraceServiceRequest.FromString(world.body(Told(CHAT | {KEY: False}, span_id=2, parent=1), chat(1)))
+    message.resource_spans[0].scope_spans[0].spans[0].attributes.add(key=KEY).value.bool_value = True
+    request = Request(message.SerializeToString(), 2, NOW)
+    world.step().run(request)
+    outer = ExportTraceServiceRequest.FromString(request.body).resource_spans[0].scope_spans[0].spans[1]
+
+    assert [item.value.bool_value for item in outer.attributes if item.key == KEY] == [True]
+
+
+def test_many_spans_of_one_id_take_no_longer_than_others() -> None:
+    """A place for each of them in one run would be 60,000 x 60,000 steps, and all of the test's time."""
+    found = world.run(world.step(), *(chat(1) for _ in range(60_000)))
+
+    assert not any(world.repeated(found))
 
 
 def test_memory_of_a_large_request_is_given_back() -> None:
