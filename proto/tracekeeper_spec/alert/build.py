@@ -41,6 +41,13 @@ class Site:
         return Aggregate("max", (NAMESPACE,), Selector(METERING, self.matchers))
 
 
+def first(test: Test, filters: tuple[Filter, ...] = ()) -> tuple[Compare, tuple[Filter, ...]]:
+    """The first comparison of a value, and the filters that stand for it."""
+    if isinstance(test, Compare):
+        return test, filters
+    return first(test.parts[0], (*filters, *test.filters) if isinstance(test, All) else filters)
+
+
 @dataclass(frozen=True, slots=True)
 class Builder:
     """Builds one rule's expressions."""
@@ -70,26 +77,26 @@ class Builder:
         came = Aggregate("sum", (NAMESPACE,), self._rate(_counted(source), filters, self.window))
         return Binary("unless", self.site.metering, Binary(">", came, Number(0)), on=(NAMESPACE,))
 
-    def offenders(self, test: Compare) -> Expression | None:
+    def offenders(self, test: Compare, filters: tuple[Filter, ...]) -> Expression | None:
         """What is shown of each part of what fired: how much there is of what the metric is about; None where nobody
-        can say that."""
+        can say that. `filters` stand for `test`."""
         assert isinstance(test.left, Measure)
-        source, metric = self.source(test.left, ()), test.left.metric
+        source, metric = self.source(test.left, filters), test.left.metric
         if metric.histogram:
-            return self._slower(test, source)
+            return self._slower(test, source, filters)
         if metric.form is Form.HIGHEST:
-            return Aggregate("max", self.by, self._over("max_over_time", source, (), self.window))
-        return Aggregate("sum", self.by, self._over("increase", source, (), self.window, more=metric.part))
+            return Aggregate("max", self.by, self._over("max_over_time", source, filters, self.window))
+        return Aggregate("sum", self.by, self._over("increase", source, filters, self.window, more=metric.part))
 
-    def _slower(self, test: Compare, source: Source) -> Expression | None:
+    def _slower(self, test: Compare, source: Source, filters: tuple[Filter, ...]) -> Expression | None:
         """How many took longer than a duration that is compared with, as near as buckets know it."""
         assert isinstance(test.left, Measure)
         if test.sign not in (">", ">=") or test.left.baseline is not None or isinstance(test.right, BudgetValue):
             return None
         bound = test.left.bound or max((each for each in BOUNDS if each <= test.right), default=BOUNDS[0])
         within = (Matcher("le", "=", str(bound)),)
-        whole = self._over("increase", _suffixed(source, "_count"), (), self.window)
-        quick = self._over("increase", _suffixed(source, "_bucket"), (), self.window, more=within)
+        whole = self._over("increase", _suffixed(source, "_count"), filters, self.window)
+        quick = self._over("increase", _suffixed(source, "_bucket"), filters, self.window, more=within)
         slow = Binary("-", Aggregate("sum", self.by, whole), Aggregate("sum", self.by, quick))
         return Binary(">", slow, Number(0))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tracekeeper_spec.alert import builtin, recording
-from tracekeeper_spec.alert.build import Builder, Site
+from tracekeeper_spec.alert.build import Builder, Site, first
 from tracekeeper_spec.alert.checker import Checked, Surroundings, check, compares
 from tracekeeper_spec.alert.compiled import AlertFault, AlertRule, Compiled, Links
 from tracekeeper_spec.alert.envelope import Envelope, human, label_faults, summary, top
 from tracekeeper_spec.alert.expression import Expression, Matcher, written
-from tracekeeper_spec.alert.meaning import BudgetValue, Compare, Measure, Test
+from tracekeeper_spec.alert.meaning import BudgetValue, Compare, Filter, Measure, Test
 from tracekeeper_spec.alert.measures import DAILY_COST
 from tracekeeper_spec.alert.metric import ALWAYS_THERE, BudgetMember, Form, Unit
 from tracekeeper_spec.alert.raw import confine
@@ -116,12 +116,12 @@ class _Work:
             return
         if not builtin:
             self._warn(rule, checked, builder)
-        first = next(compares(checked.test))
-        unit = _unit(first)
-        told = summary(rule.name, _shown(first), unit, _labelled(first, rule), self.envelope.namespace)
+        compared, filters = first(checked.test)
+        unit = _unit(compared)
+        told = summary(rule.name, _shown(compared), unit, _labelled(compared, rule), self.envelope.namespace)
         described = _described(rule, rule.condition or "", human(unit))
-        alert = self._alert(rule, written(expression), _named(first), told, described)
-        if (topmost := self._top(builder, first, rule)) is not None:
+        alert = self._alert(rule, written(expression), _named(compared), told, described)
+        if (topmost := self._top(builder, compared, filters, rule)) is not None:
             alert = replace(alert, annotations={**alert.annotations, "top": topmost, **(rule.annotations or {})})
         self.built.append((alert, expression))
         if rule.no_data is NoData.ALERT and (silence := builder.silence(checked.test)) is not None:
@@ -152,18 +152,19 @@ class _Work:
         annotations = self.envelope.annotations(rule.runbook_url or "", told, why, ())
         return AlertRule(rule.name + NO_DATA, written(silence), rule.for_, rule.cooldown, labels, annotations)
 
-    def _top(self, builder: Builder, test: Compare, rule: Rule) -> str | None:
+    def _top(self, builder: Builder, test: Compare, filters: tuple[Filter, ...], rule: Rule) -> str | None:
         """Who has the largest part in it, where that can be said."""
         if not isinstance(test.left, Measure):
             return None
-        source = builder.source(test.left, ())
-        by = tuple(group.label for group in source.groups if group not in rule.group_by)
+        source = builder.source(test.left, filters)
+        alike = {each.matcher.label for each in filters if each.matcher.sign == "="}
+        by = tuple(group.label for group in source.groups if group not in rule.group_by and group.label not in alike)
         if not by and test.left.metric.form is Form.HIGHEST:
             by = (POD,)
         if not by:
             return None
         grouped = tuple(label for label in builder.by if label != "namespace" or self.root)
-        parts = builder.offenders(test)
+        parts = builder.offenders(test, filters)
         return top(parts, by, grouped) if parts is not None else None
 
     def _warn(self, rule: Rule, checked: Checked, builder: Builder) -> None:

@@ -333,6 +333,29 @@ def test_of_budgets_those_are_named_who_spent_most_in_the_last_hour(tmp_path: Pa
     assert rules and not any("top" in rule.annotations for rule in rules)
 
 
+def test_only_those_are_named_of_whom_the_condition_speaks(tmp_path: Path) -> None:
+    name = "tracekeeper_detections_total"
+    who = {"alerts": CONFIG, "namespace": "shop", "agent": "planner"}
+    series: list[Series] = [
+        (name, {**who, "service": service, "detector": detector}, per_second(rate))
+        for service, detector, rate in (("web", "Loop", 0.25), ("batch", "Loop", 0.125), ("web", "ToolFailures", 0.5))
+    ]
+    rule = {"name": "X", "condition": 'detections > 0 && detector == "Loop"', "window": "10m", "groupBy": ["Agent"]}
+    (loops,) = [each for each in compiled(rule).rules if isinstance(each, AlertRule)]
+    probe = AlertRule("Probe", loops.expr, 0, 0, {}, {"top": loops.annotations["top"]})
+    shown = {"namespace": "shop", "agent": "planner"}
+    expected = {"exp_labels": shown, "exp_annotations": {"top": "web: 150; batch: 75; "}}
+    extra = {
+        "interval": "1m",
+        "input_series": [{"series": selector(name, labels), "values": text} for name, labels, text in series],
+        "alert_rule_test": [{"eval_time": "20m", "alertname": "Probe", "exp_alerts": [expected]}],
+    }
+    run(tmp_path, Trial([probe], extra=[extra]))
+    slow = compiled({**rule, "condition": 'p99_latency > 10s && service == "web"'})
+    (alert,) = [each for each in slow.rules if isinstance(each, AlertRule)]
+    assert alert.annotations["top"].count('service="web"') == 2
+
+
 def test_annotations_say_what_where_and_who(tmp_path: Path) -> None:
     links = Links("https://runbooks.example/", "https://traces.example/?ns={namespace}&agent={agent}")
     rule = {
