@@ -107,6 +107,7 @@ class Journey:
         )
         self._apply("10-backends.yaml")
         self._apply("40-monitoring.yaml")
+        self._apply("50-operator-metrics.yaml")
         with self._progress.step("starting two trace backends", "backend-a and backend-b run"):
             for name in BACKENDS:
                 self._rollout(SHOP, name, f"app={name}", 120)
