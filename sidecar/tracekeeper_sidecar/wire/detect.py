@@ -183,6 +183,7 @@ class Watch(Handoffs):
         said: list[Found | Link] = [*self.found, *self.links]
         if len(said) > MOST_KEPT:
             return
+        self.kept -= len(self._kept.pop(self._request, ()))
         self._kept[self._request] = said
         self.kept += len(said)
         while self.kept > MOST_KEPT:

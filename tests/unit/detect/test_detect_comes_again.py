@@ -115,3 +115,20 @@ def test_what_was_said_is_kept_within_a_bound() -> None:
     (body,) = requests("large", story, 3_000)
     watch.take(body, BEGIN // SECOND, 2_500)
     assert (len(watch.found), watch.left, watch.kept) == (2_048, 452, 2_048)
+
+
+def test_what_is_said_of_a_request_that_was_forgotten_takes_the_place_of_what_was_said_before() -> None:
+    watch = Watch(7)
+    watch.configure(limits_of(Detect()), {"a": frozenset[str]()}, True, True)
+    story = Story()
+    for _ in range(700):
+        story.hand_over("a", "b").next_trace()
+    (body,) = requests("large", story, 1_000)
+    (other,) = requests("other", Story().chat())
+    (span,) = ExportTraceServiceRequest.FromString(other).resource_spans[0].scope_spans[0].spans
+    for first in (0, 100_000, 200_000):
+        watch.take(body, BEGIN // SECOND, 700)
+        assert (len(watch.found), watch.kept, watch.again) == (700, 700, False)
+        # So many that the large one is forgotten.
+        for number in range(first, first + 2 * 32_768):
+            watch.take(other.replace(span.trace_id, number.to_bytes(16)), BEGIN // SECOND, 1)
