@@ -265,3 +265,25 @@ def test_two_booleans_do_not_hide_a_text_behind_them() -> None:
         given = Request(delimited(1, delimited(2, delimited(2, span))), 1)
         step().run(given)
         assert b"hunter2" not in given.body
+
+
+def test_many_small_lists_in_lists_take_no_longer_than_a_request_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(engines, "SECONDS_PER_BYTE", 0.0)
+    made = empty(2)
+    value = made.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="rows").value
+    for row in range(50):
+        rows = value.array_value.values.add().array_value
+        for column in range(50):
+            rows.values.add().string_value = f"a{row}@b{column}.co"
+    engine = Engine(wish())
+    clock = iter(range(10_000))
+    monkeypatch.setattr(engines.time, "thread_time", lambda: 0.0 if next(clock) < 3 else 1.0)
+    assert engine.redact(made.SerializeToString()).gone == 1
+    assert next(clock) < 50, "it has looked at the clock on the way"
+
+
+def test_a_text_has_its_own_time() -> None:
+    engine = Engine(wish(patterns=[{"name": "own", "pattern": "EMP-[0-9]{6}"}]))
+    engine._matcher.until = 0.0
+    assert engine.text(b"see EMP-123456") == b"see [REDACTED]"

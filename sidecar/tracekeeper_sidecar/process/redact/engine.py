@@ -85,9 +85,10 @@ class Engine:
 
     def text(self, text: bytes) -> bytes:
         """A text, looked at for everything."""
+        self._matcher.until = time.thread_time() + LEAST_SECONDS
         try:
             return self._texts.redact(text, None, Report())
-        except (DroppedError, TooDeepError):
+        except (DroppedError, TooDeepError, TooLongError):
             return self._matcher.mask(text)
 
     def part(self, part: Part, was: bytes, suspicion: Suspicion, outcome: Outcome, tell: Tell | None) -> bytes | None:

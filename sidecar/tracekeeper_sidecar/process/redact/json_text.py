@@ -16,7 +16,7 @@ _COLON: Final = re.compile(rb"\s*+:\s*+")
 _SCALAR: Final = re.compile(rb'[^\s,\[\]{}:"]++')
 _BRACKET: Final = re.compile(rb'[\[\]{}]|"[^"\\]*+(?:\\.[^"\\]*+)*+\\?"?', re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
-_SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_SHORT: Final = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _STRUCTURE: Final = b" \t\r\n,[]{}:"
 
 
@@ -120,7 +120,8 @@ def decoded(text: bytes) -> bytes:
 def _one(escape: re.Match[str]) -> str:
     if escape[1]:
         return chr(int(escape[1], 16))
-    return _SHORT.get(escape[2], escape[2])
+    # No library reads an escape that does not exist as the letter alone.
+    return _SHORT.get(escape[2], escape[0])
 
 
 def encoded(text: bytes, only_ascii: bool) -> bytes:

@@ -41,6 +41,7 @@ class Values:
         self._drops = matcher.action is Action.DROP
         self._judged: dict[bytes, str] = {}
         self._clean: set[bytes] = set()
+        self._seen = 0
 
     def is_wanted(self, key: bytes) -> int:
         """Whether what the key names must be looked at because of it: 1 or 0."""
@@ -59,8 +60,10 @@ class Values:
 
     def _fields(self, data: bytes) -> Iterator[FieldSpan]:
         """The fields of `data`, which may be many. Raises TooLongError."""
-        for number, field in enumerate(fields(data, 0, len(data))):
-            if number & _LOOK == _LOOK:
+        for field in fields(data, 0, len(data)):
+            # Of all messages together: there may be many small ones.
+            self._seen += 1
+            if self._seen & _LOOK == 0:
                 self._matcher.look_at_clock()
             yield field
 
