@@ -9,11 +9,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tracekeeper_sidecar.meter import tables
 from tracekeeper_sidecar.price.asking import asking
 from tracekeeper_sidecar.price.book import Book
 from tracekeeper_sidecar.price.prices import Prices
 from tracekeeper_sidecar.wire.pricing import Pricer
 from tracekeeper_sidecar.wire.scan import look
+from tracekeeper_sidecar.wire.tally import Tally
 from tracekeeper_sidecar.wire.tariffs import Tariffs
 from tracekeeper_spec.price import NO_PRICE, Price
 
@@ -105,3 +107,13 @@ def priced(*calls: Mapping[str, Any], by: Pricer | None = None) -> list[dict[str
     look(data)
     names = (COST, SOURCE, REPORTED, WHICH)
     return [{name: value for name, value in said(one).items() if name in names} for one in spans_of(data)]
+
+
+def dollars(*bodies: bytes, price: Price = NO_PRICE, now: int = NOW) -> float:
+    """What the meter counts where there is no step Price."""
+    tally = Tally(tables.make(), Tariffs(asking(Prices(price))), 1)
+    for data in bodies:
+        tally.take(data, now * 1000)
+    tally.settle(now * 1000, True)
+    family = tally.families["cost"]
+    return sum(family.numbers(row)[0] for row in family.rows()) / 1e9

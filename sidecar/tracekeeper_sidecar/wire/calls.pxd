@@ -5,7 +5,7 @@ from tracekeeper_sidecar.wire cimport labels, native
 from tracekeeper_sidecar.wire.component cimport Component
 from tracekeeper_sidecar.wire.tariffs cimport Tariffs
 
-cdef int _SILENT, _FIRST_SOURCE, _UNKNOWN_SOURCE, _NOT_NOW, _NEVER
+cdef int _SILENT, _OWN, _COST_PRICE, _FIRST_SOURCE, _UNKNOWN_SOURCE, _NOT_NOW, _NEVER
 cdef double _MOST_DOLLARS, _NANO
 cdef Py_ssize_t _LONGEST_TEXT, _LONGEST_PRICED, _LONGEST_TIER
 cdef long long _MOST_TOKENS, _NONE, _NUMBERLESS
@@ -24,6 +24,8 @@ cdef class Calls(Component):
 
     @cython.locals(size=Py_ssize_t, number=int, text=bytes, found=cython.longlong)
     cdef int _said_price(self, const unsigned char* data) except -1
+
+    cdef int _is_silent(self, int said) noexcept
 
     @cython.locals(found=cython.longlong)
     cdef long long _reported(self, const unsigned char* data) except -9

@@ -17,7 +17,7 @@ from tracekeeper_sidecar.wire.tariffs import Tariffs
 
 SILENT, OWN, REPORTED, COMPUTED, UNKNOWN = range(5)
 """Where a span says that its price comes from; SILENT where it says nothing that can be."""
-_SILENT, _UNKNOWN_SOURCE = SILENT, UNKNOWN
+_SILENT, _OWN, _UNKNOWN_SOURCE = SILENT, OWN, UNKNOWN
 SOURCES = (b"", b"own", b"reported", b"computed", b"unknown")
 """The same as `tracekeeper.cost.source` says it."""
 MOST_DOLLARS = 1e6
@@ -40,7 +40,7 @@ _PER_DOLLAR = _NANOSECONDS = 1_000_000_000
 
 _ANSWERED, _MODEL, _PROVIDER = component.ANSWERED, component.MODEL, component.PROVIDER
 _TIER, _TIER_ANSWERED, _TIER_ASKED = component.TIER, component.TIER_ANSWERED, component.TIER_ASKED
-_COST, _COST_SOURCE = component.COST, component.COST_SOURCE
+_COST, _COST_SOURCE, _COST_PRICE = component.COST, component.COST_SOURCE, component.COST_PRICE
 _COST_OF_LLM, _COST_DETAILS, _COST_OF_OPERATION = (
     component.COST_OF_LLM, component.COST_DETAILS, component.COST_OF_OPERATION
 )  # fmt: skip
@@ -90,6 +90,13 @@ class Calls(Component):
                 return number
             number += 1
         return _SILENT
+
+    def _is_silent(self, said: int) -> int:
+        """Whether a price of zero that comes from `said` is none: of tokens, which have been taken, only an override
+        says that they cost nothing, and it says so beside."""
+        if self._tariffs._tokens[0] + self._tariffs._tokens[1] == 0:
+            return 0
+        return said != _OWN or self._value[_COST_PRICE] < 0
 
     def _reported(self, data: bytes) -> int:
         """Nanodollars that the application says the call has cost, in whichever dialect; _NONE where it says nothing,

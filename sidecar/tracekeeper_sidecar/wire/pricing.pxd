@@ -9,7 +9,7 @@ from tracekeeper_sidecar.wire.native cimport Words
 from tracekeeper_sidecar.wire.tariffs cimport Tariffs
 from tracekeeper_sidecar.wire.trace_costs cimport TraceCosts
 
-cdef Py_ssize_t _ASKS, _NONE, _ABSENT, _NO_PLACE, _NOT_NOW, _NEVER
+cdef Py_ssize_t _ASKS, _MOST_ASKS, _NONE, _ABSENT, _NO_PLACE, _NOT_NOW, _NEVER
 cdef unsigned int _MINUTE
 cdef int _OPERATION, _PROVIDER, _MODEL, _ANSWERED, _KIND_SLOT, _LLM, _EMBEDDING, _SERVER, _CONSUMER, _REMOTE
 cdef int _COST, _COST_SOURCE, _COST_REPORTED, _COST_PRICE, _TRACE_COST, _TRACE_UNKNOWN, _BOOK
@@ -31,7 +31,7 @@ cdef class Pricer(Calls):
     cdef TraceCosts _costs
     cdef Came _came
     cdef Edits _edits
-    cdef Py_ssize_t _introduced, _roots, _row, _book, _book_end
+    cdef Py_ssize_t _introduced, _last_ask, _roots, _row, _book, _book_end
     cdef bytes _said_book, _about_text, _alone_text
     cdef long long _now
     cdef unsigned long long _size
@@ -66,7 +66,7 @@ cdef class Pricer(Calls):
                    reported=cython.longlong, source=int)
     cdef int _call(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end) except -1
 
-    @cython.locals(pair=cython.ulonglong, number=Py_ssize_t)
+    @cython.locals(pair=cython.ulonglong, number=Py_ssize_t, may_ask=int)
     cdef Py_ssize_t _numbered(self, const unsigned char* data) except -9
 
     @cython.locals(pair=cython.ulonglong)
@@ -74,8 +74,8 @@ cdef class Pricer(Calls):
 
     @cython.locals(written=int, keeps=int, kept=Py_ssize_t, kept_end=Py_ssize_t, scratch=bytearray, start=Py_ssize_t,
                    at=Py_ssize_t, note=bytes, inner=Py_ssize_t, told=bytes)
-    cdef int _say(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, int source, unsigned long long cost,
-                  long long reported) except -1
+    cdef int _say(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, int came, int source,
+                  unsigned long long cost, long long reported) except -1
 
     @cython.locals(pos=Py_ssize_t, stop=Py_ssize_t, key=Py_ssize_t, key_end=Py_ssize_t, at=Py_ssize_t, after=Py_ssize_t, slot=int)
     cdef int _drop(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, int keeps) except -1

@@ -18,7 +18,9 @@ from tracekeeper_sidecar.wire.trace_costs import TraceCosts
 MOST_TRACES, IDLE = trace_costs.MOST, trace_costs.IDLE
 ASKS = 64
 """New names of models in one request, each of some hundred microseconds: what is beyond waits for the next one."""
-_ASKS = ASKS
+MOST_ASKS = 4 * ASKS
+"""The same for all questions: models that are known are asked for at each quarter of an hour, where prices have hours."""
+_ASKS, _MOST_ASKS = ASKS, MOST_ASKS
 _MINUTE = 60
 
 _OPERATION, _PROVIDER, _MODEL, _ANSWERED = (
@@ -72,7 +74,7 @@ class Pricer(Calls):
         self._edits = Edits()
         self._size = 0
         self._again = _NOT_KNOWN
-        self._now = self._introduced = 0
+        self._now = self._introduced = self._last_ask = 0
         self._roots = 0
         """The last place for the sum of a trace, and one; each has that of the one before it."""
         self._row = _NONE
@@ -88,7 +90,7 @@ class Pricer(Calls):
         self.before = 0
         """Calls that a sidecar had priced before."""
         self.left = 0
-        """Calls that were left as they are, because too many new names of models came at once."""
+        """Calls that were left as they are, because too many new names of models came at once, or too many times."""
 
     @property
     def traces(self) -> int:
@@ -115,6 +117,7 @@ class Pricer(Calls):
         self._now = now // _NANOSECONDS
         self._costs.begin(self._now)
         self._introduced = self._roots = 0
+        self._last_ask = self._tariffs.asked + _MOST_ASKS
         pos = 0
         while pos < size:
             stop = self.next(body, pos, size)
@@ -262,14 +265,14 @@ class Pricer(Calls):
             tokens = self._tariffs._tokens[_INPUT_TOKENS] + self._tariffs._tokens[_OUTPUT_TOKENS]
             number = self._numbered(data)
             if number >= 0:
-                cost = self._tariffs._cost(number, self._moment(self._now))
+                cost = self._tariffs._cost(number)
                 own = cost != _UNKNOWN and self._tariffs._own_price(number)
                 self._row = number
             elif number == _NOT_NOW and (came == _SILENT or came == _SOURCE_UNKNOWN):
                 self.left += 1
                 self._add_up(data, 0, 0)
                 return 0
-        if came != _SILENT and came != _SOURCE_UNKNOWN and not own and (self._nano > 0 or tokens == 0):
+        if came != _SILENT and came != _SOURCE_UNKNOWN and not own and (self._nano > 0 or not self._is_silent(came)):
             self.before += 1
             self._add_up(data, 1, self._nano)
             return 0
@@ -291,7 +294,7 @@ class Pricer(Calls):
             ):
                 self.before += 1
                 return 0
-        self._say(data, begin, end, source, cost, reported)
+        self._say(data, begin, end, came, source, cost, reported)
         return 0
 
     def _numbered(self, data: bytes) -> int:
@@ -304,6 +307,9 @@ class Pricer(Calls):
                 number = self._introduce(data, pair, min(self._now, _LATEST), _MINUTE)
                 if number >= 0:
                     self._introduced += 1
+        if number >= 0:
+            may_ask = self._tariffs.asked < self._last_ask
+            number = self._tariffs._current(number, self._moment(self._now), may_ask)
         return number
 
     def _pair(self, data: bytes) -> int:
@@ -317,14 +323,14 @@ class Pricer(Calls):
             pair ^= labels.hashed(data, self._said, self._until, self._seed ^ 2)
         return pair
 
-    def _say(self, data: bytes, begin: int, end: int, source: int, cost: int, reported: int) -> int:
-        """Notes the edits that tell the price of the span at [begin, end)."""
+    def _say(self, data: bytes, begin: int, end: int, came: int, source: int, cost: int, reported: int) -> int:
+        """Notes the edits that tell the price of the span at [begin, end), which `came` with one."""
         written = self._value[_COST] >= 0
         keeps = 0
         if written and source == _SOURCE_REPORTED and self._is_double(data, _COST):
             keeps = self._dollars(data, _COST) == reported
         kept = kept_end = 0
-        if written and not keeps and source != _SOURCE_REPORTED:
+        if written and not keeps and source != _SOURCE_REPORTED and came != _SOURCE_OWN and came != _SOURCE_COMPUTED:
             kept = self._value[_COST]
             kept_end = self._value_end[_COST]
         if (written and not keeps) or self._twice or self._value[_COST_SOURCE] >= 0 or self._value[_COST_PRICE] >= 0:
@@ -357,7 +363,7 @@ class Pricer(Calls):
                 at = native.copy(scratch, at, _REPORTED_KEY, 0, _REPORTED_KEY_SIZE)
                 at = native.put_head(scratch, at, 18, kept_end - kept)
                 at = native.copy(scratch, at, data, kept, kept_end)
-            elif source == _SOURCE_OWN and reported >= 0:
+            elif source == _SOURCE_OWN and reported >= 0 and not written:
                 at = native.copy(scratch, at, _REPORTED_HEAD, 0, _REPORTED_SIZE)
                 at = native.put_double(scratch, at, reported / _NANO)
         self._edits.filled = at

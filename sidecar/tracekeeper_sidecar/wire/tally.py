@@ -334,7 +334,7 @@ class Tally(Waiting):
             record[layout.TOKENS_2] = self._tariffs._tokens[2] | self._tariffs._tokens[3] << 32
             record[layout.TOKENS_3] = self._tariffs._tokens[4]
             if record[layout.COST] == _UNKNOWN or (
-                record[layout.COST] == 0 and self._tariffs._tokens[0] + self._tariffs._tokens[1] > 0
+                record[layout.COST] == 0 and self._is_silent(said)
             ):  # What nobody is said to know, or to have paid, is looked up here too.
                 record[layout.COST] = _UNKNOWN
                 pair = self._pair ^ answered ^ self._tier_mark(data)
@@ -342,7 +342,8 @@ class Tally(Waiting):
                 if number < 0:
                     number = self._introduce(data, pair, self._tick, _MINUTE)
                 if number >= 0:
-                    record[layout.COST] = self._tariffs._cost(number, self._moment(self._now))
+                    number = self._tariffs._current(number, self._moment(self._now), 1)
+                    record[layout.COST] = self._tariffs._cost(number)
         if self._note is not None:
             self._said_by = self._names_of(data)
 

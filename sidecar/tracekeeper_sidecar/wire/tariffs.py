@@ -1,8 +1,8 @@
 # cython: annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False, language_level=3
 """What calls of models cost, without an object being made for each; compiled with the types in tariffs.pxd.
 
-A price is asked for once for each pair of provider and model, and again each quarter of an hour of the calls' own time,
-because prices have days and hours. What then costs is sums of tokens and amounts; calls that are not so simple (longer
+A price is asked for once for each pair of provider and model, and once for each quarter of an hour of the calls' own
+time where prices have days and hours. What then costs is sums of tokens and amounts; calls that are not so simple (longer
 ones that cost more, amounts with many digits) are asked for one by one. The outcome is the same to the nanodollar.
 """
 
@@ -39,6 +39,10 @@ _OVERRIDDEN = 12
 """Where it is whether the price is an override."""
 _PLAIN = 13
 """Where it is whether it is one of the book, as that has it."""
+_PAIR = 14
+"""Where it is what stands for the provider and the model."""
+_STIR = 0xD6E8FEB86659FD93
+_ALL_64 = 0xFFFFFFFFFFFFFFFF
 _PICO = 1000
 _DEAREST = 1_000_000_000_000_000
 """Nanodollars; a call that would cost more than this million of dollars is a mistake, and has no price."""
@@ -116,14 +120,33 @@ class Tariffs:
         self._texts.append("")
         self._notes.append(None)
         self._rows[number * _ROW + _WHEN] = 0
+        self._rows[number * _ROW + _PAIR] = pair
         return number
 
-    def _cost(self, number: int, seconds: int) -> int:
-        """Nanodollars for a call at that Unix time with `_tokens`; _UNKNOWN if nobody knows."""
+    def _current(self, number: int, seconds: int, may_ask: int) -> int:
+        """The number under which the price of `number` at that Unix time is: each quarter of an hour has one of its own
+        where prices have days or hours. -1 where it would have to be asked for, and must not be."""
         at = number * _ROW
         when = seconds // _QUARTER + 1
-        if self._rows[at + _WHEN] != when and self._rows[at + _WHEN] != _ALWAYS:
-            self._refresh(number, seconds, when)
+        known = self._rows[at + _WHEN]
+        if known == when or known == _ALWAYS:
+            return number
+        if known != 0:
+            pair = self._rows[at + _PAIR] ^ ((when * _STIR) & _ALL_64)
+            other = self._index.get(pair)
+            if other >= 0:
+                return other
+            if not may_ask:
+                return -1
+            if self._index.count < self._index.most:
+                provider, models, tier = self._names[number]
+                number = self._learn(pair, provider, models, tier)
+        self._refresh(number, seconds, when)
+        return number
+
+    def _cost(self, number: int) -> int:
+        """Nanodollars for a call with `_tokens`; _UNKNOWN if nobody knows. The number is of `_current`."""
+        at = number * _ROW
         state = self._rows[at + _STATE]
         if state == _NOT_KNOWN:
             return _UNKNOWN

@@ -21,36 +21,25 @@ from priced_requests import (
     WHOLE,
     body,
     books_of,
+    dollars,
     priced,
     pricer,
     said,
     span,
     spans_of,
 )
-from tracekeeper_sidecar.meter import tables
 from tracekeeper_sidecar.price.asking import asking
 from tracekeeper_sidecar.price.prices import Prices
-from tracekeeper_sidecar.wire.pricing import ASKS
+from tracekeeper_sidecar.wire.pricing import ASKS, MOST_ASKS, Pricer
 from tracekeeper_sidecar.wire.rows import Births, Family
 from tracekeeper_sidecar.wire.scan import look
-from tracekeeper_sidecar.wire.tally import Tally
 from tracekeeper_sidecar.wire.tariffs import Tariffs
 from tracekeeper_sidecar.wire.varint import delimited
-from tracekeeper_spec.price import NO_PRICE, Price, PriceOverride
+from tracekeeper_spec.price import Price, PriceOverride
 
 GREATEST = (2**63 - 1) / 1e9
 LATER = Price((PriceOverride("gpt-4o", "1", "2", from_="2026-01-01"),))
 """A price that does not hold in 1970."""
-
-
-def dollars(*bodies: bytes, price: Price = NO_PRICE, now: int = NOW) -> float:
-    """What the meter counts where there is no step Price."""
-    tally = Tally(tables.make(), Tariffs(asking(Prices(price))), 1)
-    for data in bodies:
-        tally.take(data, now * 1000)
-    tally.settle(now * 1000, True)
-    family = tally.families["cost"]
-    return sum(family.numbers(row)[0] for row in family.rows()) / 1e9
 
 
 def test_the_sum_of_a_trace_goes_no_further_than_it_can() -> None:
@@ -91,6 +80,29 @@ def test_known_models_at_other_times_keep_no_new_one_from_its_price() -> None:
     spans.append(span(CALL | {"gen_ai.request.model": "gpt-4o-mini"}, 999))
     *_, last = map(said, spans_of(by.price(body(*spans), NOW * 10**9)))
     assert last[SOURCE] == "computed"
+
+
+def at_quarters(*quarters: int) -> bytes:
+    """Calls that have ended so many quarters of an hour ago."""
+    spans = [span(CALL, number) for number in range(1, len(quarters) + 1)]
+    for one, quarter in zip(spans, quarters, strict=True):
+        one.end_time_unix_nano = (NOW - 900 * quarter) * 10**9
+    return body(*spans)
+
+
+def test_calls_of_two_quarters_of_an_hour_by_turns_are_asked_for_once_each() -> None:
+    tariffs = Tariffs(asking(Prices(LATER)))
+    by = Pricer(tariffs, 7)
+    found = by.price(at_quarters(*[0, 1] * 500), NOW * 10**9)
+    assert {said(each)[COST] for each in spans_of(found)} == {0.00102}
+    assert tariffs.asked == 2
+
+
+def test_no_request_asks_for_more_than_so_many_prices() -> None:
+    tariffs = Tariffs(asking(Prices(LATER)))
+    by = Pricer(tariffs, 7)
+    by.price(at_quarters(*range(2 * MOST_ASKS)), NOW * 10**9)
+    assert (by.own, by.left, tariffs.asked) == (MOST_ASKS, MOST_ASKS, MOST_ASKS)
 
 
 @pytest.mark.parametrize("end", [0, (NOW + 86_400 * 2) * 10**9])

@@ -17,6 +17,7 @@ from priced_requests import (
     SUM,
     WHICH,
     body,
+    dollars,
     priced,
     pricer,
     said,
@@ -34,7 +35,8 @@ PAID = {COST: 0.00102, SOURCE: "own", WHICH: "override 1/2"}
 @pytest.mark.parametrize("written", [0.0, 1e-6, 0.5])
 def test_an_override_goes_before_what_came_whoever_is_said_to_have_written_it(source: str, written: float) -> None:
     by = pricer(OWN)
-    assert priced(CALL | {COST: written, SOURCE: source}, by=by) == [PAID | {REPORTED: written}]
+    reported = {REPORTED: written} if source == "reported" else {}
+    assert priced(CALL | {COST: written, SOURCE: source}, by=by) == [PAID | reported]
     assert (by.own, by.before) == (1, 0)
 
 
@@ -56,7 +58,17 @@ def test_a_call_that_the_same_override_has_priced_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("source", ["own", "reported", "computed"])
 def test_a_zero_for_tokens_is_no_price_whoever_is_said_to_have_written_it(source: str) -> None:
-    assert priced(CALL | {COST: 0.0, SOURCE: source}) == [{COST: DOLLARS, SOURCE: "computed", REPORTED: 0.0}]
+    reported = {REPORTED: 0.0} if source == "reported" else {}
+    assert priced(CALL | {COST: 0.0, SOURCE: source}) == [{COST: DOLLARS, SOURCE: "computed"} | reported]
+
+
+def test_an_override_of_zero_is_believed_by_the_tracekeeper_that_the_span_goes_through_next() -> None:
+    free = pricer(Price((PriceOverride("gpt-4o", "0", "0"),)))
+    once = free.price(body(span(CALL | {COST: 0.5})), NOW * 10**9)
+    (found,) = map(said, spans_of(once))
+    assert found == found | {COST: 0.0, SOURCE: "own", WHICH: "override 0/0", REPORTED: 0.5}
+    assert pricer().price(once, NOW * 10**9) is once
+    assert dollars(once) == 0.0
 
 
 def test_a_price_that_is_said_to_be_unknown_is_looked_up_here_too() -> None:
