@@ -32,8 +32,6 @@ class Means:
     """Types of the steps before the one that is made; `build` sees to it."""
     price: Price = NO_PRICE
     """What all steps of the config say of prices; `build` sees to it."""
-    earlier: frozenset[ProcessorType] = frozenset()
-    """Types of the steps before this one; `build` sees to it."""
 
 
 _MODULES: Final = {
