@@ -51,6 +51,6 @@ def kind(value: object) -> str:
 def shown(value: object) -> str:
     """A value in an error text: what it is, and never what it says. It may be what must not be seen, and error texts go
     to logs."""
-    if not isinstance(value, str):
-        return kind(value)
-    return f"a string of {len(value)} characters" if len(value) != 1 else "a string of one character"
+    if not isinstance(value, str) or not value:
+        return "an empty string" if value == "" else kind(value)
+    return f"a string of {len(value)} characters" if len(value) > 1 else "a string of one character"

@@ -319,7 +319,7 @@ def test_ids_of_other_forms() -> None:
 REFUSED: list[tuple[Any, str]] = [
     (3, "data[1]: a number; must be an object"),
     (None, "data[1]: null; must be an object"),
-    ({"object": "trace.end"}, "data[1].object: 'trace.end'; must be 'trace' or 'trace.span'"),
+    ({"object": "trace.end"}, "data[1].object: a string of 9 characters; must be 'trace' or 'trace.span'"),
     ({}, "data[1].object: null; must be 'trace' or 'trace.span'"),
     (span(None), "data[1].span_data: missing"),
     (span([]), "data[1].span_data: an array; must be an object"),
@@ -328,7 +328,7 @@ REFUSED: list[tuple[Any, str]] = [
     (span({"type": "agent"}, trace_id=7), "data[1].trace_id: a number; must be a string"),
     (span({"type": "agent"}, parent_id="x" * 257), "data[1].parent_id: 257 characters; must be 1 to 256"),
     (span({"type": "agent"}, started_at="x", ended_at=None),
-     "data[1].started_at: 'x'; must be a time by ISO 8601, and ended_at is none either"),
+     "data[1].started_at: a string of one character; must be a time by ISO 8601, and ended_at is none either"),
 ]  # fmt: skip
 
 
