@@ -163,7 +163,7 @@ REFUSED: list[tuple[Any, str]] = [
     ({**SPAN, "kind": "LOCAL"}, "[1].kind: a string of 5 characters; must be CLIENT, SERVER, PRODUCER or CONSUMER"),
     ({**SPAN, "name": 3}, "[1].name: a number; must be a string"),
     ({**SPAN, "timestamp": -1}, "[1].timestamp: a number; must be microseconds, 0 to 18446744073709551"),
-    ({**SPAN, "duration": "1"}, "[1].duration: a string of one character; must be microseconds, 0 to 18446744073709551"),
+    ({**SPAN, "duration": ""}, "[1].duration: an empty string; must be microseconds, 0 to 18446744073709551"),
     ({**SPAN, "tags": []}, "[1].tags: an array; must be an object"),
     ({**SPAN, "annotations": {}}, "[1].annotations: an object; must be an array"),
     ({**SPAN, "annotations": [{"value": 3}]},
