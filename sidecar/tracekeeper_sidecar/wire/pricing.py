@@ -19,7 +19,7 @@ MOST_TRACES, IDLE = trace_costs.MOST, trace_costs.IDLE
 ASKS = 64
 """New names of models in one request, each of some hundred microseconds: what is beyond waits for the next one."""
 MOST_ASKS = 4 * ASKS
-"""The same for all questions: models that are known are asked for at each quarter of an hour, where prices have hours."""
+"""The same for all questions: where prices have hours, known models are asked for at each quarter of one."""
 _ASKS, _MOST_ASKS = ASKS, MOST_ASKS
 _MINUTE = 60
 

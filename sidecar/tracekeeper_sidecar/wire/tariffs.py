@@ -2,8 +2,9 @@
 """What calls of models cost, without an object being made for each; compiled with the types in tariffs.pxd.
 
 A price is asked for once for each pair of provider and model, and once for each quarter of an hour of the calls' own
-time where prices have days and hours. What then costs is sums of tokens and amounts; calls that are not so simple (longer
-ones that cost more, amounts with many digits) are asked for one by one. The outcome is the same to the nanodollar.
+time where prices have days and hours. What then costs is sums of tokens and amounts; calls that are not so simple
+(longer ones that cost more, amounts with many digits) are asked for one by one. The outcome is the same to the
+nanodollar.
 """
 
 from __future__ import annotations

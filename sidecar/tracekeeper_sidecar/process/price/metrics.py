@@ -9,7 +9,8 @@ from tracekeeper_sidecar.metrics import Metric, counter, gauge
 CALLS: Final = counter(
     "tracekeeper_price_calls_total",
     "Calls of models, by where their price comes from: own (an override), reported (by the application), computed (from"
-    " the book), unknown, before (a sidecar has priced them before), left (too many new names of models came at once).",
+    " the book), unknown, before (a sidecar has priced them before), left (too many new names of models came at once,"
+    " or too many times of day).",
     "processor",
     "source",
 )
