@@ -30,6 +30,7 @@ from tracekeeper_spec.schema import (
 from tracekeeper_spec.units import parse_amount, parse_duration, parse_quantity, show
 
 MAX_UNKNOWN = 20
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """Unknown fields of one object that are named; the rest are counted."""
 
 
@@ -84,6 +85,8 @@ def _read_text(node: Text, value: object, path: str, faults: list[Fault]) -> Any
         return _wrong(faults, path, f"must be {node.expects}, and is empty")
     if len(value) > node.max_length:
         return _wrong(faults, path, f"must have at most {node.max_length} characters, and has {len(value)}")
+    if _SURROGATE.search(value) is not None:
+        return _wrong(faults, path, "has half of a pair of characters in it, which no text can have", "write it anew")
     if node.look is not None and (found := node.look(value)) is not None:
         return _wrong(faults, path, *found)
     # The value is not repeated: a text of the wrong form may be a password in the wrong place.

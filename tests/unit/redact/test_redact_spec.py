@@ -46,6 +46,19 @@ def test_bounds_and_what_contradicts() -> None:
     assert not faults(patterns=[{"name": "own", "pattern": r"\bEMP-\d{6}\b"}])
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("keyPatterns[0]", {"keyPatterns": ["a\ud800"]}),
+        ("patterns[0].pattern", {"patterns": [{"name": "own", "pattern": "\udc00x"}]}),
+        ("names[0]", {"names": ["Ada \ud800"]}),
+        ("exceptKeys[0]", {"exceptKeys": ["\udfff"]}),
+    ],
+)
+def test_half_a_character_is_named(field: str, value: dict[str, Any]) -> None:
+    assert "half" in faults(**value)[field]
+
+
 def test_the_key_for_hashes_is_lent_and_missed_like_those_of_backends() -> None:
     found: list[Fault] = []
     written = {"action": "Hash", "hashKey": {"secretKeyRef": {"name": "redaction", "key": "hash"}}}

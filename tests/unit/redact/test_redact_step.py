@@ -154,7 +154,7 @@ def test_without_hyperscan_it_does_the_same_and_says_so(monkeypatch: pytest.Monk
     slowly = request((0, "a@example.com"), (5, '{"password":"x"}'))
     step().run(quick)
     monkeypatch.setitem(sys.modules, "hyperscan", None)
-    made = step()
+    made = step(names=["nobody has this one"])
     made.run(slowly)
     assert slowly.body == quick.body != request((0, "a@example.com"), (5, '{"password":"x"}')).body
     assert "Hyperscan" in "".join(made.problems())
@@ -287,3 +287,12 @@ def test_a_text_has_its_own_time() -> None:
     engine = Engine(wish(patterns=[{"name": "own", "pattern": "EMP-[0-9]{6}"}]))
     engine._matcher.until = 0.0
     assert engine.text(b"see EMP-123456") == b"see [REDACTED]"
+
+
+def test_a_policy_that_says_the_same_of_redaction_compiles_nothing_anew() -> None:
+    names = ["Ada Lovelace"]
+    first, second = step(names=names), step(names=names)
+    assert first._engine is second._engine
+    assert step(names=["Ada"])._engine is not first._engine
+    hashed = [step({"redaction": {"hash": key}}, **HASHED)._engine for key in (GOOD_KEY, GOOD_KEY[::-1], GOOD_KEY)]
+    assert hashed[0] is hashed[2] is not hashed[1]

@@ -131,3 +131,11 @@ def test_spaces_before_a_colon_may_be_escaped() -> None:
         request = empty()
         put(request, 0, '{"a": "{\\"password\\"' + space + ': \\"' + HIDDEN_BY_KEY + '\\"}"}')
         assert HIDDEN_BY_KEY.encode() not in FAST.redact(request.SerializeToString()).body
+
+
+@pytest.mark.parametrize("text", ['"07\\8-05-1120', '"}(212)\\ 555-1234', '"acc\\ess_key"', '{"a":"0170 \\/1234567"}'])
+def test_escapes_that_do_not_exist_are_none(text: str) -> None:
+    request = empty()
+    put(request, 0, text)
+    body = request.SerializeToString()
+    assert FAST.redact(body).body == SLOW.redact(body).body
