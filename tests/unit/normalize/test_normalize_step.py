@@ -13,6 +13,7 @@ from tracekeeper_sidecar.process.build import Means
 from tracekeeper_sidecar.process.normalize import make
 from tracekeeper_sidecar.process.normalize.row import Kind
 from tracekeeper_sidecar.process.normalize.step import Normalize
+from tracekeeper_sidecar.process.normalize.table import Table
 from tracekeeper_sidecar.process.step import Request
 from tracekeeper_spec.faults import Fault
 from tracekeeper_spec.processor_fields import PROCESSOR
@@ -132,3 +133,23 @@ def test_kinds_are_those_of_the_design() -> None:
     assert set(map(str, Kind)) == {
         "pipeline", "agent", "tool", "runner", "handoff", "guardrail", "llm", "embedding", "retriever",
     }  # fmt: skip
+
+
+def test_what_takes_too_long_goes_on_without_messages_and_then_as_it_came() -> None:
+    spoken = FOREIGN | {"llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": "Hi"}
+    used = iter([0.0, 0.1, 0.4, 0.6, 1.1])
+    by = Normalize("to-canonical", "Normalize", Table(), clock=lambda: next(used))
+    found = world.run(by, *(Told(spoken, span_id=number) for number in range(1, 6)))
+
+    assert [each.get("gen_ai.usage.input_tokens") for each in found] == [9, 9, 9, None, None]
+    assert ["gen_ai.input.messages" in each for each in found] == [True, True, False, False, False]
+    assert world.samples(by, "tracekeeper_normalize_late_total") == {("messages",): 1, ("all",): 2}
+    assert world.samples(by, "tracekeeper_normalize_spans_total") == {("openinference",): 3}
+
+
+def test_the_time_for_a_request_is_taken_anew_each_time() -> None:
+    used = iter([0.0, 0.0, 9.0, 9.0])
+    by = Normalize("to-canonical", "Normalize", Table(), clock=lambda: next(used))
+    for number in (1, 2):
+        (found,) = world.run(by, Told(FOREIGN, span_id=number))
+        assert found["gen_ai.usage.input_tokens"] == 9

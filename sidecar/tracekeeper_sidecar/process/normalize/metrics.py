@@ -26,5 +26,12 @@ UNUSABLE: Final = counter(
     "dialect",
     "reason",
 )
+LATE: Final = counter(
+    "tracekeeper_normalize_late_total",
+    "Spans that a request had no CPU time left for, of one second; they went on without what was left: messages (all "
+    "but these was translated) or all (they are as they came).",
+    "processor",
+    "left",
+)
 
-TABLE: Final[tuple[Metric, ...]] = (TRANSLATED, REPEATED, UNUSABLE)
+TABLE: Final[tuple[Metric, ...]] = (TRANSLATED, REPEATED, UNUSABLE, LATE)

@@ -56,10 +56,13 @@ class Translator:
         self._keep = keep_originals
         self._parts = Parts()
 
-    def translate(self, body: bytes, begin: int, end: int, scope: str, why: int) -> tuple[bytes, str] | None:
+    def translate(
+        self, body: bytes, begin: int, end: int, scope: str, why: int, brief: bool = False
+    ) -> tuple[bytes, str] | None:
         """The new content of the span at [begin, end), and the dialect that it was in, "" for the canonical names; None
-        where it stays as it is. `why` is `Work.why`. Raises ValueError when the span is not protobuf."""
-        return _Span(self, body, begin, end, scope).run(why)
+        where it stays as it is. `why` is `Work.why`. A `brief` translation leaves messages out. Raises ValueError when
+        the span is not protobuf."""
+        return _Span(self, body, begin, end, scope).run(why, brief)
 
 
 class _Span:
@@ -84,7 +87,7 @@ class _Span:
         self._below: dict[str, list[str]] = {}
         """Keys by what they begin with, of messages with an index."""
 
-    def run(self, why: int) -> tuple[bytes, str] | None:
+    def run(self, why: int, brief: bool) -> tuple[bytes, str] | None:
         self._component()
         if why & wire.TRANSLATE:
             self._rows()
@@ -93,7 +96,7 @@ class _Span:
         if why & wire.NUMBERS:
             self._numbers(dialect.name if dialect else OWN)
         self._basis(dialect)
-        if why & (wire.TRANSLATE | wire.EVENTS | wire.FLAT):
+        if not brief and why & (wire.TRANSLATE | wire.EVENTS | wire.FLAT):
             self._messages()
         if not self._made:
             return None
