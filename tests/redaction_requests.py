@@ -35,6 +35,7 @@ SECRETS = (
     "GB82WEST12345698765432",
     "198.51.100.23",
     "2001:db8:85a3::8a2e:370:7334",
+    "::ffff:c000:280",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0." + "dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
     "sk-" + "proj-" + "a1B2c3D4" * 5,
     "ghp_" + "x9Yz8Wv7Ut6S" * 3,

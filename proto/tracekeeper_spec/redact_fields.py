@@ -12,7 +12,7 @@ from tracekeeper_spec.texts import DNS_LABEL
 MOST_PROGRAM = 20_000
 """Instructions that RE2 may make of a pattern: what repeats large things often would take the memory of many."""
 
-KEY_PATTERNS = ("email", "password", "ssn", "credit_card", "phone", "address", "birthday")
+KEY_PATTERNS = ("email", "password", "ssn", "credit[_. -]?card", "phone", "address", "birthday")
 EXCEPT_KEYS = (
     "server.address",
     "server.socket.address",

@@ -296,3 +296,10 @@ def test_a_policy_that_says_the_same_of_redaction_compiles_nothing_anew() -> Non
     assert step(names=["Ada"])._engine is not first._engine
     hashed = [step({"redaction": {"hash": key}}, **HASHED)._engine for key in (GOOD_KEY, GOOD_KEY[::-1], GOOD_KEY)]
     assert hashed[0] is hashed[2] is not hashed[1]
+
+
+@pytest.mark.parametrize("key", ["credit_card", "creditCard", "credit-card", "user.credit card", "CREDITCARD_NO"])
+def test_a_key_may_join_its_words_as_it_likes(key: str) -> None:
+    made = empty(1)
+    made.resource_spans[0].scope_spans[0].spans[0].attributes.add(key=key).value.string_value = "hunter2"
+    assert b"hunter2" not in Engine(wish()).redact(made.SerializeToString()).body

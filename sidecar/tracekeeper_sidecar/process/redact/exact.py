@@ -254,6 +254,7 @@ _DECLARED: Final[dict[Detector, tuple[tuple[bytes, Callable[[bytes, int, int], i
     Detector.IP_ADDRESS: (
         (rb"(?:^|[^0-9A-Za-z._-])(" + _OCTET + rb"(?:\." + _OCTET + rb"){3})", _four, b"."),
         (rb"(?:^|[^0-9A-Za-z.:_])([0-9A-Fa-f]{3,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{0,40})", _six, b":"),
+        (rb"(?:^|[^0-9A-Za-z.:_])(::(?i:ffff):[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4})", _six, b"::"),
     ),
     Detector.JWT: ((_ALONE + rb"(eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]+){1,4}\.?)", _always, b"eyJ"),),
     Detector.SECRET: (
