@@ -33,6 +33,9 @@ PYTHON = {
     "{'email': 'a@b.example is hunter2'}": "{'email': '[REDACTED]'}",
     "[{'said': 'a@b.example', 'n': 1}]": "[{'said': '[REDACTED]', 'n': 1}]",
     "[{\"it's\": 1, 'email': 'hunter2'}]": "[{\"it's\": 1, 'email': '[REDACTED]'}]",
+    "x={'z': [1, 2], 'email': 'q\"hunter2'}, y={'z': [1], 'email': 'q\"hunter2'}": (
+        "x={'z': [1, 2], 'email': '[REDACTED]'}, y={'z': [1], 'email': '[REDACTED]'}"
+    ),
     "{'password': 'hunter2": "{'password': '[REDACTED]",
     "{'password': {'x': 'hunter2'": "{'password': '[REDACTED]'",
     "it's {'name': 'x'} and don't": "it's {'name': 'x'} and don't",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tracekeeper_sidecar.process.redact import make, metrics
 from tracekeeper_sidecar.process.redact.engine import Engine
 from tracekeeper_sidecar.process.redact.step import REASON, Redacting
 from tracekeeper_sidecar.process.step import Request
+from tracekeeper_sidecar.wire.redact import Edit
 from tracekeeper_sidecar.wire.scan import look
 from tracekeeper_sidecar.wire.splice import places, splice
 from tracekeeper_sidecar.wire.varint import delimited
@@ -230,7 +232,7 @@ def test_a_field_that_nobody_owns_goes_alone_where_it_takes_too_long(monkeypatch
 
 
 def test_what_goes_and_what_changes_is_put_together_in_one_turn() -> None:
-    edits = [(at, at + 2, b"x") for at in range(0, 40_000, 4)]
+    edits: list[Edit] = [(at, at + 2, b"x") for at in range(0, 40_000, 4)]
     gone = {(at, at + 4) for at in range(20_000, 40_000, 4)} | {(20_000, 20_400)}
     found = engines._without(edits, gone)
     assert found[:5_000] == edits[:5_000]
@@ -278,7 +280,7 @@ def test_many_small_lists_in_lists_take_no_longer_than_a_request_may(monkeypatch
             rows.values.add().string_value = f"a{row}@b{column}.co"
     engine = Engine(wish())
     clock = iter(range(10_000))
-    monkeypatch.setattr(engines.time, "thread_time", lambda: 0.0 if next(clock) < 3 else 1.0)
+    monkeypatch.setattr(time, "thread_time", lambda: 0.0 if next(clock) < 3 else 1.0)
     assert engine.redact(made.SerializeToString()).gone == 1
     assert next(clock) < 50, "it has looked at the clock on the way"
 

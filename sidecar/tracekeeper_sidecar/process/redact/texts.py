@@ -112,9 +112,11 @@ class Texts:
                 inside.append(left.popleft())
             if left and left[0].begin < string.end:
                 inside.append(left[0])
-            strings.append((string.begin, string.end))
             content = text[string.begin : string.end]
             whole = content
+            # In prose what lies between two quotes may be no string.
+            if begin == 0 or b"\\" in content:
+                strings.append((string.begin, string.end))
             if b"\\" in content:
                 whole = json_text.decoded(content)
                 redacted = self.redact(whole, aims, report, depth + 1)
@@ -124,7 +126,7 @@ class Texts:
                 for each in inside:
                     part = Finding(max(each.begin, string.begin), min(each.end, string.end), each.label)
                     edits.append(self._masked(text, part, report))
-                if keys:
+                if keys and begin == 0:
                     edits += self._dictionaries(text, string.begin, string.end, [], report)
             at = string.after
             if string.value >= 0 and keys and (why := self._matcher.key_pattern(whole)):
