@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -82,12 +81,8 @@ def tree(spans: list[dict[str, Any]], above: str = "") -> dict[str, Any]:
     return {span["name"]: tree(spans, span["span_id"]) for span in below}
 
 
-def cost(price: str) -> float:
-    """Of one call of the example's model, by the amounts per million that are written on its span."""
-    found = re.fullmatch(r"book \S+ ([\d.]+)/([\d.]+) cache_read=([\d.]+)", price)
-    assert found is not None, price
-    whole, output, cached = map(float, found.groups())
-    return (600 * whole + 400 * cached + 50 * output) / 1e6
+COST = (600 * 2.5 + 400 * 1.25 + 50 * 10) / 1e6
+"""Dollars of one call of the example's model, by the book."""
 
 
 def test_runs_are_trees_with_tokens_and_cost(user: Workload) -> None:
@@ -107,7 +102,8 @@ def test_runs_are_trees_with_tokens_and_cost(user: Workload) -> None:
         assert [call["gen_ai.usage.cache_read.input_tokens"] for call in calls] == [400] * 3
         assert [call["gen_ai.usage.output_tokens"] for call in calls] == [50] * 3
         costs = [call["gen_ai.usage.cost"] for call in calls]
-        assert costs == [pytest.approx(cost(call["tracekeeper.cost.price"])) for call in calls]
+        assert costs == [pytest.approx(COST)] * 3
+        assert {call["tracekeeper.cost.source"] for call in calls} == {"computed"}
         (root,) = [span["attributes"] for span in mine if span["parent_span_id"] == ""]
         assert root["tracekeeper.trace.cost"] == pytest.approx(sum(costs))
         assert (root["gen_ai.usage.input_tokens"], root["tracekeeper.usage.repeated"]) == (3000, True)

@@ -27,8 +27,8 @@ cdef class Calls(Component):
 
     cdef int _is_silent(self, int said) noexcept
 
-    @cython.locals(found=cython.longlong)
-    cdef long long _reported(self, const unsigned char* data) except -9
+    @cython.locals(found=cython.longlong, least=cython.longlong)
+    cdef long long _reported(self, const unsigned char* data, unsigned long long tokens) except -9
 
     @cython.locals(pos=Py_ssize_t)
     cdef int _is_double(self, const unsigned char* data, int slot) noexcept
@@ -48,6 +48,8 @@ cdef class Calls(Component):
 
     @cython.locals(end=cython.longlong)
     cdef long long _moment(self, long long now) noexcept
+
+    cdef int _has_room(self, unsigned int tick, unsigned int minute) except -1
 
     cdef Py_ssize_t _introduce(self, const unsigned char* data, unsigned long long pair, unsigned int tick,
                                unsigned int minute) except -9

@@ -98,9 +98,9 @@ class Calls(Component):
             return 0
         return said != _OWN or self._value[_COST_PRICE] < 0
 
-    def _reported(self, data: bytes) -> int:
+    def _reported(self, data: bytes, tokens: int) -> int:
         """Nanodollars that the application says the call has cost, in whichever dialect; _NONE where it says nothing,
-        or nothing that can be."""
+        or nothing that can be. A zero for `tokens` is nothing: some libraries write it where they know no price."""
         if (
             self._value[_COST] < 0
             and self._value[_COST_OF_LLM] < 0
@@ -108,24 +108,27 @@ class Calls(Component):
             and self._value[_COST_OF_OPERATION] < 0
         ):
             return _NONE
+        least = 0
+        if tokens > 0:
+            least = 1
         found = self._dollars(data, _COST)
         if found == _NUMBERLESS:
             self.ignored += 1
-        if found < 0:
+        if found < least:
             found = self._dollars(data, _COST_OF_LLM)
             if found == _NUMBERLESS:
                 self.ignored += 1
-        if found < 0 and self._text(data, _COST_DETAILS):
+        if found < least and self._text(data, _COST_DETAILS):
             found = _NUMBERLESS
             if self._until - self._said <= _LONGEST_TEXT:
                 found = read_details(bytes(data[self._said : self._until]))
             if found == _NUMBERLESS:
                 self.ignored += 1
-        if found < 0:
+        if found < least:
             found = self._dollars(data, _COST_OF_OPERATION)
             if found == _NUMBERLESS:
                 self.ignored += 1
-        if found < 0:
+        if found < least:
             return _NONE
         return found
 
@@ -203,16 +206,23 @@ class Calls(Component):
             return now
         return end
 
+    def _has_room(self, tick: int, minute: int) -> int:
+        """Whether there is room for one more price; where there is none all are forgotten, once in a `minute` of ticks.
+        Numbers that are known then are none any more."""
+        if self._tariffs._index.count >= self._tariffs._index.most:
+            if tick >= self._forgotten and tick - self._forgotten < minute:
+                return 0
+            self._forgotten = tick
+            self._tariffs._clear()
+        return 1
+
     def _introduce(self, data: bytes, pair: int, tick: int, minute: int) -> int:
         """A number for a provider and a model that were not seen together yet; NOT_NOW if there are too many, NEVER
         where the provider's name is too long. A `minute` is so many ticks."""
         if self._text(data, _PROVIDER) and self._until - self._said > _LONGEST_PRICED:
             return _NEVER
-        if self._tariffs._index.count >= self._tariffs._index.most:
-            if tick >= self._forgotten and tick - self._forgotten < minute:
-                return _NOT_NOW
-            self._forgotten = tick
-            self._tariffs._clear()
+        if not self._has_room(tick, minute):
+            return _NOT_NOW
         tier = ""
         if self._tier_slot(data) >= 0:
             tier = (

@@ -117,6 +117,7 @@ class Pricer(Calls):
         self._now = now // _NANOSECONDS
         self._costs.begin(self._now)
         self._introduced = self._roots = 0
+        self._has_room(min(self._now, _LATEST), _MINUTE)
         self._last_ask = self._tariffs.asked + _MOST_ASKS
         pos = 0
         while pos < size:
@@ -276,9 +277,7 @@ class Pricer(Calls):
             self.before += 1
             self._add_up(data, 1, self._nano)
             return 0
-        reported = self._reported(data)
-        if reported == 0 and tokens > 0:
-            reported = _NONE  # Some libraries write a zero where they know no price.
+        reported = self._reported(data, tokens)
         source = _SOURCE_UNKNOWN
         if cost != _UNKNOWN and (own or reported < 0):
             source = _SOURCE_COMPUTED

@@ -103,6 +103,7 @@ class Tally(Waiting):
             raise ValueError("the body is not a request: a message in it is cut off")
         self._set_time(time_ms)
         self._now = time_ms // 1000
+        self._has_room(self._tick, _MINUTE)
         self._slot = _NONE
         self.left = 0
         self._skip = skip

@@ -16,7 +16,8 @@ from tracekeeper_sidecar.wire import native
 from tracekeeper_sidecar.wire.rows import Index
 
 MOST = 2000
-"""Pairs whose price is known; nobody has so many models. Where somebody makes names up, all are forgotten at times."""
+"""Prices that are known: of pairs, and of quarters of an hour where they have hours. When it is full all are forgotten,
+which is every other day with ten such models; and more often where somebody makes names up."""
 KINDS = 7
 """Kinds of tokens, in the order input, output, cache read, cache write, reasoning, input audio, output audio."""
 

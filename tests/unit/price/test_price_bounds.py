@@ -33,7 +33,7 @@ from tracekeeper_sidecar.price.prices import Prices
 from tracekeeper_sidecar.wire.pricing import ASKS, MOST_ASKS, Pricer
 from tracekeeper_sidecar.wire.rows import Births, Family
 from tracekeeper_sidecar.wire.scan import look
-from tracekeeper_sidecar.wire.tariffs import Tariffs
+from tracekeeper_sidecar.wire.tariffs import MOST, Tariffs
 from tracekeeper_sidecar.wire.varint import delimited
 from tracekeeper_spec.price import Price, PriceOverride
 
@@ -103,6 +103,14 @@ def test_no_request_asks_for_more_than_so_many_prices() -> None:
     by = Pricer(tariffs, 7)
     by.price(at_quarters(*range(2 * MOST_ASKS)), NOW * 10**9)
     assert (by.own, by.left, tariffs.asked) == (MOST_ASKS, MOST_ASKS, MOST_ASKS)
+
+
+def test_prices_of_days_that_have_gone_leave_room_for_those_of_now() -> None:
+    by = Pricer(Tariffs(asking(Prices(LATER))), 7)
+    for first in range(0, MOST, 200):
+        by.price(at_quarters(*range(first, first + 200)), NOW * 10**9)
+    by.price(at_quarters(*[-2, -1] * 500), NOW * 10**9)
+    assert (by.left, by.own) == (0, MOST + 1000)
 
 
 @pytest.mark.parametrize("end", [0, (NOW + 86_400 * 2) * 10**9])

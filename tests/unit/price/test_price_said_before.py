@@ -91,6 +91,12 @@ def test_what_costs_nothing_stays_so(free: dict[str, Any]) -> None:
     assert by.price(once, NOW * 10**9) is once
 
 
+@pytest.mark.parametrize("zero", [{COST: 0.0}, {COST: 0}, {"llm.cost.total": 0.0}])
+def test_a_zero_hides_no_price_that_is_reported_by_another_name(zero: dict[str, Any]) -> None:
+    (found,) = priced(CALL | zero | {"operation.cost": 0.5})
+    assert (found[COST], found[SOURCE]) == (0.5, "reported")
+
+
 def test_a_root_adds_up_what_stands_on_its_spans_and_not_what_stood_there() -> None:
     data = body(span(CALL | {COST: 0.0, SOURCE: "own"}), span(ROOT, 9, root=True))
     *_, root = map(said, spans_of(pricer(OWN).price(data, NOW * 10**9)))
