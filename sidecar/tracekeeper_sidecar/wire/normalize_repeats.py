@@ -250,6 +250,8 @@ class Repeats:
         rises = below
         used = words[at + _SUM]
         other = 0
+        if kinds & _SAME and kinds >> _HIGH:  # What is below it and the same has its answer.
+            rises |= own << _ID
         if kinds & _SAID == 0 and kinds & (_BOTH | _USED):
             if own == 0:
                 if below & _BOTH:

@@ -141,7 +141,7 @@ def traces(draw: st.DrawFn) -> list[Node]:
     return nodes
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(traces(), st.randoms(use_true_random=False))
 def test_one_request_in_any_order(nodes: list[Node], chance: Any) -> None:
     chance.shuffle(nodes)
@@ -151,7 +151,7 @@ def test_one_request_in_any_order(nodes: list[Node], chance: Any) -> None:
     assert found == [node.said or expected[node.number] for node in nodes]
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(traces(), st.data())
 def test_requests_with_children_before_their_parents_and_some_again(nodes: list[Node], data: st.DataObject) -> None:
     by, model = world.step(), Model()
@@ -168,7 +168,7 @@ def test_requests_with_children_before_their_parents_and_some_again(nodes: list[
             assert found == [node.said or expected[node.number] for node in now]
 
 
-@settings(max_examples=200)
+@settings(max_examples=300)
 @given(traces(), st.data())
 def test_any_order_over_requests_counts_each_use_once_at_least(nodes: list[Node], data: st.DataObject) -> None:
     """Whatever comes first: where there were tokens of calls, not all of them are taken for repetitions."""

@@ -34,7 +34,7 @@ def tree(attributes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def in_order(nodes: Any) -> list[Any]:
     """The values under keys that are numbers, in their order; gaps are closed."""
-    if not isinstance(nodes, Mapping):
+    if not isinstance(nodes, dict):
         return []
     numbered = sorted(
         (int(key), value) for key, value in nodes.items() if key.isascii() and key.isdigit() and len(key) < 8
@@ -46,17 +46,15 @@ def in_order(nodes: Any) -> list[Any]:
 
 def openinference(nodes: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
     """Messages of `llm.input_messages.N.message.*` and its like, less what comes before N."""
-    return [_openinference(node.get("message"), role) for node in in_order(nodes) if isinstance(node, Mapping)]
+    return [_openinference(node.get("message"), role) for node in in_order(nodes) if isinstance(node, dict)]
 
 
 def _openinference(node: Any, role: str) -> dict[str, Any]:
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         raise UnusableError("messages")
     rest = {key: value for key, value in node.items() if key not in ("contents", "tool_calls")}
-    calls = [item.get("tool_call") for item in in_order(node.get("tool_calls")) if isinstance(item, Mapping)]
-    parts = [
-        _content(item.get("message_content")) for item in in_order(node.get("contents")) if isinstance(item, Mapping)
-    ]
+    calls = [item.get("tool_call") for item in in_order(node.get("tool_calls")) if isinstance(item, dict)]
+    parts = [_content(item.get("message_content")) for item in in_order(node.get("contents")) if isinstance(item, dict)]
     if calls:  # Where the calls stand among the contents is said there, and what they are here.
         parts = [part for part in parts if part.get("type") != "tool_use" or "name" in part]
     if parts and not rest.get("content"):
@@ -71,14 +69,14 @@ def _openinference(node: Any, role: str) -> dict[str, Any]:
 
 def _content(node: Any) -> dict[str, Any]:
     """`message_content.*` as OpenAI writes it."""
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         return {}
     rest = dict(node)
     image = rest.get("image")
-    if isinstance(image, Mapping) and isinstance(image.get("image"), Mapping):
+    if isinstance(image, dict) and isinstance(image.get("image"), dict):
         rest["image"] = image["image"]
     tool = rest.pop("tool_call", None)
-    if isinstance(tool, Mapping):
+    if isinstance(tool, dict):
         return {"type": "tool_call", **tool}
     return rest
 
@@ -87,7 +85,7 @@ def traceloop(nodes: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
     """Messages of `gen_ai.prompt.N.*` and `gen_ai.completion.N.*`, less what comes before N."""
     made = []
     for node in in_order(nodes):
-        if not isinstance(node, Mapping):
+        if not isinstance(node, dict):
             raise UnusableError("messages")
         rest = {key: value for key, value in node.items() if key != "tool_calls"}
         if calls := in_order(node.get("tool_calls")):
@@ -107,8 +105,8 @@ def texts(nodes: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
     """Messages of `llm.prompts.N.prompt.text`, `llm.choices.N.completion.text`, less what comes before N."""
     made = []
     for node in in_order(nodes):
-        inner = next(iter(node.values()), None) if isinstance(node, Mapping) else node
-        said = inner.get("text") if isinstance(inner, Mapping) else inner
+        inner = next(iter(node.values()), None) if isinstance(node, dict) else node
+        said = inner.get("text") if isinstance(inner, dict) else inner
         if not isinstance(said, str):
             raise UnusableError("messages")
         made.append(message(said, role))
@@ -144,7 +142,7 @@ def of_event(said: Mapping[str, Any], role: str) -> dict[str, Any]:
     body = rest.pop("gen_ai.event.content", rest.pop("event_body", None))
     if isinstance(body, str):
         body = parsed(body)
-    if isinstance(body, Mapping):
+    if isinstance(body, dict):
         rest |= body
     for key in ("gen_ai.system", "gen_ai.provider.name", "index", "gen_ai.operation.name", "event.name"):
         rest.pop(key, None)
@@ -156,7 +154,7 @@ def of_event(said: Mapping[str, Any], role: str) -> dict[str, Any]:
             inner = {"content": inner}
         if isinstance(inner, str):
             inner = {"content": inner}
-    if isinstance(inner, Mapping):
+    if isinstance(inner, dict):
         rest |= inner
     if isinstance(rest.get("tool_calls"), str):
         rest["tool_calls"] = parsed(rest["tool_calls"])

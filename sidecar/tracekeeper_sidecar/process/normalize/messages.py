@@ -32,7 +32,7 @@ def listed(value: Any, role: str) -> list[dict[str, Any]]:
     text, which is `role`'s. Raises UnusableError where nothing of that is there."""
     if isinstance(value, str):
         return [{"role": role, "parts": [_text(value)]}]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return _of_object(value, role)
     if isinstance(value, list) and value:
         if len(value) == 1 and isinstance(value[0], list):  # One prompt of a batch of one.
@@ -63,9 +63,9 @@ def message(value: Any, role: str) -> dict[str, Any]:
     """One message; raises UnusableError where it is none."""
     if isinstance(value, str):
         return {"role": role, "parts": [_text(value)]}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise UnusableError("messages")
-    if isinstance(value.get("message"), Mapping):  # A choice, or an event's body.
+    if isinstance(value.get("message"), dict):  # A choice, or an event's body.
         inner = message(value["message"], role)
         if isinstance(value.get("finish_reason"), str):
             inner["finish_reason"] = value["finish_reason"]
@@ -98,7 +98,7 @@ def message(value: Any, role: str) -> dict[str, Any]:
         if parts == [_text("")]:
             parts = []
         parts += [call(item) for item in calls]
-    if isinstance(rest.get("function_call"), Mapping):
+    if isinstance(rest.get("function_call"), dict):
         parts.append(call(rest.pop("function_call")))
     return {"role": whose, "parts": parts, **rest}
 
@@ -111,7 +111,7 @@ def _part(item: Any) -> dict[str, Any]:
     """A part of a message's content."""
     if isinstance(item, str):
         return _text(item)
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return _text(dumped(item))
     rest = {key: value for key, value in item.items() if value is not None}
     kind = rest.get("type")
@@ -146,7 +146,7 @@ def _thought(rest: dict[str, Any]) -> str:
     if isinstance(found, str):
         return found
     if isinstance(found, list):
-        texts = [item.get("text") for item in found if isinstance(item, Mapping)]
+        texts = [item.get("text") for item in found if isinstance(item, dict)]
         if all(isinstance(text, str) for text in texts):
             return "\n".join(map(str, texts))
     return "" if found is None else dumped(found)
@@ -155,7 +155,7 @@ def _thought(rest: dict[str, Any]) -> str:
 def _uri(rest: Mapping[str, Any]) -> str:
     for name in ("image_url", "image", "url"):
         value = rest.get(name)
-        value = value.get("url") if isinstance(value, Mapping) else value
+        value = value.get("url") if isinstance(value, dict) else value
         if isinstance(value, str):
             return value
     return ""
@@ -163,11 +163,11 @@ def _uri(rest: Mapping[str, Any]) -> str:
 
 def call(item: Any) -> dict[str, Any]:
     """A tool call. Its arguments stay the text, or the object, that they were."""
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         raise UnusableError("messages")
     rest = {key: value for key, value in item.items() if value is not None and key != "type"}
     inner = rest.pop("function", None)
-    if isinstance(inner, Mapping):
+    if isinstance(inner, dict):
         rest |= {key: value for key, value in inner.items() if value is not None}
     elif inner is not None:
         rest["name"] = inner

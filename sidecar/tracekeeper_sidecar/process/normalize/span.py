@@ -17,7 +17,7 @@ from tracekeeper_sidecar.process.normalize.row import (
     Kind,
     MessageRow,
 )
-from tracekeeper_sidecar.process.normalize.table import EVENT, Found, Table
+from tracekeeper_sidecar.process.normalize.table import EVENT, Found, Table, rank
 from tracekeeper_sidecar.process.normalize.tokens import Counted, basis
 from tracekeeper_sidecar.process.normalize.values import (
     UnusableError,
@@ -83,16 +83,15 @@ class _Span:
         self._used_events: list[tuple[int, int]] = []
         self._served: set[str] = set()
         self._kind: Kind | None = None
+        self._plan = self._table.plan(tuple(self._has))
         self._exclusive: set[str] = set()
-        self._below: dict[str, list[str]] = {}
-        """Keys by what they begin with, of messages with an index."""
 
     def run(self, why: int, brief: bool) -> tuple[bytes, str] | None:
         self._component()
         if why & wire.TRANSLATE:
             self._rows()
             self._guess()
-        dialect = self._table.whose(self._scope, self._has, self._served)
+        dialect = self._table.whose(self._scope, self._plan, self._served)
         if why & wire.NUMBERS:
             self._numbers(dialect.name if dialect else OWN)
         self._basis(dialect)
@@ -101,7 +100,10 @@ class _Span:
         if not self._made:
             return None
         told = ""
-        if self._served and (dialect := dialect or self._table.whose(self._scope, self._has, self._served)) is not None:
+        if (
+            self._served
+            and (dialect := dialect or self._table.whose(self._scope, self._plan, self._served)) is not None
+        ):
             told = dialect.name
             if keys.DIALECT not in self._has:
                 self._made[keys.DIALECT] = told
@@ -142,7 +144,7 @@ class _Span:
     def _said_kind(self) -> tuple[int, Component | None]:
         best: Component | None = None
         lowest = 99
-        for key in self._has.keys() & self._table.kinds.keys():
+        for key in self._plan.kinds:
             value = self._plain(key)
             for row, dialect in self._table.kinds[key]:
                 if not isinstance(value, str):
@@ -155,10 +157,9 @@ class _Span:
         return lowest, best
 
     def _rows(self) -> None:
-        table = self._table.rows
-        found = [each for key in self._has if key in table for each in table[key]]
-        found += [each for each in self._table.named if each.dialect.name in self._served]
-        found.sort(key=_rank)
+        found = self._plan.rows
+        if named := [each for each in self._table.named if each.dialect.name in self._served]:
+            found = sorted([*found, *named], key=rank)
         for each in found:
             row = each.row
             if row.canonical in self._made or row.canonical in self._has:
@@ -308,19 +309,13 @@ class _Span:
 
     def _sources(self) -> list[tuple[str, MessageRow, Dialect]]:
         """Where the span may have messages, in the order in which they count; keys with an index are sorted out."""
-        table = self._table
-        exact = self._has.keys() & table.messages.keys()
-        for key in self._has:
-            if key.startswith(table.indexed):
-                for source in table.indexed:
-                    if key.startswith(source):
-                        self._below.setdefault(source, []).append(key)
-        if not (exact or self._below or self._events):
+        exact, below = self._plan.exact, self._plan.below
+        if not (exact or below or self._events):
             return []
         return [
             each
-            for each in table.sources
-            if each[0] in exact or each[0] in self._below or (self._events and each[0].startswith(EVENT))
+            for each in self._table.sources
+            if each[0] in exact or each[0] in below or (self._events and each[0].startswith(EVENT))
         ]
 
     def _reasons(self, answers: list[dict[str, Any]]) -> None:
@@ -338,7 +333,7 @@ class _Span:
             if found:
                 self._used.add(source)
             return found
-        below = self._below[source]
+        below = self._plan.below[source]
         if sum(self._has[key][1] - self._has[key][0] for key in below) > MOST_BYTES:
             raise UnusableError("too_large")
         nodes = indexed.tree((key[len(source) :], self._plain(key)) for key in below)
@@ -399,10 +394,6 @@ class _Span:
 
 
 _SHARED: Final = frozenset((keys.OPERATION,))
-
-
-def _rank(found: Found) -> int:
-    return found.rank
 
 
 def _is_whole(value: Any) -> bool:

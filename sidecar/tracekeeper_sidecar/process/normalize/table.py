@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,9 @@ from tracekeeper_sidecar.wire import normalize as wire
 
 EVENT: Final = "event "
 _MOST_KEYS: Final = 4096
+_MOST_PLANS: Final = 256
+_MOST_PLANNED: Final = 64
+"""Plans that are remembered, and the keys of one: together less than a megabyte."""
 
 _SLOTS: Final = {
     keys.OPERATION: wire.OPERATION,
@@ -41,6 +44,22 @@ class Found:
     dialect: Dialect
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the table has for spans with the same keys: those of one library mostly have."""
+
+    rows: list[Found]
+    """In the order of their rank, those of the span's name apart."""
+    kinds: list[str]
+    """Keys that may say what a span is."""
+    exact: frozenset[str]
+    """Keys that have messages."""
+    below: dict[str, list[str]]
+    """Keys with an index, by what they begin with."""
+    tellers: frozenset[str]
+    """Dialects that alone have one of the keys."""
+
+
 class Table:
     """Made once for a config."""
 
@@ -58,6 +77,7 @@ class Table:
         self.indexed: tuple[str, ...] = ()
         """Beginnings of keys with an index, or of parts of an answer."""
         self._tellers: dict[str, str] = {}
+        self._plans: dict[tuple[str, ...], Plan] = {}
         silent = {key for dialect in chosen for key in dialect.silent}
         rank = 0
         for dialect in chosen:
@@ -96,11 +116,42 @@ class Table:
             slot = 0
         return slot | (wire.FOREIGN if foreign else 0)
 
-    def whose(self, scope: str, seen: Iterable[str], served: Collection[str]) -> Dialect | None:
-        """The dialect of a span of that scope, with these keys, for which rows of those dialects have served."""
-        told = {*served, *map(self._teller, seen)}
+    def plan(self, seen: tuple[str, ...]) -> Plan:
+        """What there is for a span with these keys, each once. It is remembered, for as many as have room."""
+        known = self._plans.get(seen)
+        if known is None:
+            known = self._planned(seen)
+            if len(seen) <= _MOST_PLANNED:
+                if len(self._plans) >= _MOST_PLANS:
+                    self._plans.clear()
+                self._plans[seen] = known
+        return known
+
+    def _planned(self, seen: tuple[str, ...]) -> Plan:
+        rows = sorted((each for key in seen if key in self.rows for each in self.rows[key]), key=rank)
+        below: dict[str, list[str]] = {}
+        for key in seen:
+            if key.startswith(self.indexed):
+                for source in self.indexed:
+                    if key.startswith(source):
+                        below.setdefault(source, []).append(key)
+        return Plan(
+            rows,
+            [key for key in seen if key in self.kinds],
+            self.messages.keys() & seen,
+            below,
+            frozenset(map(self._teller, seen)) - {""},
+        )
+
+    def whose(self, scope: str, plan: Plan, served: Collection[str]) -> Dialect | None:
+        """The dialect of a span of that scope, with the keys of that plan, for which rows of those dialects have
+        served."""
         for dialect in self.telling:
-            if dialect.name in told or (dialect.scopes and scope.startswith(dialect.scopes)):
+            if (
+                dialect.name in plan.tellers
+                or dialect.name in served
+                or (dialect.scopes and scope.startswith(dialect.scopes))
+            ):
                 return dialect
         return None
 
@@ -114,6 +165,11 @@ class Table:
                 (dialect.name for dialect in self.telling if any(_is_marked(mark, key) for mark in dialect.marks)), ""
             )
         return known
+
+
+def rank(found: Found) -> int:
+    """Which comes first: the lowest."""
+    return found.rank
 
 
 def _is_marked(mark: str, key: str) -> bool:

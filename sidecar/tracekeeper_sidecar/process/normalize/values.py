@@ -62,7 +62,13 @@ def plain(data: bytes, pos: int, end: int, depth: int = 0) -> Any:
     """The AnyValue at [pos, end) as str, bool, int, float, list, dict, bytes, or None where it has no value."""
     if end - pos > 1 and data[pos] == 10 and data[pos + 1] < 128 and pos + 2 + data[pos + 1] == end:
         return data[pos + 2 : end].decode(errors="replace")
-    found: Any = None
+    if end - pos > 1:  # Numbers as every library writes them.
+        if data[pos] == 24 and data[end - 1] < 128 and (end - pos == 2 or min(data[pos + 1 : end - 1]) > 127):
+            return _signed(data, pos + 1, end)
+        if data[pos] == 33 and end - pos == 9:
+            found: Any = struct.unpack_from("<d", data, pos + 1)[0]
+            return found
+    found = None
     for field in fields(data, pos, end):
         match field.number, field.wire:
             case 1, 2:
