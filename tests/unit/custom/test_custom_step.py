@@ -277,9 +277,9 @@ async def test_a_request_under_way_over_a_change_of_the_policy_is_served_and_cou
 
 
 async def test_nobody_waits_for_it_beyond_the_time_at_which_its_sender_gives_up(make: Make) -> None:
-    odd, loop = make(limits=replace(LIMITS, timeout=0.2)), asyncio.get_running_loop()
+    odd, loop = make(), asyncio.get_running_loop()
     await through(odd, named("drops"), 4)
-    late = begin(odd, named("drops"), 4, due=loop.time() + 0.1)
+    late = begin(odd, named("drops"), 4, due=loop.time() + LIMITS.timeout / 2)
     assert isinstance(late.error, Failed) and late.error.failure == Failure.OVERLOADED
     assert "its sender would give up" in str(late.error)
     assert begin(odd, named("drops"), 4, due=loop.time() + 60).calls == []
