@@ -26,7 +26,7 @@ Aim = Detector | str
 own."""
 
 _MOST_HITS: Final = 4096
-_MOST_PER_BYTE: Final = 1 / 64
+_BYTES_PER_HIT: Final = 64
 _MOST_EVER: Final = 1 << 18
 _MOST_BYTES: Final = 6_000
 """In one pattern of several: Hyperscan takes 16,000."""
@@ -107,28 +107,28 @@ class Prefilter:
         """Where something may be in the serialised request."""
         if self._database is None:
             return EVERYTHING
-        self._hits = []
+        self._hits = hits = []
         self._by_key = False
         # Where there are so many, it is not faster to know which.
-        self._most = min(_MOST_HITS + int(len(body) * _MOST_PER_BYTE), _MOST_EVER)
+        self._most = most = min(_MOST_HITS + len(body) // _BYTES_PER_HIT, _MOST_EVER)
         try:
-            self._database.scan(body, match_event_handler=self._hit)
+            self._database.scan(body, self._hit)
         except self._terminated:
             return EVERYTHING
-        if self._mail >= 0:
-            self._hits += [end << HIT_BITS | self._mail for end in mail_ends(body, self._most)]
+        if self._mail >= 0 and (ends := mail_ends(body, most)):
+            hits += [end << HIT_BITS | self._mail for end in ends]
         if self._numbers >= 0 or self._addresses >= 0:
-            numbers, addresses = number_ends(body, self._most)
+            numbers, addresses = number_ends(body, most)
             if numbers and self._numbers >= 0:
-                self._hits += [end << HIT_BITS | self._numbers for end in numbers]
+                hits += [end << HIT_BITS | self._numbers for end in numbers]
             if addresses and self._addresses >= 0:
-                self._hits += [end << HIT_BITS | self._addresses for end in addresses]
-        if len(self._hits) > self._most:
+                hits += [end << HIT_BITS | self._addresses for end in addresses]
+        if not hits:
+            return Suspicion(hits, True, False) if self._by_key else NOTHING
+        if len(hits) > most:
             return EVERYTHING
-        if not self._hits:
-            return Suspicion([], True, False) if self._by_key else NOTHING
-        self._hits.sort()
-        return Suspicion(self._hits, self._by_key, False)
+        hits.sort()
+        return Suspicion(hits, self._by_key, False)
 
     def _hit(self, pattern: int, begin: int, end: int, flags: int, context: object) -> bool | None:
         if pattern in self._keys:
