@@ -64,6 +64,8 @@ def _row(row: Row) -> str:
     how = [str(row.how)]
     if row.member:
         how.insert(0, f"member `{row.member}` of its JSON")
+    if row.having:
+        how.append(f"where the JSON has `{row.having}`")
     if row.exclusive:
         how.append("exclusive")
     if row.beside:

@@ -111,7 +111,9 @@ def test_a_config_can_name_each_dialect() -> None:
 
 
 def test_no_row_is_there_twice() -> None:
-    assert len({(dialect.name, row.source, row.member, row.canonical) for dialect, row in ROWS}) == len(ROWS)
+    assert len({(dialect.name, row.source, row.member, row.having, row.canonical) for dialect, row in ROWS}) == len(
+        ROWS
+    )
 
 
 def test_what_is_silent_alone_changes_nothing() -> None:

@@ -135,3 +135,31 @@ def test_a_sum_that_is_absurd_is_not_made() -> None:
     found = world.new({INPUT: 500_000_000, OUTPUT: 1, READ: 800_000_000})
 
     assert found == {BASIS: "inclusive"}
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"input": 100, "input_audio_tokens": 50, "output": 10}, (150, 10, "exclusive")),
+        ({"input": 100, "input_audio_tokens": 500, "output": 10}, (600, 10, "exclusive")),
+        ({"input": 100, "output": 10, "output_audio_tokens": 300}, (100, 310, "exclusive")),
+        ({"input": 100, "output": 10, "output_audio_tokens": 30, "output_reasoning_tokens": 5}, (100, 45, "exclusive")),
+        ({"prompt_tokens": 150, "completion_tokens": 9, "prompt_tokens_details": {"audio_tokens": 50}}, (150, 9, None)),
+        ({"input_tokens": 5000, "output_tokens": 9, "cache_read_input_tokens": 1000}, (6000, 9, "exclusive")),
+        (
+            {"input_tokens": 50, "output_tokens": 9, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 7},
+            (57, 9, "exclusive"),
+        ),
+        ({"input_tokens": 50, "output_tokens": 9, "input_tokens_details": {"cached_tokens": 7}}, (50, 9, "inclusive")),
+    ],
+    ids=str,
+)
+def test_whose_tokens_langfuse_has_is_told_by_their_names(
+    usage: dict[str, Any], expected: tuple[int, int, str | None]
+) -> None:
+    """Its own, in which no token is in two of them; OpenAI's answer; Anthropic's, which leaves the cached ones out."""
+    found = world.one(
+        {"langfuse.observation.type": "generation", "langfuse.observation.usage_details": json.dumps(usage)}
+    )
+
+    assert (found[INPUT], found[OUTPUT], found.get(BASIS)) == expected

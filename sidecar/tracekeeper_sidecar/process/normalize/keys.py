@@ -31,6 +31,7 @@ AGENT_DESCRIPTION: Final = "gen_ai.agent.description"
 WORKFLOW: Final = "gen_ai.workflow.name"
 CONVERSATION: Final = "gen_ai.conversation.id"
 USER: Final = "user.id"
+ENVIRONMENT: Final = "deployment.environment.name"
 PROMPT_NAME: Final = "gen_ai.prompt.name"
 PROMPT_VERSION: Final = "gen_ai.prompt.version"
 

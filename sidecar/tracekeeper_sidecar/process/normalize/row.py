@@ -82,6 +82,8 @@ class Row:
     how: How = How.TEXT
     member: str = ""
     """The value is JSON, and this is the path to the member that is meant, its names separated by dots."""
+    having: str = ""
+    """Only where the JSON has this member, too."""
     kinds: tuple[Kind, ...] = ()
     """Only on spans of these kinds; of all, where there are none."""
     beside: str = ""

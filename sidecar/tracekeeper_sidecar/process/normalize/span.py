@@ -41,6 +41,7 @@ _NAME: Final = 5
 _EVENT_NAME: Final = 2
 _EVENT_ATTRIBUTES: Final = 3
 _PARTS: Final = frozenset((keys.CACHE_READ, keys.CACHE_WRITE, keys.CACHE_CREATION, keys.REASONING))
+_AUDIO: Final = frozenset((keys.AUDIO_INPUT, keys.AUDIO_OUTPUT))
 _MESSAGES: Final = (keys.INPUT_MESSAGES, keys.OUTPUT_MESSAGES)
 
 Count = Callable[[str, str], None]
@@ -200,8 +201,9 @@ class _Span:
             return self._parts.text(self._body, self._begin, self._end, _NAME) or None
         value = self._plain(row.source)
         if row.member:
-            value = member(self._object(row.source, value), row.member)
-            if value is None:
+            said = self._object(row.source, value)
+            value = member(said, row.member)
+            if value is None or (row.having and member(said, row.having) is None):
                 return None
         elif value is None or value == "":
             return None
@@ -235,7 +237,8 @@ class _Span:
                 self._count(dialect, error.reason)
 
     def _basis(self, dialect: Dialect | None) -> None:
-        if keys.BASIS in self._has or not (self._has.keys() & _PARTS or self._made.keys() & _PARTS):
+        parts = _PARTS | _AUDIO if self._exclusive else _PARTS
+        if keys.BASIS in self._has or not (self._has.keys() & parts or self._made.keys() & parts):
             return
         counted = Counted(
             self._tokens(keys.INPUT),
@@ -243,6 +246,8 @@ class _Span:
             self._tokens(keys.CACHE_READ),
             self._tokens(keys.CACHE_WRITE) or self._tokens(keys.CACHE_CREATION),
             self._tokens(keys.REASONING),
+            self._tokens(keys.AUDIO_INPUT),
+            self._tokens(keys.AUDIO_OUTPUT),
             keys.INPUT in self._exclusive,
             keys.OUTPUT in self._exclusive,
         )

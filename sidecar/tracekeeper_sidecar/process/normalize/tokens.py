@@ -25,6 +25,8 @@ class Counted:
     cache_read: int | None = None
     cache_write: int | None = None
     reasoning: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
     input_exclusive: bool = False
     """The row says so. So for output."""
     output_exclusive: bool = False
@@ -41,17 +43,20 @@ def basis(counted: Counted, dialect: Dialect | None, provider: str, keys: frozen
     exclusive; else its dialect and provider say it, and what nothing says is inclusive, as OpenTelemetry has it.
     """
     found = ""
-    if counted.cached and counted.input is not None:
+    # Audio is beside the rest only where the row says that nothing is in two of them.
+    beside = counted.cached + (counted.audio_input or 0 if counted.input_exclusive else 0)
+    if beside and counted.input is not None:
         found = INCLUSIVE
         if counted.cached > counted.input or counted.input_exclusive or _passed_on(dialect, provider, keys):
-            if counted.input + counted.cached <= MOST_TOKENS:
+            if counted.input + beside <= MOST_TOKENS:
                 found = EXCLUSIVE
-                counted.input += counted.cached
-    if counted.reasoning and counted.output is not None:
-        exclusive = counted.reasoning > counted.output or counted.output_exclusive
-        if exclusive and counted.output + counted.reasoning <= MOST_TOKENS:
+                counted.input += beside
+    beside = (counted.reasoning or 0) + (counted.audio_output or 0 if counted.output_exclusive else 0)
+    if beside and counted.output is not None:
+        exclusive = (counted.reasoning or 0) > counted.output or counted.output_exclusive
+        if exclusive and counted.output + beside <= MOST_TOKENS:
             found = EXCLUSIVE
-            counted.output += counted.reasoning
+            counted.output += beside
         found = found or INCLUSIVE
     return found
 

@@ -57,6 +57,9 @@ LANGFUSE: Final = Dialect(
         Row(keys.REASONING, _USAGE, How.TOKENS, "completion_tokens_details.reasoning_tokens"),
         Row(keys.AUDIO_INPUT, _USAGE, How.TOKENS, "prompt_tokens_details.audio_tokens"),
         Row(keys.AUDIO_OUTPUT, _USAGE, How.TOKENS, "completion_tokens_details.audio_tokens"),
+        # Anthropic's, which alone has these names, and leaves the cached ones out.
+        Row(keys.INPUT, _USAGE, How.TOKENS, "input_tokens", having="cache_read_input_tokens", exclusive=True),
+        Row(keys.INPUT, _USAGE, How.TOKENS, "input_tokens", having="cache_creation_input_tokens", exclusive=True),
         Row(keys.INPUT, _USAGE, How.TOKENS, "input_tokens"),
         Row(keys.OUTPUT, _USAGE, How.TOKENS, "output_tokens"),
         Row(keys.CACHE_READ, _USAGE, How.TOKENS, "input_tokens_details.cached_tokens"),
@@ -84,6 +87,7 @@ LANGFUSE: Final = Dialect(
         Row(keys.CONVERSATION, "langfuse.session.id"),
         Row(keys.CONVERSATION, "session.id"),
         Row(keys.USER, "langfuse.user.id"),
+        Row(keys.ENVIRONMENT, "langfuse.environment"),
         Row(keys.PROMPT_NAME, "langfuse.observation.prompt.name"),
         Row(keys.PROMPT_VERSION, "langfuse.observation.prompt.version", How.CONTENT),
         Row(keys.TEMPERATURE, _PARAMETERS, How.NUMBER, "temperature"),

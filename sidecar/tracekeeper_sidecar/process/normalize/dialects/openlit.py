@@ -47,6 +47,7 @@ OPENLIT: Final = Dialect(
         Row(keys.TOOL_ARGUMENTS, "gen_ai.tool.input", How.CONTENT, kinds=(Kind.TOOL,)),
         Row(keys.TOOL_RESULT, "gen_ai.tool.output", How.CONTENT, kinds=(Kind.TOOL,)),
         Row(keys.USER, "gen_ai.request.user"),
+        Row(keys.ENVIRONMENT, "gen_ai.environment"),
         Row(keys.FIRST_CHUNK, "gen_ai.server.time_to_first_token", How.NUMBER),
         Row("openai.request.service_tier", "gen_ai.request.service_tier"),
         Row("openai.response.service_tier", "gen_ai.response.service_tier"),

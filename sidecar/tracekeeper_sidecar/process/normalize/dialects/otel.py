@@ -11,6 +11,7 @@ OTEL_1_36: Final = Dialect(
     "otel_1_36",
     "OpenTelemetry up to 1.36",
     silent=(
+        "enduser.id",
         "gen_ai.openai.request.service_tier",
         "gen_ai.openai.response.service_tier",
         "gen_ai.openai.response.system_fingerprint",
@@ -19,6 +20,7 @@ OTEL_1_36: Final = Dialect(
         Row(keys.PROVIDER, "gen_ai.system", How.PROVIDER),
         Row(keys.INPUT, "gen_ai.usage.prompt_tokens", How.TOKENS),
         Row(keys.OUTPUT, "gen_ai.usage.completion_tokens", How.TOKENS),
+        Row(keys.USER, "enduser.id"),
         Row(keys.SEED, "gen_ai.openai.request.seed", How.WHOLE),
         Row("gen_ai.output.type", "gen_ai.openai.request.response_format"),
         Row("openai.request.service_tier", "gen_ai.openai.request.service_tier"),
