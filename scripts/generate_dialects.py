@@ -11,6 +11,7 @@ from pathlib import Path
 from tracekeeper_sidecar.process.normalize.dialects import DIALECTS
 from tracekeeper_sidecar.process.normalize.row import SPAN_NAME, Dialect, KindRow, MessageRow, Row
 from tracekeeper_sidecar.process.normalize.values import PROVIDERS
+from tracekeeper_spec.normalize import DialectName
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/reference/processors/normalize.md"
 BEGIN = "<!-- From here to the next such mark `make docs` writes. -->\n"
@@ -28,7 +29,8 @@ def render() -> str:
 
 def _tables() -> Iterator[str]:
     for dialect in DIALECTS:
-        yield from ("", f"### `{dialect.name}`: {dialect.title}", "")
+        yield from ("", f"### `{DialectName[dialect.name.upper()]}`: {dialect.title}", "")
+        yield from (f"`tracekeeper.dialect` is `{dialect.name}`.", "")
         yield from _about(dialect)
     yield from ("", "### Providers that have another name now", "", "| as it came | canonical |", "|---|---|")
     yield from (f"| `{old}` | `{new}` |" for old, new in PROVIDERS.items())

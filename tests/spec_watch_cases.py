@@ -13,7 +13,7 @@ WATCHED: dict[str, Any] = {
         {
             "name": "normalize",
             "type": "Normalize",
-            "normalize": {"dialects": ["openinference"], "keepOriginals": False, "messages": False},
+            "normalize": {"dialects": ["OpenInference"], "keepOriginals": False, "messages": False},
         },
         {
             "name": "redact",

@@ -7,17 +7,17 @@ from enum import StrEnum
 
 
 class DialectName(StrEnum):
-    """Those that are known."""
+    """Those that are known. A member's name, in lower case, is what spans say in `tracekeeper.dialect`."""
 
-    OTEL_1_36 = "otel_1_36"
-    OTEL_1_41 = "otel_1_41"
-    OPENINFERENCE = "openinference"
-    TRACELOOP = "traceloop"
-    LANGFUSE = "langfuse"
-    OPENLIT = "openlit"
-    VERCEL = "vercel"
-    PYDANTIC_AI = "pydantic_ai"
-    OPENAI_AGENTS = "openai_agents"
+    OTEL_1_36 = "OpenTelemetry136"
+    OTEL_1_41 = "OpenTelemetry141"
+    OPENINFERENCE = "OpenInference"
+    TRACELOOP = "Traceloop"
+    LANGFUSE = "Langfuse"
+    OPENLIT = "OpenLIT"
+    VERCEL = "Vercel"
+    PYDANTIC_AI = "PydanticAI"
+    OPENAI_AGENTS = "OpenAIAgents"
 
 
 @dataclass(frozen=True, slots=True)

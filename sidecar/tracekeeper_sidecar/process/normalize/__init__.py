@@ -18,5 +18,5 @@ def make(processor: Processor, means: Means) -> Step:
 
     wanted = processor.normalize
     assert wanted is not None
-    table = Table([str(dialect) for dialect in wanted.dialects], wanted.messages)
+    table = Table([dialect.name.lower() for dialect in wanted.dialects], wanted.messages)
     return Normalize(processor.name, str(processor.type), table, wanted.keep_originals)
