@@ -109,6 +109,7 @@ class Controller:
             demand=self._pods.index,
             canaries=self._canaries(),
             on_planned=self._planned,
+            on_published=self._pods.published,
             sources=self._sources(),
         )
         if self._control is not None:

@@ -116,6 +116,7 @@ class Reconciler:
         demand: Demand | None = None,
         canaries: Watched | None = None,
         on_planned: Callable[[Plan], None] = lambda plan: None,
+        on_published: Callable[[Plan], None] = lambda plan: None,
         sources: Sequence[Source] = (),
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -125,8 +126,9 @@ class Reconciler:
         self._teller = Teller(
             kube, store, clock, metrics, host_paths, sources, uniform, book.root if book is not None else ""
         )
-        self._control, self._on_planned = control, on_planned
-        """Where the control stream is, given what is published of it; and who is told of each plan."""
+        self._control, self._on_planned, self._on_published = control, on_planned, on_published
+        """Where the control stream is, given what is published of it; who is told of each plan, and once it is written.
+        """
         self._book = book or Book(store, Namespaces())
         self._demand: Demand = demand if demand is not None else NoDemand()
         self._canaries: Watched = canaries if canaries is not None else Unwatched()
@@ -217,6 +219,7 @@ class Reconciler:
         if decided.write and not outcome.problem:
             self._metrics.policy_writes.inc()
             self._revisions[namespace] = decided.document.revision
+            self._on_published(decided)
             logger.info("namespace %s: published revision %d", namespace, decided.document.revision)
         if not outcome.problem:
             self._note(decided, published)

@@ -29,19 +29,27 @@ class Policies:
 
     def __init__(self) -> None:
         self._known: dict[str, _Policy] = {}
+        self._published: dict[str, int] = {}
 
     def take(self, plan: Plan) -> None:
-        """A namespace's policy is now this."""
+        """A namespace's policy is now this, or will be once it is written."""
         known = self._known.get(plan.namespace)
         if not (plan.document.configs or plan.document.revision):
             self._known.pop(plan.namespace, None)
-        elif known is None or known.document != plan.document:
+            self._published.pop(plan.namespace, None)
+            return
+        if known is None or known.document != plan.document:
             self._known[plan.namespace] = _Policy(plan.document)
+        if not plan.write:
+            self.published(plan)
+
+    def published(self, plan: Plan) -> None:
+        """Pods get it from now on. Nobody can be behind a policy that could not be written."""
+        self._published[plan.namespace] = plan.document.revision
 
     def revision(self, namespace: str) -> int:
-        """Of the namespace's policy; 0 where there is none."""
-        known = self._known.get(namespace)
-        return known.document.revision if known is not None else 0
+        """Of the policy that is published in the namespace; 0 where none is known of."""
+        return self._published.get(namespace, 0)
 
     def config_of(self, pod: PodFacts) -> str:
         """The UID of the config that a pod has, or would have; empty if there is none."""

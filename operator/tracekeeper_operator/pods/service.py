@@ -128,8 +128,12 @@ class PodService:
         await self._images.load()
 
     def planned(self, plan: Plan) -> None:
-        """A namespace's policy is now this."""
+        """A namespace's policy is now this, or will be once it is written."""
         self._policies.take(plan)
+
+    def published(self, plan: Plan) -> None:
+        """It has been written."""
+        self._policies.published(plan)
 
     def config_of(self, pod: PodFacts) -> str:
         """The UID of the config that a pod has; empty if there is none."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from control_api import Api, serve
 from control_objects import StoodClock, config
 from tracekeeper_operator.access import Access
+from tracekeeper_operator.errors import KubeError
 from tracekeeper_operator.events import Notice
 from tracekeeper_operator.images import Images, manifest
 from tracekeeper_operator.kube import Kube
@@ -89,6 +90,7 @@ class Rig:
             self.metrics,
             demand=self.service.index,
             on_planned=self.service.planned,
+            on_published=self.service.published,
             sources=[self.service.teller],
         )
 
@@ -263,6 +265,23 @@ async def test_who_owns_a_pod_is_told_once_that_its_sidecars_image_cannot_be_pul
     mine["metadata"]["annotations"]["tracekeeper.dev/image"] = "mine:1"
     await it.look(mine)
     assert "the pod's annotation tracekeeper.dev/image; the kubelet tries again" in it.notices[-1].message
+
+
+async def test_of_a_policy_that_could_not_be_published_nobody_is_behind(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    revision = (await it.look())["policy"]["revision"]
+    it.attached = {"uid-a": Sidecar(revision)}
+    assert (await it.look(pod("a")))["pods"]["current"] == 1
+    it.store.put(it.api.put("tracingconfigs", config(logLevel="Debug")))
+    it.api.fail("PATCH", "/tracekeeper-policy", 403, '{"message": "exceeded quota"}')
+    with pytest.raises(KubeError, match="exceeded quota"):
+        await it.reconciler.round("shop")
+    await it.service.teller.measure()
+    labels = {"namespace": "shop", "state": "stale"}
+    assert it.metrics.registry.get_sample_value("tracekeeper_controller_pods", labels) == 0
+    await it.reconciler.round("shop")
+    await it.service.teller.measure()
+    assert it.metrics.registry.get_sample_value("tracekeeper_controller_pods", labels) == 1
 
 
 class Read(dict[str, Any]):
