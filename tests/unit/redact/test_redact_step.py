@@ -285,6 +285,20 @@ def test_many_small_lists_in_lists_take_no_longer_than_a_request_may(monkeypatch
     assert next(clock) < 50, "it has looked at the clock on the way"
 
 
+@pytest.mark.parametrize(("seconds", "gone"), [(0.5, 0), (0.9, 1)])
+def test_a_request_of_75_kb_may_take_half_a_second(seconds: float, gone: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = empty(1)
+    value = made.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="rows").value
+    for row in range(5_000):
+        value.array_value.values.add().string_value = f"a{row:05}@b.co"
+    body = made.SerializeToString()
+    assert 75_000 < len(body) < 100_000
+    engine = Engine(wish())
+    clock = iter([0.0])
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock, seconds))
+    assert engine.redact(body).gone == gone
+
+
 def test_a_text_has_its_own_time() -> None:
     engine = Engine(wish(patterns=[{"name": "own", "pattern": "EMP-[0-9]{6}"}]))
     engine._matcher.until = 0.0

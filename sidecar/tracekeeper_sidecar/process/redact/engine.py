@@ -23,8 +23,8 @@ _TEXT, _ATTRIBUTE, _EVENT = range(3)
 """What may be remembered: the same bytes may be a text and an attribute, and mean two things."""
 LEAST_SECONDS: Final = 0.25
 """CPU time for any request: what has not been looked at by then is refused."""
-SECONDS_PER_BYTE: Final = 1e-6
-"""And so much more for each byte. Where everything is looked at, ordinary spans take two thirds of it."""
+SECONDS_PER_BYTE: Final = 4e-6
+"""And so much more for each byte: small spans with several findings each take some two millionths on a busy core."""
 MOST_SECONDS: Final = 1.0
 """Never more: nobody else is served meanwhile."""
 _REMEMBERED: Final = 4096
