@@ -138,7 +138,7 @@ class Table:
         return Plan(
             rows,
             [key for key in seen if key in self.kinds],
-            self.messages.keys() & seen,
+            frozenset(self.messages.keys() & seen),
             below,
             frozenset(map(self._teller, seen)) - {""},
         )
