@@ -107,7 +107,8 @@ def test_all_kinds_are_known() -> None:
 
 
 def test_a_config_can_name_each_dialect() -> None:
-    assert {dialect.name for dialect in DIALECTS} == set(map(str, DialectName)) == set(TELLING)
+    names = {name.name.lower() for name in DialectName}
+    assert {dialect.name for dialect in DIALECTS} == names == set(TELLING)
 
 
 def test_no_row_is_there_twice() -> None:

@@ -11,13 +11,11 @@ import otlp_requests
 from normalize_world import NOW, Told
 from tracekeeper_sidecar.process.build import Means
 from tracekeeper_sidecar.process.normalize import make
-from tracekeeper_sidecar.process.normalize.dialects import DIALECTS
 from tracekeeper_sidecar.process.normalize.row import Kind
 from tracekeeper_sidecar.process.normalize.step import Normalize
 from tracekeeper_sidecar.process.normalize.table import Table
 from tracekeeper_sidecar.process.step import Request
 from tracekeeper_spec.faults import Fault
-from tracekeeper_spec.normalize import DialectName
 from tracekeeper_spec.processor_fields import PROCESSOR
 from tracekeeper_spec.walk import read
 
@@ -116,10 +114,6 @@ def test_an_unknown_dialect_is_a_fault_that_names_those_that_are_known() -> None
 
     (fault,) = faults
     assert "OpenInference" in str(fault)
-
-
-def test_the_configs_names_of_dialects_are_those_of_the_table() -> None:
-    assert {name.name.lower() for name in DialectName} == {dialect.name for dialect in DIALECTS}
 
 
 def test_a_body_that_is_no_request_is_an_error() -> None:
