@@ -7,7 +7,7 @@ from tracekeeper_sidecar.wire.detect_models cimport Models, hashed
 cdef int _PING_PONG, _UNDECLARED, _RING, _AGENT, _TOOL, _CONVERSATION, _FROM, _TO, _HANDOFFS, _REPORTED, _UNDECLARED_BITS
 cdef int _HANDOFF_CALL
 cdef Py_ssize_t _LONGEST
-cdef unsigned long long _LOW_14, _LOW_16, _LOW_48, _ALL_64, _MOST_TIMES, _MOST_LEVEL, _OF_HANDOFFS, _OF_DECLARED
+cdef unsigned long long _LOW_14, _LOW_16, _LOW_48, _MOST_TIMES, _MOST_LEVEL, _OF_HANDOFFS, _OF_DECLARED
 
 cdef class Handoffs(Models):
     cdef dict _declared

@@ -6,6 +6,7 @@ types in detect_handoffs.pxd.
 from __future__ import annotations
 
 from collections import OrderedDict
+from zlib import crc32
 
 from tracekeeper_sidecar.wire import detect_calls, detect_known, detect_span
 from tracekeeper_sidecar.wire.detect_found import PING_PONG, RING, UNDECLARED
@@ -25,7 +26,6 @@ _AGENT, _TOOL, _CONVERSATION, _FROM, _TO, _HANDOFFS = (
 _REPORTED, _UNDECLARED_BITS = detect_known.REPORTED, detect_known.UNDECLARED_BITS
 _HANDOFF_CALL = detect_calls.HANDOFF_CALL
 _LOW_14, _LOW_16, _LOW_48 = (1 << 14) - 1, (1 << 16) - 1, (1 << 48) - 1
-_ALL_64 = 0xFFFFFFFFFFFFFFFF
 _MOST_TIMES = 60_000
 _MOST_LEVEL = 15
 _LONGEST = 128
@@ -69,8 +69,8 @@ class Handoffs(Models):
         whose = self._hashed(data, _CONVERSATION, 1)
         if whose == 0:
             whose = self._mark
-        one = mixed(hash(from_) & _ALL_64, 7) % _LOW_14 + 1
-        other = mixed(hash(to) & _ALL_64, 7) % _LOW_14 + 1
+        one = mixed(crc32(from_.encode()), 7) % _LOW_14 + 1
+        other = mixed(crc32(to.encode()), 7) % _LOW_14 + 1
         key = mixed(whose, _OF_HANDOFFS) | 1
         value = self._marks._get(key)
         last = before = times = ring = 0

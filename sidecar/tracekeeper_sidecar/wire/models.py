@@ -6,9 +6,10 @@ import re
 
 _VERSION = re.compile(
     r"([-@:](\d{8}|\d{4}-\d{2}-\d{2}|\d{3,4}|\d{2}-\d{2}|latest|preview|exp|experimental"
-    r"|v\d{1,2}(:\d{1,2})?|\d{1,2}:\d{1,2}))+"
+    r"|v\d{1,2}(:\d{1,2})?|\d{1,2}:\d{1,2})){1,3}"
 )
-"""What stands behind the name of a model: a date, a revision, or how far it is."""
+"""What stands behind the name of a model: a date, a revision, or how far it is. Three at most: a date can be read as
+more than one of these, and a name without an end in ever so many ways."""
 _PLACES = re.compile(
     r"^((us|eu|apac|global|us-gov)\.)?((anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai)\.)?"
 )

@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from corpus.detect.story import BEGIN, SECOND, Story, requests
 from tracekeeper_sidecar.process.detect.step import DetectStep
 from tracekeeper_sidecar.process.step import Request
-from tracekeeper_sidecar.wire.models import is_own_name
+from tracekeeper_sidecar.wire.models import is_own_name, same_model
 from tracekeeper_sidecar.wire.waits import is_to_wait
 from tracekeeper_spec.detect import Detect
 
@@ -101,6 +101,14 @@ def test_calls_that_differ_in_more_than_the_attempt_are_others() -> None:
     for number in range(9):
         story.tool("search", f'{{"attempt":1,"q":{number}}}').tool("search", f'{{"q":{number},"retry":2}}')
     assert _told(_step(), story) == []
+
+
+def test_versions_without_an_end_are_looked_at_once() -> None:
+    name = ("gpt-4" + "-2024-08-06" * 11)[:127] + "x"
+    assert not same_model("gpt-4", name)
+    story = Story(model="gpt-4", answered=name).chat()
+    assert len(_told(_step(), story)) == 1
+    assert is_own_name("x" * 100_000)
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,10 @@ class Plain:
             due("Loop", self.counts[call], spec.loop.repeats if arguments else spec.loop.without_arguments)
         elif "openai.agents.to_agent" in own:
             one, other = str(own["openai.agents.from_agent"]), str(own["openai.agents.to_agent"])
-            first, last, before, times = self.passed.get(whose, ("", "", "", 0))
-            chained = last == one and one != other
-            goes_on = chained and other in (first, before)
-            self.passed[whose] = one, other, first if chained else "", times + 1 if goes_on else 1
+            giver, taker, before, so_far = self.passed.get(whose, ("", "", "", 0))
+            chained = taker == one and one != other
+            goes_on = chained and other in (giver, before)
+            self.passed[whose] = one, other, giver if chained else "", so_far + 1 if goes_on else 1
             due("HandoffPingPong", self.passed[whose][3], spec.ping_pong.handoffs, (whose, "HandoffPingPong"))
         return said
 

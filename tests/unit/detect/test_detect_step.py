@@ -16,6 +16,7 @@ from corpus.detect.labelled import cases
 from corpus.detect.story import BEGIN, Story, requests
 from tracekeeper_sidecar.process.build import Means, build
 from tracekeeper_sidecar.process.detect.step import DetectStep
+from tracekeeper_sidecar.process.detect.words import disowned
 from tracekeeper_sidecar.process.step import Request
 from tracekeeper_sidecar.wire import scan
 from tracekeeper_sidecar.wire.detect import Watch
@@ -124,6 +125,22 @@ def test_what_an_application_says_itself_was_detected_has_another_name() -> None
         assert all(keys[-2:] == ["application.detected", "after"] for keys in kept[:6])
         assert kept[6] == ["application.detected", "after", "tracekeeper.detected"]
     assert _metric(step, "tracekeeper_detect_reports_total", "ToolFailures") == 1
+
+
+def test_only_what_is_a_name_is_given_another_one_however_it_is_written() -> None:
+    message = ExportTraceServiceRequest()
+    scope = message.resource_spans.add().scope_spans.add()
+    span = scope.spans.add(trace_id=b"t" * 16, span_id=b"s" * 8, name="a")
+    span.attributes.add(key="prompt").value.string_value = "What is tracekeeper.detected?"
+    span.attributes.add(key="tracekeeper.detected").value.array_value.values.add(string_value="Loop")
+    span.attributes.add(key="tracekeeper.detected").value.string_value = "again"
+    request = Request(message.SerializeToString(), 1, BEGIN)
+    _step().run(request)
+    (kept,) = ExportTraceServiceRequest.FromString(request.body).resource_spans[0].scope_spans[0].spans
+    assert [pair.key for pair in kept.attributes] == ["prompt", "application.detected", "application.detected"]
+    assert kept.attributes[0].value.string_value == "What is tracekeeper.detected?"
+    # A length of two bytes where one would do.
+    assert disowned(b"\x0a\x94\x00tracekeeper.detected", [(0, 23)]) == b"\x0a\x94\x00application.detected"
 
 
 def test_only_the_first_of_two_steps_gives_it_another_name() -> None:

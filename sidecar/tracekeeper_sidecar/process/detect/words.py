@@ -5,6 +5,7 @@ No content is ever in it: names of agents, tools and models, and numbers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -37,6 +38,8 @@ DETECTORS: Final = tuple(str(detector) for detector in Detector)
 _ATTRIBUTE, _MOST = 9, 32
 _KEY = DETECTED.encode()
 _DISOWNED = b"application.detected"
+_OWNED = re.compile(rb"(\x14|\x94\x80*\x00)" + re.escape(_KEY))
+"""With its length before it, in one byte or, as nobody writes it, in more."""
 assert len(_KEY) == len(_DISOWNED)
 
 
@@ -45,7 +48,7 @@ def disowned(body: bytes, places: Sequence[tuple[int, int]]) -> bytes:
     that nothing else moves."""
     made = bytearray(body)
     for begin, end in places:
-        made[begin:end] = body[begin:end].replace(_KEY, _DISOWNED)
+        made[begin:end] = _OWNED.sub(rb"\1" + _DISOWNED, body[begin:end])
     return bytes(made)
 
 
