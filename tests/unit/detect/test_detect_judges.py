@@ -104,8 +104,8 @@ def test_calls_that_differ_in_more_than_the_attempt_are_others() -> None:
 
 
 def test_versions_without_an_end_are_looked_at_once() -> None:
+    assert not same_model("gpt-4", "gpt-4" + "-2024-08-06" * 60 + "x")  # Each date can be read in two ways.
     name = ("gpt-4" + "-2024-08-06" * 11)[:127] + "x"
-    assert not same_model("gpt-4", name)
     story = Story(model="gpt-4", answered=name).chat()
     assert len(_told(_step(), story)) == 1
     assert is_own_name("x" * 100_000)
