@@ -359,25 +359,17 @@ class Repeats:
 def hashed(data: bytes, pos: int, end: int, seed: int) -> int:
     """64 bits for the bytes at [pos, end)."""
     mixed = seed ^ (end - pos)
-    if end - pos < 8:
+    last = end - 8
+    if last < pos:
         while pos < end:
             mixed = (mixed << 8 ^ mixed >> 56 ^ data[pos]) & _ALL_64
             pos += 1
         return _stirred(_stirred(mixed))
-    # Products that do not wait for each other.
-    last = end - 8
-    mixed ^= ((native.fixed(data, pos) ^ seed) * _STIR) & _ALL_64
-    mixed ^= ((native.fixed(data, last) + seed) * _STEP) & _ALL_64
-    if end - pos <= 24:
-        mixed ^= ((native.fixed(data, (pos + last) >> 1) ^ seed) * _STRIDE) & _ALL_64
-        return _stirred(mixed)
-    factor = _STRIDE
-    pos += 8
-    while pos < last:  # No two words have the same factor.
-        mixed = (mixed + (native.fixed(data, pos) ^ seed) * factor) & _ALL_64
-        factor = (factor + _STEP) & _ALL_64
+    # Word by word: of two texts that differ in one no two marks are the same.
+    while pos < last:
+        mixed = _stirred(mixed ^ native.fixed(data, pos))
         pos += 8
-    return _stirred(mixed)
+    return _stirred(_stirred(mixed ^ native.fixed(data, last)))
 
 
 def _stirred(word: int) -> int:

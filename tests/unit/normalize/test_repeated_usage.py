@@ -111,6 +111,14 @@ def test_many_spans_of_one_id_take_no_longer_than_others() -> None:
     assert not any(world.repeated(found))
 
 
+def test_answers_with_ids_that_differ_in_a_digit_are_different() -> None:
+    for begin in range(0, 1000, 20):
+        calls = [
+            chat(place + 1, 1 if place else 0, **{"gen_ai.response.id": f"{begin + place:06d}"}) for place in range(20)
+        ]
+        assert not any(world.repeated(world.run(world.step(), *calls)))
+
+
 def test_memory_of_a_large_request_is_given_back() -> None:
     repeats = Repeats(Usage(), Answers(), 7)
     normalizer = Normalizer(Table().judge, repeats)
