@@ -1,7 +1,7 @@
 """Says of an exception what it was and where, and never what its text says.
 
-The texts of Python's own exceptions repeat values (KeyError, ValueError), and values of spans have no place in a log, in
-an answer or on a page: what is to be hidden of them may not be hidden yet.
+The texts of Python's own exceptions repeat values (KeyError, ValueError), and values of spans have no place in a log,
+in an answer or on a page: what is to be hidden of them may not be hidden yet.
 """
 
 from __future__ import annotations

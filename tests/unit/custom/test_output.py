@@ -45,10 +45,10 @@ def test_so_many_in_a_minute_and_the_others_are_counted(caplog: pytest.LogCaptur
     now = 0.0
     output = Output(lambda: now)
     output.take(b"".join(b"%d\n" % number for number in range(LINES + 5)) + b"half")
-    output.take(b" a line\none m")
+    output.take(b" a line\non")
     assert lines(caplog) == [str(number) for number in range(LINES)]
     now = MINUTE + 1
-    output.take(b"ore\nlast\n")
+    output.take(b"e more\nlast\n")
     assert "has printed 6 more lines" in caplog.text
     assert lines(caplog)[LINES:] == ["one more", "last"]
 

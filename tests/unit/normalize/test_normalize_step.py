@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -127,6 +128,20 @@ def test_keys_that_are_made_up_cost_no_memory_and_no_verdict() -> None:
         world.run(by, Told({f"made.up.{number}": 1 for number in range(begin, begin + 100)}))
 
     assert world.one(FOREIGN, by)["gen_ai.usage.input_tokens"] == 9
+
+
+def test_keys_of_any_length_do_not_fill_the_memory() -> None:
+    by = world.step()
+    world.run(by, Told(FOREIGN))
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            world.run(by, Told(FOREIGN | {f"{number:06}" + "k" * 200_000: 1}))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 3_000_000, "of 12,000,000 characters of keys"
 
 
 def test_kinds_are_those_of_the_design() -> None:

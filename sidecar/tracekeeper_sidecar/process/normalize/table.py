@@ -15,7 +15,10 @@ EVENT: Final = "event "
 _MOST_KEYS: Final = 4096
 _MOST_PLANS: Final = 256
 _MOST_PLANNED: Final = 64
-"""Plans that are remembered, and the keys of one: together less than a megabyte."""
+_LONGEST_KEY: Final = 128
+_MOST_TEXT: Final = 4096
+"""Keys and plans that are remembered, the keys of a plan, and the characters of one key and of a plan's keys: some
+megabytes together, whatever is sent."""
 
 _SLOTS: Final = {
     keys.OPERATION: wire.OPERATION,
@@ -121,7 +124,7 @@ class Table:
         known = self._plans.get(seen)
         if known is None:
             known = self._planned(seen)
-            if len(seen) <= _MOST_PLANNED:
+            if len(seen) <= _MOST_PLANNED and sum(map(len, seen)) <= _MOST_TEXT:
                 if len(self._plans) >= _MOST_PLANS:
                     self._plans.clear()
                 self._plans[seen] = known
@@ -159,11 +162,13 @@ class Table:
         """The dialect that alone has such a key; "" for none."""
         known = self._tellers.get(key)
         if known is None:
-            if len(self._tellers) >= _MOST_KEYS:
-                self._tellers.clear()
-            known = self._tellers[key] = next(
+            known = next(
                 (dialect.name for dialect in self.telling if any(_is_marked(mark, key) for mark in dialect.marks)), ""
             )
+            if len(key) <= _LONGEST_KEY:
+                if len(self._tellers) >= _MOST_KEYS:
+                    self._tellers.clear()
+                self._tellers[key] = known
         return known
 
 
