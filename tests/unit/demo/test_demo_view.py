@@ -66,7 +66,8 @@ def test_a_trace_is_a_tree_in_order_of_time() -> None:
 
 def test_a_tree_tells_what_calls_and_the_whole_have_cost() -> None:
     tokens = {"gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 9, "gen_ai.usage.cost": 0.00015}
-    found = [span("root", "1", **{"tracekeeper.trace.cost": 0.00015}), span("chat", "2", "1", 2.0, **tokens)]
+    whole: dict[str, Any] = {"tracekeeper.trace.cost": 0.00015}
+    found = [span("root", "1", **whole), span("chat", "2", "1", 2.0, **tokens)]
     assert trace_tree(found) == [
         "trace t (s)",
         "root  2.0 ms, $0.000150 for the whole trace",
@@ -79,7 +80,8 @@ def test_what_was_not_hidden_or_not_priced_is_a_fault() -> None:
     lines, faults = treatment([span("chat", "1", **call), span("chat", "2", **call)])
     assert "as they arrived: I am [REDACTED]." in lines[0] and "$0.5000" in lines[1]
     assert faults == []
-    lines, faults = treatment([span("chat", "1", **{"gen_ai.input.messages": "ada@example.com"})])
+    bare: dict[str, Any] = {"gen_ai.input.messages": "ada@example.com"}
+    lines, faults = treatment([span("chat", "1", **bare)])
     assert [fault.split(" arrived ")[0] for fault in faults] == ["1 of 1 spans", "1 of 1 calls of a model"]
     assert treatment([span("root", "1")]) == ([], ["no call of a model has arrived"])
 

@@ -30,6 +30,10 @@ def chat(span_id: int, parent: int = 0, **more: Any) -> Told:
     return Told(CHAT | more, span_id=span_id, parent=parent)
 
 
+def answered(answer: str, span_id: int, parent: int = 0) -> Told:
+    return Told(CHAT | {"gen_ai.response.id": answer}, span_id=span_id, parent=parent)
+
+
 def test_the_outer_of_two_calls_repeats_the_inner() -> None:
     outer, inner = chat(1), chat(2, 1)
 
@@ -48,7 +52,7 @@ def test_a_call_within_another_of_other_tokens_takes_nothing_from_it() -> None:
 
 
 def test_calls_that_say_different_answers_are_two_whatever_their_tokens() -> None:
-    inner, outer = chat(2, 1, **{"gen_ai.response.id": "b"}), chat(1, **{"gen_ai.response.id": "a"})
+    inner, outer = answered("b", 2, 1), answered("a", 1)
 
     assert world.repeated(world.run(world.step(), inner, outer)) == [False, False]
 
@@ -57,14 +61,12 @@ def test_calls_of_one_answer_are_one_whatever_their_tokens() -> None:
     """Some instrumentations leave the cached tokens out."""
     inner = chat(2, 1, **{"gen_ai.response.id": "a", "gen_ai.usage.input_tokens": 60})
 
-    assert world.repeated(world.run(world.step(), inner, chat(1, **{"gen_ai.response.id": "a"}))) == [False, True]
+    assert world.repeated(world.run(world.step(), inner, answered("a", 1))) == [False, True]
 
 
 def test_a_call_between_two_of_different_answers_belongs_to_the_nearer() -> None:
     """It says none itself: it is what is above it, and not what is above that, too."""
-    found = world.run(
-        world.step(), chat(3, 2), chat(2, 1, **{"gen_ai.response.id": "b"}), chat(1, **{"gen_ai.response.id": "a"})
-    )
+    found = world.run(world.step(), chat(3, 2), answered("b", 2, 1), answered("a", 1))
 
     assert world.repeated(found) == [False, True, False]
 
