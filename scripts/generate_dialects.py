@@ -63,6 +63,8 @@ def _about(dialect: Dialect) -> Iterator[str]:
 
 def _row(row: Row) -> str:
     source = row.source if row.source == SPAN_NAME else f"`{row.source}`"
+    if row.plus:
+        source += f" + `{row.plus}`"
     how = [str(row.how)]
     if row.member:
         how.insert(0, f"member `{row.member}` of its JSON")

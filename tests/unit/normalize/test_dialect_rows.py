@@ -24,7 +24,9 @@ COMES: dict[How, tuple[Any, Any]] = {
     How.NUMBER: (0.5, 0.5),
     How.WHOLE: (64, 64),
     How.DOLLARS: (0.25, 0.25),
+    How.SUM: ('{"input": 0.25, "output": 0.5}', 0.75),
     How.SECONDS: (250, 0.25),
+    How.SINCE: ('"2025-10-09T08:53:20.250000Z"', 0.25),
     How.LIST: ("stop", ["stop"]),
 }
 

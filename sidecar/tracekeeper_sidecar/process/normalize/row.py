@@ -19,7 +19,9 @@ class How(StrEnum):
     NUMBER = "number"
     WHOLE = "whole number"
     DOLLARS = "dollars"
+    SUM = "dollars, those of all its members together"
     SECONDS = "milliseconds to seconds"
+    SINCE = "a moment, to seconds since the span began"
     LIST = "list of texts"
     PROVIDER = "provider, renamed"
     CONTENT = "as it is"
@@ -88,6 +90,8 @@ class Row:
     """Only on spans of these kinds; of all, where there are none."""
     beside: str = ""
     """A canonical attribute: the row serves only where that is known by now."""
+    plus: str = ""
+    """Another key, whose number is added where it is there."""
     exclusive: bool = False
     """Tokens that do not contain the cached ones (of input), or those of reasoning (of output)."""
 

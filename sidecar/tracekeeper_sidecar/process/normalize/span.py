@@ -14,6 +14,7 @@ from tracekeeper_sidecar.process.normalize.row import (
     Component,
     Dialect,
     Form,
+    How,
     Kind,
     MessageRow,
 )
@@ -29,15 +30,18 @@ from tracekeeper_sidecar.process.normalize.values import (
     parsed,
     plain,
     provider,
+    since,
     tokens,
 )
 from tracekeeper_sidecar.wire import normalize as wire
 from tracekeeper_sidecar.wire.normalize_span import Parts
+from tracekeeper_sidecar.wire.varint import fields
 
 OWN: Final = "opentelemetry"
 """In place of a dialect: canonical names."""
 
 _NAME: Final = 5
+_START: Final = 7
 _EVENT_NAME: Final = 2
 _EVENT_ATTRIBUTES: Final = 3
 _PARTS: Final = frozenset((keys.CACHE_READ, keys.CACHE_WRITE, keys.CACHE_CREATION, keys.REASONING))
@@ -200,6 +204,10 @@ class _Span:
         if row.source not in self._has:
             return self._parts.text(self._body, self._begin, self._end, _NAME) or None
         value = self._plain(row.source)
+        if row.how is How.SINCE:
+            return since(value, self._began()) if value else None
+        if row.how is How.SUM:
+            return converted(self._object(row.source, value), row.how)
         if row.member:
             said = self._object(row.source, value)
             value = member(said, row.member)
@@ -207,7 +215,19 @@ class _Span:
                 return None
         elif value is None or value == "":
             return None
-        return converted(value, row.how)
+        done = converted(value, row.how)
+        if row.plus and row.plus in self._has and isinstance(done, int | float):
+            more = converted(self._plain(row.plus), row.how)
+            self._used.add(row.plus)
+            return done + more if isinstance(more, int | float) else done
+        return done
+
+    def _began(self) -> int:
+        """In Unix nanoseconds."""
+        for field in fields(self._body, self._begin, self._end):
+            if field.number == _START and field.wire == 1:
+                return int.from_bytes(self._body[field.value : field.end], "little")
+        return 0
 
     def _object(self, key: str, value: Any) -> Any:
         """What the attribute's JSON says; it is read once."""

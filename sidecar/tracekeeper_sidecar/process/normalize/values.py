@@ -9,6 +9,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tracekeeper_sidecar.process.normalize.row import How
@@ -17,6 +18,9 @@ from tracekeeper_sidecar.wire.varint import delimited, encode, fields
 MOST_TOKENS: Final = 1_000_000_000
 _LOW: Final = (1 << 64) - 1
 _DEEP: Final = 64
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = 1000
+"""Which moments are cut to, and beginnings of spans are not."""
 _SHORT: Final = 128
 _FIELD: Final = [bytes((74, size)) for size in range(_SHORT)]
 _VALUE: Final = [bytes((18, size)) for size in range(_SHORT)]
@@ -172,15 +176,41 @@ def converted(value: Any, how: How) -> str | int | float | list[str] | None:
             return value or None
         case How.CONTENT:
             return content(value)
+        case How.SUM:
+            return sum(dollars(part) for part in value.values()) if isinstance(value, dict) and value else None
+        case How.DOLLARS:
+            return dollars(value)
         case How.WHOLE if not _endless(value):
             return whole(value)
         case How.WHOLE:
             return None
         case _:
             found = number(value)
-            if how is How.DOLLARS and found < 0:
-                raise UnusableError("negative")
             return found / 1000 if how is How.SECONDS else found
+
+
+def dollars(value: Any) -> float:
+    """What something has cost; raises UnusableError for what is no price."""
+    found = number(value)
+    if found < 0:
+        raise UnusableError("negative")
+    return found
+
+
+def since(value: Any, began: int) -> float:
+    """Seconds from `began`, in Unix nanoseconds, to a moment in ISO 8601, which may be in quotes as JSON has it; one
+    without a zone is UTC's. Raises UnusableError for what is none, or was before."""
+    if not isinstance(value, str) or len(value) > 40:
+        raise UnusableError("type")
+    try:
+        moment = datetime.fromisoformat(value.strip('"'))
+    except ValueError:
+        raise UnusableError("type") from None
+    passed = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+    nanoseconds = (passed.days * 86_400 + passed.seconds) * 1_000_000_000 + passed.microseconds * 1000 - began
+    if nanoseconds < -_MICROSECOND:
+        raise UnusableError("negative")
+    return max(0, nanoseconds) / 1_000_000_000
 
 
 def tokens(value: Any) -> int:

@@ -79,6 +79,8 @@ LANGFUSE: Final = Dialect(
         Row(keys.AUDIO_INPUT, _USAGE, How.TOKENS, "input_audio_tokens"),
         Row(keys.AUDIO_OUTPUT, _USAGE, How.TOKENS, "output_audio_tokens"),
         Row(keys.COST, "langfuse.observation.cost_details", How.DOLLARS, "total"),
+        Row(keys.COST, "langfuse.observation.cost_details", How.SUM),
+        Row(keys.FIRST_CHUNK, "langfuse.observation.completion_start_time", How.SINCE),
         Row(keys.AGENT_NAME, SPAN_NAME, kinds=(Kind.AGENT,)),
         Row(keys.TOOL_NAME, SPAN_NAME, kinds=(Kind.TOOL,)),
         Row(keys.TOOL_ARGUMENTS, "langfuse.observation.input", How.CONTENT, kinds=(Kind.TOOL,)),

@@ -85,6 +85,8 @@ OPENINFERENCE: Final = Dialect(
         Row(keys.AUDIO_INPUT, "llm.token_count.prompt_details.audio", How.TOKENS),
         Row(keys.AUDIO_OUTPUT, "llm.token_count.completion_details.audio", How.TOKENS),
         Row(keys.COST, "llm.cost.total", How.DOLLARS),
+        Row(keys.COST, "llm.cost.prompt", How.DOLLARS, plus="llm.cost.completion"),
+        Row(keys.COST, "llm.cost.completion", How.DOLLARS),
         Row(keys.FINISH_REASONS, "llm.finish_reason", How.LIST),
         Row(keys.AGENT_NAME, "agent.name"),
         Row(keys.AGENT_NAME, "graph.node.name", kinds=(Kind.AGENT,)),
