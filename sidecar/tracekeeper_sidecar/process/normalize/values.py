@@ -16,6 +16,7 @@ from tracekeeper_sidecar.process.normalize.row import How
 from tracekeeper_sidecar.wire.varint import delimited, encode, fields
 
 MOST_TOKENS: Final = 1_000_000_000
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _LOW: Final = (1 << 64) - 1
 _DEEP: Final = 64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -269,10 +270,9 @@ def content(value: Any) -> str:
 def dumped(value: Any) -> str:
     """As JSON; raises UnusableError for what is nested too deep, or has bytes in it."""
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _JSON.encode(value)
     except (TypeError, ValueError, RecursionError):
         raise UnusableError("type") from None
-    return text
 
 
 def provider(name: str) -> str | None:
