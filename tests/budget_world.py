@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -142,3 +143,14 @@ def leader(world: BudgetWorld, name: str, told: list[int] | None = None) -> tupl
     book = Book(lambda: {"shop/agents": world.budgets}, world.world.clock)
     heard = told if told is not None else []
     return book, Checkpoints(world.kube, "tk", name, book, world.world.clock, heard.append)
+
+
+@asynccontextmanager
+async def working_budget_world(directory: Path) -> AsyncIterator[BudgetWorld]:
+    """The same, and what pods state is taken into the books and kept, as time goes."""
+    async with budget_world(directory) as world:
+        running = [asyncio.create_task(each) for each in (world.checkpoints.run(), world.statements.run())]
+        yield world
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from budget_world import BudgetWorld, budget_world
+from budget_world import BudgetWorld, working_budget_world
 from sidecar_process import otlp
 from told_pods import Pod
 from tracekeeper_operator.control import messages
@@ -41,12 +41,8 @@ BESIDE = {"budgets": [{"name": "daily", "limit": {"amount": "10"}}, {"name": "us
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[BudgetWorld]:
-    async with budget_world(tmp_path) as world:
-        running = [asyncio.create_task(each) for each in (world.checkpoints.run(), world.statements.run())]
+    async with working_budget_world(tmp_path) as world:
         yield world
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
 
 
 def planted(number: int, now: int) -> Span:

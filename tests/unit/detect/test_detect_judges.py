@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from corpus.detect.story import BEGIN, SECOND, Story, requests
+from corpus.detect.story import BEGIN, SECOND, Story
+from detect_world import told as told_by
+from detect_world import watching
 from tracekeeper_sidecar.process.detect.step import DetectStep
-from tracekeeper_sidecar.process.step import Request
 from tracekeeper_sidecar.wire.models import is_own_name, same_model
 from tracekeeper_sidecar.wire.waits import is_to_wait
-from tracekeeper_spec.detect import Detect
 
 DAY = 86_400 * SECOND
-
-
-def _step(**options: object) -> DetectStep:
-    return DetectStep("watch", "Detect", Detect(**options))  # type: ignore[arg-type] # whatever a test says
-
-
-def _told(step: DetectStep, story: Story, name: str = "a", at: int = BEGIN) -> list[tuple[int, str]]:
-    """The span by its number, and the message, of each event that is written."""
-    told, number = [], 0
-    for body in requests(name, story):
-        request = Request(body, body.count(b"gen_ai.operation.name"), at)
-        step.run(request)
-        for resource in ExportTraceServiceRequest.FromString(request.body).resource_spans:
-            for span in resource.scope_spans[0].spans:
-                told += [(number, event.attributes[1].value.string_value) for event in span.events]
-                number += 1
-    return told
 
 
 def _calls(step: DetectStep) -> dict[tuple[str, ...], float]:
@@ -37,33 +19,33 @@ def _calls(step: DetectStep) -> dict[tuple[str, ...], float]:
 
 
 def test_an_agent_of_another_service_is_not_judged_by_what_one_of_its_name_says() -> None:
-    step = _step()
-    _told(step, Story().invoke("triage", handoffs=["nobody"]), "one")
-    assert _told(step, Story().hand_over("triage", "refunds"), "two") == []
-    assert _told(step, Story(trace=2).hand_over("triage", "refunds"), "one") == [
+    step = watching()
+    told_by(step, Story().invoke("triage", handoffs=["nobody"]), "one")
+    assert told_by(step, Story().hand_over("triage", "refunds"), "two") == []
+    assert told_by(step, Story(trace=2).hand_over("triage", "refunds"), "one") == [
         (0, "triage has handed over to refunds, which is not declared")
     ]
 
 
 def test_what_an_agent_declares_last_holds() -> None:
-    step = _step()
-    _told(step, Story().invoke("triage", handoffs=["nobody"]))
-    _told(step, Story(trace=2).invoke("triage", handoffs=["refunds"]))
-    assert _told(step, Story(trace=3).hand_over("triage", "refunds")) == []
-    assert len(_told(step, Story(trace=4).hand_over("triage", "nobody"))) == 1
+    step = watching()
+    told_by(step, Story().invoke("triage", handoffs=["nobody"]))
+    told_by(step, Story(trace=2).invoke("triage", handoffs=["refunds"]))
+    assert told_by(step, Story(trace=3).hand_over("triage", "refunds")) == []
+    assert len(told_by(step, Story(trace=4).hand_over("triage", "nobody"))) == 1
 
 
 def test_hand_offs_before_an_agent_has_declared_are_judged_when_it_does() -> None:
     story = Story().hand_over("lobby", "weather").hand_over("lobby", "billing").hand_over("lobby", "legal")
-    told = _told(_step(), story.invoke("lobby", handoffs=["weather", "billing"]).end())
+    told = told_by(watching(), story.invoke("lobby", handoffs=["weather", "billing"]).end())
     assert told == [(3, "lobby has handed over to legal, which is not declared")]
     other = Story().hand_over("lobby", "legal").next_trace().invoke("lobby", handoffs=["weather"])
-    assert _told(_step(), other) == []
+    assert told_by(watching(), other) == []
 
 
 def test_what_the_config_declares_is_not_judged_by_what_the_agent_does() -> None:
-    step = _step(handoffs=_declared({"lobby": ["legal"]}))
-    assert _told(step, Story().hand_over("lobby", "legal").invoke("lobby", handoffs=["weather"])) == []
+    step = watching(handoffs=_declared({"lobby": ["legal"]}))
+    assert told_by(step, Story().hand_over("lobby", "legal").invoke("lobby", handoffs=["weather"])) == []
 
 
 def _declared(handoffs: dict[str, list[str]]) -> tuple[object, ...]:
@@ -93,21 +75,21 @@ def test_what_only_counts_attempts_makes_no_other_call(pattern: str, same: bool)
     story = Story()
     for number in range(6):
         story.tool("search", pattern.replace("#", str(number)))
-    assert [number for number, _ in _told(_step(), story)] == ([5] if same else [])
+    assert [number for number, _ in told_by(watching(), story)] == ([5] if same else [])
 
 
 def test_calls_that_differ_in_more_than_the_attempt_are_others() -> None:
     story = Story()
     for number in range(9):
         story.tool("search", f'{{"attempt":1,"q":{number}}}').tool("search", f'{{"q":{number},"retry":2}}')
-    assert _told(_step(), story) == []
+    assert told_by(watching(), story) == []
 
 
 def test_versions_without_an_end_are_looked_at_once() -> None:
     assert not same_model("gpt-4", "gpt-4" + "-2024-08-06" * 60 + "x")  # Each date can be read in two ways.
     name = ("gpt-4" + "-2024-08-06" * 11)[:127] + "x"
     story = Story(model="gpt-4", answered=name).chat()
-    assert len(_told(_step(), story)) == 1
+    assert len(told_by(watching(), story)) == 1
     assert is_own_name("x" * 100_000)
 
 
@@ -130,7 +112,7 @@ def test_a_deployment_that_is_called_after_a_model_is_to_be_that_one(
     deployment: str, answered: str, other: bool
 ) -> None:
     story = Story(model=deployment, answered=answered, provider="azure.ai.openai").chat()
-    assert bool(_told(_step(), story)) is other
+    assert bool(told_by(watching(), story)) is other
 
 
 @pytest.mark.parametrize("times", [39, 40])
@@ -138,13 +120,13 @@ def test_calls_whose_arguments_are_masked_need_not_be_the_same(times: int) -> No
     mail = Story().tool("send_mail", '{"to":"[REDACTED]","subject":"Hello"}', times=times)
     ask = Story().invoke("worker", "[REDACTED]", times=times)
     expected = [39] if times == 40 else []
-    assert [number for number, _ in _told(_step(), mail)] == expected
-    assert [number for number, _ in _told(_step(), ask)] == expected
+    assert [number for number, _ in told_by(watching(), mail)] == expected
+    assert [number for number, _ in told_by(watching(), ask)] == expected
 
 
 def test_hashed_arguments_are_as_good_as_plain_ones() -> None:
     story = Story().tool("send_mail", '{"to":"[sha256:abcdefghijklmnop]"}', times=6)
-    assert [number for number, _ in _told(_step(), story)] == [5]
+    assert [number for number, _ in told_by(watching(), story)] == [5]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +149,7 @@ def test_hashed_arguments_are_as_good_as_plain_ones() -> None:
 def test_tools_that_wait_are_known_by_a_word_in_their_name(tool: str, waits: bool) -> None:
     assert is_to_wait(tool) is waits
     if tool:
-        assert [number for number, _ in _told(_step(), Story().tool(tool, '{"id":"17"}', times=6))] == (
+        assert [number for number, _ in told_by(watching(), Story().tool(tool, '{"id":"17"}', times=6))] == (
             [] if waits else [5]
         )
 
@@ -192,28 +174,30 @@ def test_names_of_gateways_are_told_from_makers(name: str, own: bool) -> None:
 
 
 def test_a_gateway_s_name_is_no_other_model_but_what_answers_to_it_may_change() -> None:
-    step = _step()
-    assert _told(step, Story(model="fast", answered="gpt-4o-mini").chat(times=3)) == []
+    step = watching()
+    assert told_by(step, Story(model="fast", answered="gpt-4o-mini").chat(times=3)) == []
     story = Story(model="fast", answered="gpt-4.1-nano", trace=2).chat()
-    assert _told(step, story) == [(0, "gpt-4.1-nano has answered, and not gpt-4o-mini")]
+    assert told_by(step, story) == [(0, "gpt-4.1-nano has answered, and not gpt-4o-mini")]
 
 
 def test_a_ring_of_three_is_told_as_one_and_a_round_of_four_is_none() -> None:
     ring = Story()
     for _ in range(3):
         ring.hand_over("a", "b").hand_over("b", "c").hand_over("c", "a")
-    assert _told(_step(), ring) == [(6, "three agents have handed over round in a ring 6 times in a row, a to b last")]
+    assert told_by(watching(), ring) == [
+        (6, "three agents have handed over round in a ring 6 times in a row, a to b last")
+    ]
     four = Story()
     for _ in range(8):
         four.hand_over("a", "b").hand_over("b", "c").hand_over("c", "d").hand_over("d", "a")
-    assert _told(_step(), four) == []
+    assert told_by(watching(), four) == []
 
 
 def test_who_reports_back_has_not_handed_over() -> None:
     story = Story()
     for _ in range(6):
         story.tool("transfer_to_math", agent="boss").tool("transfer_back_to_boss", agent="math")
-    assert [number for number, _ in _told(_step(), story)] == [10]
+    assert [number for number, _ in told_by(watching(), story)] == [10]
 
 
 @pytest.mark.parametrize(("failed", "told"), [(3, False), (4, True), (5, True)])
@@ -221,7 +205,7 @@ def test_a_trace_that_ends_in_failures_is_told(failed: int, told: bool) -> None:
     story = Story()
     for number in range(failed):
         story.tool("query", f'{{"n":{number}}}', failed=True)
-    messages = [text for _, text in _told(_step(), story.chat().end())]
+    messages = [text for _, text in told_by(watching(), story.chat().end())]
     expected = {
         4: ["4 calls of tools have failed one after another, and the trace has ended"],
         5: ["5 calls of tools have failed one after another, query last"],
@@ -236,14 +220,14 @@ def test_a_plain_request_at_the_root_ends_the_trace_as_well() -> None:
         story.tool("query", f'{{"n":{number}}}', failed=True)
     story.plain("GET /ask")
     story.spans[-1].root = True
-    assert [number for number, _ in _told(_step(), story)] == [4]
+    assert [number for number, _ in told_by(watching(), story)] == [4]
 
 
 def test_names_that_nobody_has_used_for_a_day_make_room_for_others() -> None:
-    step = _step()
+    step = watching()
     for number in range(130):
         story = Story(agent=f"agent-{number}").tool(f"tool-{number}", "{}").end()
-        _told(step, story, f"day {number}", BEGIN + number * DAY)
+        told_by(step, story, f"day {number}", BEGIN + number * DAY)
     calls = _calls(step)
     assert calls["agent-129", "tool-129", "tool"] == 1
     assert ("agent-0", "tool-0", "tool") not in calls
@@ -251,21 +235,21 @@ def test_names_that_nobody_has_used_for_a_day_make_room_for_others() -> None:
 
 
 def test_names_of_tools_and_of_agents_do_not_take_each_other_s_room() -> None:
-    step = _step()
+    step = watching()
     for number in range(99):
-        _told(step, Story(agent="one").tool(f"tool-{number}", "{}"), f"t{number}")
-        _told(step, Story(agent="").tool("search", "{}", agent=f"agent-{number}"), f"a{number}")
+        told_by(step, Story(agent="one").tool(f"tool-{number}", "{}"), f"t{number}")
+        told_by(step, Story(agent="").tool("search", "{}", agent=f"agent-{number}"), f"a{number}")
     assert not any("other" in labels for labels in _calls(step))
     assert len(_calls(step)) == 198
 
 
 def test_names_in_use_keep_their_room_though_nothing_is_counted_under_them_yet() -> None:
-    step = _step()
-    _told(step, Story(agent="").tool("late-tool", "{}"), "late")
+    step = watching()
+    told_by(step, Story(agent="").tool("late-tool", "{}"), "late")
     for number in range(99):
-        _told(step, Story(agent=f"agent-{number}").tool(f"tool-{number}", "{}"), f"old {number}")
-    _told(step, Story(agent="").chat(times=2), "late", BEGIN + 1_000 * SECOND)
+        told_by(step, Story(agent=f"agent-{number}").tool(f"tool-{number}", "{}"), f"old {number}")
+    told_by(step, Story(agent="").chat(times=2), "late", BEGIN + 1_000 * SECOND)
     # Half an hour is over, all names are taken, and those that nothing was counted under go.
-    _told(step, Story(agent="").chat(), "other", BEGIN + 1_900 * SECOND)
-    _told(step, Story(agent="late-agent").plain("GET /").end(), "late", BEGIN + 1_910 * SECOND)
+    told_by(step, Story(agent="").chat(), "other", BEGIN + 1_900 * SECOND)
+    told_by(step, Story(agent="late-agent").plain("GET /").end(), "late", BEGIN + 1_910 * SECOND)
     assert _calls(step)["late-agent", "late-tool", "tool"] == 1

@@ -232,6 +232,17 @@ async def test_what_processing_makes_of_a_request_is_stored() -> None:
     assert rig.store.payloads == [kept]
 
 
+def holding(rig: Rig) -> list[Callable[[], None]]:
+    """Leads requests through processors that are done with one when what they put on this list is called."""
+    held: list[Callable[[], None]] = []
+
+    def process(body: bytes, spans: int, context: object, done: Callable[..., None], due: float) -> None:
+        held.append(lambda: done(Request(body, spans), None))
+
+    rig.receiver.lead_through(process, frozenset())
+    return held
+
+
 async def test_what_processors_took_is_not_waited_for_again() -> None:
     """The sender waits for ten seconds in all: those that a request has spent before are the disk's no more."""
     rig = Rig(append_timeout=8.0)
@@ -255,12 +266,7 @@ async def test_who_was_held_up_by_processors_is_given_up_before_those_that_came_
     now = 100.0
     rig = Rig(append_timeout=8.0, monotonic=lambda: now)
     rig.store.gate = Gate()
-    held: list[Callable[[], None]] = []
-
-    def process(body: bytes, spans: int, context: object, done: Callable[..., None], due: float) -> None:
-        held.append(lambda: done(Request(body, spans), None))
-
-    rig.receiver.lead_through(process, frozenset())
+    held = holding(rig)
     late = asyncio.create_task(rig.export(otlp_requests.body(2)))
     await until(lambda: held, "it is processed")
     now += 5
@@ -280,12 +286,7 @@ async def test_the_disk_has_a_second_however_late_processors_are() -> None:
     now = 100.0
     rig = Rig(append_timeout=8.0, monotonic=lambda: now)
     rig.store.gate = Gate()
-    held: list[Callable[[], None]] = []
-
-    def process(body: bytes, spans: int, context: object, done: Callable[..., None], due: float) -> None:
-        held.append(lambda: done(Request(body, spans), None))
-
-    rig.receiver.lead_through(process, frozenset())
+    held = holding(rig)
     answer = asyncio.create_task(rig.export(otlp_requests.body(2)))
     await until(lambda: held, "it is processed")
     now += 20
