@@ -13,6 +13,7 @@ from normalize_world import NOW, Told
 from tracekeeper_sidecar.process.build import Means
 from tracekeeper_sidecar.process.normalize import make
 from tracekeeper_sidecar.process.normalize.row import Kind
+from tracekeeper_sidecar.process.normalize.span import MOST_ATTRIBUTES
 from tracekeeper_sidecar.process.normalize.step import Normalize
 from tracekeeper_sidecar.process.normalize.table import Table
 from tracekeeper_sidecar.process.step import Request
@@ -142,6 +143,18 @@ def test_keys_of_any_length_do_not_fill_the_memory() -> None:
         tracemalloc.stop()
 
     assert kept < 3_000_000, "of 12,000,000 characters of keys"
+
+
+def test_a_span_of_attributes_without_number_stays_as_it_is_and_is_counted() -> None:
+    by = world.step()
+    many = {f"made.up.{number}": 1 for number in range(MOST_ATTRIBUTES)}
+    assert "gen_ai.usage.input_tokens" not in world.one(FOREIGN | many, by)
+    assert world.samples(by, "tracekeeper_normalize_unusable_total") == {("opentelemetry", "too_large"): 1}
+
+
+def test_the_schema_of_a_tool_is_no_argument_of_its_call() -> None:
+    said = {"openinference.span.kind": "TOOL", "tool.name": "weather", "tool.parameters": '{"properties": {}}'}
+    assert "gen_ai.tool.call.arguments" not in world.one(said)
 
 
 def test_kinds_are_those_of_the_design() -> None:

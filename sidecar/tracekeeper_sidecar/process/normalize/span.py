@@ -25,6 +25,7 @@ from tracekeeper_sidecar.process.normalize.values import (
     any_value,
     attribute,
     converted,
+    dollars,
     dumped,
     member,
     parsed,
@@ -32,6 +33,7 @@ from tracekeeper_sidecar.process.normalize.values import (
     provider,
     since,
     tokens,
+    total,
 )
 from tracekeeper_sidecar.wire import normalize as wire
 from tracekeeper_sidecar.wire.normalize_span import Parts
@@ -39,6 +41,9 @@ from tracekeeper_sidecar.wire.varint import fields
 
 OWN: Final = "opentelemetry"
 """In place of a dialect: canonical names."""
+
+MOST_ATTRIBUTES: Final = 16_384
+"""Of a span: one that has more stays as it is. Each takes about a microsecond, and others wait."""
 
 _NAME: Final = 5
 _START: Final = 7
@@ -88,10 +93,14 @@ class _Span:
         self._used_events: list[tuple[int, int]] = []
         self._served: set[str] = set()
         self._kind: Kind | None = None
-        self._plan = self._table.plan(tuple(self._has))
+        self._is_too_large = len(self._has) > MOST_ATTRIBUTES
+        self._plan = self._table.plan(() if self._is_too_large else tuple(self._has))
         self._exclusive: set[str] = set()
 
     def run(self, why: int, brief: bool) -> tuple[bytes, str] | None:
+        if self._is_too_large:
+            self._count(OWN, "too_large")
+            return None
         self._component()
         if why & wire.TRANSLATE:
             self._rows()
@@ -167,7 +176,7 @@ class _Span:
             found = sorted([*found, *named], key=rank)
         for each in found:
             row = each.row
-            if row.canonical in self._made or row.canonical in self._has:
+            if row.canonical in self._has or (row.canonical in self._made and not self._is_silent(row.canonical)):
                 continue
             if row.kinds and self._kind not in row.kinds:
                 continue
@@ -176,10 +185,11 @@ class _Span:
             try:
                 value = self._value(each)
             except UnusableError as error:
-                # A member that cannot be read at all is counted once, whatever is looked for in it.
-                if not (row.member and self._json.get(row.source) is error):
+                # JSON that cannot be read at all is counted once, whatever is looked for in it.
+                inside = row.member or row.how is How.SUM
+                if not (inside and self._json.get(row.source) is error):
                     self._count(each.dialect.name, error.reason)
-                if row.member and error.reason == "json":
+                if inside and error.reason == "json":
                     self._json[row.source] = error
                 continue
             if value is None:
@@ -191,6 +201,10 @@ class _Span:
             self._served.add(each.dialect.name)
             if row.exclusive:
                 self._exclusive.add(row.canonical)
+
+    def _is_silent(self, key: str) -> bool:
+        """A cost of nothing hides no other report."""
+        return key == keys.COST and self._made[key] == 0
 
     def _guess(self) -> None:
         """What names a model and its tokens of output, and nothing of what it is, has called the model."""
@@ -205,7 +219,8 @@ class _Span:
             return self._parts.text(self._body, self._begin, self._end, _NAME) or None
         value = self._plain(row.source)
         if row.how is How.SINCE:
-            return since(value, self._began()) if value else None
+            began = self._began()
+            return since(value, began) if value and began else None
         if row.how is How.SUM:
             return converted(self._object(row.source, value), row.how)
         if row.member:
@@ -216,10 +231,9 @@ class _Span:
         elif value is None or value == "":
             return None
         done = converted(value, row.how)
-        if row.plus and row.plus in self._has and isinstance(done, int | float):
-            more = converted(self._plain(row.plus), row.how)
+        if row.plus in self._has and isinstance(done, float) and (more := self._plain(row.plus)) not in (None, ""):
             self._used.add(row.plus)
-            return done + more if isinstance(more, int | float) else done
+            return total((done, dollars(more)))
         return done
 
     def _began(self) -> int:

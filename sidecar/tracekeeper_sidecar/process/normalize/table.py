@@ -99,6 +99,8 @@ class Table:
         }
         """Sources of parts of usage: they are not worth a look where they are 0."""
         marks = [mark for dialect in chosen for mark in dialect.marks]
+        self._exact = frozenset(mark for dialect in self.telling for mark in dialect.marks if not mark.endswith("."))
+        self._begins = tuple(mark for dialect in self.telling for mark in dialect.marks if mark.endswith("."))
         self._foreign = {*self.rows, *self.kinds, *self.messages, *marks} - silent - {keys.OPERATION}
         self._beginnings = (*self.indexed, *(mark for mark in marks if mark.endswith(".")))
 
@@ -160,6 +162,8 @@ class Table:
 
     def _teller(self, key: str) -> str:
         """The dialect that alone has such a key; "" for none."""
+        if key not in self._exact and not key.startswith(self._begins):
+            return ""
         known = self._tellers.get(key)
         if known is None:
             known = next(

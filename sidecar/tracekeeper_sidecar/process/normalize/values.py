@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ _JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow
 _LOW: Final = (1 << 64) - 1
 _DEEP: Final = 64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY: Final = 86_400 * 10**9
 _MICROSECOND: Final = 1000
 """Which moments are cut to, and beginnings of spans are not."""
 _SHORT: Final = 128
@@ -178,7 +179,7 @@ def converted(value: Any, how: How) -> str | int | float | list[str] | None:
         case How.CONTENT:
             return content(value)
         case How.SUM:
-            return sum(dollars(part) for part in value.values()) if isinstance(value, dict) and value else None
+            return total(map(dollars, value.values())) if isinstance(value, dict) and value else None
         case How.DOLLARS:
             return dollars(value)
         case How.WHOLE if not _endless(value):
@@ -198,9 +199,17 @@ def dollars(value: Any) -> float:
     return found
 
 
+def total(parts: Iterable[float]) -> float:
+    """What they come to; raises UnusableError where that is no number."""
+    found = sum(parts)
+    if not math.isfinite(found):
+        raise UnusableError("not_finite")
+    return found
+
+
 def since(value: Any, began: int) -> float:
     """Seconds from `began`, in Unix nanoseconds, to a moment in ISO 8601, which may be in quotes as JSON has it; one
-    without a zone is UTC's. Raises UnusableError for what is none, or was before."""
+    without a zone is UTC's. Raises UnusableError for what is none, was before, or a day after."""
     if not isinstance(value, str) or len(value) > 40:
         raise UnusableError("type")
     try:
@@ -211,6 +220,8 @@ def since(value: Any, began: int) -> float:
     nanoseconds = (passed.days * 86_400 + passed.seconds) * 1_000_000_000 + passed.microseconds * 1000 - began
     if nanoseconds < -_MICROSECOND:
         raise UnusableError("negative")
+    if nanoseconds > _DAY:
+        raise UnusableError("absurd")
     return max(0, nanoseconds) / 1_000_000_000
 
 
