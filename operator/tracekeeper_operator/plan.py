@@ -114,6 +114,8 @@ class Plan:
     """Unix time at which the passing of time alone makes another plan; None when it does not."""
     rollouts: Mapping[str, State] = field(default_factory=dict)
     """How those stand that have a section `rollout`, by UID."""
+    before: int = 0
+    """Revision of the policy that is published now; 0 for none."""
 
     @property
     def secret(self) -> Object:
@@ -215,7 +217,16 @@ def plan(
         made = next(candidate for candidate in _smaller(maker, asked, configs) if candidate.fits)
     due = made.until if not trying(made.document) else min(now + POLL, made.until or now + POLL)
     found = Plan(
-        namespace, configs, made.document, True, delete=False, size=size, owner=owner, due=due, rollouts=made.rollouts
+        namespace,
+        configs,
+        made.document,
+        write=True,
+        delete=False,
+        size=size,
+        owner=owner,
+        due=due,
+        rollouts=made.rollouts,
+        before=old.revision if old is not None else 0,
     )
     if old is not None and old.revision >= floor and made.document.same_content(old):
         owners = published.owners if owner is None else frozenset({str(owner["uid"])})

@@ -34,7 +34,7 @@ class Policies:
     def take(self, plan: Plan) -> None:
         """A namespace's policy is now this, or will be once it is written."""
         known = self._known.get(plan.namespace)
-        if not (plan.document.configs or plan.document.revision):
+        if not _says_something(plan.document):
             self._known.pop(plan.namespace, None)
             self._published.pop(plan.namespace, None)
             return
@@ -42,10 +42,15 @@ class Policies:
             self._known[plan.namespace] = _Policy(plan.document)
         if not plan.write:
             self.published(plan)
+        elif plan.before:
+            # After a start of the operator: it may be long until a newer one can be written.
+            self._published.setdefault(plan.namespace, plan.before)
 
     def published(self, plan: Plan) -> None:
-        """Pods get it from now on. Nobody can be behind a policy that could not be written."""
-        self._published[plan.namespace] = plan.document.revision
+        """Pods get it from now on. Nobody can be behind a policy that could not be written, or that says nothing: a
+        sidecar goes on with what it has then."""
+        if _says_something(plan.document):
+            self._published[plan.namespace] = plan.document.revision
 
     def revision(self, namespace: str) -> int:
         """Of the policy that is published in the namespace; 0 where none is known of."""
@@ -73,6 +78,10 @@ class Policies:
         known = self._known.get(namespace)
         if known is not None and len(known.picked) > len(uids):
             known.picked = {uid: each for uid, each in known.picked.items() if uid in uids}
+
+
+def _says_something(document: PolicyDocument) -> bool:
+    return bool(document.configs or document.named)
 
 
 def _pick(known: _Policy, pod: PodFacts) -> PolicyEntry | None:

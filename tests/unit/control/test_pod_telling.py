@@ -284,6 +284,38 @@ async def test_of_a_policy_that_could_not_be_published_nobody_is_behind(rig: Cal
     assert it.metrics.registry.get_sample_value("tracekeeper_controller_pods", labels) == 1
 
 
+async def test_of_a_policy_that_is_gone_for_good_nobody_is_behind(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    it.attached = {"uid-a": Sidecar((await it.look(pod("a")))["policy"]["revision"])}
+    clock, manifest = it.reconciler._clock, it.api.get("tracingconfigs", "shop", "agents")
+    assert isinstance(clock, StoodClock)
+    it.store.remove(manifest)
+    labels = {"namespace": "shop", "state": "stale"}
+    for seconds in (1, 700, 1400):
+        clock.wall += seconds
+        await it.reconciler.round("shop")
+        published = it.service._policies.revision("shop")
+        if seconds == 1:
+            assert published
+            it.attached = {"uid-a": Sidecar(published)}  # It hears that its config has been retired.
+        await it.service.teller.measure()
+        assert it.metrics.registry.get_sample_value("tracekeeper_controller_pods", labels) == 0
+    assert published == 0
+    with pytest.raises(KeyError):
+        it.api.get("secrets", "shop", "tracekeeper-policy")
+
+
+async def test_who_is_behind_is_known_again_after_a_start_that_can_write_nothing(rig: Callable[..., Rig]) -> None:
+    before = rig()
+    revision = (await before.look())["policy"]["revision"]
+    it = rig()
+    it.attached = {"uid-a": Sidecar(revision - 1), "uid-b": Sidecar(revision)}
+    it.api.fail("PATCH", "/tracekeeper-policy", 403, '{"message": "exceeded quota"}')
+    with pytest.raises(KubeError, match="exceeded quota"):
+        await it.look(pod("a"), pod("b"), logLevel="Debug")
+    assert it.service._policies.revision("shop") == revision
+
+
 class Read(dict[str, Any]):
     """A spec that counts how often it is looked into."""
 
