@@ -55,8 +55,6 @@ def explain(file: str, config: str | None, as_json: bool) -> int:
             print(json.dumps(each))
     else:
         _print(found)
-    if refused:
-        print(f"{refused} spans could not be redacted: they would not be stored", file=sys.stderr)
     return FOUND if found or refused else NOTHING
 
 
@@ -105,7 +103,13 @@ def _explain_one(name: str, wish: Redact, bodies: list[bytes], found: list[dict[
     refused = 0
     for number, body in enumerate(bodies):
         outcome, each = explained(engine, body)
-        refused += outcome.gone
+        if outcome.gone:
+            refused += outcome.gone
+            spans = "1 span" if outcome.gone == 1 else f"{outcome.gone} spans"
+            print(
+                f"request {number}: {name} could not redact {spans}, which would not be stored: {outcome.problem}",
+                file=sys.stderr,
+            )
         bodies[number] = outcome.body
         for one in each:
             label, why, length = one.note

@@ -84,3 +84,34 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "does not compile" in capsys.readouterr().err
     manifest.write_text(MANIFEST.replace("type: Redact, redact", "type: Price, price: {overrides: []}, x"))
     assert run(str(clean), "--config", str(manifest)) != 0
+
+
+def nested(levels: int) -> str:
+    text = json.dumps({"password": "hunter2"})
+    for _ in range(levels):
+        text = json.dumps({"text": text})
+    return text
+
+
+def test_what_cannot_be_redacted_is_told_with_its_place_and_its_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = empty(2)
+    request.resource_spans[0].scope_spans[0].spans[1].attributes.add(key="deep").value.string_value = nested(14)
+    file = tmp_path / "spans.bin"
+    file.write_bytes(request.SerializeToString())
+    assert run(str(file)) == 3
+    assert capsys.readouterr().err == (
+        "request 0: redact could not redact 1 span, which would not be stored: "
+        "attributes: there is JSON in JSON, deeper than is looked\n"
+    )
+
+
+def test_the_size_is_that_of_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = empty(1)
+    request.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="password").value.string_value = "8 bytes."
+    file = tmp_path / "spans.bin"
+    file.write_bytes(request.SerializeToString())
+    assert run(str(file), "--json") == 3
+    (told,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (told["detector"], told["bytes"]) == ("Key", 8)

@@ -319,3 +319,14 @@ def test_a_key_may_join_its_words_as_it_likes(key: str) -> None:
     made = empty(1)
     made.resource_spans[0].scope_spans[0].spans[0].attributes.add(key=key).value.string_value = "hunter2"
     assert b"hunter2" not in Engine(wish()).redact(made.SerializeToString()).body
+
+
+def test_what_has_failed_is_told_without_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise ValueError("hunter2")
+
+    made = step()
+    monkeypatch.setattr(Engine, "part", fail)
+    given = request((0, "a@example.com"))
+    made.run(given)
+    assert "ValueError in fail" in given.problem and "hunter2" not in given.problem

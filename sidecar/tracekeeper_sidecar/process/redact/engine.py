@@ -13,6 +13,7 @@ from tracekeeper_sidecar.process.redact.matcher import UNKNOWN_LABEL, Matcher, N
 from tracekeeper_sidecar.process.redact.prefilter import Aim, Prefilter, Suspicion
 from tracekeeper_sidecar.process.redact.texts import DroppedError, Texts, TooDeepError
 from tracekeeper_sidecar.process.redact.values import Values
+from tracekeeper_sidecar.raised import raised
 from tracekeeper_sidecar.wire.redact import LINK_ID, PLACES, UNKNOWN, Edit, Finder, Part
 from tracekeeper_sidecar.wire.scan import count_spans
 from tracekeeper_spec.redact import MessageContent, Redact
@@ -167,7 +168,8 @@ class _Work:
         except Exception as error:
             # Whatever it is: what has not been looked at is not stored.
             self._gone.add(owner)
-            outcome.problem = outcome.problem or f"{PLACES[part[0]]}: {error or type(error).__name__}"
+            why = error if isinstance(error, TooLongError | TooDeepError) else raised(error)
+            outcome.problem = outcome.problem or f"{PLACES[part[0]]}: {why}"
             return
         if found != was:
             self._edits.append((begin, end, found))

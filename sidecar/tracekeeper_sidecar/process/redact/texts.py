@@ -26,6 +26,9 @@ Edits = list[tuple[int, int, bytes]]
 class TooDeepError(Exception):
     """There is JSON in JSON in JSON, deeper than is looked."""
 
+    def __init__(self) -> None:
+        super().__init__("there is JSON in JSON, deeper than is looked")
+
 
 class DroppedError(Exception):
     """Something was found, and what holds it is to go."""

@@ -30,6 +30,14 @@ def _first_two(value: bytes) -> list[FieldSpan]:
     return [*islice(fields(value, 0, len(value)), 2)]
 
 
+def _size(value: bytes) -> int:
+    """Bytes of the text that an AnyValue is; of what is no text, those that it takes."""
+    parts = _first_two(value)
+    if len(parts) == 1 and parts[0].number == _STRING and parts[0].wire == 2:
+        return parts[0].end - parts[0].value
+    return len(value)
+
+
 class Values:
     """For one thread at a time."""
 
@@ -130,15 +138,15 @@ class Values:
             return self._hidden(value, why, report)
         if not self._keeps and content.is_content(key, of_event):
             if self._content is MessageContent.DROP:
-                report.tell(CONTENT_LABEL, len(value))
+                report.tell(CONTENT_LABEL, _size(value))
                 return None
             if not content.is_structure(key):
                 blank = self._blank(value)
                 if blank != value:
-                    report.tell(CONTENT_LABEL, len(value))
+                    report.tell(CONTENT_LABEL, _size(value))
                 return blank
             if not self._is_word(value):
-                report.tell(CONTENT_LABEL, len(value))
+                report.tell(CONTENT_LABEL, _size(value))
                 return self._mask(value)
         return self._value(value, aims, report)
 
@@ -150,7 +158,7 @@ class Values:
         mask = self._mask(value)
         if mask == value or (len(parts) == 1 and parts[0].value == parts[0].end):
             return value
-        report.tell(KEYS_LABEL, len(value), why)
+        report.tell(KEYS_LABEL, _size(value), why)
         return None if self._drops else mask
 
     def _mask(self, value: bytes) -> bytes:
