@@ -30,8 +30,8 @@ from tracekeeper_spec.schema import (
 from tracekeeper_spec.units import parse_amount, parse_duration, parse_quantity, show
 
 MAX_UNKNOWN = 20
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """Unknown fields of one object that are named; the rest are counted."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class _Bad:
