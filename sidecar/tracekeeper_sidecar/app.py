@@ -18,7 +18,6 @@ import random
 import signal
 import socket
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -27,6 +26,7 @@ from tracekeeper_sidecar.admin.scrapes import Scrapes
 from tracekeeper_sidecar.admin.server import AdminServer, Flushed, Probes
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock, SystemClock
+from tracekeeper_sidecar.control import glance
 from tracekeeper_sidecar.errors import ListenError
 from tracekeeper_sidecar.forward.keeper import Keeper
 from tracekeeper_sidecar.ledger import Intake
@@ -297,12 +297,9 @@ class App:
 
 def _anteroom(settings: Settings) -> Anteroom | None:
     """Where requests wait until the policy is read, if it may say what is to be done with them before they are stored.
-    To look for a word takes no time, and most policies have none of it."""
-    try:
-        if b"processors" not in Path(settings.config_file or settings.policy_file or "").read_bytes():
-            return None
-    except OSError:
-        pass  # It may be there when it is read.
+    A glance takes no time, and most policies have none of it."""
+    if not glance.may_process(settings):
+        return None
     from tracekeeper_sidecar.process.anteroom import Anteroom  # noqa: PLC0415 - not on the way to the ports
 
     return Anteroom()

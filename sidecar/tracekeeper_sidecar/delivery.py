@@ -23,6 +23,7 @@ from tracekeeper_sidecar.adopt.adoption import Means
 from tracekeeper_sidecar.adopt.folders import Folders
 from tracekeeper_sidecar.buffer import Buffer
 from tracekeeper_sidecar.clock import Clock
+from tracekeeper_sidecar.control import glance
 from tracekeeper_sidecar.control.accounts import Accounts
 from tracekeeper_sidecar.control.goal import Goal
 from tracekeeper_sidecar.control.source import Instruction, ManifestSource, PolicySource
@@ -145,8 +146,8 @@ class Delivery:
         )
         watcher = self.watcher = Watcher(source, self._apply, self._clock, settings.poll_interval)
         await watcher.look()
-        if watcher.state.instruction is None and not watcher.state.faults:
-            await self.processing.without_policy()
+        if watcher.state.instruction is None:
+            await self._without_instruction(faulty=bool(watcher.state.faults))
         self._instructed.set()
         if self.metering is not None and not self._counting:
             # Not before: what is read again after a start is to be counted by the prices of the policy.
@@ -262,6 +263,15 @@ class Delivery:
         if self._sidecar not in (None, spec.sidecar):
             logger.warning("spec.sidecar has changed: that takes effect when the sidecar starts again")
         self._sidecar = spec.sidecar
+
+    async def _without_instruction(self, *, faulty: bool) -> None:
+        """After the first look at the policy: there is none for this pod, or one that cannot be used."""
+        if not faulty:
+            await self.processing.without_policy()
+        elif await asyncio.to_thread(glance.may_speak_of_processors, self._settings):
+            self.processing.refuse()
+        else:
+            await self.processing.let_through()
 
     async def _process(self, instruction: Instruction) -> None:
         """First of all: nothing shall go to a new backend, or be stored, that a new processor would have hidden."""

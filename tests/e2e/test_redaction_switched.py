@@ -3,6 +3,7 @@ from the first that is redacted on all are."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -153,3 +154,25 @@ def hashes(load: Load, wire: Wire) -> set[str]:
     """What stands for the mail address."""
     values = {value for values in load.seen(wire).values() for value in values}
     return {value.partition(" and ")[0] for value in values if MAIL not in value and " and " in value}
+
+
+def document(revision: int, selector: dict[str, Any] | None, wire: Wire) -> str:
+    spec = manifest(otlp("sink", "HTTP", wire.port))["spec"] | ({"selector": selector} if selector else {})
+    entry = {"name": "agents", "namespace": "shop", "uid": "1", "generation": 1, "created": "2026-01-01T00:00:00Z"}
+    configs = [entry | {"retired": False, "spec": spec}]
+    return json.dumps({"formatVersion": 1, "revision": revision, "configs": configs, "secrets": {}})
+
+
+def test_before_the_first_look_at_a_policy_without_a_config_for_the_pod_nothing_is_stored_unredacted(
+    sidecars: Sidecars, wire: Wire
+) -> None:
+    file = sidecars.folder / "policy.json"
+    file.write_text(document(1, {"matchLabels": {"app": "another"}}, wire))
+    sidecar = sidecars.start(f"--policy={file}", "--storage-size=64Mi")
+    assert sidecar.send(request(2, seed=1, text=MAIL).SerializeToString()) == 200
+    new = file.with_suffix(".new")
+    new.write_text(document(2, None, wire))
+    new.replace(file)
+    sidecar.settled()
+    got = b"".join(wire.bodies)
+    assert got and MAIL.encode() not in got

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from tracekeeper_sidecar.errors import NotReady
 from tracekeeper_sidecar.process.step import Request
@@ -20,6 +20,13 @@ logger = logging.getLogger(__name__)
 
 Done: TypeAlias = Callable[[Request, "Exception | None"], None]
 Process: TypeAlias = Callable[[bytes, int, Mapping[str, str], Done, float], None]
+
+
+NOT_READ: Final = "the sidecar has not read its policy yet"
+FAULTY: Final = (
+    "the sidecar cannot use the first policy that it has read, and so does not know what is to be done with spans"
+    " before they are stored; /health names what is wrong with it"
+)
 
 
 class _Waiting(NamedTuple):
@@ -34,6 +41,8 @@ class Anteroom:
     """Owned by the receivers' event loop. Open it once."""
 
     def __init__(self) -> None:
+        self.problem = NOT_READ
+        """What they are told who have waited too long."""
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -68,6 +77,6 @@ class Anteroom:
         self._timer = None
         while self._waiting and self._waiting[0].due <= loop.time():
             gone = self._waiting.popleft()
-            gone.done(Request(gone.body, gone.spans), NotReady("the sidecar has not read its policy yet"))
+            gone.done(Request(gone.body, gone.spans), NotReady(self.problem))
         if self._waiting:
             self._timer = loop.call_at(self._waiting[0].due, self._give_up)

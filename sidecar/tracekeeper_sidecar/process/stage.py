@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from tracekeeper_sidecar.process.anteroom import Anteroom, Process
+from tracekeeper_sidecar.process.anteroom import FAULTY, Anteroom, Process
 from tracekeeper_sidecar.process.build import Means, build
 from tracekeeper_sidecar.process.pipeline import Pipeline
 from tracekeeper_sidecar.process.step import Sample
@@ -52,6 +52,17 @@ class Stage:
 
         redact = read(REDACT, {}, "redact", [])
         await self.follow((Processor("no-policy", ProcessorType.REDACT, redact=redact),), Means())
+
+    async def let_through(self) -> None:
+        """Requests that wait, and those that come, go on as they are until there is a policy."""
+        if self._anteroom is not None:
+            await self.follow((), Means())
+
+    def refuse(self) -> None:
+        """Requests go on waiting, and are refused in the end, until there is a policy that can be used: nobody knows
+        what this one would have hidden."""
+        if self._anteroom is not None:
+            self._anteroom.problem = FAULTY
 
     def samples(self) -> Iterable[Sample]:
         """The metrics of all steps."""
