@@ -74,6 +74,7 @@ def take(app: Parts) -> Snapshot:
         draining=app.draining,
         steps=tuple(delivery.processing.samples()) if delivery else (),
         step_problems=tuple(delivery.processing.problems()) if delivery else (),
+        refusing=delivery.processing.refusals() if delivery else (),
         link=delivery.link.health() if delivery and delivery.link else None,
         adoption=_adoption(delivery.adopter) if delivery and delivery.adopter else None,
     )

@@ -140,8 +140,12 @@ def test_the_key_for_hashes_comes_later_and_changes(sidecars: Sidecars, wire: Wi
         until(lambda: all(load.sent), "requests are taken")
         sidecars.write(config(wire, HASHED))
         until(lambda: load.refused, "without its key nothing is stored")
+        until(lambda: sidecar.health()["status"] == "unhealthy", "somebody is told")
+        assert "spans are refused: processor redact: " in str(sidecar.health()["problems"])
+        assert (sidecar.get("/health")[0], sidecar.get("/livez")[0]) == (503, 200), "no restart would help"
         (folder / "hash").write_bytes(b"k" * 32)
         until(lambda: load.since(wire, hides(MAIL)), "values are hashed")
+        until(lambda: sidecar.health()["status"] != "unhealthy", "all is well again")
         first = hashes(load, wire)
         assert len(first) == 1, "one value has one hash"
         (folder / "hash").write_bytes(b"another key of 32 bytes and more")
@@ -156,8 +160,8 @@ def hashes(load: Load, wire: Wire) -> set[str]:
     return {value.partition(" and ")[0] for value in values if MAIL not in value and " and " in value}
 
 
-def document(revision: int, selector: dict[str, Any] | None, wire: Wire) -> str:
-    spec = manifest(otlp("sink", "HTTP", wire.port))["spec"] | ({"selector": selector} if selector else {})
+def document(revision: int, wire: Wire, **sections: Any) -> str:
+    spec = manifest(otlp("sink", "HTTP", wire.port), **sections)["spec"]
     entry = {"name": "agents", "namespace": "shop", "uid": "1", "generation": 1, "created": "2026-01-01T00:00:00Z"}
     configs = [entry | {"retired": False, "spec": spec}]
     return json.dumps({"formatVersion": 1, "revision": revision, "configs": configs, "secrets": {}})
@@ -167,12 +171,29 @@ def test_before_the_first_look_at_a_policy_without_a_config_for_the_pod_nothing_
     sidecars: Sidecars, wire: Wire
 ) -> None:
     file = sidecars.folder / "policy.json"
-    file.write_text(document(1, {"matchLabels": {"app": "another"}}, wire))
+    file.write_text(document(1, wire, selector={"matchLabels": {"app": "another"}}))
     sidecar = sidecars.start(f"--policy={file}", "--storage-size=64Mi")
     assert sidecar.send(request(2, seed=1, text=MAIL).SerializeToString()) == 200
     new = file.with_suffix(".new")
-    new.write_text(document(2, None, wire))
+    new.write_text(document(2, wire))
     new.replace(file)
     sidecar.settled()
     got = b"".join(wire.bodies)
     assert got and MAIL.encode() not in got
+
+
+def test_a_first_policy_with_faults_that_speaks_of_processors_is_unhealthy_until_it_is_mended(
+    sidecars: Sidecars, wire: Wire
+) -> None:
+    file = sidecars.folder / "policy.json"
+    file.write_text(document(1, wire, processors="none"))
+    sidecar = sidecars.start(f"--policy={file}", "--storage-size=64Mi")
+    until(lambda: "spans are refused: the first policy" in str(sidecar.health()["problems"]), "somebody is told")
+    assert sidecar.get("/health")[0] == 503 and "policy:" in str(sidecar.health()["warnings"])
+    assert "no policy yet" not in str(sidecar.health()["warnings"])
+    assert sidecar.get("/livez")[0] == 200, "no restart would help"
+    replaced = file.with_suffix(".new")
+    replaced.write_text(document(2, wire))
+    replaced.replace(file)
+    until(lambda: sidecar.health()["status"] == "healthy", "it is mended")
+    assert sidecar.post(3, seed=1) == 200

@@ -23,6 +23,7 @@ def problems(snapshot: Snapshot) -> list[str]:
     found = list(snapshot.troubles)
     if snapshot.log.problem:
         found.append(f"spans are refused: {snapshot.log.problem}")
+    found += [f"spans are refused: {why}" for why in snapshot.refusing]
     found += [_stuck(each) for each in snapshot.entries if each.guaranteed and is_stuck(each, snapshot.backends)]
     return found
 
@@ -32,7 +33,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
     found = [_ailing(backend) for backend in snapshot.backends if not _serves(backend)]
     found += [_stuck(each) for each in snapshot.entries if not each.guaranteed and is_stuck(each, snapshot.backends)]
     found += [_aside(entry) for entry in snapshot.entries if entry.aside]
-    found += snapshot.step_problems
+    found += [problem for problem in snapshot.step_problems if problem not in snapshot.refusing]
     if snapshot.metering:
         found.append(f"metering: {snapshot.metering}")
     if snapshot.sampling:
@@ -40,7 +41,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
     if snapshot.link and snapshot.link.endpoint and not snapshot.link.attached and snapshot.link.seconds > ALONE:
         found.append(_alone(snapshot.link, sampled=snapshot.sampling is not None))
     found += [f"policy: {fault}" for fault in snapshot.policy.faults]
-    if not snapshot.policy.config and not snapshot.log.problem:
+    if not snapshot.policy.config and not snapshot.log.problem and not snapshot.refusing:
         found.append("no policy yet: spans are kept on disk until a TracingConfig says where to send them")
     found += [_pushing(push) for push in snapshot.pushes if push.problem]
     if snapshot.adoption:

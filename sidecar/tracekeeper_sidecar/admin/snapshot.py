@@ -135,6 +135,9 @@ class Snapshot:
     """The metrics of processors."""
     step_problems: tuple[str, ...] = ()
     """What is wrong with them, in words for people."""
+    refusing: tuple[str, ...] = ()
+    """Why they, or the want of a policy that can be used, have everything refused; some of it may be in
+    `step_problems` too."""
 
     @property
     def acknowledged(self) -> int:

@@ -90,7 +90,11 @@ class Watcher:
             return
         self.state.faults = tuple(faults)
         current = self.state.instruction
-        kept = "spans are kept on disk meanwhile" if current is None else "the previous policy stays in force"
+        kept = (
+            "spans are kept on disk meanwhile, or refused if it speaks of processors"
+            if current is None
+            else "the previous policy stays in force"
+        )
         if current is not None and current.refused:
             kept = "what is known to work is in force"
         for fault in faults:

@@ -36,6 +36,8 @@ class Counts:
     """Requests that it failed on."""
     seconds: float = 0.0
     """Time of the event loop that it took; a step that runs elsewhere shows what that costs itself."""
+    refused_at: int = -1
+    """What `spans` was when it had a request refused last; -1 for never. While it still is, none has passed since."""
 
 
 class Pipeline:
@@ -104,6 +106,7 @@ class Pipeline:
                 if not isinstance(error, StepUnavailable):  # Its sender is told, and /health shows why.
                     logger.error("step %s has failed on a request of %d spans: %s", step.name, spans, raised(error))
                 if step.fails_closed:
+                    counts.refused_at = counts.spans
                     return OVER, error
                 request.restore(step.name, before, spans)
             counts.spans += spans
@@ -124,6 +127,7 @@ class Pipeline:
             if error is not None:
                 counts.errors += 1
                 if step.fails_closed:
+                    counts.refused_at = counts.spans
                     done(error)
                     return
                 request.restore(step.name, before, spans)
@@ -141,6 +145,7 @@ class Pipeline:
             if (before := known.pop((step.name, step.kind), None)) is not None:
                 self._counts[step.name] = older._counts[step.name]
                 if before is not step:
+                    self._counts[step.name].refused_at = -1
                     step.keep(before)
                     before.close()
         self._make_plan()
@@ -159,9 +164,18 @@ class Pipeline:
 
     def problems(self) -> Iterable[str]:
         """What is wrong with steps at the moment, in words for people."""
-        return [f"processor {step.name}: {problem}" for step in self.steps for problem in step.problems()]
+        return [problem for step in self.steps for problem in _problems(step)]
+
+    def refusals(self) -> list[str]:
+        """Those of `problems` for which everything is refused: of steps that have refused what came last."""
+        refusing = (step for step in self.steps if (counts := self._counts[step.name]).refused_at == counts.spans)
+        return [problem for step in refusing for problem in _problems(step)]
 
     def close(self) -> None:
         """Let go of what the steps hold."""
         for step in self.steps:
             step.close()
+
+
+def _problems(step: Step) -> list[str]:
+    return [f"processor {step.name}: {problem}" for problem in step.problems()]

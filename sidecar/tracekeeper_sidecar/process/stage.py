@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from tracekeeper_sidecar.process.anteroom import FAULTY, Anteroom, Process
 from tracekeeper_sidecar.process.build import Means, build
@@ -15,6 +15,11 @@ from tracekeeper_spec.processor import Processor, ProcessorType
 from tracekeeper_spec.walk import read
 
 logger = logging.getLogger(__name__)
+
+_FAULTY: Final = (
+    "the first policy that was read cannot be used, and nobody knows what it would have hidden; mend what is named in"
+    " warnings as a fault of the policy"
+)
 
 
 class Door(Protocol):
@@ -71,6 +76,12 @@ class Stage:
     def problems(self) -> Iterable[str]:
         """What is wrong with steps at the moment, in words for people."""
         return self.pipeline.problems()
+
+    def refusals(self) -> tuple[str, ...]:
+        """Why all requests are refused at the moment, in words for people; empty when they are not."""
+        if self._anteroom is not None and self._anteroom.problem == FAULTY:
+            return (_FAULTY,)
+        return tuple(self.pipeline.refusals())
 
     def close(self) -> None:
         """Let go of what steps hold."""

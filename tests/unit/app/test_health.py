@@ -206,3 +206,20 @@ def test_sampling_that_is_hurried_by_a_full_log_is_degraded_and_says_what_to_do(
     assert (body["status"], body["problems"]) == ("degraded", [])
     assert "nearly full of spans that wait for a decision, 25 now" in str(body["warnings"])
     assert "give sidecar.storage.size more" in str(body["warnings"])
+
+
+def test_a_step_that_refuses_everything_is_unhealthy_and_one_that_is_only_slow_is_not() -> None:
+    waits, slow = "processor redact: the Secret has no key", "processor redact: every text is looked at"
+    body = report(replace(IDLE, step_problems=(waits, slow), refusing=(waits,)))
+    assert (body["status"], body["problems"]) == ("unhealthy", [f"spans are refused: {waits}"])
+    assert body["warnings"] == [slow]
+    assert report(replace(IDLE, step_problems=(slow,)))["status"] == "degraded"
+
+
+def test_a_first_policy_with_faults_is_unhealthy_where_it_has_everything_refused() -> None:
+    faulty = replace(IDLE, policy=PolicyFacts(faults=("spec.x: is wrong",)), entries=(), backends=())
+    body = report(replace(faulty, refusing=("the first policy cannot be used",)))
+    assert body["status"] == "unhealthy"
+    assert body["problems"] == ["spans are refused: the first policy cannot be used"]
+    assert body["warnings"] == ["policy: spec.x: is wrong"], "nobody is told that spans are kept"
+    assert report(faulty)["status"] == "degraded"

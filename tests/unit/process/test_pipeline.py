@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
@@ -17,6 +18,7 @@ from tracekeeper_sidecar.receive.admission import Admission
 from tracekeeper_sidecar.receive.intake import Receiver
 from tracekeeper_sidecar.receive.outcome import Accepted, Outcome, Refused
 from tracekeeper_sidecar.wire.meter import Meter
+from waiting import until
 
 
 class Told(Plain):
@@ -228,6 +230,39 @@ def test_counts_and_knowledge_outlive_a_change_of_the_policy() -> None:
 
 def test_problems_name_the_step() -> None:
     assert Pipeline([Told(lambda request: None, "mask")]).problems() == ["processor mask: is told"]
+
+
+async def test_a_step_is_known_to_refuse_everything_from_its_last_request_to_the_next_that_passes() -> None:
+    away = True
+
+    def fail(request: Request) -> None:
+        if away:
+            raise StepUnavailable("is away")
+
+    rig, body = Rig(Told(fail, "mask", closed=True)), otlp_requests.body(2)
+    assert rig.pipeline.refusals() == [], "nothing has come yet"
+    await rig.export(body)
+    assert rig.pipeline.refusals() == ["processor mask: is told"]
+    newer = Pipeline([Told(lambda request: None, "mask", closed=True)])
+    away = False
+    await rig.export(body)
+    assert rig.pipeline.refusals() == []
+    away = True
+    await rig.export(body)
+    newer.keep(rig.pipeline)
+    assert newer.refusals() == [], "a new one may do what the old one could not"
+
+
+async def test_of_a_step_that_takes_its_time_and_of_one_that_is_passed_by_it_is_known_too() -> None:
+    slow, bypassed = Slow(lambda request: None, "slow", closed=True), Told(boom, "bypassed")
+    rig = Rig(bypassed, slow)
+    for error, known in ((StepUnavailable("away"), ["processor slow: is told"]), (None, [])):
+        asked = asyncio.ensure_future(rig.export(otlp_requests.body(2)))
+        await until(lambda: hasattr(slow, "back"), "it has been started")
+        slow.back(error)
+        del slow.back
+        await asked
+        assert rig.pipeline.refusals() == known
 
 
 def test_samples_of_a_step_are_shown_with_those_of_all() -> None:

@@ -40,8 +40,10 @@ class Rig:
 @pytest.mark.parametrize(("faulty", "told"), [(False, "has not read its policy yet"), (True, "/health names what is")])
 async def test_who_has_waited_too_long_is_told_whether_there_was_a_policy_at_all(faulty: bool, told: str) -> None:
     rig = Rig()
+    assert rig.stage.refusals() == ()
     if faulty:
         rig.stage.refuse()
+        assert "what it would have hidden" in rig.stage.refusals()[0]
     rig.ask(0.01)
     await until(lambda: bool(rig.answers), "it is answered")
     assert isinstance(rig.answers[0], NotReady) and told in str(rig.answers[0])
@@ -59,5 +61,5 @@ async def test_what_is_in_force_stays_when_the_policy_is_looked_for_again_and_ha
     await rig.stage.without_policy()
     await rig.stage.let_through()
     rig.stage.refuse()
-    assert rig.door.process is not None
+    assert rig.door.process is not None and rig.stage.refusals() == ()
     assert [step.name for step in rig.stage.pipeline.steps] == ["no-policy"]
