@@ -166,7 +166,7 @@ async def test_why_requests_bypass_it_is_logged_now_and_then(
     await through(odd, named(deed), 4)
     lines = [record.getMessage() for record in caplog.records if "mine" in record.getMessage()]
     assert len(lines) == 2 and all(says in line for line in lines), lines
-    assert lines[0].startswith("processor mine has failed on 1 requests") and lines[1].startswith(
+    assert lines[0].startswith("processor mine has failed on 1 request, last of all: ") and lines[1].startswith(
         "processor mine has failed on 3 requests"
     )
 

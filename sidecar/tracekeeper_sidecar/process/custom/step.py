@@ -90,7 +90,8 @@ class CustomStep(Plain):
     def _tell(self, problem: Failed) -> None:
         self._untold += 1
         if (now := self._monotonic()) >= self._next_line:
-            logger.warning("processor %s has failed on %d requests, last of all: %s", self.name, self._untold, problem)
+            requests = "1 request" if self._untold == 1 else f"{self._untold} requests"
+            logger.warning("processor %s has failed on %s, last of all: %s", self.name, requests, problem)
             self._next_line, self._untold = now + AGAIN_AFTER, 0
 
     def _take(self, request: Request, answer: Message) -> Failed | None:
