@@ -15,9 +15,6 @@ from tracekeeper_spec.attributes_checks import read_value
 from tracekeeper_spec.condition import compile_condition
 from tracekeeper_spec.processor import Processor
 
-MAX_VALUE = 4096
-"""Characters of a value that comes with a request; the rest is cut off."""
-
 
 class AttributesStep(Plain):
     """One processor of type Attributes. Should it fail, spans go on as they were."""
@@ -46,7 +43,7 @@ class AttributesStep(Plain):
 
     def _with_context(self, context: Mapping[str, str]) -> tuple[bytes, ...]:
         return tuple(
-            fixed if each.from_context is None else _pair(each.key, _said(context, each.from_context))
+            fixed if each.from_context is None else _pair(each.key, _text(context.get(each.from_context, "")))
             for each, fixed in zip(self._sets, self._fixed, strict=True)
         )
 
@@ -83,10 +80,6 @@ def _of_pod(field: PodField, means: Means) -> str:
             return means.facts.get("node", "")
         case PodField.SERVICE_ACCOUNT:
             return means.facts.get("service-account", "")
-
-
-def _said(context: Mapping[str, str], name: str) -> bytes:
-    return _text(context.get(name, "")[:MAX_VALUE])
 
 
 def _text(text: str, *, known: bool = False) -> bytes:

@@ -93,7 +93,6 @@ def test_values_come_from_the_request() -> None:
     assert tags.wants == {"x-tenant"}
     assert after(tags, **{"x-tenant": "blue"})["tenant"].string_value == "blue"
     assert "tenant" not in after(tags) and "fixed" in after(tags)
-    assert len(after(tags, **{"x-tenant": "y" * 9000})["tenant"].string_value) == 4096
     after(tags, **{"x-tenant": "\udc80"})
 
 
