@@ -44,7 +44,8 @@ _KINDS = (
         Severity.WARNING,
         "sum by (namespace, pod, reason) (increase(tracekeeper_spans_refused_total<>[10m])) > 0 <mine>",
         '{{ printf "%.0f" $value }} spans were refused ({{ $labels.reason }})',
-        "The application was told, and may send them again; what it does not is lost.",
+        "The application was told. For most reasons SDKs send them again a few times, and what they give up is lost; "
+        "what is refused as redaction, malformed or too_large must not be sent again, and is lost at once.",
         300,
     ),
     _Kind(

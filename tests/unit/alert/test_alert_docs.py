@@ -30,6 +30,13 @@ def every_rule() -> list[AlertRule]:
     return [*(rule for rule in made.rules if isinstance(rule, AlertRule)), *operator_rules(LINKS)]
 
 
+def test_of_refused_spans_it_is_told_which_must_not_be_sent_again() -> None:
+    (rule,) = [rule for rule in every_rule() if rule.alert == "SpansRefused"]
+    listed = (DOCS / "runbooks" / "SpansRefused.md").read_text()
+    for reason in ("redaction", "malformed", "too_large"):
+        assert reason in rule.annotations["description"] and f"`{reason}`" in listed.partition("## Look")[0]
+
+
 def test_every_built_in_rule_has_a_runbook_that_begins_with_the_traces() -> None:
     pages = {path.name for path in (DOCS / "runbooks").glob("*.md")} - {"README.md"}
     named = {rule.annotations["runbook_url"].removeprefix("https://runbooks.example/") for rule in every_rule()}
