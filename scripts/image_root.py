@@ -30,10 +30,14 @@ SITE = VENV / "lib" / VERSION / "site-packages"
 UNUSED = (
     "__pycache__", "config-*", "distutils", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tests", "tkinter",
     "turtle.py", "turtledemo", "venv", "_sysconfigdata_d_*", "sitecustomize.py", "EXTERNALLY-MANAGED",
+    # Tests of the interpreter, encodings of East Asia (all that we read is UTF-8), and a second decimal in Python.
+    "_test*", "_ctypes_test*", "_xxtestfuzz*", "_codecs_*", "_pydecimal.py",
     # Each of these would bring system libraries along.
     "_crypt.*", "_curses*", "_dbm.*", "_sqlite3.*", "crypt.py", "curses", "dbm", "nis.*", "ossaudiodev.*",
     "readline.*", "sqlite3",
 )  # fmt: skip
+# Of our dependencies: zstandard has what it does twice, and the other one is for Pythons that are not CPython.
+UNUSED_SITE = ("zstandard/_cffi*.so", "zstandard/backend_cffi.py")
 # Of our own packages, what each image leaves out.
 FOREIGN = {
     "operator": ("tracekeeper_sidecar", "tracekeeper_cli"),
@@ -138,7 +142,14 @@ def compile_all(folder: Path, root: Path) -> None:
 
 def prune(site: Path) -> None:
     """What only a developer, a compiler or a debugger would open: the latter's half of many an extension module."""
-    for leftover in [*site.rglob("tests"), *site.rglob("*.px[di]"), *site.rglob("*.pyx"), *site.rglob("*.pyi")]:
+    unused = [leftover for pattern in UNUSED_SITE for leftover in site.glob(pattern)]
+    for leftover in [
+        *unused,
+        *site.rglob("tests"),
+        *site.rglob("*.px[di]"),
+        *site.rglob("*.pyx"),
+        *site.rglob("*.pyi"),
+    ]:
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     for module in sorted(site.rglob("*.so")):
         subprocess.run(["strip", "--strip-unneeded", module], check=True)
