@@ -18,6 +18,7 @@ cdef list _SOURCES
 
 cdef class Calls(Component):
     cdef Tariffs _tariffs
+    cdef unsigned long long _seed
     cdef long long _nano
     cdef unsigned int _forgotten
     cdef public Py_ssize_t ignored

@@ -57,11 +57,13 @@ _NOT_NOW, _NEVER = NOT_NOW, NEVER
 
 
 class Calls(Component):
-    """For one thread at a time. `_tariffs` is set by what extends it."""
+    """For one thread at a time. `_tariffs` and `_seed` are set by what extends it."""
 
     def __init__(self) -> None:
         Component.__init__(self)
         self._tariffs = cast("Tariffs", None)
+        self._seed = 0
+        """One that nobody knows, for marks of names; each has its own place in the lowest bits."""
         self._nano = 0
         """Nanodollars that the span says."""
         self._forgotten = 0
@@ -197,7 +199,7 @@ class Calls(Component):
         """64 bits for the tier of service; 0 where none is told."""
         if self._tier_slot(data) < 0:
             return 0
-        return labels.hashed(data, self._said, self._until, 4)
+        return labels.marked(data, self._said, self._until, self._seed ^ 4)
 
     def _moment(self, now: int) -> int:
         """When the call was done, in Unix time: when its span has ended, or `now` where that cannot be."""

@@ -10,6 +10,9 @@ cdef int _LONGEST, _NOTHING, _OTHER, _FIRST
 @cython.locals(mixed=cython.ulonglong, rest=cython.ulonglong)
 cpdef unsigned long long hashed(const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned long long seed) noexcept
 
+@cython.locals(key=cython.ulonglong, mixed=cython.ulonglong, rest=cython.ulonglong, last=Py_ssize_t)
+cpdef unsigned long long marked(const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, unsigned long long seed) noexcept
+
 @cython.final
 cdef class Labels:
     cdef readonly list texts

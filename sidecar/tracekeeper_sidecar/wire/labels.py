@@ -26,7 +26,10 @@ _PRIME = 0x9FB21C651E98DF25
 
 
 def hashed(data: bytes, pos: int, end: int, seed: int) -> int:
-    """64 bits for the bytes at [pos, end)."""
+    """64 bits for the bytes at [pos, end), the same in every version: what is kept is compared by them.
+
+    Whoever knows the seed, or has luck as often as not, finds texts that have the same.
+    """
     mixed = ((_BASIS ^ seed) + end - pos) & _ALL_64
     rest = 0
     if end - pos > 8:
@@ -41,6 +44,28 @@ def hashed(data: bytes, pos: int, end: int, seed: int) -> int:
             pos += 1
     mixed = ((mixed ^ rest) * _PRIME) & _ALL_64
     return mixed ^ mixed >> 29
+
+
+def marked(data: bytes, pos: int, end: int, seed: int) -> int:
+    """64 bits for the bytes at [pos, end), by which alone they are known: who does not know the seed makes no text that
+    has another's. They are for this process, and not to be kept.
+
+    What words are multiplied by is not known either. With a factor that is, there would be words whose products differ
+    in the same bits for many seeds, and a next word that takes these back.
+    """
+    key = native.fold(_BASIS ^ seed ^ (end - pos) << 32, _PRIME) | 1
+    mixed = seed
+    if end - pos > 8:
+        last = end - 8
+        while pos < last:
+            mixed = native.fold(mixed ^ native.fixed(data, pos), key)
+            pos += 8
+        return native.fold(mixed ^ native.fixed(data, last), key)
+    rest = 0
+    while pos < end:
+        rest = rest << 8 | data[pos]
+        pos += 1
+    return native.fold(mixed ^ rest, key)
 
 
 class Labels:
@@ -62,7 +87,7 @@ class Labels:
                 end -= 1
         if pos == end:
             return _NOTHING
-        mixed = hashed(data, pos, end, self._seed)
+        mixed = marked(data, pos, end, self._seed)
         if mixed == self._last:
             return self._last_number
         number = self._index.get(mixed)
@@ -98,7 +123,7 @@ class Labels:
         return number
 
     def _put(self, text: bytes, number: int) -> None:
-        self._index.put(hashed(text, 0, len(text), self._seed), number)
+        self._index.put(marked(text, 0, len(text), self._seed), number)
 
     # What is kept of it; nothing of this is hot.
 

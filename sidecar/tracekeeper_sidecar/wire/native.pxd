@@ -32,10 +32,15 @@ cdef extern from *:
     #define tracekeeper_big(word) __builtin_bswap64(word)
     #define tracekeeper_little(word) (word)
     #endif
+    static inline unsigned long long tracekeeper_fold(unsigned long long left, unsigned long long right) {
+        unsigned __int128 product = (unsigned __int128)left * right;
+        return (unsigned long long)product ^ (unsigned long long)(product >> 64);
+    }
     """
     void __builtin_prefetch(const void* at) noexcept nogil
     unsigned long long tracekeeper_big(unsigned long long word) noexcept nogil
     unsigned long long tracekeeper_little(unsigned long long word) noexcept nogil
+    unsigned long long tracekeeper_fold(unsigned long long left, unsigned long long right) noexcept nogil
 
 cdef inline unsigned long long word(const unsigned char* data, Py_ssize_t at) noexcept nogil:
     cdef unsigned long long value
@@ -46,6 +51,9 @@ cdef inline unsigned long long fixed(const unsigned char* data, Py_ssize_t at) n
     cdef unsigned long long value
     memcpy(&value, data + at, 8)
     return tracekeeper_little(value)
+
+cdef inline unsigned long long fold(unsigned long long left, unsigned long long right) noexcept nogil:
+    return tracekeeper_fold(left, right)
 
 cdef inline void fetch(Words buffer, Py_ssize_t at) noexcept nogil:
     __builtin_prefetch(buffer + at)

@@ -38,6 +38,12 @@ def fixed(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 8], "little")
 
 
+def fold(left: int, right: int) -> int:
+    """Both halves of the product of two words, as one word by `^`."""
+    product = left * right
+    return product & 0xFFFFFFFFFFFFFFFF ^ product >> 64
+
+
 def fetch(buffer: memoryview[int], at: int) -> None:
     """The word at `at` is wanted soon: has the processor bring it nearer, and waits for nothing."""
 

@@ -1,8 +1,7 @@
 # C types for normalize.py.
 cimport cython
 
-from tracekeeper_sidecar.wire cimport native
-from tracekeeper_sidecar.wire cimport normalize_repeats
+from tracekeeper_sidecar.wire cimport labels, native
 from tracekeeper_sidecar.wire.normalize_repeats cimport Repeats
 from tracekeeper_sidecar.wire.walker cimport Walker
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tracekeeper_sidecar.wire import native, normalize_repeats
+from tracekeeper_sidecar.wire import labels, native, normalize_repeats
 from tracekeeper_sidecar.wire.normalize_repeats import Repeats
 from tracekeeper_sidecar.wire.walker import Walker
 
@@ -272,7 +272,7 @@ class Normalizer(Walker):
         """Keeps what is to be known of the span for `repeated`."""
         answer = 0
         if self._response >= 0 and self._kinds & (_LLM | _EMBEDDING):
-            answer = normalize_repeats.hashed(data, self._response, self._response_end, self._seed)
+            answer = labels.marked(data, self._response, self._response_end, self._seed)
         return self._repeats._note(
             data, begin, end, self._trace, self._span_id, self._parent, self._kinds, self._inputs, self._outputs,
             answer, self._start, self._end,
@@ -416,7 +416,7 @@ class Normalizer(Walker):
 
     def _verdict_of(self, data: bytes, key: int, end: int, event: int) -> int:
         """The verdict on the key at [key, end), or on an event's name."""
-        mark = normalize_repeats.hashed(data, key, end, self._seed) ^ event
+        mark = labels.marked(data, key, end, self._seed) ^ event
         if mark == 0:
             mark = 2
         place = mark >> 52

@@ -63,10 +63,6 @@ cdef class Repeats:
     @cython.locals(words=Words, found=list, at=Py_ssize_t, end=Py_ssize_t)
     cdef list _repeating(self)
 
-@cython.locals(mixed=cython.ulonglong, last=Py_ssize_t)
-cdef unsigned long long hashed(const unsigned char* data, Py_ssize_t pos, Py_ssize_t end,
-                               unsigned long long seed) noexcept
-
 cdef unsigned long long _stirred(unsigned long long word) noexcept
 
 @cython.locals(mark=cython.ulonglong)

@@ -356,22 +356,6 @@ class Repeats:
         return found
 
 
-def hashed(data: bytes, pos: int, end: int, seed: int) -> int:
-    """64 bits for the bytes at [pos, end)."""
-    mixed = seed ^ (end - pos)
-    last = end - 8
-    if last < pos:
-        while pos < end:
-            mixed = (mixed << 8 ^ mixed >> 56 ^ data[pos]) & _ALL_64
-            pos += 1
-        return _stirred(_stirred(mixed))
-    # Word by word: of two texts that differ in one no two marks are the same.
-    while pos < last:
-        mixed = _stirred(mixed ^ native.fixed(data, pos))
-        pos += 8
-    return _stirred(_stirred(mixed ^ native.fixed(data, last)))
-
-
 def _stirred(word: int) -> int:
     word = ((word ^ word >> 29) * _STIR) & _ALL_64
     return word ^ word >> 32

@@ -27,7 +27,6 @@ cdef list _TOLD
 
 @cython.final
 cdef class Pricer(Calls):
-    cdef unsigned long long _seed
     cdef TraceCosts _costs
     cdef Came _came
     cdef Edits _edits
@@ -72,7 +71,7 @@ cdef class Pricer(Calls):
     @cython.locals(pair=cython.ulonglong)
     cdef unsigned long long _pair(self, const unsigned char* data) noexcept
 
-    @cython.locals(written=int, keeps=int, kept=Py_ssize_t, kept_end=Py_ssize_t, scratch=bytearray, start=Py_ssize_t,
+    @cython.locals(written=int, keeps=int, kept=Py_ssize_t, kept_end=Py_ssize_t, other=int, scratch=bytearray, start=Py_ssize_t,
                    at=Py_ssize_t, note=bytes, inner=Py_ssize_t, told=bytes)
     cdef int _say(self, const unsigned char* data, Py_ssize_t begin, Py_ssize_t end, int came, int source,
                   unsigned long long cost, long long reported) except -1

@@ -315,11 +315,11 @@ class Pricer(Calls):
         """What stands for the provider, the model, who has answered, and the tier of service."""
         pair = self._tier_mark(data)
         if self._text(data, _PROVIDER):
-            pair ^= labels.hashed(data, self._said, self._until, self._seed)
+            pair ^= labels.marked(data, self._said, self._until, self._seed)
         if self._text(data, _MODEL):
-            pair ^= labels.hashed(data, self._said, self._until, self._seed ^ 1)
+            pair ^= labels.marked(data, self._said, self._until, self._seed ^ 1)
         if self._text(data, _ANSWERED):
-            pair ^= labels.hashed(data, self._said, self._until, self._seed ^ 2)
+            pair ^= labels.marked(data, self._said, self._until, self._seed ^ 2)
         return pair
 
     def _say(self, data: bytes, begin: int, end: int, came: int, source: int, cost: int, reported: int) -> int:
@@ -328,10 +328,13 @@ class Pricer(Calls):
         keeps = 0
         if written and source == _SOURCE_REPORTED and self._is_double(data, _COST):
             keeps = self._dollars(data, _COST) == reported
-        kept = kept_end = 0
+        kept = kept_end = other = 0
         if written and not keeps and source != _SOURCE_REPORTED and came != _SOURCE_OWN and came != _SOURCE_COMPUTED:
             kept = self._value[_COST]
             kept_end = self._value_end[_COST]
+            if reported >= 0 and self._dollars(data, _COST) != reported:  # It says so by another name.
+                kept_end = kept
+                other = 1
         if (written and not keeps) or self._twice or self._value[_COST_SOURCE] >= 0 or self._value[_COST_PRICE] >= 0:
             self._drop(data, begin, end, keeps)
         scratch = self._edits.room()
@@ -362,7 +365,7 @@ class Pricer(Calls):
                 at = native.copy(scratch, at, _REPORTED_KEY, 0, _REPORTED_KEY_SIZE)
                 at = native.put_head(scratch, at, 18, kept_end - kept)
                 at = native.copy(scratch, at, data, kept, kept_end)
-            elif source == _SOURCE_OWN and reported >= 0 and not written:
+            elif source == _SOURCE_OWN and reported >= 0 and (other or not written):
                 at = native.copy(scratch, at, _REPORTED_HEAD, 0, _REPORTED_SIZE)
                 at = native.put_double(scratch, at, reported / _NANO)
         self._edits.filled = at

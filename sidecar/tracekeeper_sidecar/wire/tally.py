@@ -57,6 +57,7 @@ class Tally(Waiting):
         """As in Counts."""
         Waiting.__init__(self, families, seed)
         self._tariffs = tariffs
+        self._seed = seed
         self._answers = Family(2, self._spans._births, 1000)
         """By service and model: a hash of the name of the model that has answered."""
         self._kinds = [0] * 128
@@ -266,12 +267,12 @@ class Tally(Waiting):
             provider = self._providers._number(data, self._said, self._until)
             self._pair = self._providers._last
             if self._until - self._said > _LONGEST_NAME:  # A label is cut there; a price is not that of a beginning.
-                self._pair ^= labels.hashed(data, self._said, self._until, 5)
+                self._pair ^= labels.marked(data, self._said, self._until, self._seed ^ 5)
         if self._text(data, _MODEL) or self._text(data, _ANSWERED):
             model = self._models._number(data, self._said, self._until)
             self._pair ^= self._models._last
             if self._until - self._said > _LONGEST_NAME:
-                self._pair ^= labels.hashed(data, self._said, self._until, 6)
+                self._pair ^= labels.marked(data, self._said, self._until, self._seed ^ 6)
         record[layout.KEY] |= provider << 32 | model << 40
         calls = 0
         if kind == _LLM or kind == _EMBEDDING:
@@ -324,8 +325,9 @@ class Tally(Waiting):
             record[layout.MORE] |= self._reasons._number(data, self._said, self._until) << 24
         answered = 0
         if self._text(data, _ANSWERED):
-            answered = labels.hashed(data, self._said, self._until, 3)
-            self._answer(model, answered)
+            answered = labels.marked(data, self._said, self._until, self._seed ^ 3)
+            # This one is kept, and the next process compares it.
+            self._answer(model, labels.hashed(data, self._said, self._until, 3))
         said = self._said_price(data)
         record[layout.COST] = _UNKNOWN
         if said != _SILENT and said != _UNKNOWN_SOURCE:

@@ -62,6 +62,13 @@ def test_a_zero_for_tokens_is_no_price_whoever_is_said_to_have_written_it(source
     assert priced(CALL | {COST: 0.0, SOURCE: source}) == [{COST: DOLLARS, SOURCE: "computed"} | reported]
 
 
+@pytest.mark.parametrize("written", [0.0, -1.0, "a lot", "0", 0])
+def test_where_an_override_goes_before_them_the_report_that_counts_is_kept(written: float | str) -> None:
+    assert priced(CALL | {COST: written, "llm.cost.total": 0.5}, by=pricer(OWN)) == [PAID | {REPORTED: 0.5}]
+    assert priced(CALL | {COST: 0.25, "llm.cost.total": 0.5}, by=pricer(OWN)) == [PAID | {REPORTED: 0.25}]
+    assert priced(CALL | {COST: written}, by=pricer(OWN)) == [PAID | {REPORTED: written}]
+
+
 def test_an_override_of_zero_is_believed_by_the_tracekeeper_that_the_span_goes_through_next() -> None:
     free = pricer(Price((PriceOverride("gpt-4o", "0", "0"),)))
     once = free.price(body(span(CALL | {COST: 0.5})), NOW * 10**9)

@@ -72,6 +72,13 @@ def plain_shard() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def plain_labels() -> ModuleType:
+    """The module `labels` from its .py file."""
+    (modules,) = plain_modules("labels")
+    return modules[-1]
+
+
+@pytest.fixture(scope="session")
 def plain_pricing() -> tuple[ModuleType, ModuleType]:
     """The modules `pricing` and `tariffs` from their .py files, and what they are built on."""
     under = ("walker", "component", "rows", "tariffs", "calls", "slabs", "table", "trace_costs", "came", "edits")
