@@ -19,8 +19,8 @@ from tracekeeper_sidecar.wire.waits import is_to_wait
 
 MOST_KEPT = MOST_FOUND
 """Findings and links that are kept, in case that their requests come again."""
-MASKED = b"[REDACTED]"
-"""What Redact writes in place of texts, which may differ."""
+MASKED = b"REDACTED"
+"""In what Redact and instrumentations (`__REDACTED__` is OpenInference's) write in place of texts, which may differ."""
 
 _MOST_FOUND = MOST_FOUND
 _LOOP, _FAILURES, _GAVE_UP = LOOP, FAILURES, GAVE_UP
