@@ -21,7 +21,8 @@ find "$site" -name '*.so' -delete
 include=$(python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 modules=(wire/{walker,meter,program,scan,match}.py wire/{attributes,drop,probability,slabs,traces,keys,fold,keep,shard,verdict}.py
-  wire/{addresses,calls,component,labels,rows,splice,sums,tariffs,pricing,redact,remembered,table}.py
+  wire/{addresses,came,calls,component,detected,edits,labels,numbers,rows,splice,sums,tariffs,trace_costs}.py
+  wire/{pricing,redact,remembered,table}.py
   wire/normalize{,_answers,_repeats,_span,_usage}.py wire/detect{,_calls,_handoffs,_known,_models,_span}.py
   log/{codec,tail}.py receive/h2/session.pyx)
 for source in "${modules[@]}"; do
