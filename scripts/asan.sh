@@ -30,7 +30,8 @@ for source in "${modules[@]}"; do
     module=tracekeeper_sidecar/${source%.*} name=$(basename "${source%.*}")
     cython -3 --module-name "${module//\//.}" -I "$site" "$site/tracekeeper_sidecar/$source" -o "$work/c/$name.c" 2>"$work/c/$name.log"
     gcc -shared -fPIC -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-      -fwrapv -w -I "$include" -I "$site/tracekeeper_sidecar/log" "$work/c/$name.c" -o "$site/$module$suffix" -lnghttp2
+      -fwrapv -w -I "$include" -I "$site/tracekeeper_sidecar/log" -I "$site/tracekeeper_sidecar/wire" \
+      "$work/c/$name.c" -o "$site/$module$suffix" -lnghttp2
   ) &
 done
 for job in $(jobs -p); do

@@ -14,6 +14,8 @@ from redaction_requests import empty, put, slow, wish
 from tracekeeper_sidecar.process.redact.engine import Engine
 from tracekeeper_sidecar.process.redact.superset import superset
 
+pytestmark = pytest.mark.usefixtures("time_enough")
+
 PATTERNS = (
     r"EMP-\d{6}",
     r"(?i)\bproj(?:ekt)?[\s_-]+x\b",

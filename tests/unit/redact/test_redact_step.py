@@ -285,8 +285,10 @@ def test_many_small_lists_in_lists_take_no_longer_than_a_request_may(monkeypatch
     assert next(clock) < 50, "it has looked at the clock on the way"
 
 
-@pytest.mark.parametrize(("seconds", "gone"), [(0.5, 0), (0.9, 1)])
-def test_a_request_of_75_kb_may_take_half_a_second(seconds: float, gone: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seconds", "gone"), [(0.7, 0), (0.9, 1)])
+def test_a_request_of_75_kb_may_take_more_than_half_a_second(
+    seconds: float, gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = empty(1)
     value = made.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="rows").value
     for row in range(5_000):

@@ -13,6 +13,8 @@ from tracekeeper_sidecar.process.redact.engine import Engine
 from tracekeeper_sidecar.process.redact.prefilter import NOTHING
 from tracekeeper_sidecar.wire.scan import look
 
+pytestmark = pytest.mark.usefixtures("time_enough")
+
 WISH = wish(**OWN)
 FAST, SLOW = Engine(WISH), slow(WISH)
 EXAMPLES = settings(max_examples=300, deadline=None)

@@ -22,7 +22,7 @@ _ATTRIBUTES: Final = range(1, 6)
 _OF_EVENTS: Final = PLACES.index("events.attributes")
 _TEXT, _ATTRIBUTE, _EVENT = range(3)
 """What may be remembered: the same bytes may be a text and an attribute, and mean two things."""
-LEAST_SECONDS: Final = 0.25
+LEAST_SECONDS: Final = 0.5
 """CPU time for any request: what has not been looked at by then is refused."""
 SECONDS_PER_BYTE: Final = 4e-6
 """And so much more for each byte: small spans with several findings each take some two millionths on a busy core."""
