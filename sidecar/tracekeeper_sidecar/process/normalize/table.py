@@ -12,13 +12,10 @@ from tracekeeper_sidecar.process.normalize.row import SPAN_NAME, Dialect, KindRo
 from tracekeeper_sidecar.wire import normalize as wire
 
 EVENT: Final = "event "
-_MOST_KEYS: Final = 4096
 _MOST_PLANS: Final = 256
 _MOST_PLANNED: Final = 64
-_LONGEST_KEY: Final = 128
 _MOST_TEXT: Final = 4096
-"""Keys and plans that are remembered, the keys of a plan, and the characters of one key and of a plan's keys: some
-megabytes together, whatever is sent."""
+"""Plans that are remembered, and the keys of one with their characters: some megabytes together, whatever is sent."""
 
 _SLOTS: Final = {
     keys.OPERATION: wire.OPERATION,
@@ -79,7 +76,6 @@ class Table:
         """By key, by an event's name with `event ` before it, and by the beginning of keys with an index."""
         self.indexed: tuple[str, ...] = ()
         """Beginnings of keys with an index, or of parts of an answer."""
-        self._tellers: dict[str, str] = {}
         self._plans: dict[tuple[str, ...], Plan] = {}
         silent = {key for dialect in chosen for key in dialect.silent}
         rank = 0
@@ -164,16 +160,7 @@ class Table:
         """The dialect that alone has such a key; "" for none."""
         if key not in self._exact and not key.startswith(self._begins):
             return ""
-        known = self._tellers.get(key)
-        if known is None:
-            known = next(
-                (dialect.name for dialect in self.telling if any(_is_marked(mark, key) for mark in dialect.marks)), ""
-            )
-            if len(key) <= _LONGEST_KEY:
-                if len(self._tellers) >= _MOST_KEYS:
-                    self._tellers.clear()
-                self._tellers[key] = known
-        return known
+        return next(dialect.name for dialect in self.telling if any(_is_marked(mark, key) for mark in dialect.marks))
 
 
 def rank(found: Found) -> int:
